@@ -55,7 +55,7 @@ def study(directory: Path, **changes: Any) -> Study:
         {"search": {"points": 5}},
     ],
 )
-def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(
+def test_a_first_line_with_a_wrong_scheduler_or_search_is_refused(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)
@@ -86,7 +86,7 @@ def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(
         {"space": RECORD | {"space": [[[]]]}},
     ],
 )
-def test_a_first_line_that_makes_no_design_is_refused_at_resume(
+def test_a_first_line_with_a_wrong_design_is_refused_at_resume(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)
@@ -100,7 +100,7 @@ def test_a_first_line_that_makes_no_design_is_refused_at_resume(
 @pytest.mark.parametrize(
     "read", [stored_roofline, lambda directory: list(read_profiles(directory))]
 )
-def test_a_roofline_or_profile_that_is_none_is_refused_in_one_line(
+def test_an_unreadable_roofline_or_profile_is_refused_in_one_line(
     kind: str, read: Any, tmp_path: Path
 ) -> None:
     for path in (tmp_path / STORED_FILE, tmp_path / path_of(0)):  # type: ignore[arg-type]  # a worker's number

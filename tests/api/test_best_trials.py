@@ -59,7 +59,7 @@ def test_the_best_has_the_names_that_optuna_gives_it(study: ashtune.Study) -> No
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "5"])
-def test_a_count_that_is_none_is_refused(study: ashtune.Study, count: Any) -> None:
+def test_a_count_below_one_or_not_an_integer_is_refused(study: ashtune.Study, count: Any) -> None:
     with pytest.raises(SettingsError, match="count="):
         study.top(count)
 
@@ -77,21 +77,19 @@ def test_one_of_the_best_prints_as_a_line_and_as_a_table(study: ashtune.Study) -
     assert "<td>random</td></tr>" in best._repr_html_()
 
 
-def test_the_model_of_the_best_is_what_was_saved_last(study: ashtune.Study) -> None:
+def test_the_model_of_the_best_is_its_last_checkpoint(study: ashtune.Study) -> None:
     assert study.best.load() == [1, 2, 3, 4]
     assert study.best.checkpoint.name == f"{study.best.trial}.4"
 
 
-def test_a_model_that_no_promotion_could_reach_is_said_to_be_deleted(study: ashtune.Study) -> None:
+def test_loading_a_deleted_model_is_refused(study: ashtune.Study) -> None:
     last = study.top(16)[-1]
     with pytest.raises(StudyError):
         last.load()
 
 
 @pytest.mark.parametrize("trials", [2, 4])
-def test_the_model_of_the_best_is_there_where_no_trial_comes_to_the_top_rung(
-    tmp_path: Path, trials: int
-) -> None:
+def test_the_best_below_the_top_rung_still_has_its_model(tmp_path: Path, trials: int) -> None:
     study = studies.tuned(
         tmp_path, train, SPACE, trials=trials, max_resource=9, reduction_factor=9, workers=1
     )
@@ -99,7 +97,7 @@ def test_the_model_of_the_best_is_there_where_no_trial_comes_to_the_top_rung(
     assert study.best.load() == [1]
 
 
-def test_a_model_beyond_the_limit_is_said_to_be(
+def test_a_message_says_that_checkpoint_limit_deleted_the_best_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = tuned(tmp_path, checkpoint_limit=1, trials=8, quiet=False)
@@ -131,7 +129,7 @@ def test_the_best_is_trained_longer_and_the_study_stays_as_it_is(study: ashtune.
     } == before
 
 
-def test_a_number_is_that_trial_and_a_dict_any_configuration(study: ashtune.Study) -> None:
+def test_train_takes_the_number_of_a_trial_or_a_configuration(study: ashtune.Study) -> None:
     assert study.train(3, 2).trial == 3
     again = study.train({"x": 0.25, "kind": "plain"}, 3)
     assert (again.config, again.metrics["score"]) == ({"x": 0.25, "kind": "plain"}, 0.75)
@@ -176,7 +174,7 @@ def test_a_fused_objective_is_trained_alone(tmp_path: Path) -> None:
     assert study.best.load().shape == again.model.shape == (3,)
 
 
-def test_what_the_function_raises_comes_out_as_it_is(study: ashtune.Study) -> None:
+def test_train_raises_the_error_of_the_function(study: ashtune.Study) -> None:
     def breaks(trial: Any) -> None:
         raise ZeroDivisionError(trial.number)
 
@@ -195,7 +193,7 @@ def test_what_the_function_raises_comes_out_as_it_is(study: ashtune.Study) -> No
         ({"x": 2.0, "kind": "plain"}, 4, SpaceError, "x"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(
+def test_training_an_unknown_trial_or_wrong_configuration_is_refused(
     study: ashtune.Study, what: Any, resource: int, error: type[AshtuneError], says: str
 ) -> None:
     with pytest.raises(error, match=says):

@@ -55,7 +55,7 @@ def test_the_search_ends_when_the_workers_have_been_there_for_the_budget(tmp_pat
     assert (asked.reason, asked.ends_search) == (USED, True)
 
 
-def test_a_resumed_study_counts_what_was_spent_before_and_begins_no_job(tmp_path: Path) -> None:
+def test_a_resumed_study_counts_the_budget_spent_earlier(tmp_path: Path) -> None:
     study = spent(tmp_path)
     before = len(study.trials), presence(study)
     again = study.resume(workers=2, quiet=True, engine="threads")
@@ -83,7 +83,7 @@ def test_the_best_is_confirmed_when_the_budget_is_used_up(tmp_path: Path) -> Non
     assert confirmed.stopped == USED
 
 
-def test_a_loop_of_ones_own_ends_by_its_budget(tmp_path: Path) -> None:
+def test_a_loop_of_ask_and_tell_ends_by_its_budget(tmp_path: Path) -> None:
     with ashtune.open_study(
         {"x": (0.0, 1.0)}, metric="score", mode="max", max_resource=8, search="random", quiet=True,
         directory=tmp_path / "study", stop=Stop(budget="1 ms"),
@@ -120,7 +120,7 @@ def test_a_budget_is_a_time_of_workers_or_of_gpus(
 @pytest.mark.parametrize(
     "given", ["40", 40, "gpu-hours", "40 tpu-hours", "gpu-40 hours", "4 gpu-worker-hours", "", None]
 )
-def test_what_is_no_time_with_a_unit_is_no_budget(given: Any) -> None:
+def test_a_budget_without_a_valid_unit_is_refused(given: Any) -> None:
     with pytest.raises(
         SettingsError, match=r"budget=.* is not a budget; give a time with its unit"
     ):
@@ -140,7 +140,7 @@ def test_an_hour_of_a_worker_counts_once_for_each_of_its_gpus(gpus: float, secon
     assert worker_seconds(checked(ResumeOptions, {})) is None
 
 
-def test_a_budget_of_gpus_is_refused_when_nobody_said_how_many_a_worker_has(tmp_path: Path) -> None:
+def test_a_gpu_budget_without_gpus_per_worker_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"gpus_per_worker is not given; give engine=ashtune.Local"
     ):

@@ -39,9 +39,7 @@ def full(tmp_path: Path, **more: Any) -> ashtune.Study:
     )
 
 
-def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(
-    tmp_path: Path,
-) -> None:
+def test_patience_ends_the_search_after_results_without_improvement(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     assert study.stopped == "patience=5: 5 results at the top rung brought no better one"
     assert not study.is_complete
@@ -49,9 +47,7 @@ def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(
     assert len(study.trials) == first + 6
 
 
-def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(
-    tmp_path: Path,
-) -> None:
+def test_a_study_out_of_patience_continues_only_with_more_patience(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     again = study.resume(workers=1, quiet=True)
     assert len(again.trials) == len(study.trials)
@@ -62,7 +58,7 @@ def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(
     assert more.resume(stop=Stop(patience=100), workers=1, quiet=True).is_complete
 
 
-def test_what_is_not_worth_it_ends_and_the_winner_is_still_confirmed(tmp_path: Path) -> None:
+def test_a_search_that_is_not_worth_it_ends_with_confirmation(tmp_path: Path) -> None:
     enough = ashtune.NotWorthIt(gain=0.1, per=1e-6)
     study = full(
         tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None
@@ -83,14 +79,16 @@ def test_what_is_not_worth_it_ends_and_the_winner_is_still_confirmed(tmp_path: P
 @pytest.mark.parametrize(
     "given", [{"patience": 0}, {"patience": 1.5}, {"stop_when": "soon"}, {"stop_when": 5}]
 )
-def test_what_cannot_be_meant_is_refused_in_one_line(given: dict[str, Any], tmp_path: Path) -> None:
+def test_an_invalid_patience_or_stop_when_is_refused(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         full(tmp_path, stop=Stop(**given))
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(next(iter(given)))
 
 
-def test_the_command_takes_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_takes_patience_and_stop_when(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = tmp_path / "train.py"
     script.write_text(
         "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    for _ in trial.epochs():\n        "

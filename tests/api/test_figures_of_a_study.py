@@ -64,7 +64,7 @@ def draw(study: ashtune.Study, name: str) -> Callable[..., Any]:
     return method
 
 
-def test_the_methods_that_draw_are_these() -> None:
+def test_every_plot_method_is_tested() -> None:
     assert {name for name in dir(ashtune.Study) if name.startswith("plot")} == {
         *FOR_EVERY_STUDY,
         *FOR_SOME,
@@ -89,9 +89,7 @@ def test_each_method_has_the_name_and_arguments_of_its_figure(
     assert taken == expected.get(name, [])
 
 
-def test_the_best_so_far_ends_at_the_best_result_over_time_and_over_the_resource(
-    study: ashtune.Study,
-) -> None:
+def test_the_curve_of_the_best_ends_at_the_best_result(study: ashtune.Study) -> None:
     for over in ("time", "resource"):
         figure = study.plot_best(over=over)
         best = study.best.metrics["score"]
@@ -104,9 +102,7 @@ def test_the_best_so_far_ends_at_the_best_result_over_time_and_over_the_resource
         study.plot_best(over="epochs")  # type: ignore[arg-type]  # it is refused
 
 
-def test_a_slice_is_of_the_name_given_and_by_default_of_the_most_important_hyperparameter(
-    study: ashtune.Study,
-) -> None:
+def test_a_slice_shows_the_named_or_the_most_important_hyperparameter(study: ashtune.Study) -> None:
     assert study.plot_slice("width").layout.xaxis.title.text.startswith("width<br>")
     importance = study.plot_importance()
     first = importance.layout.yaxis.ticktext[0]
@@ -124,7 +120,7 @@ def test_importances_are_the_numbers_of_the_figure(study: ashtune.Study) -> None
         del study._importance
 
 
-def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(
+def test_a_contour_shows_the_named_or_the_most_important_hyperparameters(
     study: ashtune.Study,
 ) -> None:
     first, second, _ = study.plot_importance().layout.yaxis.ticktext
@@ -154,7 +150,7 @@ def test_importance_is_measured_once_for_all_figures_of_a_study(
     assert len(measured) == 1
 
 
-def test_a_figure_that_is_told_what_to_show_measures_no_importance(
+def test_a_figure_with_named_hyperparameters_measures_no_importance(
     study: ashtune.Study, measured: list[int]
 ) -> None:
     study.plot_slice("rate")
@@ -197,18 +193,14 @@ def test_missing_data_are_refused(
     assert len(refusal.traceback) == 2, "the user's line and one of ours"
 
 
-def test_a_profile_and_a_roofline_are_drawn_where_they_are(
-    study: ashtune.Study, study_copy: Path
-) -> None:
+def test_an_existing_profile_and_roofline_are_drawn(study: ashtune.Study, study_copy: Path) -> None:
     assert study.plot_profile().data
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study_copy)
     (roof,) = ashtune.Study.load(study_copy).plot_roofline().data
     assert max(roof.y) == 80
 
 
-def test_where_there_is_no_profile_and_no_roofline_it_is_said_how_to_get_them(
-    finished_study: Path,
-) -> None:
+def test_plotting_a_missing_profile_or_roofline_is_refused(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
     with pytest.raises(StudyError):
         study.plot_profile()

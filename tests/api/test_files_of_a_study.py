@@ -20,9 +20,7 @@ def trains(trial: Any) -> None:
     train(trial)
 
 
-def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(
-    tmp_path: Path,
-) -> None:
+def test_files_of_a_study_are_private_even_with_umask_0(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         tuned(

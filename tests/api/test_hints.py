@@ -37,7 +37,7 @@ from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
         (5, []),
     ],
 )
-def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(
+def test_a_choice_of_two_distant_floats_gets_a_hint_about_ranges(
     space: Any, lines: list[str]
 ) -> None:
     assert hints.of_the_space(space) == lines
@@ -54,7 +54,7 @@ def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(
         ("full", 1, False),
     ],
 )
-def test_too_few_trials_for_the_top_rung_are_said(
+def test_a_hint_says_when_trials_are_too_few_for_the_top(
     scheduler: str, trials: int | None, is_odd: bool
 ) -> None:
     lines = hints.of_the_trials(SCHEDULERS.part(scheduler), Ladder(1, 9, 3), trials, unit="epoch")
@@ -73,7 +73,7 @@ def finished(trial: int, losses: list[float]) -> JobFinished:
     )  # fmt: skip
 
 
-def test_a_metric_that_gets_worse_with_training_in_most_trials_is_said() -> None:
+def test_a_hint_says_when_most_trials_get_worse_with_training() -> None:
     falling = [finished(trial, [3.0, 2.0, 1.0]) for trial in range(20)]
     [line] = hints.of_the_results(Goal("q", "max"), falling)
     assert (
@@ -90,7 +90,7 @@ def test_a_metric_that_gets_worse_with_training_in_most_trials_is_said() -> None
     )
 
 
-def test_hints_are_said_once_on_stderr_unless_quiet(
+def test_hints_are_printed_once_unless_quiet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def train(trial: Any) -> None:

@@ -54,7 +54,7 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(
+def test_a_hyperband_study_resumes_with_more_trials_and_more_rungs(
     scheduler: Scheduler, tmp_path: Path
 ) -> None:
     study = tuned(tmp_path, scheduler, stop=ashtune.Stop(total_resource=30))
@@ -70,7 +70,7 @@ def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(
     assert study.best.resource == 27
 
 
-def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_path: Path) -> None:
+def test_only_checkpoints_of_top_and_best_trials_are_left(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
         saved = [

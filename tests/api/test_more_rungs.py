@@ -29,9 +29,7 @@ def resumed(study: ashtune.Study, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(
-    scheduler: str, tmp_path: Path
-) -> None:
+def test_added_rungs_train_the_best_from_their_checkpoints(scheduler: str, tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
     before = finished(study)
     after = resumed(study, max_resource=16)
@@ -54,7 +52,7 @@ def test_more_trials_and_more_rungs_may_be_asked_for_together(
     assert after.best.resource == 8
 
 
-def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Path) -> None:
+def test_a_restarted_script_may_raise_max_resource(tmp_path: Path) -> None:
     tuned(tmp_path)
     study = tuned(tmp_path, max_resource=16)
     assert study.best.resource == 16
@@ -86,7 +84,7 @@ def test_default_rungs_stay_when_the_script_asks_for_more(
     assert tuned(tmp_path, max_resource=27, **defaults).rungs == after.rungs
 
 
-def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_lower_max_resource_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     journal = (study.directory / NAME).read_bytes()
     with pytest.raises(SettingsError):

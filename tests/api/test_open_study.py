@@ -137,7 +137,7 @@ PAIRS = [(at_once, to_the_end), (train, epoch_by_epoch), (rung_by_rung, told_run
 
 @pytest.mark.parametrize(("function", "loop"), PAIRS)
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "async_hyperband"])
-def test_one_asker_writes_the_journal_that_one_worker_writes(
+def test_a_loop_writes_the_same_journal_as_one_worker(
     function: Callable[..., Any], loop: Loop, scheduler: str, tmp_path: Path
 ) -> None:
     by_worker = tuned(tmp_path, function, workers=1, scheduler=scheduler, engine="threads")
@@ -165,9 +165,7 @@ SCRIPT = """
 """
 
 
-def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again(
-    tmp_path: Path,
-) -> None:
+def test_a_killed_loop_loses_no_result_that_it_told(tmp_path: Path) -> None:
     script = tmp_path / "loop.py"
     script.write_text(textwrap.dedent(SCRIPT))
     told: list[str] = []
@@ -228,7 +226,7 @@ def test_threads_share_a_study_and_no_two_have_the_same_trial(
     assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 4
 
 
-def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -> None:
+def test_a_pool_of_processes_can_train_the_asked_trials(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with opened(tmp_path / "own") as study, ProcessPoolExecutor(2, mp_context=context) as pool:
         running: dict[Any, ashtune.Trial] = {}
@@ -243,9 +241,7 @@ def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -
     assert len(of_kind(tmp_path / "own", WorkerJoined)) == 2
 
 
-def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(
-    tmp_path: Path,
-) -> None:
+def test_ask_without_wait_returns_none_when_nothing_is_ready(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=2, scheduler="sh", max_resource=2) as study:
         one, other = asked(study), asked(study)
         assert [study.ask(wait=False) for _ in range(5)] == [None] * 5
@@ -286,7 +282,7 @@ def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thre
     return thread
 
 
-def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: Path) -> None:
+def test_ask_returns_the_trials_that_close_left_without_a_result(tmp_path: Path) -> None:
     with opened(tmp_path / "own") as study:
         first, second = asked(study), asked(study)
         study.tell(first, score=0.5)
@@ -349,7 +345,7 @@ def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
     assert (event.resource, event.metrics) == (9, {"score": 9.0})
 
 
-def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path: Path) -> None:
+def test_a_checkpoint_holds_only_files_written_for_its_own_rung(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3) as study:
         other = asked(study)
         study.tell(other, score=0.0)
@@ -421,7 +417,7 @@ def test_a_bad_reason_is_refused_and_the_trial_can_be_told(
     assert result.checkpoint is not None
 
 
-def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
+def test_a_broken_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3, max_resource=3, min_resource=3) as study:
         broken = asked(study)
         for _ in broken.epochs():
@@ -498,7 +494,7 @@ def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_is_refused_in_one_line_and_can_be_told_right(
+def test_a_trial_can_still_be_told_after_a_refused_call(
     say: Callable[[OpenStudy, Any], Any], kind: type[AshtuneError], words: str, tmp_path: Path
 ) -> None:
     with opened(tmp_path / "own", trials=1) as study:
@@ -528,7 +524,7 @@ def test_options_of_engines_are_refused(option: dict[str, Any], words: str, tmp_
     assert not (tmp_path / "own").exists()
 
 
-def test_the_time_that_a_training_took_is_its_askers_own(tmp_path: Path) -> None:
+def test_busy_seconds_of_tell_become_the_seconds_of_the_job(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
         trial = asked(study)
         study.tell(trial, score=1.0, busy_seconds=1e-6)
@@ -557,9 +553,7 @@ FULL = """
 """
 
 
-def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_is_opened_again(
-    tmp_path: Path,
-) -> None:
+def test_a_study_on_a_full_disk_continues_when_reopened(tmp_path: Path) -> None:
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
@@ -572,7 +566,7 @@ def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_
     assert number == before, "what was out is asked for again"
 
 
-def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+def test_a_study_can_be_used_after_ctrl_c_in_ask(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=1) as study:
         trial = study.ask()
         interrupter = once_it_waits(study, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -585,9 +579,7 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     assert study.read().is_complete
 
 
-def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(
-    tmp_path: Path,
-) -> None:
+def test_a_loop_and_a_training_function_resume_each_others_study(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=8) as study:
         epoch_by_epoch(study)
     with pytest.raises(StudyError):
@@ -604,7 +596,7 @@ def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(
     )
 
 
-def test_a_trial_that_was_saved_is_told_when_it_is_restored_and_not_before(tmp_path: Path) -> None:
+def test_a_saved_trial_can_be_told_only_after_restore(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         while not (trial := study.ask()).start:
             trial.save("kept")

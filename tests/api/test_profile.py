@@ -102,7 +102,7 @@ def test_the_flame_graph_is_one_page_beside_the_profiles(home: Path) -> None:
     assert f"flame graph: s/{FLAME}" in (home / "out.txt").read_text()
 
 
-def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_interrupts_the_flame_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(directory: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         write_flame_graph(directory)
@@ -113,7 +113,7 @@ def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "study" / FLAME).exists(), "it was not broken off"
 
 
-def test_report_prints_all_of_it_as_text_and_as_json_and_executes_nothing(home: Path) -> None:
+def test_report_prints_the_profile_without_executing_its_files(home: Path) -> None:
     (home / "s" / "profile" / "worker-9.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     text = ashtune(home, "report", "s", "--profile").stdout
     assert "train.py:4 slow" in text
@@ -123,7 +123,7 @@ def test_report_prints_all_of_it_as_text_and_as_json_and_executes_nothing(home: 
     assert not (home / "pwned").exists()
 
 
-def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
+def test_a_resumed_study_adds_to_its_profile(home: Path) -> None:
     before = slow_of(Study.load(home / "s").profile()).seconds
     with all_join(2):
         done = ashtune(

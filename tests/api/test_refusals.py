@@ -238,7 +238,7 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
     ],
     ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))[:40],
 )
-def test_what_is_refused_is_said_with_its_value_and_what_would_do(
+def test_a_refusal_names_the_value_and_the_remedy(
     given: dict[str, Any], kind: type[AshtuneError] | None, says: str, empty: Path
 ) -> None:
     if kind is None:
@@ -254,7 +254,7 @@ def test_what_is_refused_is_said_with_its_value_and_what_would_do(
     assert not list(empty.iterdir())
 
 
-def test_a_size_is_kept_as_bytes_and_numbers_as_pythons_own(empty: Path) -> None:
+def test_sizes_and_numpy_numbers_are_kept_as_plain_integers(empty: Path) -> None:
     with pytest.raises(Reached):
         tuned(checkpoint_limit="1.5 GB", seed=np.int64(7))
     [journal] = empty.rglob(NAME)
@@ -282,9 +282,7 @@ def test_a_default_directory_is_never_another_studys(
     assert journal.parent == empty / "runs" / f"{taken[0].name}-2"
 
 
-def test_a_directory_that_is_a_file_or_cannot_be_entered_is_refused_in_one_line(
-    empty: Path,
-) -> None:
+def test_an_unusable_directory_is_refused_in_one_line(empty: Path) -> None:
     (empty / "file").write_text("")
     for directory in ("file", "file/s", "n" * 300, "/proc/nothing/s"):
         with pytest.raises(AshtuneError) as refusal:
@@ -293,7 +291,7 @@ def test_a_directory_that_is_a_file_or_cannot_be_entered_is_refused_in_one_line(
     assert [path.name for path in empty.iterdir()] == ["file"]
 
 
-def test_a_refusal_shows_the_users_line_and_one_of_ours(empty: Path) -> None:
+def test_the_traceback_of_a_refusal_is_short(empty: Path) -> None:
     with pytest.raises(Reached):
         tuned(directory="s")
     study = ashtune.Study.load("s")

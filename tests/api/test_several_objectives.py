@@ -109,9 +109,7 @@ def test_a_scheduler_for_one_loss_refuses_several(tmp_path: Path) -> None:
             tuned(tmp_path / "s", scheduler=kind, **TWO)
 
 
-def test_a_study_stops_when_one_result_has_reached_all_its_targets_and_goes_on_with_others(
-    tmp_path: Path,
-) -> None:
+def test_a_study_stops_when_one_result_reaches_all_targets(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", target={"accuracy": 0.0, "latency": 0.3}, trials=200, **TWO)
     assert study.stopped == "target accuracy=0, latency=0.3 reached"
     hits = [fact for fact in results(study) if fact.loss <= 0 and fact.more[0] <= 0.3]
@@ -124,7 +122,7 @@ def test_a_study_stops_when_one_result_has_reached_all_its_targets_and_goes_on_w
     assert unexplained(further) == []
 
 
-def test_what_replays_one_metric_refuses_several(tmp_path: Path) -> None:
+def test_whatif_refuses_a_study_of_several_objectives(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", trials=9, **TWO)
     with pytest.raises(StudyError):
         study.whatif()
@@ -145,9 +143,7 @@ def test_the_report_and_its_figures_show_a_study_of_several_objectives(tmp_path:
     assert answer(tmp_path / "page.html", "front")["figure"]["series"]
 
 
-def test_the_front_is_what_no_other_dominates_and_the_choice_can_be_made_anew(
-    tmp_path: Path,
-) -> None:
+def test_the_front_holds_the_results_that_no_other_dominates(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", constraints={"size": "<= 0.5"}, **TWO)
     top = [fact for fact in results(study) if fact.job.rung == len(study.rungs) - 1]
     expected = sorted((fact.loss, fact.job.trial) for fact in oracles.front(top))

@@ -48,7 +48,7 @@ def logs(study: ashtune.Study) -> str:
     return "".join(path.read_text() for path in (study.directory / "logs").iterdir())
 
 
-def test_each_trial_has_what_it_printed_and_nothing_of_others(talking: ashtune.Study) -> None:
+def test_the_log_of_a_trial_has_only_its_own_output(talking: ashtune.Study) -> None:
     study = talking
     for trial in range(8):
         log = study.log(trial)
@@ -60,7 +60,7 @@ def test_each_trial_has_what_it_printed_and_nothing_of_others(talking: ashtune.S
     assert len(stretches) == logs(study).count(f"printed by trial {reached},")
 
 
-def test_of_a_trial_whose_worker_died_the_end_is_there(tmp_path: Path) -> None:
+def test_the_log_keeps_the_output_of_a_dead_worker(tmp_path: Path) -> None:
     study = tuned(tmp_path, dies, workers=1)
     assert study.log(2) == "trial 2 begins\n" * 2  # it was given to another worker once
     assert set(study.log(1).splitlines()) == {"trial 1 begins"}
@@ -95,7 +95,7 @@ def test_a_link_in_place_of_a_log_is_not_followed(
     assert ashtune.Study.load(copy).log(3) == ""
 
 
-def test_only_the_end_of_a_stretch_is_read_where_that_is_asked_for(talking: ashtune.Study) -> None:
+def test_read_printed_returns_the_last_characters_of_each_part(talking: ashtune.Study) -> None:
     whole = read_printed(talking.directory, TrialId(3))
     assert [part[-5:] for part in whole] == read_printed(talking.directory, TrialId(3), most=5)
     assert read_printed(talking.directory, TrialId(3), workers={99}) == []
@@ -104,7 +104,7 @@ def test_only_the_end_of_a_stretch_is_read_where_that_is_asked_for(talking: asht
 ADDRESS = "s3://me:PASSWORD@host/b"
 
 
-def test_a_cut_in_an_address_leaves_no_password(talking: ashtune.Study, tmp_path: Path) -> None:
+def test_a_shortened_log_shows_no_password(talking: ashtune.Study, tmp_path: Path) -> None:
     """The page and the journal have the end of a log."""
     copy = tmp_path / "copy"
     shutil.copytree(talking.directory, copy)

@@ -22,9 +22,7 @@ from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import results, sessions, tuned
 
 
-def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(
-    tmp_path: Path,
-) -> None:
+def test_a_scheduler_given_by_name_is_kept_by_the_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler="stopping", trials=4)
     assert StudyReader(study.directory).settings.scheduler == {"kind": "stopping"}
     again = tuned(tmp_path, scheduler="stopping", trials=4)
@@ -55,9 +53,7 @@ def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> N
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
 
 
-def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(
-    tmp_path: Path,
-) -> None:
+def test_a_note_says_once_that_the_function_saves_nothing(tmp_path: Path) -> None:
     def forgetful(trial: Any) -> float:
         return float(trial["x"])
 
@@ -114,7 +110,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path, begun: Path) -> None:
+def test_resume_continues_the_trials_that_a_time_limit_paused(tmp_path: Path, begun: Path) -> None:
     slow = slow_until(tmp_path / "hurry", begun)
     study = tuned(
         tmp_path, objective=slow, trials=4, time_limit=0.5, scheduler="full", max_resource=600
@@ -140,7 +136,7 @@ def test_a_target_stops_the_study(tmp_path: Path) -> None:
     assert len(results(study)) < 10_000
 
 
-def test_it_works_in_a_thread_where_no_signal_can_be_caught(tmp_path: Path) -> None:
+def test_tune_works_in_a_thread_without_signals(tmp_path: Path) -> None:
     studies: list[ashtune.Study] = []
     thread = threading.Thread(target=lambda: studies.append(tuned(tmp_path)))
     thread.start()
@@ -166,7 +162,7 @@ SCRIPT = """
 """
 
 
-def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "tune_it.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
@@ -179,7 +175,7 @@ def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Pa
     assert (done.stdout, done.stderr, done.returncode) == ("the script runs\nbest 4\n", "", 0)
 
 
-def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -> None:
+def test_tune_works_with_a_function_without_a_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-", str(tmp_path / "s")],
         input=textwrap.dedent(SCRIPT), capture_output=True, text=True, timeout=200, check=False,
@@ -223,7 +219,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(
     assert len(after) == len(set(after))
 
 
-def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_function_that_cannot_be_pickled_is_refused_before_a_study(tmp_path: Path) -> None:
     lock = threading.Lock()
 
     def holds_a_lock(trial: Any) -> float:
@@ -236,7 +232,7 @@ def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: 
     assert not (tmp_path / "study").exists()
 
 
-def test_a_directory_of_another_study_is_refused_and_left_as_it_is(
+def test_a_directory_of_another_study_is_refused_unchanged(
     study_copy: Path, tmp_path: Path
 ) -> None:
     study = ashtune.Study.load(study_copy)

@@ -87,15 +87,11 @@ EXPECTED = [
 SAID = "warm start: 30 results of 30 configurations"
 
 
-def test_a_list_of_dicts_is_read_as_it_is_and_what_says_no_resource_was_trained_to_the_top() -> (
-    None
-):
+def test_known_results_are_read_from_a_list_of_dicts() -> None:
     assert known_in(results()) == (EXPECTED, SAID)
 
 
-def test_a_dataframe_a_csv_file_and_the_shapes_of_ray_and_optuna_are_read_as_the_same(
-    tmp_path: Path,
-) -> None:
+def test_all_formats_give_the_same_known_results(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rows = results()
     with (tmp_path / "results.csv").open("w", newline="") as file:
@@ -137,7 +133,7 @@ def test_the_column_of_the_resource_says_how_far_each_was_trained(column: str) -
     assert [each.resource for each in known_in(rows)[0]] == [1, 2, 3, 1, 2, 3]
 
 
-def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
+def test_one_line_counts_unusable_results_by_reason() -> None:
     rows = results(10)
     rows[1]["x"] = 7.0
     rows[2]["kind"] = "c"
@@ -187,7 +183,7 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
          r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is outside\)"),
     ],
 )  # fmt: skip
-def test_what_is_no_source_or_has_nothing_is_refused_in_one_line(source: Any, message: str) -> None:
+def test_an_unreadable_or_empty_source_is_refused_in_one_line(source: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         known_in(source)
 
@@ -271,9 +267,7 @@ def tuned(directory: Path, function: Any = train, **given: Any) -> ashtune.Study
     )
 
 
-def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(
-    tmp_path: Path,
-) -> None:
+def test_the_search_starts_with_the_known_results(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", warm_start=results())
     assert len(study.trials) == 6
     assert [each.origin for each in started(tmp_path / "s")] == [
@@ -302,7 +296,7 @@ def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(
         ("optuna:random_share=0:ahead=0", "TPESampler, 30 results, 30 from before"),
     ],
 )
-def test_mutation_and_the_samplers_of_optuna_know_them_too(
+def test_mutation_and_the_samplers_of_optuna_use_known_results(
     search: Any, origin: str, tmp_path: Path
 ) -> None:
     if not isinstance(search, Awaited):
@@ -311,9 +305,7 @@ def test_mutation_and_the_samplers_of_optuna_know_them_too(
     assert started(tmp_path)[0].origin == origin
 
 
-def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_nothing(
-    tmp_path: Path,
-) -> None:
+def test_a_study_as_source_gives_its_results_at_every_rung(tmp_path: Path) -> None:
     first = tuned(
         tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1,
         max_resource=9,
@@ -342,7 +334,7 @@ class Evil:
         return os.mkdir, (self._folder,)
 
 
-def test_a_search_without_a_model_ignores_them_aloud(
+def test_a_search_without_a_model_says_that_it_ignores_known_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=True)
@@ -361,7 +353,7 @@ def test_a_search_without_a_model_ignores_them_aloud(
     ] == said
 
 
-def test_a_resumed_study_keeps_them_without_the_source(
+def test_a_resumed_study_keeps_known_results_without_their_source(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     search = Awaited(random_share=0.0)
@@ -392,7 +384,7 @@ def test_a_resumed_study_keeps_them_without_the_source(
     assert "warm start and other tasks: " in capfd.readouterr().err
 
 
-def test_several_sources_of_the_same_task_are_one(
+def test_several_sources_of_the_same_task_are_combined(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rows = results()
@@ -446,7 +438,7 @@ def test_results_of_withdrawn_trials_are_not_taken(form: str, tmp_path: Path) ->
     assert known.isdisjoint(trial.config["x"] for trial in withdrawn)
 
 
-def test_of_more_results_in_several_sources_the_best_are_kept_aloud(
+def test_a_line_says_that_only_the_best_known_results_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ashtune._src.api.warm_start.MOST", 20)
@@ -457,7 +449,7 @@ def test_of_more_results_in_several_sources_the_best_are_kept_aloud(
     assert line.endswith("; of these, the best 20 are kept")
 
 
-def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None:
+def test_the_best_configurations_of_other_tasks_alternate() -> None:
     rows = [row | {"loss": float(at), "resource": 9} for at, row in enumerate(results())]
     longer = [rows[8] | {"resource": 1, "loss": -1.0}, rows[9] | {"resource": 9}, rows[1]]
     found, line = other_tasks_in([rows[:7], longer, []])
@@ -478,9 +470,7 @@ def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None
     assert known_in([]) == ([], "warm start: there are no results, so the search begins without")
 
 
-def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trained_longer() -> (
-    None
-):
+def test_results_of_other_tasks_rank_by_feasibility_before_resource() -> None:
     goal = Goal("loss", "min", constraints=(Constraint("latency", "<=", 0.2),))
     rows = [
         {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},
@@ -491,7 +481,7 @@ def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trai
 
 
 @pytest.mark.parametrize("search", ["random", IN_TURN, "grid:points=3"])
-def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_from(
+def test_the_best_configurations_of_other_tasks_are_enqueued(
     search: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     best = [each.configuration for each in sorted(EXPECTED, key=lambda each: each.metrics["loss"])]

@@ -95,9 +95,7 @@ def test_interruptions_from_inside_ruin_no_study(
     )
 
 
-def test_a_process_that_training_forks_and_that_comes_back_says_nothing_to_the_driver(
-    tmp_path: Path,
-) -> None:
+def test_a_forked_child_that_returns_sends_nothing_to_the_driver(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trained = trial.restore() or 0
         child = os.fork()
@@ -169,7 +167,7 @@ def sessions(study: ashtune.Study) -> list[SessionStarted]:
     return [event for event in events(study) if isinstance(event, SessionStarted)]
 
 
-def test_a_function_that_has_changed_is_not_mixed_with_what_another_trained(tmp_path: Path) -> None:
+def test_a_changed_function_is_refused_by_an_existing_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, first, trials=4)
     assert {name for name in sessions(study)[0].objective if not name.endswith(".py")} == {
         "train",
@@ -184,7 +182,7 @@ def test_a_function_that_has_changed_is_not_mixed_with_what_another_trained(tmp_
     assert len(sessions(tuned(tmp_path, first, trials=8))) == 2
 
 
-def test_a_change_that_is_accepted_is_in_the_journal_and_in_the_report(tmp_path: Path) -> None:
+def test_an_accepted_change_is_in_the_journal_and_the_report(tmp_path: Path) -> None:
     tuned(tmp_path, first, trials=4)
     study = tuned(tmp_path, second, trials=4, accept_changes=True)
     old, new = (session.objective for session in sessions(study))
@@ -196,7 +194,7 @@ def test_a_change_that_is_accepted_is_in_the_journal_and_in_the_report(tmp_path:
         tuned(tmp_path, first, trials=8)
 
 
-def test_a_function_given_to_resume_is_the_word_that_accepts_it(tmp_path: Path) -> None:
+def test_a_function_given_to_resume_is_an_accepted_change(tmp_path: Path) -> None:
     study = tuned(tmp_path, first, trials=4).resume(second, trials=8, workers=1, quiet=True)
     study = study.resume(trials=12, workers=1, quiet=True)
     versions = [session.objective["train"] for session in sessions(study)]

@@ -109,9 +109,7 @@ def seen(page: Page) -> tuple[object, int, int, bool]:
     return tuple(found)  # type: ignore[return-value]  # four of them
 
 
-def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(
-    kind_and_page: tuple[str, Page],
-) -> None:
+def test_a_hostile_study_is_shown_only_as_text(kind_and_page: tuple[str, Page]) -> None:
     kind, page = kind_and_page
     assert seen(page) == (None, SCRIPTS[kind], 0, True)
     body = page.text("body")
@@ -120,9 +118,7 @@ def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(
     assert [hidden for hidden in "\u202e\x1b\x07\u2028" if hidden in body] == []
 
 
-def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(
-    kind_and_page: tuple[str, Page],
-) -> None:
+def test_hostile_trials_are_shown_only_as_text(kind_and_page: tuple[str, Page]) -> None:
     kind, page = kind_and_page
     for trial in (0, 3, 5):
         page.show_trial(trial)

@@ -54,7 +54,7 @@ def address(complete: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("theme", "size"), LOOKS.values(), ids=LOOKS)
-def test_every_section_shows_the_same_texts_numbers_and_figures_as_on_the_live_page(
+def test_every_section_of_the_saved_page_matches_the_live_page(
     browser: "Browser", complete: Path, address: str, theme: str, size: dict[str, int]
 ) -> None:
     look = {"viewport": size, "color_scheme": theme}
@@ -79,9 +79,7 @@ def test_every_section_shows_the_same_texts_numbers_and_figures_as_on_the_live_p
         assert [each[:5] for each in file.asked if not each.startswith("data:")] == ["file:"]
 
 
-def test_the_pages_of_the_first_trials_are_in_the_file_and_the_others_are_said_to_be_elsewhere(
-    browser: "Browser", complete: Path
-) -> None:
+def test_a_saved_page_says_when_a_trial_is_not_in_it(browser: "Browser", complete: Path) -> None:
     rows = [row["trial"] for row in answer(complete / "page.html", "trials")["rows"]]
     with Page(browser) as page:
         page.open((complete / "page.html").as_uri(), "Complete")
@@ -148,7 +146,7 @@ def _unsaved(trial: ashtune.Trial) -> None:
         trial.report(loss=trial["x"])
 
 
-def test_the_what_if_begins_with_the_studys_own_choices_and_a_map_needs_two_hyperparameters(
+def test_the_whatif_of_a_saved_page_starts_with_the_studys_settings(
     browser: "Browser", tmp_path: Path
 ) -> None:
     study = ashtune.tune(
@@ -167,7 +165,7 @@ def test_the_what_if_begins_with_the_studys_own_choices_and_a_map_needs_two_hype
         assert "contour" not in page.page.evaluate(SHOWN)
 
 
-def test_the_page_of_a_study_without_a_trial_has_no_section_that_waits(
+def test_the_page_of_a_study_without_trials_finishes_loading(
     browser: "Browser", tmp_path: Path
 ) -> None:
     ashtune.open_study(
@@ -221,9 +219,7 @@ other fractions of a pixel.
 """
 
 
-def test_every_figure_is_saved_as_png_and_as_svg_with_the_same_texts_and_looks(
-    browser: "Browser", complete: Path
-) -> None:
+def test_every_figure_is_saved_alike_as_png_and_svg(browser: "Browser", complete: Path) -> None:
     with Page(browser) as file, Page(browser) as blank:
         file.page.add_init_script(RECORD_TEXTS)
         file.open((complete / "page.html").as_uri(), "Complete")

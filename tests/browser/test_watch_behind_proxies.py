@@ -43,7 +43,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudy]:
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_behind_a_proxy_with_a_prefix_the_page_changes_while_the_study_runs(
+def test_the_page_updates_live_behind_a_proxy_with_a_prefix(
     browser: "Browser", study: RunningStudy, tmp_path: Path, proxy: Proxy
 ) -> None:
     with (
@@ -64,7 +64,7 @@ def test_behind_a_proxy_with_a_prefix_the_page_changes_while_the_study_runs(
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_behind_a_proxy_whose_name_nobody_has_told_the_page_says_what_to_do(
+def test_a_page_behind_an_unknown_proxy_names_the_option_host_name(
     browser: "Browser", study: RunningStudy, tmp_path: Path, proxy: Proxy
 ) -> None:
     with (

@@ -148,7 +148,7 @@ def test_every_view_has_data_and_changes_while_the_study_runs(
             page.wait_for_another_sight(section)
 
 
-def test_the_first_tiles_and_the_answers_say_how_the_study_stands(page: Page) -> None:
+def test_the_tiles_and_answers_show_the_state_of_the_study(page: Page) -> None:
     assert page.text(".tile.state .value") == "Running"
     page.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0.5")
     assert "of 100,000 trials" in page.text(".tile.time-left")
@@ -233,7 +233,7 @@ def test_nothing_is_wider_than_the_window(look: Page) -> None:
         assert width_of(look) <= window["width"]
 
 
-def test_all_that_can_be_used_is_reached_by_keyboard_and_the_focus_is_seen(still: Page) -> None:
+def test_every_control_can_be_reached_by_keyboard_with_visible_focus(still: Page) -> None:
     still.show_all()
     still.page.evaluate("scrollTo(0, 0)")
     reached = []
@@ -326,7 +326,7 @@ def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
     wait_for_column(8, "(optimizer) => optimizer === 'adam'")
 
 
-def test_the_table_is_in_the_address_and_a_click_on_a_row_opens_its_trial(still: Page) -> None:
+def test_the_url_keeps_search_filter_and_order_of_the_table(still: Page) -> None:
     still.show("trials")
     still.page.fill("#trials input[type=search]", "trial 5")
     still.wait("document.querySelectorAll('#trials tbody tr').length === 1")
@@ -382,7 +382,7 @@ def test_a_link_to_a_section_arrives_there(
         )
 
 
-def test_all_links_fit_and_the_questions_stand_in_one_line(still: Page) -> None:
+def test_all_links_fit_and_the_questions_form_two_rows(still: Page) -> None:
     assert (
         still.page.evaluate(
             "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - "
@@ -407,9 +407,7 @@ IS_COMPARED = """
 """
 
 
-def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figure(
-    still: Page,
-) -> None:
+def test_chosen_trials_are_compared_in_table_and_figures(still: Page) -> None:
     rows = still.page.evaluate(TRIALS)
     kinds = [
         [row for row in rows if row["configuration"]["optimizer"] == kind]
@@ -494,9 +492,7 @@ def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
         assert str(adams[8]) not in page.page.url.split("chosen=")[1].split("-")
 
 
-def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_address(
-    still: Page,
-) -> None:
+def test_a_range_of_parallel_coordinates_filters_the_table(still: Page) -> None:
     said = (
         "([section, words]) => document.querySelector(`#${section} "
         "[role=status]`).innerText.includes(words)"
@@ -526,7 +522,7 @@ def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_addr
     assert f"{range_of_accuracy}7&where=depth" in still.page.url, "another range is as it was"
 
 
-def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page) -> None:
+def test_a_click_with_shift_chooses_the_trial_of_a_mark(still: Page) -> None:
     still.show_down_to("curves")
     still.page.locator("#curves canvas").scroll_into_view_if_needed()
     box = still.page.locator("#curves canvas").bounding_box()
@@ -539,7 +535,7 @@ def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page)
     still.wait(IS_COMPARED, [int(still.page.url.split("chosen=")[1].split("#")[0])])
 
 
-def test_texts_that_stand_over_bars_on_a_phone_are_outlined(still: Page) -> None:
+def test_texts_over_bars_are_outlined_on_a_phone(still: Page) -> None:
     still.show("ladder")
     still.page.evaluate("""() => {
         window.outlined = [];
@@ -553,7 +549,7 @@ def test_texts_that_stand_over_bars_on_a_phone_are_outlined(still: Page) -> None
     still.wait("outlined.some((text) => text.includes(' trained'))")
 
 
-def test_a_mark_at_the_end_of_an_axis_is_whole(still: Page) -> None:
+def test_a_mark_at_the_end_of_an_axis_is_not_cut(still: Page) -> None:
     still.show("slices")
     below = """(() => {
         const canvas = document.querySelector("#slices canvas");
@@ -564,9 +560,7 @@ def test_a_mark_at_the_end_of_an_axis_is_whole(still: Page) -> None:
     assert still.page.evaluate(below), "crosses are the trials that failed"
 
 
-def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_dragging(
-    still: Page,
-) -> None:
+def test_a_figure_zooms_by_dragging_and_opens_trials_by_click(still: Page) -> None:
     still.show_down_to("curves")
     still.page.locator("#curves canvas").scroll_into_view_if_needed()
     box = still.page.locator("#curves canvas").bounding_box()
@@ -589,9 +583,7 @@ def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_d
     still.page.wait_for_selector(".trial .part")
 
 
-def test_a_wide_page_has_its_links_at_the_side_and_short_sections_beside_each_other(
-    browser: "Browser", complete_address: str
-) -> None:
+def test_a_wide_page_uses_several_columns(browser: "Browser", complete_address: str) -> None:
     with Page(browser, viewport={"width": 1680, "height": 1000}) as page:
         page.open(complete_address, "Complete")
         page.show_all()
@@ -613,9 +605,7 @@ def test_a_figure_is_saved_as_a_picture(still: Page) -> None:
         assert saved.value.path().read_bytes().startswith(begin)
 
 
-def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_address(
-    still: Page,
-) -> None:
+def test_the_url_keeps_scales_and_chosen_hyperparameters(still: Page) -> None:
     still.show_down_to("contour")
     still.page.click("#curves figure summary")
     still.remember("curves")
@@ -635,7 +625,7 @@ def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_addres
     assert still.page.locator("#ladder .tick:not([hidden])").count() == 0, "bars begin at 0"
 
 
-def test_a_slider_of_what_if_asks_again(still: Page) -> None:
+def test_a_moved_slider_updates_the_prediction(still: Page) -> None:
     still.show("whatif")
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 2 workers')")
     still.page.focus("#slider-workers")
@@ -643,9 +633,7 @@ def test_a_slider_of_what_if_asks_again(still: Page) -> None:
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 256 workers')")
 
 
-def test_a_page_whose_connection_drops_goes_on_without_a_reload(
-    browser: "Browser", address: str
-) -> None:
+def test_a_page_reconnects_without_a_reload(browser: "Browser", address: str) -> None:
     line = Line(address)
     with Page(browser) as page:
         page.open(line.address)
@@ -663,7 +651,7 @@ def test_a_page_whose_connection_drops_goes_on_without_a_reload(
     line.close()
 
 
-def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(
+def test_a_page_without_its_server_names_the_watch_command(
     browser: "Browser", complete: Path
 ) -> None:
     with Page(browser) as page:
@@ -676,7 +664,7 @@ def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(
         assert problems(page, "#connection") == []
 
 
-def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Page) -> None:
+def test_a_complete_study_is_compared_with_a_running_one(page: Page) -> None:
     page.page.locator("#compare").scroll_into_view_if_needed()
     page.page.wait_for_selector("#compare canvas")
     names = (
@@ -737,7 +725,7 @@ def test_a_broken_part_leaves_the_others(
         assert page.console == []
 
 
-def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_first(
+def test_a_study_without_a_result_shows_its_failures_first(
     browser: "Browser", tmp_path: Path
 ) -> None:
     with pytest.raises(NoResultError):
@@ -768,7 +756,7 @@ def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_fir
         ] == []
 
 
-def test_the_front_and_all_metrics_of_a_study_with_several_objectives_are_shown(
+def test_a_study_of_several_objectives_shows_front_and_metrics(
     browser: "Browser", tmp_path: Path
 ) -> None:
     study = tuned(tmp_path, reports_three, metric=["score", "size"], mode=["max", "min"])
@@ -792,9 +780,7 @@ def test_the_front_and_all_metrics_of_a_study_with_several_objectives_are_shown(
         ]
 
 
-def test_a_directory_without_a_study_says_so_until_there_is_one(
-    browser: "Browser", tmp_path: Path
-) -> None:
+def test_the_page_waits_for_a_study_in_its_directory(browser: "Browser", tmp_path: Path) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
         page.open(address, "No study yet")
         assert f"ashtune run … --directory {tmp_path / 'later'}" in page.text("#summary")

@@ -22,7 +22,7 @@ SERIES = (
 )
 
 
-def test_a_baseline_s_rungs_add_up_to_the_wall_time_within_one_per_cent(home: Path) -> None:
+def test_the_parts_of_a_baseline_sum_to_its_wall_time(home: Path) -> None:
     done = ashtune(home, "baseline", *SERIES, "--models", "8,16", "--json")
     assert done.returncode == 0, done.stderr
     runs = json.loads(done.stdout)
@@ -42,16 +42,14 @@ def test_a_baseline_s_rungs_add_up_to_the_wall_time_within_one_per_cent(home: Pa
         assert [rung["trials"] for rung in run["rungs"]] == [run["models"] >> at for at in range(4)]
 
 
-def test_a_baseline_of_what_cannot_be_is_refused(home: Path) -> None:
+def test_wrong_arguments_of_baseline_are_refused(home: Path) -> None:
     refused(ashtune(home, "baseline", "train.py:train"), "train.py:train", "--metric")
     refused(ashtune(home, "baseline", "--models", "8,none"), "invalid literal for int", "'none'")
     refused(ashtune(home, "baseline", "--models", "0"), "--models=0", "at least 1")
     assert not (home / "runs").exists()
 
 
-def test_the_report_page_is_written_and_a_place_that_cannot_be_is_refused(
-    home_after_a_run: Path,
-) -> None:
+def test_report_writes_a_page_or_refuses_the_path(home_after_a_run: Path) -> None:
     home = home_after_a_run
 
     done = ashtune(home, "report", "s", "--html", "page.html")

@@ -12,7 +12,7 @@ from tests.helpers.commands import ashtune, refused
 from tests.helpers.studies import finished
 
 
-def test_a_study_is_copied_to_a_table_and_a_second_time_nothing_is_added(study_copy: Path) -> None:
+def test_export_writes_every_result_once(study_copy: Path) -> None:
     done = ashtune(study_copy.parent, "export", "study", "--to", "csv")
     table = study_copy / "results.csv"
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{table}\n", "")
@@ -35,7 +35,7 @@ def test_a_missing_library_is_named(
     refused(done, f"{name} is not installed; pip install 'ashtune[{name}]'")
 
 
-def test_what_is_no_exporter_is_refused(study_copy: Path) -> None:
+def test_wrong_arguments_of_export_are_refused(study_copy: Path) -> None:
     refused(
         ashtune(study_copy.parent, "export", "study", "--to", "nowhere"), "'nowhere'", "csv, mlflow"
     )
@@ -44,9 +44,7 @@ def test_what_is_no_exporter_is_refused(study_copy: Path) -> None:
 
 
 @pytest.mark.parametrize(("to", "name"), [("csv", "results.csv"), ("optuna", "optuna.log")])
-def test_a_link_or_a_pipe_in_the_place_of_a_copy_is_refused(
-    study_copy: Path, to: str, name: str
-) -> None:
+def test_export_never_writes_to_a_link_or_pipe(study_copy: Path, to: str, name: str) -> None:
     """A study's directory may be someone else's."""
     target = study_copy.parent / "mine"
     for content in ("", "mine"):

@@ -31,7 +31,7 @@ def test_run_prints_json_that_a_program_reads(home: Path) -> None:
     assert set(data["best"]["configuration"]) == {"x", "kind"}
 
 
-def test_report_says_what_run_said_and_executes_nothing_of_the_directory(home: Path) -> None:
+def test_report_executes_no_file_of_the_study(home: Path) -> None:
     ran = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--json", "--quiet")
     (home / "s" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     (home / "train.py").write_text("raise SystemExit('executed')")
@@ -51,7 +51,7 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
     assert "continuing" not in done.stderr
 
 
-def test_plan_tells_the_time_if_that_of_an_epoch_is_given(home: Path) -> None:
+def test_plan_predicts_the_time_from_that_of_an_epoch(home: Path) -> None:
     options = [
         "--trials",
         "256",
@@ -151,7 +151,7 @@ def test_a_process_imports_a_large_module_only_to_use_it(
     assert [line for line in done.stdout.splitlines() if line.startswith(tuple(shown))] == shown
 
 
-def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
+def test_wrong_arguments_of_run_are_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", "nothing.py:train", *RUN), "nothing.py")
     refused(ashtune(home, "run", "train.py", *RUN), "FILE:FUNCTION")
     refused(ashtune(home, "run", "train.py:nothing", *RUN), "'nothing'", "train")
@@ -193,9 +193,7 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Pa
     refused(ashtune(home, "resume", "s"), "line")
 
 
-def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_or_not(
-    home: Path,
-) -> None:
+def test_a_study_ends_with_status_1_if_its_first_trials_fail(home: Path) -> None:
     (home / "bad.py").write_text(
         "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n"
     )
@@ -219,7 +217,7 @@ def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_o
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small tmpfs, as root on Linux"
 )
-def test_a_full_disk_ends_the_study_in_one_line_and_resume_goes_on(home: Path) -> None:
+def test_a_study_resumes_after_a_full_disk(home: Path) -> None:
     disk = home / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -263,7 +261,7 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
 
 
-def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:
+def test_the_process_prints_a_refusal_in_one_line(home: Path) -> None:
     refused(ashtune_process(home, "run", "nothing.py:train", *RUN), "nothing.py")
     refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a'")
 

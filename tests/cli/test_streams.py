@@ -65,9 +65,7 @@ def shell(
 @pytest.mark.parametrize(
     "redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2> /dev/full", "> /dev/full 2>&1"]
 )
-def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(
-    home: Path, redirect: str
-) -> None:
+def test_a_closed_or_full_stream_causes_no_traceback(home: Path, redirect: str) -> None:
     done = shell(home, "report", "s", redirect=redirect)
     assert done.returncode == (1 if "> /dev/full 2" in redirect else 0)
     assert b"Traceback" not in done.stderr + done.stdout
@@ -85,7 +83,7 @@ def test_a_study_runs_with_all_streams_closed(home: Path) -> None:
     assert shell(home, "report", "closed").returncode == 0
 
 
-def test_a_reader_that_goes_leaves_no_word(home: Path) -> None:
+def test_a_closed_pipe_causes_no_error_message(home: Path) -> None:
     done = shell(home, "report", "s", redirect="| head -n 1 > /dev/null")
     assert done.stderr == b""
 
@@ -133,7 +131,7 @@ def test_a_terminal_without_unicode_is_shown_escapes(
     ],
     ids=str,
 )
-def test_what_cannot_be_used_is_one_line_with_status_2(
+def test_an_unusable_argument_is_one_line_with_status_2(
     home: Path, arguments: list[str | bytes]
 ) -> None:
     odd_files(home)

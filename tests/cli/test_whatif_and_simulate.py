@@ -58,7 +58,7 @@ def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study:
     assert answer[-1]["continued"] > 0.5
 
 
-def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
+def test_whatif_prints_its_table_and_the_unknown_parts(study: Path) -> None:
     done = ashtune(
         study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html"
     )
@@ -76,9 +76,7 @@ def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
     assert names >= {"ash 1/2", "full", "recorded"}
 
 
-def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(
-    study: Path,
-) -> None:
+def test_a_deadline_names_the_fewest_workers_that_are_enough(study: Path) -> None:
     done = ashtune(study, "whatif", "s", "--deadline", "1m", "--scheduler", "ash,full")
     assert done.returncode == 0, done.stderr
     assert re.search(
@@ -89,7 +87,7 @@ def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(
     assert "full: no number of workers is done in 2.0 s" in none.stdout
 
 
-def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> None:
+def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
     stopped = (
         "simulate",
         "--trials",
@@ -167,7 +165,7 @@ def test_a_simulated_study_is_a_study_that_can_be_reported(study: Path) -> None:
     assert any(trace.known > 1 for trace in traces_of(StudyReader(study / "s")).trials)
 
 
-def test_a_simulated_study_is_not_resumed_and_does_not_advise_it(study: Path) -> None:
+def test_a_simulated_study_cannot_be_resumed(study: Path) -> None:
     refused(ashtune(study, "resume", "s"), "was simulated, so there is nothing to train on")
     stopped = ashtune(
         study, "simulate", "--trials", "64", *SIMULATE, "--until", "1m", "--directory", "stopped"
@@ -198,7 +196,7 @@ def test_simulate_prints_json_and_the_same_twice(home: Path) -> None:
     assert not list(home.glob("runs"))
 
 
-def test_a_study_brings_its_scheduler_and_rungs_but_for_what_is_given(study: Path) -> None:
+def test_given_options_replace_those_of_the_simulated_study(study: Path) -> None:
     made = ashtune(
         study,
         "simulate",

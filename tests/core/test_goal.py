@@ -14,7 +14,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
-def test_what_is_not_finite_ranks_last_in_either_mode(mode: Mode, value: float | None) -> None:
+def test_a_value_that_is_not_finite_has_infinite_loss(mode: Mode, value: float | None) -> None:
     assert Goal("x", mode).loss({"x": value}) == math.inf
 
 
@@ -24,7 +24,7 @@ def test_a_metric_that_was_not_reported_ranks_last(mode: Mode) -> None:
 
 
 @given(finite)
-def test_min_keeps_a_metric_and_max_turns_it_round(value: float) -> None:
+def test_mode_max_changes_the_sign_of_a_metric(value: float) -> None:
     assert Goal("x", "min").loss({"x": value}) == value
     assert Goal("x", "max").loss({"x": value}) == -value
 
@@ -50,9 +50,7 @@ SEVERAL = Goal(
 )
 
 
-def test_several_objectives_are_a_loss_each_and_constraints_the_sum_of_what_is_beyond_their_bounds() -> (
-    None
-):
+def test_several_objectives_give_losses_and_one_violation() -> None:
     assert SEVERAL.judged({"accuracy": 0.9, "latency": 4.0, "memory": 1.0}) == ((-0.9, 4.0), 0.0)
     assert SEVERAL.judged({"accuracy": 0.9, "latency": 6.0, "memory": -2.0}) == (
         (-0.9, 6.0),
@@ -64,9 +62,7 @@ def test_several_objectives_are_a_loss_each_and_constraints_the_sum_of_what_is_b
 
 @pytest.mark.parametrize("missing", ["accuracy", "latency", "memory"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_what_is_not_finite_in_one_metric_is_a_failure_in_all(
-    missing: str, value: float | None
-) -> None:
+def test_one_metric_that_is_not_finite_fails_all(missing: str, value: float | None) -> None:
     metrics = {"accuracy": 0.9, "latency": 4.0, "memory": 1.0, missing: value}
     assert SEVERAL.judged(metrics) == SEVERAL.failed == ((math.inf, math.inf), math.inf)
 
@@ -89,12 +85,12 @@ def test_a_violation_of_finite_metrics_is_finite(
         assert violation > 0 or excess / (abs(bound) or 1) == 0  # it underflows
 
 
-def test_a_target_is_a_loss_for_each_objective_and_inf_for_one_without() -> None:
+def test_an_objective_without_a_target_gets_infinity() -> None:
     assert SEVERAL.targets({"latency": 3.0}) == (math.inf, 3.0)
     assert SEVERAL.targets({"latency": 3.0, "accuracy": 0.5}) == (-0.5, 3.0)
     assert Goal("loss", "max").targets(2.0) == (-2.0,)
     assert SEVERAL.targets(None) == ()
 
 
-def test_a_goal_says_what_it_is_in_words() -> None:
+def test_a_goal_as_text_lists_objectives_and_constraints() -> None:
     assert str(SEVERAL) == "accuracy (max), latency (min), latency <= 5, memory >= 0"

@@ -48,7 +48,7 @@ def test_rungs_increase_from_the_least_to_the_most_resource(
         (7, 7, 2, (7,)),
     ],
 )
-def test_a_ladder_has_these_rungs(
+def test_rungs_are_powers_of_the_factor_up_to_the_top(
     low: int, high: int, factor: float, rungs: tuple[int, ...]
 ) -> None:
     assert Ladder(low, high, factor).rungs == rungs
@@ -68,7 +68,7 @@ def test_the_quota_is_the_floor_of_the_exact_fraction(ladder: Ladder, arrived: i
         assert ladder.quota(rung, arrived) == math.floor(arrived * ladder.kept[rung])
 
 
-def test_a_factor_of_one_and_a_tenth_is_eleven_tenths_and_not_its_binary_neighbour() -> None:
+def test_a_decimal_factor_becomes_an_exact_fraction() -> None:
     assert set(Ladder(1, 100, 1.1).kept) == {Fraction(10, 11)}
 
 
@@ -83,7 +83,7 @@ def test_explicit_rungs_keep_as_many_as_make_every_rung_cost_the_same() -> None:
 
 
 @given(ladders())
-def test_a_ladder_comes_back_equal_from_its_record_even_through_json(ladder: Ladder) -> None:
+def test_a_ladder_is_read_back_from_its_record(ladder: Ladder) -> None:
     assert Ladder.from_record(ladder.to_record()) == ladder
     again = Ladder.from_record(json.loads(json.dumps(ladder.to_record())))
     assert again == ladder
@@ -146,7 +146,7 @@ def test_a_ladder_of_powers_lengthened_is_the_ladder_made_at_once() -> None:
     assert Ladder(1, 9, 3).lengthened(81) == Ladder(1, 81, 3)
 
 
-def test_one_rung_is_doubled_and_the_last_step_of_given_rungs_goes_on() -> None:
+def test_a_ladder_grows_by_its_last_step_or_by_doubling() -> None:
     assert Ladder(7, 7).lengthened(28).rungs == (7, 14, 28)
     assert Ladder.explicit([1, 5, 20]).lengthened(80) == Ladder.explicit([1, 5, 20, 80])
 

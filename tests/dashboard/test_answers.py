@@ -56,7 +56,7 @@ def asked(study: ashtune.Study) -> Iterator[Client]:
         yield client
 
 
-def test_importance_names_what_matters(asked: Client) -> None:
+def test_importance_names_the_hyperparameter_that_matters(asked: Client) -> None:
     pytest.importorskip("sklearn")
     answer = asked.ask("api/studies/0/importance")
     assert answer["weights"][0]["name"] == "x"
@@ -122,7 +122,7 @@ def test_parallel_coordinates_have_a_line_for_each_trial(
     )
 
 
-def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
+def test_a_contour_rises_in_the_direction_of_the_metric(asked: Client) -> None:
     figure = asked.ask("api/studies/0/contour?x=x&y=rate")["figure"]
     rows = figure["cells"]["rows"]
     assert len(rows) == len(figure["cells"]["y"]) == 41
@@ -137,9 +137,7 @@ def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
     assert "smoothed" in figure["notes"][0]
 
 
-def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_points(
-    asked: Client,
-) -> None:
+def test_a_contour_has_one_row_of_cells_for_each_choice(asked: Client) -> None:
     figure = asked.ask("api/studies/0/contour?x=rate&y=kind")["figure"]
     rows, points = figure["cells"]["rows"], [x for each in figure["series"] for x in each["x"]]
     assert [len(row) for row in rows] == [81] * 3
@@ -148,9 +146,7 @@ def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_
     assert 0 < figure["x"]["low"] < min(points) <= max(points) < figure["x"]["high"]
 
 
-def test_the_front_is_that_of_the_study_and_needs_several_objectives(
-    tmp_path: Path, asked: Client
-) -> None:
+def test_the_answer_has_the_front_of_the_study(tmp_path: Path, asked: Client) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -186,7 +182,7 @@ def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> No
     assert keeps == sorted(keeps, reverse=True), "the smallest sizes violate the constraint"
 
 
-def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
+def test_the_audit_matches_that_of_the_report(study: ashtune.Study, asked: Client) -> None:
     answer = asked.ask("api/studies/0/audit")
     reader = study._reader
     audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
@@ -230,7 +226,7 @@ def test_a_trials_page_says_how_much_memory_a_job_held() -> None:
     assert after == "trained to 4 by worker 1 in 3.0 s with 43 % of its memory_limit: score = 0.5"
 
 
-def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(
+def test_the_page_of_a_trial_shows_curve_configuration_and_log(
     study: ashtune.Study, asked: Client
 ) -> None:
     best = study.best
@@ -289,9 +285,7 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if name not in ("audit", "whatif", "report")]
 )
-def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(
-    tmp_path: Path, name: str
-) -> None:
+def test_answers_about_a_study_without_results_are_one_line(tmp_path: Path, name: str) -> None:
     def fail(trial: Any) -> None:
         raise ValueError("never")
 
@@ -333,7 +327,7 @@ def test_the_same_question_is_worked_out_once(
     assert answers[0]
 
 
-def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -> None:
+def test_a_slow_prediction_does_not_delay_other_answers(study: ashtune.Study) -> None:
     questions = Questions()
     position = (study.directory / "journal.jsonl").stat().st_size
 
@@ -356,7 +350,7 @@ def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -
     assert answers[0]
 
 
-def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> None:
+def test_a_question_that_takes_too_long_is_refused(study: ashtune.Study) -> None:
     answering = AnswerProcess(seconds=0.0)
     refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
     assert "longer than 0 s" in refusal
@@ -371,7 +365,7 @@ def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
     answering.close()
 
 
-def test_what_a_saved_page_has_is_limited(
+def test_a_saved_page_contains_a_limited_number_of_answers(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, most in {"MOST_PREDICTED": 0, "MOST_TRIALS": 2, "MOST_BYTES": 40_000}.items():
@@ -391,7 +385,7 @@ def test_what_a_saved_page_has_is_limited(
     assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"
 
 
-def test_a_fault_of_the_audit_leaves_only_the_audit_out_of_a_saved_page(
+def test_a_fault_in_the_audit_hides_only_the_audit(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(audit: Audit, event: object) -> None:
@@ -409,7 +403,7 @@ def test_a_fault_of_the_audit_leaves_only_the_audit_out_of_a_saved_page(
     assert set(refused) <= {"front", "contour"}, "a study of one objective and one hyperparameter"
 
 
-def test_a_saved_page_reads_the_events_once_and_has_the_answers_of_the_server(
+def test_a_saved_page_reads_the_journal_once_for_all_answers(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saved, "MOST_PREDICTED", 0)

@@ -36,9 +36,7 @@ def page(running: SlowStudy) -> Iterator[Client]:
         yield client
 
 
-def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(
-    running: SlowStudy, page: Client
-) -> None:
+def test_a_command_of_the_page_reaches_the_driver(running: SlowStudy, page: Client) -> None:
     with page.watch() as viewer:
         answer = page.post(PATH, PAUSE)
         assert (answer.status, answer.json) == (200, {"ok": True})
@@ -53,7 +51,7 @@ def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(
     assert '"study_paused"' in journal(running)
 
 
-def test_what_the_driver_refuses_is_one_line(page: Client) -> None:
+def test_a_refusal_of_the_driver_is_one_line(page: Client) -> None:
     answer = page.post(PATH, b'{"command": "enqueue", "configuration": {"x": 7, "kind": "a"}}')
     assert answer.status == 200
     assert "x=7" in answer.json["error"]
@@ -72,7 +70,7 @@ def test_what_the_driver_refuses_is_one_line(page: Client) -> None:
         b'"' * 100,
     ],
 )
-def test_what_is_no_command_is_refused(page: Client, body: bytes) -> None:
+def test_a_malformed_command_is_refused(page: Client, body: bytes) -> None:
     answer = page.post(PATH, body, Accept="application/json")
     assert answer.status == 400
     assert "send one of pause, continue, stop, extend, workers, enqueue" in answer.json["error"]
@@ -126,7 +124,9 @@ def test_no_other_path_takes_a_command(page: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], ""])
-def test_no_token_no_command(running: SlowStudy, page: Client, token: str) -> None:
+def test_a_command_without_the_token_is_refused(
+    running: SlowStudy, page: Client, token: str
+) -> None:
     raw = (
         f"POST /{token}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\nContent-Type: "
         f"application/json\r\n"
@@ -140,9 +140,7 @@ def test_no_token_no_command(running: SlowStudy, page: Client, token: str) -> No
                "Content-Length: " + "9" * 5000, "Transfer-Encoding: chunked",
                "Content-Length: \u0661"],
 )  # fmt: skip
-def test_a_body_of_no_known_length_or_a_long_one_is_refused_unread(
-    page: Client, length: str
-) -> None:
+def test_a_body_of_unknown_or_excessive_length_is_refused(page: Client, length: str) -> None:
     raw = f"POST /{TOKEN}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\n{length}\r\n\r\n"
     assert b" 400 " in page.raw(raw.encode())
 
@@ -155,7 +153,7 @@ def test_a_page_that_only_shows_takes_no_command(running: SlowStudy) -> None:
     assert (answer.status, answer.text) == (405, "only GET and HEAD are answered\n")
 
 
-def test_a_driver_that_is_gone_takes_no_command(slow_study: SlowStudy) -> None:
+def test_a_command_to_a_dead_driver_is_refused(slow_study: SlowStudy) -> None:
     slow_study.run("--control")
     with served(slow_study.directory, control=True) as client, client.watch() as viewer:
         viewer.until(lambda parts: parts["head"]["control"])

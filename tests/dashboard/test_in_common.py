@@ -43,7 +43,7 @@ def named(words: str) -> str:
     return words.partition(" with ")[2].partition(", 0 of ")[0]
 
 
-def test_a_choice_is_named_that_all_have_and_no_other() -> None:
+def test_a_choice_is_named_if_exactly_the_failures_have_it() -> None:
     ended = NUMBER % 4 == 1
     assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == "kind = b"
     assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == "", "others have it too"
@@ -51,7 +51,7 @@ def test_a_choice_is_named_that_all_have_and_no_other() -> None:
     assert said(ended, np.where(ended, -1, 0).astype(np.int32)) == "", "they have none"
 
 
-def test_an_end_of_a_range_is_named_where_all_are_and_no_other() -> None:
+def test_a_range_is_named_if_it_separates_the_failures() -> None:
     assert said(NUMBER > 30, NUMBER / 100.0) == "rate from 0.31 on"
     assert said(NUMBER < 8, NUMBER / 100.0) == "rate up to 0.07"
     assert said(NUMBER % 4 == 1, NUMBER / 100.0) == ""
@@ -59,7 +59,7 @@ def test_an_end_of_a_range_is_named_where_all_are_and_no_other() -> None:
     assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == ""
 
 
-def test_of_few_trials_nothing_is_said() -> None:
+def test_too_few_trials_name_no_range() -> None:
     assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
     assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
     assert (
@@ -69,7 +69,7 @@ def test_of_few_trials_nothing_is_said() -> None:
     assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
 
 
-def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_apart() -> None:
+def test_two_hyperparameters_are_named_if_only_both_separate_the_failures() -> None:
     space = [
         {"width": width, "layers": layers, "kind": kind}
         for width in (16, 64, 256)
@@ -88,7 +88,7 @@ def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_ap
     )
 
 
-def test_a_range_is_named_with_the_others_in_it_if_most_of_it_failed() -> None:
+def test_a_range_with_mostly_failures_is_named_with_its_counts() -> None:
     number = np.arange(400)
     columns = Columns(())
     columns.numbers["rate"] = array("d", number.tolist())
@@ -104,7 +104,7 @@ def test_a_range_is_named_with_the_others_in_it_if_most_of_it_failed() -> None:
     assert words(np.isin(number, (395, 397, 399))) == "", "three trials are there by chance"
 
 
-def test_what_is_named_by_chance_is_rare() -> None:
+def test_random_failures_rarely_name_a_range() -> None:
     draw = np.random.default_rng(0)
     studies = 1_000
     said = 0

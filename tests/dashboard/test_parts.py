@@ -66,9 +66,7 @@ def parts(study: ashtune.Study) -> dict[str, Any]:
     return shown(picture_of(study.directory), STANDING)
 
 
-def test_the_head_counts_what_the_report_counts(
-    study: ashtune.Study, parts: dict[str, Any]
-) -> None:
+def test_the_head_has_the_counts_of_the_report(study: ashtune.Study, parts: dict[str, Any]) -> None:
     data, head = study.report_data(), parts["head"]
     assert head["started"] == data["trials"]["started"]
     assert head["tried"] == data["trials"]["tried"]
@@ -114,9 +112,7 @@ def test_the_ladder_shows_the_counts_of_each_rung(
     )
 
 
-def test_no_time_is_left_of_a_study_that_is_read_and_no_job_runs_once_its_driver_is_gone(
-    study: ashtune.Study, tmp_path: Path
-) -> None:
+def test_no_time_left_is_shown_unless_the_study_runs(study: ashtune.Study, tmp_path: Path) -> None:
     lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
     turns = [
         place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line
@@ -157,7 +153,9 @@ def test_the_best_so_far_ends_at_the_best_and_only_rises(
         )
 
 
-def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_shares_of_workers_match_the_timeline(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     shares, workers = time_shares(study._reader.timeline), parts["workers"]
     bars = {each["name"]: each["end"][0] - each["x"][0] for each in workers["shares"]["series"]}
     assert bars["training"] == pytest.approx(shares.trained / shares.presence, abs=0.02)
@@ -202,9 +200,7 @@ def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
     assert groups["failed"]["count"] > 1, "reasons that differ in a number are one"
 
 
-def test_curves_go_to_where_their_trials_were_trained(
-    study: ashtune.Study, parts: dict[str, Any]
-) -> None:
+def test_curves_end_where_their_trials_ended(study: ashtune.Study, parts: dict[str, Any]) -> None:
     series = parts["curves"]["figure"]["series"]
     curves: dict[int, list[tuple[int, float]]] = {}
     for each in series[:-2]:
@@ -218,7 +214,7 @@ def test_curves_go_to_where_their_trials_were_trained(
         assert points[-1][1] == pytest.approx(study.trials[trial].metrics["score"])
 
 
-def test_notes_say_why_trials_went_on_and_where_they_come_from(
+def test_notes_give_the_reasons_for_promotions_and_the_origins(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     notes = parts["notes"]
@@ -232,7 +228,7 @@ def test_notes_say_why_trials_went_on_and_where_they_come_from(
     assert times == sorted(times)
 
 
-def test_the_part_of_the_space_says_what_the_space_does(
+def test_the_part_of_the_space_describes_every_hyperparameter(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     space = Space.parse(SPACE)
@@ -262,7 +258,7 @@ def test_slow_parts_wait_until_all_is_read(
     assert shown(picture, Standing("died"), 2.0)["head"]["state"] == "died"
 
 
-def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are_there(
+def test_a_failing_part_is_named_and_hides_no_other(
     study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(part: PagePart, ran: float) -> Any:
@@ -290,7 +286,7 @@ def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are
     assert shown(picture, STANDING, 2e6) == parts
 
 
-def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(
+def test_a_study_with_an_unknown_scheduler_has_all_parts(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     settings = read_settings(study.directory / NAME)
@@ -323,7 +319,7 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
     assert parts["best"]["over_time"]["y"]["name"] == "score"
 
 
-def test_stretches_of_time_keep_their_sums_as_they_double() -> None:
+def test_doubling_the_time_steps_keeps_their_sums() -> None:
     busyness, whole = Busyness(), 0.0
     for number in range(500):
         begin = number * 1.7

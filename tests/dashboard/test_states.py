@@ -13,9 +13,7 @@ from tests.helpers.studies import tuned
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_a_study_that_comes_after_the_page_is_shown_once_it_is_there(
-    tmp_path: Path, finished_study: Path
-) -> None:
+def test_a_page_shows_a_study_that_is_created_later(tmp_path: Path, finished_study: Path) -> None:
     directory = tmp_path / "later" / "study"
     with served(directory) as client, client.watch() as viewer:
         first = viewer.next()
@@ -64,7 +62,7 @@ def test_another_journal_in_its_place_begins_a_new_snapshot(
             assert again.next().kind == "snapshot", "the id was one of the other journal"
 
 
-def test_a_line_that_was_altered_is_named_and_what_is_before_it_is_shown(study_copy: Path) -> None:
+def test_a_study_is_shown_up_to_an_altered_line(study_copy: Path) -> None:
     journal = study_copy / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     ends = [

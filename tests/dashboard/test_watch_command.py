@@ -61,7 +61,7 @@ class Watching:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_its_address_serves_and_ends_by_a_signal(
+def test_watch_serves_its_page_until_a_signal(
     finished_study: Path, tmp_path: Path, number: int
 ) -> None:
     watching = Watching(tmp_path, str(finished_study))
@@ -73,9 +73,7 @@ def test_it_prints_its_address_serves_and_ends_by_a_signal(
     assert "Traceback" not in errors
 
 
-def test_a_port_and_a_name_that_are_given_are_those_that_serve(
-    finished_study: Path, tmp_path: Path
-) -> None:
+def test_watch_uses_the_given_port_and_host_name(finished_study: Path, tmp_path: Path) -> None:
     port = free_port()
     watching = Watching(
         tmp_path, str(finished_study), "--port", str(port), "--host-name", "hub.example.org"
@@ -96,7 +94,7 @@ def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) ->
     assert not (tmp_path / "page.sock").exists()
 
 
-def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_path: Path) -> None:
+def test_watch_ends_with_the_process_of_until_exit(finished_study: Path, tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     directory = shutil.copytree(finished_study, tmp_path / "study")
     watching = Watching(
@@ -134,7 +132,7 @@ def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(
         assert listed["note"] == ""
 
 
-def test_of_many_studies_in_a_folder_the_newest_are_followed(
+def test_only_the_newest_studies_of_a_folder_are_followed(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "MOST_FOUND", 2)
@@ -193,9 +191,7 @@ def test_no_directory_is_refused(tmp_path: Path) -> None:
     refused(ashtune(tmp_path, "watch", ""), "directory=''")
 
 
-def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(
-    tmp_path: Path,
-) -> None:
+def test_the_page_of_watch_true_lives_until_the_process_ends(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(TUNE))
     process = subprocess.Popen(

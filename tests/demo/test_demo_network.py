@@ -86,7 +86,7 @@ def test_the_split_gives_every_digit_to_one_part_only(data: digits.Digits) -> No
     assert (len(train), len(validation), len(train & validation)) == (1200, 597, 0)
 
 
-def test_without_scikit_learn_the_error_says_what_to_install(
+def test_loading_digits_without_scikit_learn_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -113,7 +113,7 @@ def test_a_good_configuration_learns_the_digits(data: digits.Digits) -> None:
     assert accuracy > 0.95
 
 
-def test_the_training_function_reports_each_epoch_and_saves_a_network_that_goes_on() -> None:
+def test_the_demo_network_resumes_from_its_checkpoint_exactly() -> None:
     class Recorder:
         """Just enough of a trial to run the function."""
 

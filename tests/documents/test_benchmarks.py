@@ -31,7 +31,7 @@ for script in scripts:
 """
 
 
-def test_what_the_benchmarks_import_of_ashtune_and_of_each_other_is_there() -> None:
+def test_every_import_of_the_benchmarks_exists() -> None:
     """In its own process, as some of it starts threads."""
     done = subprocess.run(
         [sys.executable, "-c", CHECK],
@@ -99,7 +99,7 @@ def test_every_table_of_the_page_of_benchmarks_has_a_commit() -> None:
         assert COMMIT.search(section), section.splitlines()[0]
 
 
-def test_the_oracle_is_the_best_full_training_of_all_runs_within_the_budget(
+def test_the_oracle_is_the_best_full_training_within_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named = {
@@ -269,7 +269,7 @@ def test_every_benchmark_that_is_a_script_is_started_by_a_test() -> None:
 
 
 @pytest.mark.parametrize("script", REFUSED)
-def test_a_benchmark_without_its_data_says_so_in_one_line(script: str, tmp_path: Path) -> None:
+def test_a_benchmark_without_its_data_is_refused_in_one_line(script: str, tmp_path: Path) -> None:
     arguments, answer = REFUSED[script]
     done = started(script, arguments, tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr

@@ -45,7 +45,7 @@ needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in
 
 
 @pytest.mark.parametrize("page", sorted(page.name for page in CLUSTERS.glob("*.md")))
-def test_what_a_page_gives_to_a_shell_is_bash(page: str) -> None:
+def test_every_shell_block_of_a_page_is_valid_bash(page: str) -> None:
     for block in BLOCK.findall((CLUSTERS / page).read_text()):
         done = subprocess.run(
             ["bash", "-n"], input=block, capture_output=True, text=True, check=False
@@ -79,9 +79,7 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(
-    home: Path,
-) -> None:
+def test_the_pbs_job_submits_the_next_only_at_its_time_limit(home: Path) -> None:
     first = run_script_of("pbs.md", home, limit="12s")
     assert first.status == 0, str(first)
     assert (home / "submitted").read_text() == "tune.pbs\n"
@@ -104,9 +102,7 @@ def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) 
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(
-    home: Path,
-) -> None:
+def test_the_lsf_job_exits_with_75_only_at_its_time_limit(home: Path) -> None:
     first = run_script_of("lsf.md", home, limit="12s")
     assert first.status == 75, str(first)
     (home / "slow").unlink()

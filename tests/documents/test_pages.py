@@ -33,7 +33,7 @@ def printed(steps: list[PageStep], text: str) -> str:
     return step.printed
 
 
-def test_all_pages_are_run_but_for_commands_of_which_each_says_why_not() -> None:
+def test_every_reason_not_to_run_a_command_is_needed() -> None:
     texts = [
         str(example.parsed)
         for page in PAGES + INTEGRATION_PAGES
@@ -57,7 +57,7 @@ def test_each_page_that_has_something_to_run_is_carried_out() -> None:
             )
 
 
-def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
+def test_the_readme_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("README.md", folder)
     configuration = printed(steps, "MLPClassifier")
     assert "'width': " in configuration
@@ -170,7 +170,7 @@ def test_the_page_on_speed_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
+def test_the_page_on_how_many_nodes_does_what_it_says(folder: Path) -> None:
     shutil.rmtree(folder / "runs")
     outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
     small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
@@ -244,9 +244,7 @@ def test_the_command_prints_the_page_for_programs_that_write_code(tmp_path: Path
 
 
 @pytest.mark.thorough
-def test_who_comes_from_optuna_finds_the_same_search_here_and_takes_its_results_along(
-    folder: Path,
-) -> None:
+def test_the_page_for_users_of_optuna_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/optuna.md", folder)
     assert "'width': " in printed(steps, "optuna.create_study(")
     assert "'width': " in printed(steps, "def train(trial)")
@@ -254,16 +252,14 @@ def test_who_comes_from_optuna_finds_the_same_search_here_and_takes_its_results_
 
 
 @pytest.mark.thorough
-def test_who_comes_from_ray_finds_the_same_search_here_and_takes_its_results_along(
-    folder: Path,
-) -> None:
+def test_the_page_for_users_of_ray_tune_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/ray-tune.md", folder)
     assert "'width': " in printed(steps, "def train(trial)")
     assert "'width': " in printed(steps, "warm_start=before")
 
 
 @pytest.mark.thorough
-def test_who_comes_from_scikit_learn_finds_the_same_search_here(folder: Path) -> None:
+def test_the_page_for_users_of_scikit_learn_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/scikit-learn.md", folder)
     assert "'max_depth': " in printed(steps, "HalvingRandomSearchCV(")
     assert "'max_depth': " in printed(steps, "AshSearchCV(")

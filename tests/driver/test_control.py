@@ -150,7 +150,7 @@ def after(kind: type, events: Sequence[Event]) -> list[Event]:
     return list(events[places[-1] + 1 :])
 
 
-def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: Controlled) -> None:
+def test_a_continued_study_finishes_the_jobs_that_pausing_interrupted(study: Controlled) -> None:
     study.run()
     events = study.pause()
     paused = after(StudyPaused, events)
@@ -169,9 +169,7 @@ def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: 
     assert not study.tally().is_paused
 
 
-def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(
-    study: Controlled,
-) -> None:
+def test_a_study_killed_while_paused_resumes_unpaused(study: Controlled) -> None:
     study.run()
     study.pause()
     study.kill()
@@ -184,9 +182,7 @@ def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(
     assert not study.tally().is_paused
 
 
-def test_a_study_that_is_told_to_go_on_before_all_has_come_in_loses_no_worker(
-    study: Controlled,
-) -> None:
+def test_quick_pauses_and_continues_lose_no_worker(study: Controlled) -> None:
     study.run()
     for _ in range(5):
         study.send(PauseStudy())
@@ -215,7 +211,7 @@ def test_a_stop_lets_running_trials_be_saved_and_ends_the_driver(study: Controll
     )
 
 
-def test_what_is_enqueued_is_the_next_new_trial(study: Controlled) -> None:
+def test_an_enqueued_configuration_is_the_next_new_trial(study: Controlled) -> None:
     study.run()
     study.send(EnqueueConfiguration({"kind": "b", "x": X}))
     events = study.until(lambda events: of(TrialStarted, after(ConfigurationEnqueued, events)))
@@ -225,7 +221,7 @@ def test_what_is_enqueued_is_the_next_new_trial(study: Controlled) -> None:
     assert sum(event.configuration["x"] == X for event in of(TrialStarted, study.events())) == 1
 
 
-def test_what_was_enqueued_before_a_kill_is_the_first_new_trial_after_it(study: Controlled) -> None:
+def test_enqueued_configurations_survive_a_kill(study: Controlled) -> None:
     study.run()
     before = study.pause()
     study.send(EnqueueConfiguration({"x": X, "kind": "a"}))
@@ -315,9 +311,7 @@ def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) 
     assert (study.tally().started, study.tally().sessions) == (8, 1)
 
 
-def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_more(
-    study: Controlled,
-) -> None:
+def test_a_configuration_without_a_trial_left_is_refused(study: Controlled) -> None:
     study.run("--trials", "3", "--workers", "3", *LONG, first=TrialStarted)
     study.until(lambda events: len(of(TrialStarted, events)) == 3)
     study.send(PauseStudy())
@@ -336,7 +330,7 @@ def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_m
     ] == [3]
 
 
-def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Controlled) -> None:
+def test_changing_the_number_of_workers_counts_no_failure(study: Controlled) -> None:
     study.run("--trials", "100000")
     study.send(ChangeWorkers(4))
     study.until(lambda events: len(of(WorkerJoined, events)) == 4)
@@ -354,7 +348,7 @@ def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Co
     assert [event.workers for event in of(WorkersChanged, study.events())] == [4, 1, 2]
 
 
-def test_threads_stay_as_many_as_they_are(study: Controlled) -> None:
+def test_the_number_of_threads_cannot_be_changed(study: Controlled) -> None:
     study.run("--engine", "threads")
     with pytest.raises(StudyError):
         study.send(ChangeWorkers(3))
@@ -365,7 +359,7 @@ def test_threads_stay_as_many_as_they_are(study: Controlled) -> None:
 # Who may command
 
 
-def test_a_study_that_did_not_ask_for_it_hears_nothing(study: Controlled) -> None:
+def test_a_study_without_control_ignores_commands(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     with pytest.raises(StudyError):
@@ -378,7 +372,7 @@ def test_a_study_that_did_not_ask_for_it_hears_nothing(study: Controlled) -> Non
     assert not of(SessionStarted, study.events())[0].control
 
 
-def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None:
+def test_a_command_from_before_control_is_ignored(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()
@@ -398,9 +392,7 @@ def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None
     assert [event.control for event in of(SessionStarted, events)] == [False, True]
 
 
-def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(
-    study: Controlled,
-) -> None:
+def test_an_unsafe_command_folder_is_refused(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()
@@ -428,7 +420,7 @@ def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(
     assert len(study.events()) == count
 
 
-def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Path) -> None:
+def test_a_command_left_at_the_end_of_a_session_is_refused(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool, CommandFolder(tmp_path):
         sent = pool.submit(send, tmp_path, StopStudy(), seconds=SECONDS)
         end = time.monotonic() + SECONDS
@@ -457,7 +449,7 @@ def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
         send(tmp_path, StopStudy())
 
 
-def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: Path) -> None:
+def test_a_command_sent_before_the_session_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / NAME
     folder.mkdir(0o700)
     (folder / "x.unfinished").touch()
@@ -498,9 +490,7 @@ def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:
         b"\xff\xfe",
     ],
 )
-def test_what_is_no_command_is_refused_in_one_line_and_deleted(
-    shared: Controlled, data: bytes
-) -> None:
+def test_a_malformed_command_is_refused_and_deleted(shared: Controlled, data: bytes) -> None:
     name = f"{time.time_ns():020d}-{'b' * 16}"
     error = put(shared, name, data)["error"]
     assert error and "\n" not in error and len(error) < 500

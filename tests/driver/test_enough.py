@@ -58,7 +58,7 @@ def by_hand(losses: list[float], times: list[float], per: float, worth: float) -
     return max(min(before), in_any_order) - min(losses) < worth
 
 
-def test_it_ends_where_the_whole_history_says_so() -> None:
+def test_the_search_ends_where_the_full_calculation_says_so() -> None:
     random, ended = Random(0), 0
     for _ in range(200):
         times = sorted(random.uniform(0, 7200) for _ in range(12))
@@ -71,7 +71,7 @@ def test_it_ends_where_the_whole_history_says_so() -> None:
     assert 20 < ended < 180
 
 
-def test_it_says_what_was_gained_and_is_asked_once_a_result() -> None:
+def test_the_reason_names_the_gain_once_for_each_result() -> None:
     enough = told(
         NotWorthIt(0.5, per=60), *(result(10 * place, 1 + place / 100) for place in range(20))
     )
@@ -80,7 +80,7 @@ def test_it_says_what_was_gained_and_is_asked_once_a_result() -> None:
     assert enough.reason() == "", "nothing is new"
 
 
-def test_nothing_is_judged_too_early_at_lower_rungs_or_of_what_confirms() -> None:
+def test_only_enough_search_results_at_the_top_are_judged() -> None:
     same = [result(10 * place, 1.0) for place in range(20)]
     assert told(NotWorthIt(0.5, per=60), *same).reason()
     assert not told(NotWorthIt(0.5, per=60), *same[:9]).reason(), "nine results"
@@ -110,7 +110,7 @@ def test_time_between_two_sessions_does_not_count() -> None:
     assert told(NotWorthIt(0.5, per=60), *first, session, *later).reason(), "9 and 60 seconds"
 
 
-def test_what_is_worth_it_is_the_noise_of_the_last_reports() -> None:
+def test_the_default_worth_is_the_noise_of_the_last_reports() -> None:
     random = Random(1)
     noisy = [
         result(
@@ -124,12 +124,12 @@ def test_what_is_worth_it_is_the_noise_of_the_last_reports() -> None:
     assert told(NotWorthIt(0.25), *noisy).worth == 0.25
 
 
-def test_without_such_reports_it_is_a_hundredth_of_the_way_to_the_median() -> None:
+def test_the_default_worth_is_a_hundredth_of_median_minus_best() -> None:
     losses = [1.0, 2.0, 5.0]
     assert told(NotWorthIt(), *map(result, range(3), losses)).worth == pytest.approx(0.01)
 
 
-def test_it_is_given_by_name_or_with_its_options() -> None:
+def test_not_worth_it_is_given_by_name_or_with_options() -> None:
     assert check_enough("stop_when", "not_worth_it") == NotWorthIt(None, 3600)
     assert check_enough("stop_when", NotWorthIt(0.1, "90s")) == NotWorthIt(0.1, 90)
     assert read_enough("not_worth_it") == NotWorthIt(None, 3600)
@@ -140,7 +140,7 @@ BAD = [NotWorthIt(*values) for values in ((-1, 1), (math.nan, 1), (1, "x"), (1, 
 
 
 @pytest.mark.parametrize("value", [1, "worth", None, *BAD])
-def test_what_cannot_be_meant_is_refused_in_one_line(value: object) -> None:
+def test_an_invalid_stop_when_is_refused_in_one_line(value: object) -> None:
     with pytest.raises(SettingsError) as refused:
         check_enough("stop_when", value)
     assert "\n" not in str(refused.value)
@@ -149,6 +149,6 @@ def test_what_cannot_be_meant_is_refused_in_one_line(value: object) -> None:
 @pytest.mark.parametrize(
     "text", ["worth", "not_worth_it:gain=x", "not_worth_it:every=1", "not_worth_it:per=soon"]
 )
-def test_what_no_command_can_mean_is_refused(text: str) -> None:
+def test_an_invalid_text_for_stop_when_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_enough(text)

@@ -97,7 +97,7 @@ def test_a_long_past_is_written_piece_by_piece_at_its_end(
     assert len(names) == len(set(names)) >= 12, "each trial once, as it came out"
 
 
-def test_a_hyperparameter_that_is_called_as_what_is_said_beside_it_is_kept() -> None:
+def test_a_hyperparameter_with_a_taken_name_gets_a_prefix() -> None:
     assert with_own({"ashtune": 1, "x": 2}, {"ashtune": 3}) == {
         "config.ashtune": 1,
         "x": 2,

@@ -119,9 +119,7 @@ def journal_of(directory: Path) -> list[Event]:
     return list(read_events(directory / NAME))
 
 
-def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread_of_its_own(
-    tmp_path: Path,
-) -> None:
+def test_an_observer_receives_all_events_in_order_in_its_thread(tmp_path: Path) -> None:
     observer = Everything()
     study = tuned(tmp_path / "s", observer)
     assert observer.events == journal_of(tmp_path / "s")
@@ -140,16 +138,14 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
     )
 
 
-def test_live_and_from_the_journal_an_observer_is_told_the_same(tmp_path: Path) -> None:
+def test_an_observer_receives_the_same_live_and_from_the_journal(tmp_path: Path) -> None:
     live, read = Everything(), Everything()
     study = tuned(tmp_path / "s", live)
     StudyReader(study.directory).tell([read])
     assert live.steps == read.steps
 
 
-def test_the_second_session_is_told_from_where_the_first_one_ended_or_from_where_it_wants(
-    tmp_path: Path,
-) -> None:
+def test_a_second_session_starts_observers_at_their_wanted_position(tmp_path: Path) -> None:
     first = Everything()
     tuned(tmp_path / "s", first, stop=ashtune.Stop(total_resource=6))
     size = (tmp_path / "s" / NAME).stat().st_size
@@ -166,9 +162,7 @@ def journal_line_end(directory: Path) -> int:
     return len((directory / NAME).read_bytes().split(b"\n", 1)[0]) + 1
 
 
-def test_a_study_that_is_complete_is_still_told_to_whoever_wants_it_from_the_beginning(
-    tmp_path: Path,
-) -> None:
+def test_a_complete_study_is_replayed_to_an_observer_that_asks(tmp_path: Path) -> None:
     tuned(tmp_path / "s")
     whole, new = Everything(0), Everything()
     tuned(tmp_path / "s", whole, new)
@@ -259,9 +253,7 @@ class Steps:
             self.is_told.release()
 
 
-def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_observer_receives_a_long_past_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Steps()
     monkeypatch.setattr(observing, "time", clock)
     monkeypatch.setattr(observing, "FINISH_SECONDS", SECONDS)
@@ -289,7 +281,7 @@ class Suspended:
 
 
 @pytest.mark.parametrize("where", ["begin", "event", "end"])
-def test_time_in_which_the_process_was_suspended_counts_against_no_observer(
+def test_suspended_time_counts_against_no_observer(
     where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
@@ -356,7 +348,7 @@ def test_a_hanging_observer_is_dropped(
 
 
 @pytest.mark.parametrize("where", ["begin", "event", "end"])
-def test_an_observer_that_hangs_on_a_complete_study_is_dropped_and_does_not_hold_the_process(
+def test_a_hanging_observer_does_not_block_a_complete_study(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tuned(tmp_path / "s")
@@ -409,9 +401,7 @@ def test_a_hanging_instance_is_never_called_from_two_threads(
     assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
 
 
-def test_an_instance_that_is_told_a_study_which_is_open_is_refused_to_another(
-    tmp_path: Path,
-) -> None:
+def test_an_observer_instance_serves_only_one_open_study(tmp_path: Path) -> None:
     given = Everything()
     with own_loop(tmp_path / "s", given) as first:
         for call in (own_loop, tuned):
@@ -444,7 +434,7 @@ TWICE = CsvLog()
 
 
 @pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3, [TWICE, TWICE]])
-def test_what_is_no_observer_is_refused_before_anything_is_written(
+def test_an_invalid_observer_is_refused_before_anything_is_written(
     tmp_path: Path, given: Any
 ) -> None:
     with pytest.raises(SettingsError):
@@ -461,9 +451,7 @@ def test_what_is_no_observer_is_refused_before_anything_is_written(
     assert not (tmp_path / "s").exists()
 
 
-def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothing_is_never_called() -> (
-    None
-):
+def test_only_observers_that_override_a_method_are_called() -> None:
     calls: list[str] = []
 
     def named(name: str) -> Observer:
@@ -539,9 +527,7 @@ def assert_holds_every_result_once(directory: Path, path: Path | None = None) ->
         assert row["kind"] == configurations[event.trial]["kind"].replace("\n", "\\n")
 
 
-def test_the_table_has_a_row_for_each_result_and_a_second_session_adds_to_it(
-    tmp_path: Path,
-) -> None:
+def test_the_table_has_one_row_for_each_result_after_two_sessions(tmp_path: Path) -> None:
     tuned(tmp_path / "s", CsvLog(), stop=ashtune.Stop(total_resource=6))
     assert_holds_every_result_once(tmp_path / "s")
     first = (tmp_path / "s" / "results.csv").read_bytes()
@@ -550,7 +536,7 @@ def test_the_table_has_a_row_for_each_result_and_a_second_session_adds_to_it(
     assert (tmp_path / "s" / "results.csv").read_bytes().startswith(first)
 
 
-def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> None:
+def test_a_late_or_damaged_table_is_completed(tmp_path: Path) -> None:
     tuned(tmp_path / "s", stop=ashtune.Stop(total_resource=6))
     tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=12))
     assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
@@ -568,7 +554,7 @@ def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"my notes", b"\xff\n"])
-def test_another_table_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_table_of_other_data_is_refused_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
     with pytest.raises(StudyError):
@@ -606,9 +592,7 @@ def test_a_long_past_is_written_a_part_at_a_time(
     assert counts == [0, 0, 3, 3, 3, 6, 6]
 
 
-def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(
-    tmp_path: Path,
-) -> None:
+def test_columns_with_taken_names_get_a_prefix(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "t.csv")
     study = ObservedStudy(
         name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2),

@@ -66,7 +66,7 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize(("taker", "kind"), TAKERS)
-def test_what_takes_an_option_has_the_default_of_the_table(
+def test_every_function_has_the_default_values_of_the_table(
     taker: Callable[..., Any], kind: Any
 ) -> None:
     parameters = inspect.signature(taker).parameters
@@ -99,9 +99,7 @@ def test_tune_documents_all_its_parameters_and_with_its_values_takes_every_optio
     assert options_of(TuneOptions).keys() - parameters.keys() - held == {"weights", "control"}
 
 
-def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(
-    tmp_path: Path,
-) -> None:
+def test_help_describes_flags_and_the_forms_of_values(tmp_path: Path) -> None:
     for name in ("run", "resume"):
         text = " ".join(command(tmp_path, name, "--help").stdout.split())
         assert "--no-isolate under MPI, train in the rank itself" in text
@@ -144,7 +142,7 @@ def test_names_of_other_libraries_are_refused_with_ours(
     assert str(refused.value) == f"{meant}?"
 
 
-def test_an_option_that_is_none_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(SettingsError):
         checked(ResumeOptions, {"seed": 4})
 
@@ -181,7 +179,7 @@ def test_a_resumed_study_has_no_more_workers_than_trials(
     assert asked == [2, 1]
 
 
-def test_the_most_failures_are_as_before_unless_they_are_given(tmp_path: Path) -> None:
+def test_a_resumed_study_keeps_max_failures_unless_it_is_given(tmp_path: Path) -> None:
     tuned(tmp_path / "study", trials=1)
     tuned(tmp_path / "study", trials=2, stop=ashtune.Stop(max_failures=7))
     tuned(tmp_path / "study", trials=3)
@@ -193,7 +191,7 @@ def test_the_most_failures_are_as_before_unless_they_are_given(tmp_path: Path) -
     assert [session.max_failures for session in sessions] == [MAX_FAILURES, 7, 7]
 
 
-def test_an_engine_is_given_every_option_that_is_for_engines_checked(tmp_path: Path) -> None:
+def test_an_engine_receives_every_checked_option(tmp_path: Path) -> None:
     given: list[dict[str, Any]] = []
 
     class Asking(LocalEngine):
@@ -211,7 +209,7 @@ def test_an_engine_is_given_every_option_that_is_for_engines_checked(tmp_path: P
     }  # fmt: skip
 
 
-def test_a_time_limit_for_trials_is_refused_where_no_process_could_be_ended(tmp_path: Path) -> None:
+def test_trial_timeout_without_isolated_processes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         tuned(tmp_path / "study", trials=2, engine=ashtune.Auto(trial_timeout=600, isolate=False))
     assert not (tmp_path / "study").exists()

@@ -49,9 +49,7 @@ def origin(proposer: ProposerProcess, trial: int = 0) -> list[str]:
     return proposal.origin.split(", ")
 
 
-def test_it_proposes_in_another_process_after_all_that_it_was_told(
-    proposer: ProposerProcess,
-) -> None:
+def test_a_proposer_process_proposes_after_all_its_messages(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
     messages, process, top = origin(proposer)
     assert (messages, top) == ("messages 6", "top 27")
@@ -71,7 +69,7 @@ def test_the_process_starts_at_the_first_result_not_at_the_first_proposal(
     assert origin(proposer)[:2] == ["messages 5", str(proposer._process._child.pid)]
 
 
-def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:
+def test_a_killed_proposer_process_restarts_with_all_messages(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
     first = origin(proposer)[1]
     os.kill(int(first), signal.SIGKILL)
@@ -80,9 +78,7 @@ def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: Propo
     assert second != first
 
 
-def test_results_from_before_are_told_first_and_again_after_a_kill(
-    proposer: ProposerProcess,
-) -> None:
+def test_known_results_are_sent_again_after_a_kill(proposer: ProposerProcess) -> None:
     for number in range(4):
         proposer.know(Result(TrialId(-1 - number), 0, 9, (1.0,), 0.0), {"x": 0.1 * number})
     tell(proposer, 1)
@@ -92,12 +88,12 @@ def test_results_from_before_are_told_first_and_again_after_a_kill(
     assert origin(proposer)[0] == "messages 6"
 
 
-def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerProcess) -> None:
+def test_an_error_of_the_proposer_is_raised_as_study_error(proposer: ProposerProcess) -> None:
     with pytest.raises(StudyError):
         proposer.propose(2)
 
 
-def test_a_result_of_a_trial_that_it_did_not_see_start_has_its_configuration(
+def test_a_result_of_an_unknown_trial_is_sent_with_its_configuration(
     proposer: ProposerProcess,
 ) -> None:
     for trial in range(2):
@@ -112,12 +108,12 @@ def test_a_search_that_cannot_make_its_proposer_says_why() -> None:
     made.close()
 
 
-def test_one_that_dies_over_the_same_proposal_again_is_given_up(proposer: ProposerProcess) -> None:
+def test_a_proposer_process_that_dies_repeatedly_is_given_up(proposer: ProposerProcess) -> None:
     with pytest.raises(StudyError):
         proposer.propose(3)
 
 
-def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> None:
+def test_a_hanging_proposer_process_ends_when_closed(proposer: ProposerProcess) -> None:
     origin(proposer)
     asked = threading.Thread(target=proposer.propose, args=(4,), daemon=True)
     asked.start()
@@ -153,14 +149,12 @@ def is_held_up(call: Callable[[], object], helper: int) -> bool:
 
 
 @FORKS
-def test_what_its_model_has_started_holds_nobody_up_at_the_end(
-    proposer: ProposerProcess, trial: int
-) -> None:
+def test_processes_of_the_model_do_not_delay_close(proposer: ProposerProcess, trial: int) -> None:
     helper = helper_of(proposer, trial)
     assert not is_held_up(proposer.close, helper)
 
 
-def test_it_ends_with_a_driver_that_is_killed() -> None:
+def test_a_proposer_process_ends_with_its_killed_driver() -> None:
     code = """
 from tests import ROOT
 from tests.driver.proposers_for_tests import Counting
@@ -263,9 +257,7 @@ def test_a_killed_model_is_replaced_with_all_results(
     assert not helpers()
 
 
-def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(
-    tmp_path: Path,
-) -> None:
+def test_a_study_with_one_worker_and_ahead_0_is_reproducible(tmp_path: Path) -> None:
     journals = []
     for place in ("first", "second"):
         ashtune.tune(
@@ -281,7 +273,7 @@ def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(
     assert {origin.split(",")[0] for _, origin in journals[0]} == {"random", "gp"}
 
 
-def test_a_resumed_study_goes_on_with_a_proposer_that_knows_all_results(tmp_path: Path) -> None:
+def test_the_proposer_of_a_resumed_study_knows_all_results(tmp_path: Path) -> None:
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=1,
         search=ashtune.GP(first=4, random_share=0.0, ahead=0), directory=tmp_path, quiet=True,

@@ -47,9 +47,7 @@ class Asked:
 @pytest.mark.parametrize(
     "refusal", [StudyError("no process can be started"), SettingsError("no core is left")]
 )
-def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(
-    refusal: AshtuneError,
-) -> None:
+def test_a_refused_number_of_workers_can_be_requested_again(refusal: AshtuneError) -> None:
     inbox: Any = Asked()
     workers: Any = FullMachine(refusal)
     controller: Any = SimpleNamespace(stopping="")

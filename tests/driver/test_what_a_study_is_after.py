@@ -116,7 +116,7 @@ def test_bad_input_is_refused(given: dict[str, Any], says: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_target_is_a_number_with_one_metric_and_by_name_with_several() -> None:
+def test_several_metrics_take_their_targets_by_name() -> None:
     one, two = Goal("loss", "min"), goal_of(**TWO)
     assert (target_of(one, None), target_of(one, 3), target_of(one, {"loss": 3})) == (
         None,

@@ -42,7 +42,7 @@ def test_nothing_is_deleted_before_the_journal_is_synced() -> None:
     assert not it.deletions.is_due
 
 
-def test_what_a_trial_may_write_again_is_deleted_at_once_and_nothing_else() -> None:
+def test_carry_out_of_deletes_only_the_files_of_its_trial() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)
@@ -50,7 +50,7 @@ def test_what_a_trial_may_write_again_is_deleted_at_once_and_nothing_else() -> N
     assert it.deleted == [A, C]
 
 
-def test_in_the_end_all_is_deleted() -> None:
+def test_carry_out_all_deletes_everything() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)
@@ -63,7 +63,7 @@ def test_in_the_end_all_is_deleted() -> None:
     "engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name
 )
 @pytest.mark.parametrize("deletes", [True, False])
-def test_closed_workers_delete_only_what_they_may(
+def test_closed_workers_delete_checkpoints_only_if_allowed(
     engine: Engine, deletes: bool, tmp_path: Path
 ) -> None:
     workers = open_harness(engine, tmp_path, count, 1).workers

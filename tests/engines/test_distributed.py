@@ -156,9 +156,7 @@ def come(link: Listed, workers: DistributedWorkers, peer: int) -> WorkerId:
     return worker
 
 
-def test_workers_come_to_a_study_without_any_and_it_goes_on_when_the_last_leaves(
-    link: Listed, tmp_path: Path
-) -> None:
+def test_an_elastic_study_continues_without_any_worker(link: Listed, tmp_path: Path) -> None:
     workers = elastic(link, tmp_path)
     for peer in range(3):
         come(link, workers, peer)
@@ -178,7 +176,7 @@ def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(
     assert come(link, workers, 1) == 1
 
 
-def test_a_machine_that_cannot_load_the_function_is_given_up_alone_if_others_could(
+def test_a_machine_that_cannot_load_the_function_is_dropped_alone(
     link: Listed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workers = elastic(link, tmp_path)

@@ -18,11 +18,11 @@ def test_a_class_in_place_of_an_engine_is_refused_in_one_line(engine: Any) -> No
 
 
 @pytest.mark.parametrize("engine", [None, 3, object(), "quantum", "simulated"])
-def test_what_is_no_engine_is_refused_with_the_names_of_those_that_are(engine: Any) -> None:
+def test_an_unknown_engine_is_refused(engine: Any) -> None:
     with pytest.raises(SettingsError):
         choose_engine(engine)
 
 
-def test_an_engine_is_taken_as_it_is() -> None:
+def test_an_engine_object_is_used_unchanged() -> None:
     engine = ThreadEngine()
     assert choose_engine(engine) is engine

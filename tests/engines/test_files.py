@@ -58,9 +58,7 @@ def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> Non
     assert (there / "checkpoints" / "3.8" / "deep" / "weights").read_bytes() == b"two"
 
 
-def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(
-    both: tuple[Path, Path],
-) -> None:
+def test_a_folder_replaces_an_incomplete_one_of_the_same_name(both: tuple[Path, Path]) -> None:
     here, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", "of-another-rank", is_first=True))
     (there / "checkpoints" / "3.8").mkdir()
@@ -72,13 +70,13 @@ def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(
     assert [entry.name for entry in (there / "checkpoints" / "3.8").iterdir()] == ["weights"]
 
 
-def test_a_file_that_arrived_in_part_is_not_there_under_its_name(both: tuple[Path, Path]) -> None:
+def test_a_partly_received_file_does_not_have_its_name(both: tuple[Path, Path]) -> None:
     _, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", is_first=True))
     assert not (there / "checkpoints" / "3.8").exists()
 
 
-def test_links_arrive_as_links_and_what_they_lead_to_is_not_sent(both: tuple[Path, Path]) -> None:
+def test_links_arrive_as_links_without_their_targets(both: tuple[Path, Path]) -> None:
     here, there = both
     folder = here / "checkpoints" / "3.8"
     folder.mkdir(parents=True)
@@ -94,7 +92,7 @@ def test_links_arrive_as_links_and_what_they_lead_to_is_not_sent(both: tuple[Pat
     assert (arrived / "system").readlink() == Path("/etc")
 
 
-def test_nothing_is_written_through_a_link_that_arrived_before(both: tuple[Path, Path]) -> None:
+def test_no_file_is_written_through_a_received_link(both: tuple[Path, Path]) -> None:
     outside, there = both
     receiver = FileReceiver(there)
     receiver.take(
@@ -140,9 +138,7 @@ def test_a_piece_that_makes_no_sense_is_refused_in_one_line(
     assert list(there.rglob("*")) == []
 
 
-def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no_more(
-    both: tuple[Path, Path],
-) -> None:
+def test_a_rank_accepts_only_the_function_and_checkpoints(both: tuple[Path, Path]) -> None:
     receiver = FileReceiver(both[1], FROM_THE_DRIVER)
     receiver.take(Chunk("objective.pickle", b"x", is_first=True, is_last=True))
     receiver.take(Chunk("checkpoints/3.8", b"x", is_first=True, is_last=True))
@@ -151,7 +147,7 @@ def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b"]), min_size=1, max_size=4))
-def test_nothing_is_written_outside(
+def test_no_file_is_written_outside_of_its_folder(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]
 ) -> None:
     there = tmp_path_factory.mktemp("there")
@@ -166,7 +162,7 @@ def test_nothing_is_written_outside(
         assert list(there.iterdir()) == []
 
 
-def test_a_log_grows_by_what_it_gained(both: tuple[Path, Path]) -> None:
+def test_only_the_new_part_of_a_log_is_sent(both: tuple[Path, Path]) -> None:
     here, there = both
     name = "logs/worker-3.log"
     log = here / name
@@ -181,7 +177,7 @@ def test_a_log_grows_by_what_it_gained(both: tuple[Path, Path]) -> None:
     assert FileSender(here).growth("no such log", 0) == b""
 
 
-def test_a_checkpoint_for_which_there_is_no_room_is_given_up_and_the_next_one_arrives() -> None:
+def test_a_checkpoint_without_room_on_disk_is_given_up_alone() -> None:
     disk = SimulatedDisk(Random(0), bytes_in_all=10)
     receiver = FileReceiver(Path("/"), disk=disk)
     receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True))

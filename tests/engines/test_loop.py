@@ -130,9 +130,7 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
     assert inspector.inspections > TRIALS
 
 
-def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(
-    tmp_path: Path,
-) -> None:
+def test_a_complete_study_ends_despite_a_late_request(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))
@@ -241,7 +239,7 @@ def test_a_trial_that_two_orders_of_a_turn_begin_has_one_start() -> None:
     assert told.ticks > 1
 
 
-def test_observers_are_told_only_what_is_written() -> None:
+def test_observers_receive_only_written_events() -> None:
     for room in range(1, 8):
         book, told = Book(room), Told()
         drive(book, told, JOINED, [of_trial(0, 0)], [of_trial(1, 1)])

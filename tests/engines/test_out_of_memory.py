@@ -107,9 +107,7 @@ def test_a_trial_over_the_limit_fails_and_no_other_trial_is_harmed(
 
 
 @pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
-def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(
-    kind: Any, tmp_path: Path
-) -> None:
+def test_a_trial_retried_alone_may_use_all_memory(kind: Any, tmp_path: Path) -> None:
     note = tmp_path / "note"
     engine = kind(memory_limit=LIMIT, on_out_of_memory="retry_alone")
     with hosts(tmp_path / "study") as start:
@@ -147,9 +145,7 @@ def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path)
     assert [event.trial for event in lost(study)] == (list(LARGE) if how == "retry_alone" else [])
 
 
-def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(
-    tmp_path: Path,
-) -> None:
+def test_a_waiting_job_is_paused_at_once(tmp_path: Path) -> None:
     go = tmp_path / "go"
 
     def train(trial: Any) -> float:
@@ -183,7 +179,7 @@ def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(
         assert harness.next(JobFinished).trial == 0
 
 
-def test_a_search_goes_on_at_random_as_long_as_nothing_fits_into_memory(tmp_path: Path) -> None:
+def test_a_search_stays_random_while_no_trial_fits_in_memory(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number < 40:
             raise MemoryError
@@ -195,7 +191,7 @@ def test_a_search_goes_on_at_random_as_long_as_nothing_fits_into_memory(tmp_path
     assert {trial.origin.partition(",")[0] for trial in study.trials[:40]} == {"random"}
 
 
-def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
+def test_a_rank_out_of_memory_marks_its_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE and trial.rank == 1:
             raise MemoryError
@@ -206,7 +202,7 @@ def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     assert {trial.number for trial in study.trials if trial.is_out_of_memory} == set(LARGE)
 
 
-def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: Path) -> None:
+def test_a_trial_does_not_fail_for_memory_of_earlier_trials(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         left: list[Any] = sys.__dict__.setdefault("left", [])
         left.append(bytearray(b"x") * (190_000_000 if not left else 120_000_000))
@@ -226,9 +222,7 @@ def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: 
 
 
 @pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
-def test_a_worker_that_grows_from_trial_to_trial_is_replaced_before_it_reaches_its_limit(
-    kind: Any, tmp_path: Path
-) -> None:
+def test_a_growing_worker_is_replaced_before_its_memory_limit(kind: Any, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trained = trial.restore() or 0
         for epoch in trial.epochs():
@@ -401,7 +395,9 @@ GREEDY = """
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["function", "program"])
-def test_the_kernels_killer_is_told_apart(kind: str, small_cgroup: Path, tmp_path: Path) -> None:
+def test_a_kill_by_the_kernel_counts_as_out_of_memory(
+    kind: str, small_cgroup: Path, tmp_path: Path
+) -> None:
     script = tmp_path / "greedy.py"
     script.write_text(textwrap.dedent(GREEDY))
     with launched(PYTHON, str(script), str(small_cgroup), str(tmp_path / "study"), kind) as launch:

@@ -106,7 +106,7 @@ def test_workers_without_a_binding_share_the_cores_out() -> None:
     assert threads(1, [FREE, FREE]) == dict.fromkeys(THREAD_VARIABLES, "2")
 
 
-def test_workers_bound_to_cores_of_their_own_use_all_of_these() -> None:
+def test_workers_bound_to_separate_cores_use_all_of_them() -> None:
     bound = [Claim((0, 1, 2), None), Claim((3, 4, 5), None), Claim((6,), None)]
     assert [threads(index, bound)["OMP_NUM_THREADS"] for index in range(3)] == ["3", "3", "1"]
 
@@ -120,7 +120,7 @@ def test_more_workers_than_cores_have_one_thread_each() -> None:
     assert threads(6, [FREE] * 7)["OMP_NUM_THREADS"] == "1"
 
 
-def test_what_the_user_has_set_is_left_alone_unless_threads_are_given() -> None:
+def test_thread_variables_of_the_user_stay_unless_threads_is_given() -> None:
     inherited = {"OMP_NUM_THREADS": "7"}
     assert "OMP_NUM_THREADS" not in threads(0, [FREE], inherited=inherited)
     assert threads(0, [FREE], inherited=inherited)["MKL_NUM_THREADS"] == "4"
@@ -139,7 +139,7 @@ def test_all_workers_share_a_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @given(st.lists(st.sampled_from([(0,), (0, 1, 2, 3), (4, 5), (6, 7, 8)]), min_size=1, max_size=12))
-def test_no_cores_carry_more_threads_unless_workers_have_one(
+def test_threads_never_exceed_cores_unless_each_worker_has_one(
     masks: list[tuple[int, ...]],
 ) -> None:
     claims = [Claim(mask, None) for mask in masks]
@@ -152,7 +152,7 @@ def test_no_cores_carry_more_threads_unless_workers_have_one(
 # GPUs
 
 
-def test_without_gpus_per_worker_nothing_is_said_about_gpus() -> None:
+def test_gpu_variables_are_not_set_without_gpus_per_worker() -> None:
     claims = [Claim((0,), "0,1")]
     given_out = environment_of(
         0, claims, threads=1, gpus_per_worker=None, inherited={CUDA: "0,1"}, gpus_present=2
@@ -194,7 +194,9 @@ def test_too_few_devices_are_refused_with_advice(
 
 
 @given(st.integers(1, 24), st.integers(0, 8), st.sampled_from(SHARES))
-def test_devices_do_not_depend_on_a_known_number(workers: int, present: int, share: float) -> None:
+def test_knowing_the_number_of_gpus_does_not_change_the_devices(
+    workers: int, present: int, share: float
+) -> None:
     unknown = devices([FREE] * workers, share, present=None)
     try:
         assert devices([FREE] * workers, share, present=present) == unknown
@@ -210,12 +212,12 @@ def test_workers_divide_the_devices_of_a_mask_that_all_of_them_inherited() -> No
     assert devices([Claim((0,), "4,5,6,7")] * 2, 2.0) == ["4,5", "6,7"]
 
 
-def test_a_rank_with_a_mask_of_its_own_takes_the_first_of_its_own_devices() -> None:
+def test_a_rank_with_its_own_mask_takes_its_first_devices() -> None:
     per_task = [Claim((0,), mask) for mask in ("0,1", "2,3", "4,5")]
     assert devices(per_task, 1.0) == ["0", "2", "4"]
 
 
-def test_tasks_whose_gpus_are_all_numbered_0_by_their_cgroups_do_not_share_one() -> None:
+def test_gpus_numbered_0_in_separate_cgroups_are_different_devices() -> None:
     constrained = [Claim((0,), "0", ("/dev/nvidia0",)), Claim((0,), "0", ("/dev/nvidia1",))]
     assert devices(constrained, 1.0) == ["0", "0"]
     with pytest.raises(SettingsError):
@@ -321,7 +323,7 @@ def test_whole_numbers_and_even_parts_are_accepted(value: float) -> None:
         None,
     ],
 )
-def test_anything_else_is_refused_with_its_value(value: float) -> None:
+def test_an_invalid_gpus_per_worker_is_refused(value: float) -> None:
     with pytest.raises(SettingsError):
         check_gpus_per_worker(value)
 
@@ -329,9 +331,7 @@ def test_anything_else_is_refused_with_its_value(value: float) -> None:
 # What this process has
 
 
-def test_the_claim_is_the_affinity_mask_and_the_first_mask_of_gpus_that_is_set(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_claim_uses_the_first_gpu_mask_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
     monkeypatch.setattr(resources, "device_files", lambda: ("/dev/nvidia0",))
     assert claim({ROCR: "2", HIP: "1"}) == Claim((3, 5), "1", ("/dev/nvidia0",))
@@ -366,9 +366,7 @@ def test_how_many_gpus_there_are_is_unknown_without_a_driver(tmp_path: Path) -> 
     assert not is_amd(tmp_path)
 
 
-def test_nvidias_gpus_are_counted_by_files_and_without_these_by_the_drivers_list(
-    tmp_path: Path,
-) -> None:
+def test_nvidia_gpus_are_counted_by_device_files_first(tmp_path: Path) -> None:
     make(
         tmp_path,
         "proc/driver/nvidia/gpus/0000:01:00.0/information",

@@ -17,7 +17,7 @@ NOW = 1_700_000_000
     "text",
     ["", "soon", "nan", "inf", "-inf", "UNLIMITED", "2026-01-01T00:00:00", "0", "-5", "1700000000"],
 )
-def test_an_end_that_cannot_be_read_or_has_passed_says_nothing(text: str) -> None:
+def test_an_unreadable_or_past_end_time_gives_no_limit(text: str) -> None:
     assert time_in_slurm({SLURM_END_TIME: text}, NOW) is None
 
 
@@ -40,9 +40,7 @@ def test_outside_a_job_there_is_no_limit() -> None:
         (10**6, 120),
     ],
 )
-def test_the_pause_is_a_tenth_of_the_time_left_between_ten_seconds_and_two_minutes(
-    left: float, pause: float
-) -> None:
+def test_the_pause_is_a_limited_tenth_of_the_remaining_time(left: float, pause: float) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)
     assert times is not None
     assert times[1] == pytest.approx(pause)

@@ -23,9 +23,7 @@ def after(*received: int) -> StopSwitch:
 @pytest.mark.parametrize(
     ("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")]
 )
-def test_each_signal_is_a_reason_to_stop_and_the_first_alone_is_no_impatience(
-    number: int, name: str
-) -> None:
+def test_one_signal_requests_a_stop_without_impatience(number: int, name: str) -> None:
     stop = after(number)
     assert stop.reason(0) == f"{name} received"
     assert not stop.is_impatient(0)
@@ -34,7 +32,7 @@ def test_each_signal_is_a_reason_to_stop_and_the_first_alone_is_no_impatience(
 @pytest.mark.parametrize(
     "received", [(SIGINT, SIGINT), (SIGINT, SIGUSR1, SIGINT), (SIGTERM, SIGINT, SIGINT)]
 )
-def test_a_second_ctrl_c_is_impatience(received: tuple[int, ...]) -> None:
+def test_a_second_ctrl_c_makes_the_stop_impatient(received: tuple[int, ...]) -> None:
     assert after(*received).is_impatient(0)
 
 
@@ -57,7 +55,7 @@ def test_the_signals_are_those_received_oldest_first() -> None:
     assert after(SIGUSR1, SIGUSR1, SIGTERM).signals == [SIGUSR1, SIGUSR1, SIGTERM]
 
 
-def test_the_grace_begins_with_the_first_reason_and_no_later_signal_prolongs_it() -> None:
+def test_later_signals_do_not_prolong_the_grace_period() -> None:
     stop = after(SIGUSR1)
     assert not any(stop.is_impatient(100 + turn / 2) for turn in range(30))
     stop.signals.append(SIGTERM)
@@ -65,7 +63,7 @@ def test_the_grace_begins_with_the_first_reason_and_no_later_signal_prolongs_it(
     assert stop.is_impatient(130.5)
 
 
-def test_time_in_which_the_driver_itself_was_suspended_is_no_part_of_the_grace() -> None:
+def test_suspended_time_does_not_count_against_the_grace_period() -> None:
     stop = after(SIGUSR1)
     assert not stop.is_impatient(100)
     assert not stop.is_impatient(5_000), "it was suspended"
@@ -79,7 +77,7 @@ def test_the_time_limit_is_a_reason_to_stop_without_any_signal() -> None:
     assert stop.reason(60) == "time limit reached"
 
 
-def test_what_listened_before_listens_again_afterwards() -> None:
+def test_earlier_signal_handlers_are_restored_afterwards() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with StopSwitch() as stop:
         assert all(signal.getsignal(number) == stop._note for number in SIGNALS)
@@ -95,7 +93,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(SIGINT, before)
 
 
-def test_the_warning_that_is_ignored_after_a_stop_is_heard_by_the_next_study() -> None:
+def test_an_ignored_warning_signal_reaches_the_next_study() -> None:
     before = signal.signal(SIGUSR1, signal.SIG_DFL)
     try:
         after(SIGUSR1)
@@ -132,9 +130,7 @@ TUNE = """
 """
 
 
-def test_ctrl_c_for_the_foreground_is_not_heard_by_a_study_in_the_background_of_a_script(
-    tmp_path: Path,
-) -> None:
+def test_a_background_study_ignores_ctrl_c_for_the_foreground(tmp_path: Path) -> None:
     (tmp_path / "tune.py").write_text(textwrap.dedent(TUNE))
     run = ["/bin/sh", "-c", textwrap.dedent(IN_THE_BACKGROUND), sys.executable]
     done = subprocess.run(

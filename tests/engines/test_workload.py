@@ -33,7 +33,7 @@ def blamed(workload: Workload) -> int | None:
     return None if workload.to_blame is None else workload.to_blame.trial
 
 
-def test_the_first_job_that_came_is_to_blame_and_one_in_place_comes_before_it() -> None:
+def test_a_job_in_place_is_blamed_before_the_first_job() -> None:
     workload = workload_of(3, 4, together=False)
     assert blamed(workload) == 3
     workload.take(job(2, in_place=True))
@@ -55,7 +55,7 @@ def test_a_worker_reports_failures_of_its_own_only() -> None:
     assert not workload.accept(Broken(WorkerId(1), "no matter", failure=failure))
 
 
-def test_of_several_trained_together_none_is_to_blame() -> None:
+def test_several_trials_trained_together_are_suspects_without_blame() -> None:
     workload = workload_of(3, 4, together=True)
     assert blamed(workload) is None
     assert workload.suspects == (3, 4)
@@ -65,14 +65,14 @@ def test_of_several_trained_together_none_is_to_blame() -> None:
 
 
 @pytest.mark.parametrize("ends", [0, 2])
-def test_one_that_is_trained_alone_is_to_blame_as_long_as_it_is_trained(ends: int) -> None:
+def test_a_trial_that_trains_alone_is_blamed_while_it_trains(ends: int) -> None:
     workload = workload_of(0, 1, 2, 3, together=True)
     assert not workload.accept(Alone(WorkerId(0), TrialId(2)))
     end(workload, ends)
     assert blamed(workload) == (2 if ends == 0 else None)
 
 
-def test_trials_trained_together_by_a_worker_that_died_are_alone_until_they_have_ended() -> None:
+def test_suspects_of_a_dead_worker_train_alone_until_they_end() -> None:
     suspects: set[TrialId] = set()
     first, second = (workload_of(together=True, suspects=suspects) for _ in range(2))
     assert [first.take(job(trial)) for trial in (3, 4)] == [False, False]
@@ -82,7 +82,7 @@ def test_trials_trained_together_by_a_worker_that_died_are_alone_until_they_have
     assert [second.take(job(trial)) for trial in (3, 4)] == [False, True]
 
 
-def test_a_result_whose_curve_leaves_its_job_is_refused() -> None:
+def test_a_result_with_reports_outside_its_job_is_refused() -> None:
     workload = workload_of(0, together=False)
     for at in (-1, 2):
         result = JobFinished(

@@ -16,8 +16,6 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_study_under_kills_stops_alarms_and_full_disks_ends_right_and_leaves_no_process(
-    seed: int,
-) -> None:
+def test_a_study_under_random_faults_ends_correctly(seed: int) -> None:
     outcome = run("local", seed)
     assert outcome.complaints == [], table([outcome])

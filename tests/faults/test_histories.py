@@ -20,9 +20,7 @@ def block(first: int) -> Any:
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, BLOCK))
-def test_studies_end_and_are_right_whatever_is_done_to_disk_driver_workers_and_messages(
-    first: int,
-) -> None:
+def test_studies_end_correctly_under_simulated_faults(first: int) -> None:
     _, _, ends, failures = block(first)
     report = "\n".join(
         f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}"

@@ -43,7 +43,7 @@ def events_of(disk: SimulatedDisk) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_hole_is_left_by_a_driver_that_was_killed_after_a_sync_that_failed(seed: int) -> None:
+def test_a_kill_after_a_failed_sync_leaves_no_hole(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     first = opened(disk)
     write(first, *EVENTS[:2])
@@ -58,9 +58,7 @@ def test_no_hole_is_left_by_a_driver_that_was_killed_after_a_sync_that_failed(se
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_a_killed_driver_had_not_synced_survives_a_power_loss_once_the_next_has_opened_it(
-    seed: int,
-) -> None:
+def test_opening_a_journal_makes_unsynced_events_durable(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()
@@ -71,9 +69,7 @@ def test_what_a_killed_driver_had_not_synced_survives_a_power_loss_once_the_next
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("failures", [1, TRIES - 1])
-def test_a_file_written_anew_whose_sync_fails_is_written_once_more(
-    seed: int, failures: int
-) -> None:
+def test_a_rewritten_file_is_written_again_after_a_failed_sync(seed: int, failures: int) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()
@@ -85,7 +81,7 @@ def test_a_file_written_anew_whose_sync_fails_is_written_once_more(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_new_name_that_cannot_be_synced_is_given_once_more(seed: int) -> None:
+def test_a_rename_is_repeated_after_a_failed_sync(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()
@@ -98,9 +94,7 @@ def test_a_new_name_that_cannot_be_synced_is_given_once_more(seed: int) -> None:
 
 
 @pytest.mark.parametrize("fault", [SYNC_ERROR, NO_SPACE])
-def test_a_journal_that_cannot_be_written_anew_is_refused_in_one_line_and_left_as_it_was(
-    fault: str,
-) -> None:
+def test_a_journal_that_cannot_be_rewritten_stays_unchanged(fault: str) -> None:
     disk = disk_with_a_journal(0)
     with opened(disk) as journal:
         write(journal, *EVENTS[:2])
@@ -117,9 +111,7 @@ def test_a_journal_that_cannot_be_written_anew_is_refused_in_one_line_and_left_a
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_was_flushed_before_a_flush_was_refused_is_synced_when_the_journal_is_closed(
-    seed: int,
-) -> None:
+def test_closing_after_a_failed_flush_syncs_the_earlier_events(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     journal = opened(disk)
     write(journal, *EVENTS[:2])

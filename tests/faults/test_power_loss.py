@@ -17,9 +17,7 @@ pytestmark = [
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("device", [True, False], ids=["loop device", "copied files"])
-def test_after_a_power_loss_what_was_durable_is_there_and_the_study_finishes(
-    tmp_path: Path, *, device: bool
-) -> None:
+def test_a_study_finishes_after_two_power_losses(tmp_path: Path, *, device: bool) -> None:
     try:
         seen = lose_power(2, 7, tmp_path, "sh", device=device)
     except NoDevice as why:

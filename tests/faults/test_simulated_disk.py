@@ -140,7 +140,7 @@ def tree(root: Path) -> dict[str, bytes | str | None]:
 @settings(max_examples=300)
 @given(st.lists(calls, max_size=40))
 @example([("make_link", "a", "g"), ("remove_folder", "l/a", 2)])
-def test_without_faults_it_answers_and_refuses_as_the_disk_of_this_machine(
+def test_a_simulated_disk_without_faults_behaves_like_a_real_one(
     history: list[tuple[object, ...]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -218,7 +218,7 @@ def _read_something(disk: SimulatedDisk) -> None:
         disk.close(file)
 
 
-def test_after_a_failed_sync_pages_may_be_lost_although_the_next_sync_succeeds() -> None:
+def test_pages_may_be_lost_after_a_failed_sync() -> None:
     left = set()
     for seed in range(40):
         disk = SimulatedDisk(Random(seed), plan={3: SYNC_ERROR})

@@ -43,9 +43,7 @@ class TestDask(TrainersSuite):
             yield engines
 
 
-def test_a_study_goes_through_1_8_2_and_5_workers_of_dask_some_of_which_are_killed(
-    tmp_path: Path,
-) -> None:
+def test_a_study_completes_while_dask_workers_come_and_go(tmp_path: Path) -> None:
     study = tmp_path / "study"
     write_function(tmp_path, seconds=0.05)
     names: dict[str, Any] = {}

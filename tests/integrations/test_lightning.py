@@ -149,9 +149,7 @@ def check_unbroken(directory: Path, whole: Callable[[Any, int], curves.Points]) 
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_one_fit(
-    tmp_path: Path, root: str
-) -> None:
+def test_promoted_trials_have_the_curve_of_one_fit(tmp_path: Path, root: str) -> None:
     learn = curves.imported(written(tmp_path, root))
     study = tuned(tmp_path, learn)
     assert curves.taken_up(study.directory), "none was put aside and taken up"
@@ -169,7 +167,7 @@ def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_one_fit(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_trials_of_a_study_that_was_killed_have_the_curve_of_one_fit(tmp_path: Path) -> None:
+def test_trials_of_a_killed_study_have_the_curve_of_one_fit(tmp_path: Path) -> None:
     script = written(tmp_path, ROOTS[0])
     before = curves.killed_and_resumed(script, tmp_path / "s", after=5)
     after = curves.results(tmp_path / "s")
@@ -180,7 +178,7 @@ def test_trials_of_a_study_that_was_killed_have_the_curve_of_one_fit(tmp_path: P
     check_unbroken(tmp_path / "s", curves.imported(script).whole)
 
 
-def test_schedules_by_results_and_averaged_weights_go_on_too(
+def test_plateau_schedules_and_averaged_weights_are_resumed(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     from lightning.pytorch.callbacks import EMAWeightAveraging

@@ -187,7 +187,9 @@ def test_the_command_the_method_and_the_observer_write_the_same(
     assert (tmp_path / "s" / "optuna.log").read_bytes() == before
 
 
-def test_samplers_of_optuna_go_on_from_it(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_samplers_of_optuna_continue_an_exported_study(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     study = exported(tuned, tmp_path)
     study.sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=2, multivariate=True)
     trial = study.ask(fixed_distributions=study.best_trial.distributions)
@@ -214,7 +216,7 @@ def test_a_file_that_another_has_written_into_is_not_replaced(
     assert [path.name for path in tmp_path.iterdir()] == ["study.log"]
 
 
-def test_at_most_the_best_trials_are_written(
+def test_a_large_study_exports_only_its_best_trials(
     tuned: ashtune.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "MOST", 10)
@@ -328,7 +330,7 @@ def shown(address: str, folder: Path) -> str:
 
 
 @pytest.mark.timeout(420)  # a server and two pages in a browser, beside other tests
-def test_the_dashboard_opens_it(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_optuna_dashboard_opens_an_exported_study(tuned: ashtune.Study, tmp_path: Path) -> None:
     pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
     file = tmp_path / "study.log"
     tuned.export("optuna", file)
@@ -416,9 +418,7 @@ def test_a_study_of_optuna_is_known_to_the_search(
         begun(theirs, tmp_path / "other", mode="max")
 
 
-def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung(
-    tmp_path: Path,
-) -> None:
+def test_an_exported_study_gives_the_same_known_results(tmp_path: Path) -> None:
     first = begun(
         None, tmp_path / "first", trials=20, search="random", min_resource=1, reduction_factor=3
     )

@@ -50,7 +50,7 @@ def test_a_study_keeps_its_checkpoints_in_a_bucket(tmp_path: Path, bucket: str) 
 
 
 @pytest.mark.parametrize("address", ["s3://nobody", "s3://studies"])
-def test_a_bucket_that_is_not_there_or_refuses_is_told_in_one_line(
+def test_an_unusable_bucket_is_refused_in_one_line(
     tmp_path: Path, bucket: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if address == bucket:

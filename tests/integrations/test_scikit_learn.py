@@ -127,7 +127,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> Any:
     "ignore::sklearn.exceptions.FitFailedWarning", "ignore:Scoring failed:UserWarning"
 )
 @pytest.mark.filterwarnings("ignore:One or more of the:UserWarning")
-def test_scikit_learns_own_tests_of_halving_pass_where_they_mean_the_same(theirs: Any) -> None:
+def test_applicable_tests_of_halving_from_scikit_learn_pass(theirs: Any) -> None:
     """Those that are left out hold for rungs that wait for each other, or for another cut of the
     rows.
 
@@ -164,7 +164,7 @@ class Counted(SGDClassifier):
         return super().partial_fit(X, y, classes=classes, sample_weight=sample_weight)
 
 
-def test_a_promoted_candidate_goes_on_and_no_epoch_is_trained_twice(iris: tuple[Any, Any]) -> None:
+def test_no_epoch_of_a_promoted_candidate_is_trained_twice(iris: tuple[Any, Any]) -> None:
     Counted.passes.clear()
     search = AshSearchCV(
         Counted(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1,
@@ -199,7 +199,7 @@ def test_a_promoted_candidate_goes_on_and_no_epoch_is_trained_twice(iris: tuple[
         150),
     ],
 )  # fmt: skip
-def test_what_a_candidate_gets_more_of(  # noqa: PLR0917
+def test_the_resource_of_a_candidate_depends_on_its_estimator(  # noqa: PLR0917
     iris: tuple[Any, Any], estimator: Any, space: Any, resource: str, unit: str, top: int
 ) -> None:
     search = AshSearchCV(estimator, space, resource=resource, n_candidates=2, random_state=0).fit(
@@ -210,7 +210,7 @@ def test_what_a_candidate_gets_more_of(  # noqa: PLR0917
     assert search.cv_results_["n_resources"].max() == top
 
 
-def test_samples_of_each_class_are_in_every_beginning() -> None:
+def test_every_subset_of_samples_contains_each_class() -> None:
     X, y = make_classification(300, weights=[0.9], random_state=0)
     search = AshSearchCV(
         LogisticRegression(), {"C": [0.1, 1.0]}, resource="n_samples", min_resources=20,
@@ -220,9 +220,7 @@ def test_samples_of_each_class_are_in_every_beginning() -> None:
     assert search.cv_results_["n_resources"].min() == 20
 
 
-def test_several_scores_with_one_that_counts_and_a_callable_that_chooses(
-    iris: tuple[Any, Any],
-) -> None:
+def test_refit_names_a_score_or_chooses_by_a_function(iris: tuple[Any, Any]) -> None:
     options: dict[str, Any] = {
         "max_resources": 9,
         "n_candidates": 4,
@@ -246,7 +244,7 @@ def test_several_scores_with_one_that_counts_and_a_callable_that_chooses(
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
-def test_a_fit_that_fails_counts_what_was_said_and_the_others_go_on(iris: tuple[Any, Any]) -> None:
+def test_a_failed_fit_gets_the_error_score(iris: tuple[Any, Any]) -> None:
     space = {"max_depth": [2, 3, "deep"]}
     forest = RandomForestClassifier(n_estimators=9, random_state=0)
     with pytest.warns(FitFailedWarning, match="deep"):
@@ -288,7 +286,7 @@ def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None
     }
 
 
-def test_groups_weights_frames_and_sparse_data_go_where_they_belong(iris: tuple[Any, Any]) -> None:
+def test_groups_weights_frames_and_sparse_data_are_accepted(iris: tuple[Any, Any]) -> None:
     pandas = pytest.importorskip("pandas")
     X, y = iris
     groups, weights = np.arange(150) % 10, np.ones(150)
@@ -318,7 +316,7 @@ def test_groups_weights_frames_and_sparse_data_go_where_they_belong(iris: tuple[
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_as_scikit_learn_does(
+def test_wrong_options_are_refused_as_scikit_learn_does(
     iris: tuple[Any, Any], options: Any, match: str
 ) -> None:
     search = AshSearchCV(RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, **options)
@@ -385,7 +383,7 @@ def test_a_directory_is_not_continued_by_another_search(
         (MiniBatchKMeans(), {"n_clusters": [2, 3]}, "sample"),
     ],
 )  # fmt: skip
-def test_what_is_chosen_where_passes_would_not_do_what_fit_does(
+def test_epochs_are_the_resource_only_where_they_equal_fit(
     estimator: Any, space: Any, unit: str
 ) -> None:
     names = set(space)
@@ -394,7 +392,7 @@ def test_what_is_chosen_where_passes_would_not_do_what_fit_does(
     )
 
 
-def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> None:
+def test_resumed_epochs_give_the_score_of_uninterrupted_ones(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
         MLPClassifier(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9,
         min_resources=1, n_candidates=9,
@@ -439,7 +437,7 @@ def test_sgd_from_rung_to_rung_has_the_weights_of_one_fit(
     assert trained.get_params() == model.get_params(), "the tolerance is there again"
 
 
-def test_a_rung_of_sgd_is_one_call_and_equals_fit_without_a_tolerance(
+def test_a_rung_of_sgd_equals_one_fit_without_tolerance(
     iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -462,7 +460,7 @@ def test_a_rung_of_sgd_is_one_call_and_equals_fit_without_a_tolerance(
     assert search.best_estimator_.tol == 1e9
 
 
-def test_only_what_may_be_promoted_and_the_best_are_saved(
+def test_only_promotable_and_best_candidates_are_saved(
     iris: tuple[Any, Any], tmp_path: Path
 ) -> None:
     search = AshSearchCV(
@@ -496,7 +494,7 @@ class Locked(RandomForestClassifier):
         return super().fit(X, y)
 
 
-def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) -> None:
+def test_a_candidate_that_cannot_be_saved_is_fitted_again(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
         Locked(random_state=0), {"max_depth": stats.randint(1, 99)}, max_resources=9,
         min_resources=1, n_candidates=9,
@@ -541,9 +539,7 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_search_that_raised_goes_on_in_its_directory_once_it_is_mended(
-    iris: tuple[Any, Any], tmp_path: Path
-) -> None:
+def test_a_failed_search_continues_in_its_directory(iris: tuple[Any, Any], tmp_path: Path) -> None:
     space = {"alpha": (1e-5, 1e-1, "log")}
     Broken.left = np.inf
     expected = (
@@ -614,7 +610,7 @@ def path_of(context: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", [Told, ToldOfParts])
-def test_callbacks_of_scikit_learn_are_told_of_the_tasks_of_a_search(
+def test_callbacks_of_scikit_learn_receive_the_tasks_of_a_search(
     iris: tuple[Any, Any], kind: type[Told]
 ) -> None:
     told = kind()

@@ -69,7 +69,7 @@ def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> 
 
 
 @pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
-def test_splits_that_are_masks_are_those_that_are_indices(
+def test_splits_given_as_masks_equal_splits_given_as_indices(
     iris: tuple[Any, Any], resource: str
 ) -> None:
     indices = list(KFold(3, shuffle=True, random_state=0).split(*iris))
@@ -94,7 +94,7 @@ def test_a_lambda_may_be_a_fit_parameter(iris: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_a_function_of_a_script_may_be_a_fit_parameter_in_other_processes(tmp_path: Path) -> None:
+def test_a_fit_parameter_may_be_a_function_of_the_script(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
@@ -127,7 +127,7 @@ def test_a_function_of_a_script_may_be_a_fit_parameter_in_other_processes(tmp_pa
         "trees by n_estimators",
     ],
 )
-def test_the_best_score_is_that_of_a_plain_search(estimator: Any, name: str) -> None:
+def test_the_best_score_equals_that_of_a_grid_search(estimator: Any, name: str) -> None:
     X, y = make_classification(150, n_informative=6, flip_y=0.2, random_state=0)
     last, prefix = (
         (estimator[-1], "sgdclassifier__") if isinstance(estimator, Pipeline) else (estimator, "")

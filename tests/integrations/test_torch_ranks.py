@@ -112,18 +112,14 @@ def tuned(script: Path, name: str, *arguments: str) -> Path:
     return script.parent / name
 
 
-def test_two_processes_have_the_losses_of_one_process_with_the_same_global_batch(
-    script: Path,
-) -> None:
+def test_two_processes_have_the_same_losses_as_one(script: Path) -> None:
     alone = tuned(script, "alone", "Local", "20", "workers=1")
     both = tuned(script, "both", "Local", "20", "workers=1", "processes_per_trial=2")
     assert_same_losses(both, alone)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_two_ranks_of_mpi_have_the_losses_of_one_process_with_the_same_global_batch(
-    script: Path,
-) -> None:
+def test_two_mpi_ranks_have_the_same_losses_as_one_process(script: Path) -> None:
     alone = tuned(script, "alone", "Local", "20", "workers=1")
     study = script.parent / "ranks"
     with mpiexec_launched(

@@ -127,7 +127,7 @@ def test_unit_tests_pass(test: Path, served: Path) -> None:
 
 
 @needs_node
-def test_numbers_times_and_words_are_the_same_on_the_page_and_in_python(served: Path) -> None:
+def test_texts_of_numbers_match_between_page_and_python(served: Path) -> None:
     figure = msgspec.to_builtins(FIGURE)
     asked = {
         "numbers": NUMBERS,

@@ -156,7 +156,7 @@ def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
     assert "--ranks-per-trial=4 needs 5 ranks or more" in ended.stderr
 
 
-def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_study_completes_after_twenty_random_kills_of_ranks(tmp_path: Path) -> None:
     """A kill of a rank ends the launch, as without groups. It hangs nowhere, and the next launch
     continues.
     """
@@ -176,7 +176,7 @@ def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_p
     tuned.assert_is_whole()
 
 
-def test_a_rank_that_hangs_in_training_is_given_up_at_the_end_of_the_study(tmp_path: Path) -> None:
+def test_a_hanging_rank_is_given_up_when_the_study_ends(tmp_path: Path) -> None:
     words = command(tmp_path, "study", "--ranks-per-trial", "2", "--time-limit", "2s")
     (tmp_path / "train.py").write_text(
         "import time\n"

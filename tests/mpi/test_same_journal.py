@@ -43,9 +43,7 @@ def configurations(folder: Path) -> list[Any]:
     ]
 
 
-def test_one_worker_and_one_rank_write_the_same_journal_and_four_draw_the_same_configurations(
-    tmp_path: Path,
-) -> None:
+def test_one_rank_writes_the_same_journal_as_one_worker(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(SCRIPT))
     local, one, four = (tmp_path / name for name in ("local", "one", "four"))

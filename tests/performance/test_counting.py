@@ -24,16 +24,14 @@ class TestJax:
     def _jax(self) -> None:
         self.jnp: Any = pytest.importorskip("jax.numpy")
 
-    def test_a_dense_layer_is_the_product_and_nothing_else(self) -> None:
+    def test_a_dense_layer_counts_as_one_product(self) -> None:
         step = count_jax(lambda w, x: x @ w, self.jnp.ones((K, N)), self.jnp.ones((M, K)))
         assert step.flops == FORWARD
         assert step.bytes_moved == FLOAT * (K * N + M * K + M * N)
         assert step.dtype == "float32"
         assert step.seconds is not None
 
-    def test_a_training_step_of_a_dense_layer_is_two_products_and_some_elementwise_work(
-        self,
-    ) -> None:
+    def test_a_dense_training_step_counts_as_two_products_and_elementwise_work(self) -> None:
         import jax
 
         def loss(w: Any, x: Any, y: Any) -> Any:
@@ -68,7 +66,7 @@ class TestTorch:
     def batch(self) -> tuple[Any, Any]:
         return self.torch.ones(M, K), self.torch.ones(M, N)
 
-    def test_a_layers_forward_pass_is_its_product_its_bytes_are_inputs_and_parameters(self) -> None:
+    def test_a_forward_pass_moves_its_inputs_and_parameters(self) -> None:
         step = count_torch(self.torch.nn.Linear(K, N), self.batch()[0])
         assert step.flops == FORWARD  # the bias is elementwise: 0
         assert step.bytes_moved == FLOAT * (M * K + K * N + N)
@@ -97,7 +95,7 @@ class TestTorch:
             count_torch(self.torch.relu, self.batch()[0], name="relu")
 
 
-def test_numbers_are_taken_as_they_are() -> None:
+def test_given_numbers_of_a_step_are_used_unchanged() -> None:
     step = describe_step(
         {"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step"
     )
@@ -115,7 +113,7 @@ def test_numbers_are_taken_as_they_are() -> None:
         ({"flops": 1, "bytes": 0}, "is 0 bytes"),
     ],
 )
-def test_what_describes_no_step_is_refused_in_one_line(description: Any, text: str) -> None:
+def test_an_invalid_description_of_a_step_is_refused(description: Any, text: str) -> None:
     with pytest.raises(SettingsError, match=text) as refused:
         describe_step(description, "train.py:step")
     assert "train.py:step" in str(refused.value)

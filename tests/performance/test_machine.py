@@ -40,7 +40,7 @@ def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_caches_are_counted_once_however_many_cores_share_them(four_cores: Path) -> None:
+def test_a_cache_shared_by_cores_is_counted_once(four_cores: Path) -> None:
     assert caches(four_cores) == [
         Cache(level=1, size=32 * KIB, count=3),
         Cache(level=2, size=512 * KIB, count=3),
@@ -48,7 +48,7 @@ def test_caches_are_counted_once_however_many_cores_share_them(four_cores: Path)
     ]
 
 
-def test_the_arrays_are_four_times_the_last_cache_or_all_of_the_last_caches() -> None:
+def test_the_arrays_are_four_times_as_large_as_the_last_caches() -> None:
     caches = [Cache(level=1, size=32 * KIB, count=8), Cache(level=2, size=KIB * KIB, count=8)]
     assert machine.array_bytes(caches, everywhere=False) == 4 * KIB * KIB
     assert machine.array_bytes(caches, everywhere=True) == 32 * KIB * KIB
@@ -83,7 +83,7 @@ def test_a_measurement_has_one_core_and_all_in_both_types(
     assert roofs.blas
 
 
-def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
+def test_a_failing_child_is_refused_in_one_line() -> None:
     with pytest.raises(SettingsError) as refused:
         machine.child("ashtune._src.performance.machine", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)

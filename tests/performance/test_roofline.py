@@ -26,7 +26,7 @@ def test_the_designs_numbers_give_exactly_the_designs_answers() -> None:
     assert placement.least_seconds == pytest.approx(250_000 / 76.8e9)
 
 
-def test_right_of_the_ridge_the_peak_is_attainable_and_arithmetic_binds() -> None:
+def test_a_step_right_of_the_ridge_can_attain_the_peak() -> None:
     placement = place(step(flops=8 * 250_000), XEON)
     assert placement.attainable == XEON.peak
     assert placement.share_of_peak == 1.0
@@ -37,20 +37,20 @@ def test_a_step_on_the_ridge_itself_is_bound_by_arithmetic() -> None:
     assert place(step(flops=7 * 250_000), XEON).bound == "compute"
 
 
-def test_what_a_step_achieves_is_held_against_its_roof_not_against_the_peak() -> None:
+def test_the_share_is_relative_to_the_roof_not_the_peak() -> None:
     placement = place(step(seconds=2 * 7500 / 2.304e9), XEON)
     assert placement.achieved == pytest.approx(1.152e9)
     assert placement.share_of_attainable == pytest.approx(0.5)
 
 
-def test_a_step_that_was_not_timed_achieves_nothing_known() -> None:
+def test_a_step_without_a_time_has_no_achieved_speed() -> None:
     assert place(step(), XEON).achieved is None
     assert place(step(), XEON).share_of_attainable is None
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize("name", ["peak", "bandwidth"])
-def test_a_roof_refuses_what_is_not_a_finite_number_above_zero(name: str, value: float) -> None:
+def test_a_roof_accepts_only_finite_numbers_above_zero(name: str, value: float) -> None:
     with pytest.raises(SettingsError) as refused:
         Roof(**{"peak": 1.0, "bandwidth": 1.0, name: value})
     assert "\n" not in str(refused.value)
@@ -58,7 +58,7 @@ def test_a_roof_refuses_what_is_not_a_finite_number_above_zero(name: str, value:
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
 @pytest.mark.parametrize("name", ["flops", "bytes_moved", "seconds"])
-def test_a_step_refuses_what_is_not_a_finite_number_above_zero(name: str, value: float) -> None:
+def test_a_step_accepts_only_finite_numbers_above_zero(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"of a step is {value:g}"):
         step(**{name: value})
 
@@ -83,16 +83,16 @@ def machine() -> Roofs:
         (64, "float32", "8 cores, float32"),
     ],
 )
-def test_a_step_stands_under_the_roof_of_its_cores_and_its_type(
+def test_a_step_uses_the_roof_of_its_cores_and_type(
     cores: int | None, dtype: str, name: str
 ) -> None:
     assert machine().for_step(step(cores=cores, dtype=dtype)).name == name
 
 
-def test_a_type_or_a_number_of_cores_that_was_not_measured_gets_a_roof_that_says_its_name() -> None:
+def test_an_unmeasured_type_or_core_count_uses_a_measured_roof() -> None:
     assert machine().for_step(step(dtype="bfloat16", cores=1)).name == "1 core, float32"
     assert machine().for_step(step(dtype="float64", cores=3)).name == "8 cores, float64"
 
 
-def test_a_roof_that_was_given_holds_every_step() -> None:
+def test_a_given_roof_is_used_for_every_step() -> None:
     assert Roofs(roofs=[XEON]).for_step(step(cores=1, dtype="float64")) is XEON

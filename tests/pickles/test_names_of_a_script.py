@@ -241,12 +241,12 @@ def assert_all_were_trained(study: Path) -> None:
     assert "the main part runs" not in logs
 
 
-def test_a_script_s_names_are_in_its_workers_and_in_what_they_start(tmp_path: Path) -> None:
+def test_names_of_a_script_exist_in_workers_and_their_children(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(whole())
     run(tmp_path / "study", "script.py", checks="names spawn forkserver")
 
 
-def test_so_they_are_where_it_is_run_as_a_module_of_a_package(tmp_path: Path) -> None:
+def test_names_of_a_script_run_as_a_module_exist_in_workers(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").touch()
     (tmp_path / "package" / "near.py").write_text("NEAR = 5")
@@ -259,12 +259,12 @@ def test_so_they_are_where_it_is_run_as_a_module_of_a_package(tmp_path: Path) ->
     run(tmp_path / "study", "-W", "error", "-m", "package.script")
 
 
-def test_so_they_are_where_there_is_no_file(tmp_path: Path) -> None:
+def test_names_of_a_script_without_a_file_exist_in_workers(tmp_path: Path) -> None:
     run(tmp_path / "of_c", "-c", whole(), checks="names")
     run(tmp_path / "of_stdin", "-", stdin=whole(), checks="names")
 
 
-def test_so_they_are_of_a_file_given_by_name(tmp_path: Path) -> None:
+def test_names_of_a_file_for_the_command_exist_in_workers(tmp_path: Path) -> None:
     (tmp_path / "space.json").write_text("")
     (tmp_path / "given.py").write_text(script() + "\nspace = {'width': (0.0, 1.0)}\n")
     study = tmp_path / "study"

@@ -56,7 +56,7 @@ SCRIPT = """
 """
 
 
-def test_a_model_is_loaded_by_the_script_and_by_a_process_without_it(tmp_path: Path) -> None:
+def test_a_model_is_loadable_without_its_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
         [PYTHON, "script.py"],

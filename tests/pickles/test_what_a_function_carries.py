@@ -89,7 +89,9 @@ def names() -> dict[str, Any]:
         ),
     ],
 )
-def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, message: str) -> None:
+def test_a_refused_function_names_the_value_that_cannot_be_sent(
+    names: dict[str, Any], function: str, message: str
+) -> None:
     with pytest.raises(ObjectiveError) as refused:
         objectives.pack(names[function])
     assert str(refused.value).startswith(message)
@@ -131,9 +133,7 @@ SAVING = """
 """
 
 
-def test_the_first_state_that_cannot_be_saved_is_said_at_once_and_results_stand(
-    tmp_path: Path,
-) -> None:
+def test_the_first_checkpoint_that_cannot_be_pickled_is_reported(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SAVING))
     done = subprocess.run(
         [PYTHON, "script.py"],

@@ -72,9 +72,7 @@ def test_closures_lambdas_and_own_classes_work_in_scripts(
     assert done.stdout == PRINTED, done.stderr
 
 
-def test_a_closure_a_lambda_and_a_state_of_its_own_class_in_cells_of_a_notebook(
-    tmp_path: Path,
-) -> None:
+def test_closures_lambdas_and_own_classes_work_in_notebooks(tmp_path: Path) -> None:
     classes, rest = textwrap.dedent(CODE).split("@functools")
     printed = executed(tmp_path, classes, "@functools" + rest)["cells"][1]
     assert [output["text"] for output in printed] == [PRINTED]

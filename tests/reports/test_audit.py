@@ -137,7 +137,7 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
     st.integers(1, 40),
     st.booleans(),
 )
-def test_of_ash_every_promotion_is_explained(
+def test_every_promotion_of_ash_is_explained(
     seed: int, workers: int, eta: int, trials: int, orders: bool
 ) -> None:
     ladder = Ladder(1, eta**3, eta)
@@ -148,9 +148,7 @@ def test_of_ash_every_promotion_is_explained(
 
 
 @pytest.mark.parametrize("goal", GOALS[1:], ids=str)
-def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_explained(
-    goal: Goal,
-) -> None:
+def test_every_promotion_of_ash_with_several_goals_is_explained(goal: Goal) -> None:
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 25), st.booleans())
     def check(seed: int, workers: int, trials: int, orders: bool) -> None:
@@ -164,7 +162,7 @@ def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_ex
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30), st.sampled_from(GOALS))
-def test_it_names_the_promotions_that_the_oracle_names(
+def test_the_audit_names_the_unexplained_promotions_of_the_oracle(
     seed: int, workers: int, trials: int, goal: Goal
 ) -> None:
     ladder = Ladder(1, 9, 3)
@@ -208,7 +206,7 @@ def test_another_rule_s_promotions_are_faults() -> None:
     )
 
 
-def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_unless_trials_may() -> None:
+def test_a_trial_above_the_lowest_rung_is_a_fault_unless_allowed() -> None:
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("ash:skip_above=0.4", set()), ("full", set())):
         audit = Audit(ladder, LOSS, view(ladder, name))
@@ -216,7 +214,7 @@ def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_unless_trials_may()
         assert unexplained(audit) == faults
 
 
-def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be_right() -> None:
+def test_promotions_of_an_unknown_scheduler_are_not_checked() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(Greedy(ladder, 81), "magic", ladder, 3, 4)
     assert unexplained(audit) == set()
@@ -226,7 +224,7 @@ def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be
     )
 
 
-def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why() -> None:
+def test_the_law_is_not_shown_for_proposed_trials() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
     assert any(
@@ -245,7 +243,7 @@ def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why(
     assert "law for many" not in " ".join(audit_findings(audit, unit="epoch"))
 
 
-def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:
+def test_wrong_and_missed_promotions_are_counted_against_the_final_results() -> None:
     ladder = Ladder(1, 8, 2)
     audit, history = audited(Greedy(ladder, 200), "ash", ladder, 11, 6)
     results = [fact for fact in history if isinstance(fact, RecordedResult)]
@@ -264,7 +262,7 @@ def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_en
     ("name", "is_shown"),
     [("ash", True), ("ash:exponent=0.8", False), ("adaptive", False), ("stopping", False)],
 )
-def test_the_law_is_shown_where_the_scheduler_says_that_it_holds(name: str, is_shown: bool) -> None:
+def test_the_law_is_shown_only_for_schedulers_that_follow_it(name: str, is_shown: bool) -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), name, ladder, 3, 4)
     assert [record.law is not None for record in audit.records()] == [is_shown, is_shown, False]

@@ -14,7 +14,7 @@ LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
 DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade
 
 
-def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
+def test_losses_over_decades_are_on_a_logarithmic_axis() -> None:
     axis = metric_axis(DECAYING, LOSS)
     assert (axis.is_log, axis.title, axis.name) == (True, "loss (logarithmic)", "loss")
     assert outside(axis, "value") == ""
@@ -38,7 +38,7 @@ def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
         ([], "min"),
     ],
 )
-def test_where_a_logarithm_is_impossible_or_shows_no_more_the_axis_is_linear(
+def test_an_axis_stays_linear_where_a_logarithm_does_not_help(
     values: list[float], mode: str
 ) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]  # parametrize knows no literals
@@ -47,7 +47,7 @@ def test_where_a_logarithm_is_impossible_or_shows_no_more_the_axis_is_linear(
     assert axis.low < axis.high
 
 
-def test_a_value_beyond_all_measure_does_not_spoil_a_logarithmic_axis_and_is_told() -> None:
+def test_an_extreme_value_does_not_stretch_a_logarithmic_axis() -> None:
     axis = metric_axis([*DECAYING, 1e30], LOSS)
     assert axis.is_log
     assert axis.high < 2
@@ -61,7 +61,7 @@ def test_a_value_beyond_all_measure_does_not_spoil_a_logarithmic_axis_and_is_tol
     st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30),
     st.sampled_from(["min", "max"]),
 )
-def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str) -> None:
+def test_the_best_value_is_always_inside_the_axis(values: list[float], mode: str) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]
     if not values:
         assert axis == Axis(name="loss")

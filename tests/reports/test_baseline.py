@@ -48,7 +48,7 @@ def test_rungs_and_start_make_up_the_wall_time() -> None:
     assert "to 100.0 % of the wall time" in baseline_words(HALVED, unit="epoch")[0]
 
 
-def test_rungs_of_equal_cost_are_said_to_cost_the_same_and_the_lowest_is_explained() -> None:
+def test_the_words_explain_the_costs_of_equal_and_lowest_rungs() -> None:
     _, same, lowest = baseline_words(HALVED, unit="epoch")
     assert same == (
         "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: from each to the next 2 times "
@@ -57,7 +57,7 @@ def test_rungs_of_equal_cost_are_said_to_cost_the_same_and_the_lowest_is_explain
     assert lowest.startswith("The lowest rung cost 2.0 times their mean: 64 epochs from nothing")
 
 
-def test_a_worker_that_took_a_lost_one_s_place_is_no_second_worker() -> None:
+def test_a_replaced_worker_counts_once() -> None:
     ladder = Ladder(1, 2)
     timeline, tally = Timeline(ladder), Tally(ladder, Goal("loss", "min"))
     job = {"trial": TrialId(0), "rung": 0}

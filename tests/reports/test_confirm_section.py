@@ -19,7 +19,7 @@ def test_more_values_of_one_configuration_give_the_interval_of_students_t() -> N
     assert half == pytest.approx(2.92 * math.sqrt((0.0 + 1.0 + 1.0) / 2 / 3), rel=1e-3)
 
 
-def test_a_mean_that_noise_explains_is_drawn_to_the_others_and_one_that_it_does_not_stays() -> None:
+def test_a_noisy_mean_shrinks_toward_the_others() -> None:
     means = [0.0, 1.0, 2.0, 3.0, 4.0]
     loud, _ = interval(means, [[mean - 9, mean + 9] for mean in means], 0)
     still, half = interval(means, [[mean - 1e-6, mean + 1e-6] for mean in means], 0)
@@ -83,7 +83,7 @@ def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
     assert not named.is_noiseless
 
 
-def test_larger_is_better_where_the_study_says_so() -> None:
+def test_the_largest_mean_wins_in_mode_max() -> None:
     named = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max").named(
         Confirm(2, 2), 2, 1
     )
@@ -94,7 +94,7 @@ def test_larger_is_better_where_the_study_says_so() -> None:
     assert named.low < named.mean < named.high
 
 
-def test_a_configuration_of_which_a_training_failed_is_not_named() -> None:
+def test_a_configuration_with_a_failed_training_cannot_win() -> None:
     named = confirmed({3: (0.1, [0.1, None]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
     assert named is not None
     assert named.trial == 5
@@ -103,7 +103,7 @@ def test_a_configuration_of_which_a_training_failed_is_not_named() -> None:
     assert confirmed({3: (0.1, [None])}).named(Confirm(1, 1), 1, 1) is None
 
 
-def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
+def test_no_winner_is_named_before_all_confirmations_exist() -> None:
     one = confirmed({3: (0.1, [0.9])})
     assert one.named(Confirm(2, 1), 5, 1) is None
     assert one.named(Confirm(2, 1), 1, 1) is not None, "there is one result at the top"
@@ -112,14 +112,14 @@ def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
     assert one.named(None, 5, 1) is None
 
 
-def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
+def test_equal_repetitions_count_as_noiseless() -> None:
     named = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
     assert named is not None
     assert named.is_noiseless
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
 
 
-def test_repetitions_at_a_lower_rung_do_not_count_for_a_trial_that_was_promoted_since() -> None:
+def test_repetitions_below_the_rung_of_a_trial_do_not_count() -> None:
     goal, confirmations = Goal("loss", "min"), Confirmations(Goal("loss", "min"))
     results = [(0, 5, 0.2), (1, 5, 0.1), (1, 6, 0.15)]
     for number, (rung, trial, loss) in enumerate(results, start=7):

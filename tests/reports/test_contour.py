@@ -66,7 +66,7 @@ def places_of(drawn: Contour) -> list[tuple[float, float, float | None]]:
     return [(x, y, value) for y, row in pairs for x, value in zip(drawn.x_places, row, strict=True)]
 
 
-def test_each_place_has_the_mean_of_the_results_weighted_by_a_gaussian_of_their_distance() -> None:
+def test_each_place_has_the_gaussian_weighted_mean_of_results() -> None:
     trials = range(60)
     losses = [loss_of(trial) for trial in trials]
     drawn = smoothed(results_of(losses), "rate", "momentum")
@@ -102,7 +102,7 @@ def test_each_place_has_the_mean_of_the_results_weighted_by_a_gaussian_of_their_
     assert known > STEPS * STEPS / 2
 
 
-def test_the_best_place_of_the_grid_is_where_the_best_results_are() -> None:
+def test_the_best_place_of_the_grid_is_near_the_optimum() -> None:
     drawn = smoothed(results_of([loss_of(trial) for trial in range(300)]), "rate", "momentum")
     rate, momentum, _ = min(
         (place for place in places_of(drawn) if place[2] is not None), key=lambda place: place[2]
@@ -111,7 +111,7 @@ def test_the_best_place_of_the_grid_is_where_the_best_results_are() -> None:
     assert 0.05 < momentum < 0.45
 
 
-def test_where_no_trial_is_near_nothing_is_known() -> None:
+def test_a_place_far_from_all_trials_has_no_value() -> None:
     corners = [{**configuration(0), "rate": 1e-4 * 1.1**n, "momentum": 0.02 * n} for n in range(5)]
     corners += [
         {**configuration(0), "rate": 1 / 1.1**n, "momentum": 1 - 0.02 * n} for n in range(5)
@@ -126,9 +126,7 @@ def test_where_no_trial_is_near_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize(("at_second", "resource"), [(ENOUGH, 3), (ENOUGH - 1, 1)])
-def test_it_is_made_of_the_results_at_the_highest_rung_that_has_enough(
-    at_second: int, resource: int
-) -> None:
+def test_a_contour_uses_the_highest_rung_with_enough_results(at_second: int, resource: int) -> None:
     results = results_of(
         [loss_of(trial) for trial in range(100)], [int(trial < at_second) for trial in range(100)]
     )
@@ -137,7 +135,7 @@ def test_it_is_made_of_the_results_at_the_highest_rung_that_has_enough(
     assert drawn.total == len(drawn.trials) == (at_second if resource == 3 else 100)
 
 
-def test_of_two_choices_each_cell_is_the_plain_mean_of_its_own_trials_and_says_it() -> None:
+def test_a_cell_of_two_choices_has_the_mean_of_its_trials() -> None:
     space = {"act": ["relu", "tanh"], "norm": ["none", "batch", "layer"]}
     configurations = [{"act": "relu", "norm": "none"}] * 3 + [{"act": "tanh", "norm": "layer"}] * 2
     results = results_of([0.1, 0.2, 0.3, 0.6, 0.7])
@@ -152,7 +150,7 @@ def test_of_two_choices_each_cell_is_the_plain_mean_of_its_own_trials_and_says_i
         )
 
 
-def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
+def test_each_choice_beside_a_number_has_its_own_strip() -> None:
     def loss(trial: int) -> float:
         return configuration(trial)["momentum"] + (5.0 if trial % 2 else 0.0)
 
@@ -169,7 +167,7 @@ def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
     assert figure.layout.xaxis.type != "log"
 
 
-def test_trials_without_one_of_the_two_are_left_out_and_how_many_is_said() -> None:
+def test_trials_without_both_hyperparameters_are_counted_as_left_out() -> None:
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "rate": (0.0, 1.0)})
     space.add(Float("momentum", (0.0, 1.0)))
     space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
@@ -191,7 +189,7 @@ def test_trials_without_one_of_the_two_are_left_out_and_how_many_is_said() -> No
     assert "40 of 60 results at epoch 1" in words
 
 
-def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong_one() -> None:
+def test_the_best_trial_of_a_contour_is_a_star() -> None:
     losses = [loss_of(trial) for trial in range(50)]
     figure = figure_of(results_of(losses), "rate", "momentum")
     levels, others, best = figure.data
@@ -216,9 +214,7 @@ def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong
     ],
     ids=["diverged", "two trials", "a constant"],
 )
-def test_where_there_is_nothing_to_draw_the_figure_says_why(
-    losses: list[float], y: str, why: str
-) -> None:
+def test_an_empty_figure_says_why_it_is_empty(losses: list[float], y: str, why: str) -> None:
     figure = figure_of(results_of(losses), "rate", y)
     assert not figure.data
     assert figure.layout.annotations[0].text == why

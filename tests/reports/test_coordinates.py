@@ -49,14 +49,14 @@ def test_numbers_logarithms_choices_rungs_and_results_each_have_their_axis() -> 
     assert "k" not in axes  # it is the same everywhere
 
 
-def test_lines_of_one_choice_do_not_all_lie_on_each_other() -> None:
+def test_lines_of_one_choice_are_spread_apart() -> None:
     axis = axes_of(drawn(results_of([0.1, 0.2, 0.3]), [*THREE[:2], THREE[1]], SPACE))["act"]
     assert len(set(axis.values)) == 3
     assert axis.range[0] <= min(axis.values)
     assert axis.range[1] >= max(axis.values)
 
 
-def test_lines_at_one_whole_number_do_not_all_lie_on_each_other() -> None:
+def test_lines_at_one_whole_number_are_spread_apart() -> None:
     configurations = [{"layers": 1 + trial % 3} for trial in range(6)]
     axis = axes_of(
         drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)})
@@ -66,7 +66,7 @@ def test_lines_at_one_whole_number_do_not_all_lie_on_each_other() -> None:
     assert [round(value) for value in axis.values] == [1, 2, 3, 1, 2, 3]
 
 
-def test_the_best_trial_has_the_greatest_colour_value_which_plotly_draws_on_top() -> None:
+def test_the_best_trial_has_the_highest_colour_value() -> None:
     line = drawn(results_of([0.3, 0.1, 0.2]), THREE, SPACE).data[0].line
     assert list(line.color) == pytest.approx([0, -math.log10(2), -math.log10(3)], rel=1e-4)
     assert line.cmax == 0
@@ -74,9 +74,7 @@ def test_the_best_trial_has_the_greatest_colour_value_which_plotly_draws_on_top(
     assert line.colorscale[-1][1] != line.colorscale[0][1]
 
 
-def test_of_more_than_twelve_hyperparameters_the_most_important_are_shown_in_the_order_of_the_user() -> (
-    None
-):
+def test_only_the_twelve_most_important_hyperparameters_are_shown() -> None:
     names = [f"h{number:02}" for number in range(20)]
     configurations = [dict.fromkeys(names, trial / 10) for trial in range(3)]
     space = dict.fromkeys(names, (0.0, 1.0))

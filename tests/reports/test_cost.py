@@ -46,7 +46,7 @@ def text_of(section: CostSection) -> str:
     return "\n".join(text for block in section.blocks() for text in block.texts)
 
 
-def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_not_is_not() -> None:
+def test_a_hyperparameter_that_slows_training_is_named() -> None:
     trials = [
         ({"width": 8 * (n + 1), "rate": (n * 7) % 12, "is_deep": n % 2 == 0}, 0.25 * (n + 1))
         for n in range(12)
@@ -60,7 +60,7 @@ def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_no
     assert "It takes longer the smaller width is" in text_of(cost(*[(c, 4 - s) for c, s in trials]))
 
 
-def test_a_choice_that_makes_training_slow_is_told_by_its_values() -> None:
+def test_a_choice_that_slows_training_is_shown_by_its_values() -> None:
     trials = [
         ({"kind": ["a", "b"][n % 2], "other": ["c", "d"][n // 6]}, [0.01, 0.03][n % 2])
         for n in range(12)

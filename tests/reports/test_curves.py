@@ -45,7 +45,7 @@ def points(curves: Curves) -> dict[int, list[tuple[int, float]]]:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]), saves=st.booleans())
-def test_where_all_curves_are_kept_they_are_those_of_the_table(
+def test_the_curves_of_a_small_study_equal_the_table(
     seed: int, stop_after: int, saves: bool
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after, saves=saves)
@@ -61,7 +61,7 @@ def test_where_all_curves_are_kept_they_are_those_of_the_table(
     assert curves.total == len({e.trial for e in events if isinstance(e, JobFinished | JobPaused)})
 
 
-def test_what_was_trained_again_is_there_once_as_it_came_out_the_last_time() -> None:
+def test_points_trained_again_replace_the_earlier_ones() -> None:
     first = result(0, 0, {1: 0.9, 2: 0.8, 3: 0.7})
     again = result(0, 1, {2: 0.85, 4: 0.5, 6: 0.4})
     assert points(folded([first, again])) == {0: [(2, 0.85), (4, 0.5), (6, 0.4)]}
@@ -71,7 +71,7 @@ def test_what_was_trained_again_is_there_once_as_it_came_out_the_last_time() -> 
     assert points(folded([first, paused])) == {0: [(1, 0.95), (3, 0.7)]}
 
 
-def test_of_a_trial_that_rises_late_the_early_part_is_its_results_at_rungs() -> None:
+def test_a_curve_kept_late_has_early_points_only_at_rungs() -> None:
     late = max(range(1, 40), key=scattered)  # nobody is less likely to be in the sample
     early = [result(trial, 0, {1: 0.9, 2: 1.0 if trial == late else 0.1}) for trial in range(40)]
     curves = folded([*early, result(late, 1, {3: 0.06, 4: 0.05}, start=2)], most=6)
@@ -85,7 +85,7 @@ def test_of_a_trial_that_rises_late_the_early_part_is_its_results_at_rungs() -> 
 
 
 @pytest.mark.slow
-def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_any_time() -> None:
+def test_the_best_and_a_fixed_sample_of_curves_are_kept() -> None:
     curves = Curves(LOSS)
     largest = 0
     for event in crowd():
@@ -116,9 +116,7 @@ def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_a
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
-def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_top_with_its_name() -> (
-    None
-):
+def test_each_rung_has_one_line_with_the_best_on_top() -> None:
     events = [
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),
@@ -145,7 +143,7 @@ def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_
     assert figure.layout.xaxis.title.text == "epoch"
 
 
-def test_what_is_not_finite_is_a_gap_and_a_point_alone_is_a_dot() -> None:
+def test_a_value_that_is_not_finite_is_a_gap() -> None:
     curves = folded([result(0, 0, {1: 0.9, 2: None, 3: 0.7, 4: math.nan, 5: 0.5, 6: 0.4})])
     figure = plot(curves_figure(curves, unit="epoch"))
     line, dots, *_ = figure.data

@@ -105,7 +105,7 @@ def in_range(study: Recorded, rung: int, percent: int, *, learns: bool) -> bool:
     return found.low <= study.final[rung] <= found.high
 
 
-def test_more_are_expected_where_a_search_learns() -> None:
+def test_more_trials_are_expected_if_a_search_learns() -> None:
     for trials in (30, 100, 1000):
         assert all(
             a.middle < b.middle
@@ -114,9 +114,7 @@ def test_more_are_expected_where_a_search_learns() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sh", "hyperband", "full"])
-def test_a_rule_by_which_only_the_quota_goes_on_gives_one_number_whatever_the_search(
-    kind: str,
-) -> None:
+def test_rules_with_fixed_quotas_give_one_expected_number(kind: str) -> None:
     view = view_of({"kind": kind}, LADDER, LADDER, 0)
     for learns in (False, True):
         found = expected(view, LADDER, 90, learns=learns)
@@ -130,7 +128,7 @@ def test_a_rule_by_which_only_the_quota_goes_on_gives_one_number_whatever_the_se
     trials=st.integers(1, 10_000), learns=st.booleans(), shares=st.tuples(*[st.floats(0, 1)] * 4),
     exponent=st.sampled_from([0.5, 0.8, 1.0]), factor=st.sampled_from([2, 3, 4]),
 )  # fmt: skip
-def test_a_range_is_in_order_and_within_that_of_the_rung_below(
+def test_expected_ranges_are_ordered_and_do_not_grow_upward(
     trials: int, learns: bool, shares: tuple[float, ...], exponent: float, factor: int
 ) -> None:
     ladder = Ladder(1, factor**2, factor)

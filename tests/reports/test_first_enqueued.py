@@ -48,7 +48,7 @@ def test_two_trials_at_the_top_are_compared_there() -> None:
     assert said(*TO_THE_TOP) == better
 
 
-def test_less_is_better_where_the_metric_is_minimized() -> None:
+def test_a_lower_value_is_better_for_a_minimized_metric() -> None:
     goal = Goal("accuracy", "min")
     assert said(*TO_THE_TOP, goal=goal) == f"Y{FIRST} is the best at epoch 9: accuracy = 0.931."
     lower = [reached(0, 2, 0.5), reached(2, 2, 0.25)]
@@ -58,7 +58,7 @@ def test_less_is_better_where_the_metric_is_minimized() -> None:
     )
 
 
-def test_a_first_configuration_that_stayed_below_is_compared_where_it_stayed() -> None:
+def test_a_first_configuration_is_compared_at_its_highest_rung() -> None:
     stayed = [reached(0, 0, 0.5), reached(1, 0, 0.75), reached(1, 1, 0.8), reached(1, 2, 0.9)]
     where = "at epoch 1, the most that trial 0 has reached"
     assert (
@@ -72,7 +72,7 @@ def test_a_first_configuration_that_stayed_below_is_compared_where_it_stayed() -
     )
 
 
-def test_the_best_there_stands_in_for_a_best_trial_that_has_no_result_there() -> None:
+def test_the_comparison_uses_the_best_trial_at_the_same_resource() -> None:
     where = "at epoch 1, the most that trial 0 has reached"
     skipped = [reached(0, 0, 0.5), reached(1, 2, 0.9)]
     assert said(*skipped) == f"Y{FIRST} is the best {where}: accuracy = 0.5."
@@ -80,7 +80,7 @@ def test_the_best_there_stands_in_for_a_best_trial_that_has_no_result_there() ->
     assert said(*skipped, reached(2, 0, 0.6)) == third
 
 
-def test_equal_values_are_as_good() -> None:
+def test_equal_values_are_reported_as_equally_good() -> None:
     assert said(reached(0, 2, 0.5), reached(1, 2, 0.5), reached(1, 2, 0.5)) == (
         f"Y{FIRST} is the best at epoch 9: accuracy = 0.5."
     )
@@ -90,7 +90,7 @@ def test_equal_values_are_as_good() -> None:
     )
 
 
-def test_nothing_is_said_without_an_enqueued_configuration_or_a_result() -> None:
+def test_no_comparison_is_made_without_an_enqueued_configuration_or_result() -> None:
     assert said() == said(*TO_THE_TOP, origin="") == said(*TO_THE_TOP, origin="random") == ""
 
 
@@ -118,7 +118,7 @@ def test_a_first_configuration_that_violates_the_constraints_is_not_called_bette
     )
 
 
-def test_it_is_compared_even_where_a_thousand_are_better() -> None:
+def test_the_first_configuration_is_compared_despite_a_thousand_better() -> None:
     crowd: list[Any] = [reached(trial, 0, 1.0 - 1 / trial) for trial in range(1, 1500)]
     assert said(reached(0, 0, -1.0), *crowd).startswith(f"Trial 1499 is better than y{FIRST} by ")
 

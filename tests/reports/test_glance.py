@@ -15,7 +15,7 @@ from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, s
 LADDER = Ladder(1, 16, 2)
 
 
-def test_both_forms_have_the_name_the_state_the_best_the_rungs_and_the_next_step() -> None:
+def test_html_and_text_show_state_best_rungs_and_next_step() -> None:
     study = MadeUpStudy(LADDER, 64, 4)
     tally, outcome = (
         show(Tally(LADDER, ACCURACY), study),

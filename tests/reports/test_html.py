@@ -17,7 +17,7 @@ from tests.helpers.saved_page import saved
 EVIL = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2028"
 
 
-def test_texts_stay_in_one_element_of_the_file_and_read_back_as_they_were(tmp_path: Path) -> None:
+def test_hostile_texts_stay_text_in_the_saved_page(tmp_path: Path) -> None:
     figure = Figure(
         x=Axis(name=EVIL),
         series=[Series(kind="line", x=[1, 2], y=[3, math.nan], color="", name=EVIL)],
@@ -53,7 +53,7 @@ def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
     assert "<td><b>in all</b></td>" in html.table_html(table)
 
 
-def test_what_nobody_sees_is_shown_as_its_escape() -> None:
+def test_invisible_characters_are_shown_as_escapes() -> None:
     block = html.words("a\u202eb\x1b[31m\u2028 \\u202e \\ é <b>", "")
     assert block.texts == ["a\\u202eb\\x1b[31m\\u2028 \\u202e \\ é <b>"]
     assert html.escaped("<b>\u202e") == "&lt;b&gt;\\u202e"

@@ -74,7 +74,7 @@ def test_the_one_hyperparameter_that_matters_comes_first_by_far(
     assert first.deviation > 0
 
 
-def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
+def test_importances_of_pure_noise_are_marked_as_meaningless() -> None:
     answer = importance(results_of(noise), configuration, RECORD)
     assert not answer.is_meaningful
     assert "these importances mean nothing" in answer.words()
@@ -123,9 +123,7 @@ def finished(trial: int, rung: int, loss: float) -> JobFinished:
     return result(trial, rung, 3**rung, {"loss": loss})
 
 
-def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_is_the_second_reading() -> (
-    None
-):
+def test_importance_among_the_best_is_a_second_reading() -> None:
     results = results_of(of_rate, 120)
     # chosen by their rate, they differ by momentum alone
     for trial in sorted(range(120), key=of_rate)[:40]:
@@ -137,9 +135,7 @@ def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_
     assert answer.words_of_best().startswith("among the best 40 trials, R2 = 0.99: momentum ")
 
 
-def test_a_hyperparameter_that_a_search_has_settled_is_as_important_as_over_its_whole_range() -> (
-    None
-):
+def test_a_settled_hyperparameter_keeps_its_importance() -> None:
     def settled(trial: int) -> dict[str, Any]:
         chance = random.Random(trial)
         rate = 10 ** (chance.uniform(-2.1, -1.9) if trial % 10 else chance.uniform(-5, 0))
@@ -152,7 +148,7 @@ def test_a_hyperparameter_that_a_search_has_settled_is_as_important_as_over_its_
     assert answer.weights[0].name == "rate"
 
 
-def test_trials_of_a_higher_rung_exchange_their_values_by_their_order_there() -> None:
+def test_the_order_at_a_higher_rung_reassigns_lower_values() -> None:
     results = Results(LOSS)
     for trial, loss in enumerate([0.4, 0.1, 0.3, 0.2, 0.5]):
         results.event(finished(trial, 0, loss))
@@ -171,9 +167,7 @@ def test_trials_of_a_higher_rung_exchange_their_values_by_their_order_there() ->
     ],
     ids=["none", "too few", "all alike", "all diverged"],
 )
-def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(
-    results: Results, reason: str
-) -> None:
+def test_importance_without_enough_results_says_why(results: Results, reason: str) -> None:
     answer = importance(results, configuration, RECORD)
     assert not answer.weights
     assert not answer.is_meaningful
@@ -183,7 +177,7 @@ def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(
     assert figure.layout.annotations[0].text == answer.words()
 
 
-def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
+def test_each_hyperparameter_has_a_bar_with_its_error() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
     figure = plot(
         module.importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights))
@@ -200,7 +194,7 @@ def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_o
     assert "R2 = 0.75" in words
 
 
-def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_same() -> None:
+def test_importance_of_a_sample_of_100_000_trials_is_reproducible() -> None:
     results = Results(LOSS)
     for event in crowd():
         results.event(event)

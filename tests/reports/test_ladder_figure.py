@@ -43,14 +43,14 @@ def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
     assert list(figure.layout.yaxis.ticktext) == ["1", "3", "9", "27"]
 
 
-def test_a_study_that_runs_shows_what_runs() -> None:
+def test_a_running_study_shows_its_running_trials() -> None:
     tally, study = tally_of(81, 300)
     assert tally.running
     bars = bars_of(plot(ladder_figure(tally, study.expected(81), unit="epoch")))
     assert bars["running"] == [rung.running for rung in tally.rungs]
 
 
-def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words() -> None:
+def test_each_bar_shows_the_expected_number_of_trials() -> None:
     tally, study = tally_of(81)
     expected = study.expected(81)
     assert expected is not None
@@ -85,7 +85,7 @@ def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
         assert number < min(band.y) < max(band.y) < number + 1
 
 
-def test_a_ladder_of_many_rungs_is_cut_with_what_is_expected() -> None:
+def test_a_ladder_of_many_rungs_shows_a_limited_number_of_them() -> None:
     ladder = Ladder.explicit(range(1, 71))
     study = MadeUpStudy(ladder, 8, 2)
     tally = show(Tally(ladder, ACCURACY), study)

@@ -94,7 +94,7 @@ def test_a_frame_fits_the_terminal(width: int, height: int, steps: int, workers:
     assert "nan" not in "\n".join(lines).split()
 
 
-def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
+def test_a_frame_of_80_columns_is_not_cut() -> None:
     text = "\n".join(drawn(*part_of_a_study(), 80, 24))
     for word in (
         "digits",
@@ -111,7 +111,7 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
     assert "…" not in text
 
 
-def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
+def test_the_bars_are_as_full_as_their_rungs() -> None:
     tally, info = part_of_a_study(trouble=0.0, steps=700)
     lines = [line.strip("│| ").split() for line in drawn(tally, info, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
@@ -125,7 +125,7 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
         assert bool(full) == (share > 0)
 
 
-def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
+def test_failures_and_the_stop_reason_are_shown_literally() -> None:
     tally, info = part_of_a_study(trouble=0.0)
     failure = JobFailed(
         tally.now,
@@ -143,7 +143,7 @@ def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> No
     assert " left" not in text
 
 
-def test_a_study_whose_workers_join_by_themselves_says_that_it_waits_for_them() -> None:
+def test_a_study_without_workers_says_that_it_waits() -> None:
     tally, info = part_of_a_study(trouble=0.0, steps=400)
     info = msgspec.structs.replace(info, workers=0)
     waits = "waiting for workers"
@@ -182,7 +182,7 @@ def test_a_line_has_the_share_of_trials_by_the_model() -> None:
     assert "proposed" not in line
 
 
-def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
+def test_the_last_frame_shows_no_running_work() -> None:
     tally, info = part_of_a_study(steps=1500)
     assert tally.running
     before, after = (
@@ -201,9 +201,7 @@ def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
     assert "stopping" not in after
 
 
-def test_a_terminal_shows_frames_and_prints_whole_and_is_left_as_it_was(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_terminal_is_restored_after_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     with display_for(*part_of_a_study(), stream=terminal) as display:
@@ -230,7 +228,7 @@ def test_the_live_display_draws_at_most_five_frames_a_second(
     assert 40 <= frames <= 55
 
 
-def test_a_stream_that_is_no_terminal_gets_lines_and_quiet_gets_nothing() -> None:
+def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
     tally, info = part_of_a_study()
     stream = io.StringIO()
     assert isinstance(display_for(tally, info, stream=stream), PlainDisplay)
@@ -239,7 +237,7 @@ def test_a_stream_that_is_no_terminal_gets_lines_and_quiet_gets_nothing() -> Non
         display.tick(9.0)
 
 
-def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
+def test_a_plain_line_is_printed_every_five_seconds() -> None:
     tally, info = part_of_a_study()
     stream = io.StringIO()
     display = PlainDisplay(tally, info, stream)
@@ -249,7 +247,7 @@ def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
     assert len(stream.getvalue().splitlines()) == 3
 
 
-def test_the_estimate_of_the_time_left_comes_true_within_a_quarter() -> None:
+def test_the_time_left_is_estimated_to_within_a_quarter() -> None:
     for workers in (1, 4, 16):
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):
@@ -259,7 +257,7 @@ def test_the_estimate_of_the_time_left_comes_true_within_a_quarter() -> None:
             assert left == pytest.approx(whole - tally.now, rel=0.25, abs=1.0)
 
 
-def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_on() -> None:
+def test_the_time_left_counts_promotions_beyond_the_quota() -> None:
     whole, info = part_of_a_study(4, 512, 100_000, trouble=0.0, learns=0.05)
     expected = info.scheduler.expected(512)
     assert expected is not None
@@ -272,7 +270,7 @@ def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_
         assert 0.3 < left / (whole.now - tally.now) < 1.1
 
 
-def test_the_share_of_work_done_never_falls_by_a_tenth_and_is_all_only_at_the_end() -> None:
+def test_the_share_of_work_reaches_all_only_at_the_end() -> None:
     study = MadeUpStudy(LADDER, 128, 4, trouble=0.0)
     tally = Tally(LADDER, ACCURACY)
     shares = [0.0]

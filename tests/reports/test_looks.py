@@ -62,7 +62,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("eye", SEEN)
 @pytest.mark.parametrize("rungs", range(2, 8))
-def test_any_two_of_seven_rungs_can_be_told_apart_and_lightness_rises(rungs: int, eye: str) -> None:
+def test_the_colours_of_up_to_seven_rungs_are_distinguishable(rungs: int, eye: str) -> None:
     seen = [lab(product(SEEN[eye], linear(color))) for color in looks.rung_colors(rungs)]
     assert min(math.dist(one, other) for one, other in itertools.combinations(seen, 2)) > 10
     assert [light for light, _, _ in seen] == sorted(light for light, _, _ in seen)
@@ -72,7 +72,7 @@ def test_each_rung_is_seen_on_white_and_on_dark_paper() -> None:
     assert min(contrast(color, paper) for color in looks.rung_colors(7) for paper in PAPERS) > 2.2
 
 
-def test_what_is_no_training_that_counts_has_a_pattern_or_a_glyph_of_its_own() -> None:
+def test_every_state_and_every_kind_of_trial_looks_different() -> None:
     patterns = {name: look.pattern for name, look in looks.STATES.items()}
     assert [name for name, pattern in patterns.items() if not pattern] == ["training"]
     assert len({(look.pattern, look.color) for look in looks.STATES.values()}) == len(looks.STATES)

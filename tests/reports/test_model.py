@@ -62,7 +62,7 @@ def sentence_of(promotions: Promotions) -> str:
     return re.sub(r" \(95 % interval [0-9.]+ to [0-9.]+\)", "", comparison.sentence())
 
 
-def test_the_report_says_numbers_and_no_judgement() -> None:
+def test_the_comparison_is_stated_in_numbers() -> None:
     assert (
         sentence_of(
             promotions_of(
@@ -94,7 +94,7 @@ def test_the_report_says_numbers_and_no_judgement() -> None:
     )
 
 
-def test_the_early_field_is_not_taken_for_the_model() -> None:
+def test_promotions_of_early_trials_are_not_counted_for_the_model() -> None:
     """Early trials are promoted more often, and the first ten are random: that says nothing of the
     model.
     """
@@ -106,7 +106,7 @@ def test_the_early_field_is_not_taken_for_the_model() -> None:
     assert "which may be chance" in comparison.sentence()
 
 
-def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_themselves() -> None:
+def test_mutations_are_compared_by_fishers_exact_test() -> None:
     promotions = promotions_of(
         20, lambda trial, is_random: is_random or trial < 4, origin="mutation of 3"
     )
@@ -155,7 +155,7 @@ def journal_of(directory: Path, *, helps: bool) -> Study:
     return Study.load(directory)
 
 
-def test_the_page_the_terminal_and_json_say_it_of_a_study(tmp_path: Path) -> None:
+def test_page_terminal_and_json_contain_the_comparison(tmp_path: Path) -> None:
     study = journal_of(tmp_path, helps=True)
     data = study.report_data()["sections"]["model"]
     (comparison,) = data["comparisons"]
@@ -192,7 +192,7 @@ def test_a_study_without_proposals_has_no_such_section(tmp_path: Path) -> None:
     assert "model" not in stream.getvalue()
 
 
-def test_a_comparison_without_a_ratio_is_said_in_words() -> None:
+def test_a_comparison_is_a_sentence_with_and_without_a_ratio() -> None:
     shares = Shares(20, 0)
     nothing = Comparison("proposals of the model", shares, shares, None, 1.0, is_too_small=True)
     assert nothing.sentence().endswith("too few to tell, with 20 random draws beside 20.")

@@ -56,7 +56,7 @@ def profiled(of_worker: WorkerProfile) -> Profile:
     return Profile(records=records, workers=2, seconds=9.8, worked_seconds=10.0)
 
 
-def test_workers_add_up() -> None:
+def test_profiles_of_workers_are_added() -> None:
     slow, train, sqrt = flat_profile([worker(0), sampled(Stack([0], 3.0), frames=[SLOW], worker=1)])
     assert [(each.self_seconds, each.seconds) for each in (slow, train, sqrt)] == [
         (6.0, 6.5),
@@ -85,7 +85,7 @@ def test_names_are_relative_to_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
     }
 
 
-def test_seconds_belong_to_the_last_of_a_stack_and_in_total_to_all_of_it_once() -> None:
+def test_seconds_belong_to_the_last_frame_of_a_stack() -> None:
     frames = [
         frame("train", line=9),
         frame("down", line=3),
@@ -101,7 +101,7 @@ def test_seconds_belong_to_the_last_of_a_stack_and_in_total_to_all_of_it_once() 
     assert sum(record.share for record in records.values()) == 1.0
 
 
-def test_the_table_has_what_took_most_first() -> None:
+def test_the_table_begins_with_the_slowest_function() -> None:
     lines = as_text(profile_table(profiled(worker()))).splitlines()
     assert [line.split() for line in lines[:2]] == [
         ["%", "cumulative", "self", "total"], ["time", "seconds", "seconds", "seconds", "name"]
@@ -109,7 +109,7 @@ def test_the_table_has_what_took_most_first() -> None:
     assert lines[2].split() == ["75.0", "3.000", "3.000", "3.500", "/home/me/train.py:3", "slow"]
 
 
-def test_a_long_profile_says_what_is_left_out() -> None:
+def test_a_long_profile_counts_the_functions_not_shown() -> None:
     profile = profiled(worker())
     assert profile_words(profile, top=1)[1:] == ["not shown: 2 other functions, 25 % of that time"]
     assert profile_words(profile, top=None)[1:] == []
@@ -117,9 +117,7 @@ def test_a_long_profile_says_what_is_left_out() -> None:
     assert "train.py:9 train" in as_text(profile_view(profile, top=None))
 
 
-def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(
-    tmp_path: Path,
-) -> None:
+def test_the_profile_of_a_study_adds_up_its_workers(tmp_path: Path) -> None:
     create(tmp_path / JOURNAL, settings_of(Ladder(1, 1)))
     with Journal(tmp_path / JOURNAL) as journal:
         for number in range(3):
@@ -134,7 +132,7 @@ def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(
     assert profile.worked_seconds == 21.0, "the third worker has no profile"
 
 
-def test_the_figure_has_the_largest_on_top_and_no_more_than_the_top() -> None:
+def test_the_profile_figure_shows_only_the_largest() -> None:
     figure = profile_figure(profiled(worker()), top=2)
     (bars,) = figure.series
     assert list(bars.end) == [3.0, 0.5]
@@ -142,7 +140,7 @@ def test_the_figure_has_the_largest_on_top_and_no_more_than_the_top() -> None:
     assert figure.y.low > figure.y.high
 
 
-def test_the_flame_graph_asks_no_network_and_cannot_be_broken_out_of() -> None:
+def test_the_flame_graph_contains_no_link_and_no_injected_script() -> None:
     evil = sampled(
         Stack([0, 1], 1.0),
         frames=[frame("train"), frame("f", "</script><script>alert(1)</script><!--")],

@@ -100,14 +100,14 @@ def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_a
     assert best.steps_at_the_highest[-1].rung == tally.best.rung
 
 
-def test_the_epochs_of_a_job_broken_off_count() -> None:
+def test_the_epochs_of_a_paused_job_count() -> None:
     paused = JobPaused(
         1.0, worker=WorkerId(0), trial=TrialId(1), rung=1, resource=8, start=3, seconds=1.0
     )
     assert [step.epochs for step in folded([paused, result(2, 0, 0.5)]).steps] == [6]
 
 
-def test_what_is_not_finite_is_no_best_and_no_highest_rung() -> None:
+def test_a_value_that_is_not_finite_is_never_the_best() -> None:
     best = folded(
         [
             result(1, 0, 0.5),
@@ -120,7 +120,7 @@ def test_what_is_not_finite_is_no_best_and_no_highest_rung() -> None:
     assert [step.rung for step in best.steps_at_the_highest] == [0]
 
 
-def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_the_end() -> None:
+def test_figures_of_the_best_show_every_improvement() -> None:
     best = folded(
         [
             result(1, 0, 0.5),
@@ -156,7 +156,7 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
     )
 
 
-def test_the_best_at_the_highest_rung_and_a_better_one_below_are_both_marked() -> None:
+def test_the_best_at_the_top_and_below_are_both_marked() -> None:
     best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
     figure = best_over_time_figure(best, unit="epoch")
     assert ends_of(figure) == [(2, 0.6), (3, 0.4)]
@@ -165,7 +165,7 @@ def test_the_best_at_the_highest_rung_and_a_better_one_below_are_both_marked() -
     ]  # fmt: skip
 
 
-def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_better() -> None:
+def test_a_study_with_one_rung_has_one_line() -> None:
     figure = best_over_time_figure(
         folded([result(1, 0, 0.5), result(2, 1, 0.4), result(3, 2, 0.8)], ACCURACY), unit="epoch"
     )
@@ -174,7 +174,7 @@ def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_bet
     assert line.name == "best at any rung: 0.8 (trial 2)"
 
 
-def test_on_a_logarithmic_axis_of_minutes_the_points_lie_where_the_ticks_say() -> None:
+def test_a_logarithmic_time_axis_contains_all_points() -> None:
     times = [5.0, 10.0, 20.0, 60.0, 3600.0]
     figure = best_over_time_figure(
         folded([result(at, n, 0.9 - n / 10) for n, at in enumerate(times)]), unit="epoch"

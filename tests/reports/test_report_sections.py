@@ -160,15 +160,13 @@ def text_of(study: Study) -> str:
     return stream.getvalue()
 
 
-def test_sections_of_this_package_come_in_their_order_and_none_is_left_out(study: Study) -> None:
+def test_built_in_sections_appear_in_their_order(study: Study) -> None:
     assert list(page_of(study)) == ["Time by rung", "What made training slow", "The run"]
     assert not study.report_data()["left_out"]
     assert "left out" not in text_of(study)
 
 
-def test_a_section_of_another_package_stands_before_the_last_one(
-    study: Study, others: None
-) -> None:
+def test_a_section_of_another_package_comes_before_the_last(study: Study, others: None) -> None:
     page, text = page_of(study), text_of(study)
     expected = "3 [bold]workers[/bold] of digits, 24 trials"
     assert list(page)[-1] == "The run"
@@ -209,9 +207,7 @@ def test_a_broken_section_is_left_out(
     assert data["sections"]["cost"] == study.report_data()["sections"]["cost"]
 
 
-def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(
-    study: Study, others: None
-) -> None:
+def test_a_stopped_session_shows_only_sections_of_its_tally(study: Study, others: None) -> None:
     reader, outcome = (
         StudyReader(study.directory),
         Outcome(is_complete=False, stopped="SIGTERM received"),

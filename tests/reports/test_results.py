@@ -21,9 +21,7 @@ W = WorkerId(0)
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]))
-def test_trials_stand_by_their_last_result_at_their_highest_rung(
-    seed: int, stop_after: int
-) -> None:
+def test_trials_rank_by_the_result_at_their_highest_rung(seed: int, stop_after: int) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, stop_after=stop_after)
     results, trials = Results(ACCURACY), Trials(LADDER)
     failed: set[int] = set()
@@ -45,7 +43,7 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(
     } == failed
 
 
-def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
+def test_a_failed_trial_is_worst_where_it_failed() -> None:
     results = Results(ACCURACY)
     results.event(result(0, 0, 1, {"accuracy": 0.5}))
     tell(results, JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
@@ -57,14 +55,14 @@ def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_belo
     assert results.standings() == [(0, -0.5, 0)]
 
 
-def test_a_trial_that_was_trained_again_counts_as_it_came_out_the_last_time() -> None:
+def test_the_last_result_of_a_repeated_training_counts() -> None:
     results = Results(ACCURACY)
     for accuracy in (0.9, 0.6):
         results.event(result(0, 0, 1, {"accuracy": accuracy}))
     assert results.standings() == [(0, -0.6, 0)]
 
 
-def test_columns_are_numbers_choices_are_places_and_what_is_inactive_is_missing() -> None:
+def test_columns_contain_numbers_and_nan_for_inactive_hyperparameters() -> None:
     from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "k": 3, "sizes": [16, 32]})

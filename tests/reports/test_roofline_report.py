@@ -52,26 +52,26 @@ def test_the_designs_numbers_are_printed_as_the_design_has_them() -> None:
     assert "achieved" not in rows
 
 
-def test_a_step_right_of_the_ridge_is_said_to_be_bound_by_arithmetic() -> None:
+def test_a_step_right_of_the_ridge_is_compute_bound() -> None:
     rows = placement_rows(placed(flops=14 * 250_000))
     assert rows["bound"] == "compute-bound: its intensity is 2 times the ridge's"
     assert rows["attainable"].startswith("537.6 Gflop/s, 100 % of peak")
 
 
-def test_a_timed_step_is_held_against_what_is_attainable() -> None:
+def test_a_timed_step_is_compared_with_the_attainable_speed() -> None:
     assert (
         placement_rows(placed(seconds=7500 / 0.576e9))["achieved"]
         == "0.576 Gflop/s, 25 % of attainable, 13 us a step"
     )
 
 
-def test_a_step_whose_bytes_fit_a_cache_is_told_the_nearest_that_holds_them() -> None:
+def test_a_step_names_the_nearest_cache_that_holds_its_bytes() -> None:
     sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
     assert sentences[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
     assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
 
 
-def test_a_step_faster_than_its_roof_is_said_to_have_its_bytes_in_a_cache() -> None:
+def test_a_step_above_its_roof_has_its_bytes_in_cache() -> None:
     sentences = diagnosis(placed(seconds=placed().least_seconds / 2))
     assert len(sentences) == 1
     assert "200 %" in sentences[0]
@@ -105,14 +105,14 @@ def test_each_roof_has_its_own_colour_in_the_legend() -> None:
     assert len({each.color for each in figure.series}) == 4
 
 
-def test_what_is_kept_in_a_studys_directory_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_stored_roofline_is_read_back_unchanged(tmp_path: Path) -> None:
     stored = Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[1], seconds=0.1)])
     assert stored_roofline(tmp_path) is None
     keep(stored, tmp_path)
     assert stored_roofline(tmp_path) == stored
 
 
-def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None:
+def test_lanes_appear_in_words_figures_and_stored_file(tmp_path: Path) -> None:
     alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
     stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
@@ -126,7 +126,7 @@ def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None
     assert stored_roofline(tmp_path) == stored
 
 
-def test_lanes_that_were_not_tried_are_no_roofline(tmp_path: Path) -> None:
+def test_a_stored_roofline_with_untried_lanes_is_refused(tmp_path: Path) -> None:
     keep(Placed(machine=LAPTOP, sizing=msgspec.structs.replace(DRY_RUN, lanes=16)), tmp_path)
     with pytest.raises(SettingsError):
         stored_roofline(tmp_path)

@@ -64,7 +64,7 @@ def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
     )
 
 
-def test_a_plan_has_a_number_for_random_draws_and_a_range_for_a_search_that_learns() -> None:
+def test_a_plan_shows_a_range_for_searches_that_learn() -> None:
     ladder = Ladder.from_above(27, 3, 9)
     scheduler = view_of({"kind": "ash", "ahead": 1, "exponent": 0.8}, ladder, ladder, 0)
     planned = plan(scheduler, ladder, 150)

@@ -12,7 +12,7 @@ from ashtune._src.figures.axes import view
 TRIALS = [TrialId(number) for number in range(1000)]
 
 
-def test_a_sample_is_spread_over_all_trials_whatever_their_numbers_have_in_common() -> None:
+def test_a_sample_is_spread_evenly_over_all_trials() -> None:
     chosen = sampled(TRIALS, 200)
     assert len(chosen) == 200
     assert chosen == sorted(chosen)
@@ -40,7 +40,7 @@ def test_thinning_keeps_the_ends_and_leaves_even_gaps(count: int, most: int) -> 
 
 
 @given(offers=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50))), most=st.integers(0, 4))
-def test_a_pool_holds_the_greatest_of_keys_that_only_grow(
+def test_a_pool_keeps_the_trials_with_the_greatest_keys(
     offers: list[tuple[int, int]], most: int
 ) -> None:
     pool, keys = Pool(most), {}
@@ -55,7 +55,7 @@ def test_a_pool_holds_the_greatest_of_keys_that_only_grow(
         assert all((trial in pool) == (trial in inside) for trial in keys)
 
 
-def test_a_view_shows_everything_but_what_is_far_worse_than_most() -> None:
+def test_a_view_leaves_out_values_far_worse_than_most() -> None:
     low, high, beyond = view([0.2, 0.9, 0.95], "max")
     assert low < 0.2
     assert high > 0.95

@@ -37,7 +37,7 @@ def names_of(found: Slices) -> list[str]:
     return [figure.x.title or figure.x.name for figure in found.panels.values()]
 
 
-def test_each_trial_stands_at_its_value_and_its_result_in_the_colour_of_its_rung() -> None:
+def test_a_slice_shows_value_result_and_rung_of_each_trial() -> None:
     found = slices_of(results_of([0.3, 0.2, 0.1], [1, 0, 0]), THREE, SPACE, rungs=(1, 3, 9))
     assert names_of(found) == ["rate (logarithmic)", "momentum", "act"], "k is the same everywhere"
     rate, momentum, act = panels_of(found)
@@ -55,7 +55,7 @@ def test_each_trial_stands_at_its_value_and_its_result_in_the_colour_of_its_rung
     }
 
 
-def test_the_most_important_come_first_and_only_so_many_are_shown_which_is_said() -> None:
+def test_slices_show_only_the_most_important_hyperparameters() -> None:
     names = [f"h{number:02}" for number in range(20)]
     configurations = [dict.fromkeys(names, trial / 10) for trial in range(3)]
     space = dict.fromkeys(names, (0.0, 1.0))
@@ -100,16 +100,14 @@ def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     assert "Crosses are 2 trials without a finite result." in found.notes
 
 
-def test_a_study_without_a_finite_result_has_no_panel_and_says_so() -> None:
+def test_a_study_without_finite_results_has_no_panel() -> None:
     found = slices_of(results_of([math.inf]), [{"x": 0.1}], {"x": (0.0, 1.0)})
     assert not found.panels
     assert found.notes == ["no trial has a finite result"]
     assert not found.colors
 
 
-def test_a_slice_as_a_figure_of_its_own_says_what_its_colours_are_and_is_of_the_name_that_was_given() -> (
-    None
-):
+def test_a_single_slice_shows_its_legend_and_hyperparameter() -> None:
     def one(name: str | None) -> Any:
         names = () if name is None else (name,)
         results = results_of([0.3, 0.2, 0.1], [1, 0, 0])

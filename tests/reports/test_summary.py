@@ -59,7 +59,7 @@ def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None
     assert "failed\n" not in text
 
 
-def test_what_failed_is_told_once_with_its_traceback_and_without_markup() -> None:
+def test_failures_are_reported_once_with_their_traceback() -> None:
     tally, described = run(trouble=0.5)
     text = as_text(summary(tally, described, Outcome()))
     assert f"{tally.failures.total} trials failed" in text
@@ -96,7 +96,7 @@ def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
     assert not data["left_out"]
 
 
-def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path: Path) -> None:
+def test_a_journal_gives_the_report_of_its_study(tmp_path: Path) -> None:
     write_journal(tmp_path, MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
     expected = report_data(MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
     study = Study.load(tmp_path).report_data()
@@ -120,9 +120,7 @@ def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.Mon
         assert reads.pop() and not reads
 
 
-def test_of_a_study_whose_scheduler_is_not_installed_it_is_not_known_whether_it_is_complete(
-    tmp_path: Path,
-) -> None:
+def test_completeness_is_unknown_without_the_studys_scheduler(tmp_path: Path) -> None:
     create(tmp_path / NAME, msgspec.structs.replace(SETTINGS, scheduler={"kind": "magic"}))
     study = Study.load(tmp_path)
     assert not study.is_complete

@@ -73,7 +73,7 @@ STUDIES = studies(st.integers(1, 5))
 
 @settings(max_examples=150, deadline=None)
 @given(study=STUDIES, share=st.floats(0, 1))
-def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> None:
+def test_every_count_matches_a_recount(study: MadeUpStudy, share: float) -> None:
     steps = cut(study, share)
     tally = show(Tally(study.ladder, ACCURACY), steps)
     events: list[Any] = [what for kind, what in steps if kind == "event"]
@@ -150,7 +150,7 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> N
 
 @settings(max_examples=100, deadline=None)
 @given(study=STUDIES)
-def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpStudy) -> None:
+def test_a_tally_is_the_same_live_and_from_the_journal(study: MadeUpStudy) -> None:
     steps = list(study)
     there, read = show(Tally(study.ladder, ACCURACY), steps), Tally(study.ladder, ACCURACY)
     tell(read, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it
@@ -163,7 +163,7 @@ def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpSt
 
 @settings(max_examples=60, deadline=None)
 @given(study=STUDIES, size=st.integers(2, 300))
-def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: int) -> None:
+def test_a_batch_counts_like_its_single_events(study: MadeUpStudy, size: int) -> None:
     told = batches(study, size)
     for make in (lambda: Tally(study.ladder, ACCURACY), lambda: Enough(ACCURACY, study.ladder.top)):
         by_batch, one_by_one = make(), make()
@@ -186,7 +186,7 @@ def test_the_counts_and_a_start_are_read_without_the_tables(study: MadeUpStudy) 
         assert "_loaded" not in vars(quick)
 
 
-def test_of_many_results_the_best_thousand_are_kept_and_after_a_withdrawal_others_again() -> None:
+def test_a_rung_keeps_its_thousand_best_results() -> None:
     """Of equal results, the rung keeps the result of the earlier trial."""
     losses = [round(Random(trial).random(), 2) for trial in range(3000)]
     tally = after(
@@ -222,7 +222,7 @@ def withdrawn(trial: int, rung: int) -> TrialWithdrawn:
     return TrialWithdrawn(9, worker=W, trial=TrialId(trial), rung=rung, seconds=0.5)
 
 
-def test_the_best_at_any_rung_may_be_of_a_trial_that_got_worse_or_failed_later() -> None:
+def test_the_best_at_any_rung_includes_trials_that_became_worse() -> None:
     tally = after(
         finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.1), finished(1, 0.2, trial=1)
     )
@@ -231,7 +231,7 @@ def test_the_best_at_any_rung_may_be_of_a_trial_that_got_worse_or_failed_later()
     assert (tally.best_at_any_rung.trial, tally.best_at_any_rung.rung) == (0, 0)
 
 
-def test_equal_results_go_to_the_earlier_trial_and_in_mode_min_less_is_better() -> None:
+def test_the_earlier_trial_wins_among_equal_results() -> None:
     tally = after(finished(0, 0.5, trial=3), finished(0, 0.5, trial=1), finished(0, 0.5, trial=2))
     assert tally.best is not None and tally.best.trial == 1
     tally = after(
@@ -245,7 +245,7 @@ def test_a_result_that_is_no_number_is_never_best(nothing: float | None) -> None
     assert after(finished(0, nothing)).best is None
 
 
-def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_saved() -> None:
+def test_a_workers_training_time_begins_after_its_saving() -> None:
     tally = after(WorkerJoined(1.0, W))
     worker = tally.workers[W]
     assert worker.state == "idle"
@@ -262,7 +262,7 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
 
-def test_a_held_trial_goes_on_beside_another_and_the_other_goes_on_when_it_is_let_go() -> None:
+def test_a_held_trial_can_continue_beside_another() -> None:
     tally = after(WorkerJoined(0, W))
     worker = tally.workers[W]
     for trial in range(2):
@@ -288,9 +288,7 @@ def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     assert tally.workers[W].resource == 3
 
 
-def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_user_are_not() -> (
-    None
-):
+def test_reasons_that_differ_only_in_a_number_are_grouped() -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     reasons = ["lr 0.12 too high", "lr 3e-05 too high", "killed by signal 9", "killed by signal 11"]
     reasons += [f"loss is not finite at {epoch}" for epoch in (3, 12)]
@@ -319,7 +317,7 @@ def test_a_thousand_different_reasons_are_counted_and_not_all_kept() -> None:
     assert len(tally.failures.groups()) <= 20
 
 
-def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
+def test_a_note_tells_how_promoted_trials_can_continue() -> None:
     notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
     assert notes == [
         "train saves nothing, so promoted trials train again from the start (1 did): "
@@ -327,7 +325,7 @@ def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
     ]
 
 
-def test_a_lost_checkpoint_is_not_called_saving_nothing() -> None:
+def test_a_lost_checkpoint_has_its_own_note() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
     assert "the checkpoint was not saved" in note

@@ -93,7 +93,7 @@ def parts_of(shares: TimeShares) -> list[float]:
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1), with_orders=st.booleans())
-def test_a_workers_stretches_fill_its_stay(
+def test_the_parts_of_a_worker_fill_its_presence(
     study: MadeUpStudy, share: float, with_orders: bool
 ) -> None:
     timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
@@ -115,7 +115,7 @@ def test_a_workers_stretches_fill_its_stay(
 
 @settings(max_examples=150)
 @given(study=studies(st.just(1)), share=st.floats(0, 1), with_orders=st.booleans())
-def test_one_workers_parts_are_the_wall_time(
+def test_the_parts_of_one_worker_sum_to_the_wall_time(
     study: MadeUpStudy, share: float, with_orders: bool
 ) -> None:
     timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
@@ -130,7 +130,7 @@ def test_one_workers_parts_are_the_wall_time(
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1))
-def test_with_orders_every_second_is_that_of_a_recount(study: MadeUpStudy, share: float) -> None:
+def test_seconds_with_orders_match_a_recount(study: MadeUpStudy, share: float) -> None:
     steps = steps_of(study, share)
     shares = time_shares(timeline_of(steps, study.ladder))
     recount = Recount(steps)
@@ -255,9 +255,7 @@ def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trou
 
 @settings(max_examples=100)
 @given(study=studies(st.integers(1, 5)))
-def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(
-    study: MadeUpStudy,
-) -> None:
+def test_waiting_without_orders_counts_as_waiting_for_the_driver(study: MadeUpStudy) -> None:
     steps = [what for _, what in study]
     known = timeline_of(steps, study.ladder)
     blind = timeline_of([step for step in steps if not isinstance(step, Followed)], study.ladder)
@@ -274,7 +272,7 @@ def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(
     assert other.presence == pytest.approx(one.presence, abs=1e-8)
 
 
-def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
+def test_compiling_is_not_counted_as_waiting() -> None:
     """Two trials trained together after their program was compiled; their results come at once."""
     timeline = timeline_of(
         [
@@ -324,7 +322,7 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     ]
 
 
-def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs() -> None:
+def test_work_of_lost_workers_and_killed_sessions_is_counted() -> None:
     timeline = timeline_of(
         [
             BEGAN,
@@ -365,7 +363,7 @@ def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs()
     assert decision_latency(timeline) is None
 
 
-def test_sentences_say_the_waiting() -> None:
+def test_the_sentences_describe_the_waiting() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=1, trouble=0.0)
     steps = [what for _, what in study]
     timeline = timeline_of(steps)
@@ -402,7 +400,7 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     assert all(text.startswith("worker ") and "<br>trial " in text for text in texts)
 
 
-def test_the_bars_of_the_rungs_are_all_seconds_that_belong_to_one() -> None:
+def test_the_bars_of_the_rungs_contain_all_their_seconds() -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
     timeline = show(Timeline(study.ladder), study)
     figure, shares = plot(rungs_figure(timeline, unit="epoch")), time_shares(timeline)

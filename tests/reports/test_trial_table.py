@@ -43,7 +43,7 @@ def of_every_fate() -> list[Event]:
     ]
 
 
-def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
+def test_every_kind_of_trial_has_status_rung_and_reason() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     rows = [(t.status, t.rung, t.resource, t.reason) for t in trials]
@@ -109,7 +109,7 @@ def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() ->
     assert frame["seconds"].tolist() == [0.5, 0.0]
 
 
-def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_search() -> None:
+def test_the_origin_defaults_to_the_name_of_the_search() -> None:
     trials = Trials(LADDER, "sobol")
     origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
     tell(
@@ -123,7 +123,7 @@ def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_searc
     assert frame["config.origin"].tolist()[:4] == [0, 1, 2, 3]
 
 
-def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
+def test_the_last_report_at_a_resource_counts_in_a_curve() -> None:
     first = JobPaused(
         1.0,
         worker=W,
@@ -141,7 +141,7 @@ def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), saves=st.booleans(), stop_after=st.sampled_from([0, 10]))
-def test_the_seconds_of_all_trials_are_those_of_all_jobs(
+def test_the_seconds_of_trials_sum_to_those_of_jobs(
     seed: int, saves: bool, stop_after: int
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, saves=saves, stop_after=stop_after)

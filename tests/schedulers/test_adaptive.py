@@ -34,7 +34,7 @@ def run(machine: AdaptiveMachine, trials: int, workers: int, seed: int, noise: f
         history.append(RecordedResult(job, loss))
 
 
-def test_it_gives_the_jobs_of_its_pseudo_code_in_any_order_of_workers() -> None:
+def test_adaptive_ash_gives_the_jobs_of_its_oracle() -> None:
     check_scheduler(AdaptiveAsh(), oracles.adaptive, options=settings(SETTINGS, max_examples=30))
 
 
@@ -45,27 +45,27 @@ def entries(noise: float) -> list[int]:
     return list(machine._passes.values())
 
 
-def test_trials_are_judged_lower_where_the_low_rungs_are_right() -> None:
+def test_trials_are_judged_lower_when_low_rungs_are_reliable() -> None:
     passes = entries(noise=0.0)
     safe = safe_rung(LADDER)
     assert passes[0] == safe
     assert passes[-20:].count(0) >= 15
 
 
-def test_trials_are_never_judged_below_the_safe_rung_where_the_low_rungs_say_nothing() -> None:
+def test_no_trial_is_judged_below_the_safe_rung_under_noise() -> None:
     late = entries(noise=20.0)[-100:]
     assert sum(rung < safe_rung(LADDER) for rung in late) == 0
 
 
-def test_some_trials_still_go_to_the_safe_rung_so_that_a_mistake_shows() -> None:
+def test_some_trials_still_go_to_the_safe_rung() -> None:
     assert safe_rung(LADDER) in entries(noise=0.0)[-100:]
 
 
-def test_it_says_where_new_trials_are_judged() -> None:
+def test_a_note_says_where_new_trials_are_judged() -> None:
     machine = AdaptiveMachine(LADDER, 400)
     run(machine, 400, workers=8, seed=1, noise=0.0)
     assert machine.notes().startswith("new trials are first judged at 1, where about")
 
 
-def test_the_cost_of_an_entry_is_its_rung_and_its_part_of_the_promotions() -> None:
+def test_an_entry_costs_its_rung_plus_a_share_of_promotions() -> None:
     assert [cost_of_entry(LADDER, entry) for entry in (4, 3)] == [81, 27 + 54 / 3]

@@ -39,9 +39,7 @@ def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
 @pytest.mark.parametrize(
     "order", ["better and better", "worse and worse", "all equal", "to and fro"]
 )
-def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(
-    kept: Fraction, order: str
-) -> None:
+def test_a_rung_knows_its_best_in_any_order_of_results(kept: Fraction, order: str) -> None:
     losses_in: dict[str, Callable[[int], float]] = {
         "better and better": lambda number: -float(number),
         "worse and worse": float,
@@ -114,7 +112,7 @@ def test_every_trial_below_the_top_is_named_hopeless_once(
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_trials_withdrawn_at_the_lowest_rung_leave_nobody_unnamed_at_the_end(replace: bool) -> None:
+def test_every_trial_left_below_is_hopeless_despite_withdrawals(replace: bool) -> None:
     scheduler = AshMachine(Ladder(1, 64, 2), 40)
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []
@@ -138,7 +136,7 @@ def test_a_failure_is_hopeless_even_in_an_endless_study() -> None:
     assert scheduler.hopeless() == [1]
 
 
-def test_after_more_trials_nobody_named_hopeless_since_is_ever_given_again() -> None:
+def test_a_trial_named_hopeless_gets_no_further_job() -> None:
     """400 sequential studies; a seeded draw, as it takes a long history to go wrong here."""
     for seed in range(400):
         draw = random.Random(seed)
@@ -197,14 +195,14 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> 
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
-def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
+def test_an_endless_study_starts_trials_without_promotions() -> None:
     scheduler = AshMachine(Ladder(1, 9, 3))
     assert [scheduler.next_job() for _ in range(100)] == [
         Job(TrialId(number), 0) for number in range(100)
     ]
 
 
-def test_a_result_is_explained_by_any_moment_since_its_trial_arrived_below() -> None:
+def test_a_promotion_is_explained_by_any_moment_since_its_arrival() -> None:
     ladder = Ladder(1, 2, 2)
     below = [
         RecordedResult(Job(TrialId(trial), 0), loss)

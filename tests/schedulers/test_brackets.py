@@ -21,9 +21,7 @@ def begin(scheduler: BracketsMachine, jobs: int) -> list[Job]:
     return [job for job in given if job is not None]
 
 
-def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gives_comes_before_it() -> (
-    None
-):
+def test_promotions_of_the_first_bracket_come_before_later_brackets() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 2)
     jobs = begin(scheduler, 3)
     assert jobs == [Job(TrialId(0), 0), Job(TrialId(1), 0), Job(TrialId(2), 0)]
@@ -32,7 +30,7 @@ def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gi
     assert begin(scheduler, 2) == [Job(TrialId(1), 1), Job(TrialId(3), 0)]
 
 
-def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
+def test_the_last_bracket_uses_the_remaining_trials() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 4, 6)
     jobs = begin(scheduler, 10)
     assert len(jobs) == 6
@@ -41,14 +39,14 @@ def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
     assert begin(scheduler, 2) == [Job(TrialId(5), 1)]
 
 
-def test_a_withdrawn_trial_is_left_out_of_its_bracket_and_the_next_number_replaces_it() -> None:
+def test_the_next_trial_replaces_a_withdrawn_one_in_its_bracket() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 2, 4)
     scheduler.withdraw(begin(scheduler, 1)[0])
     assert [job.trial for job in begin(scheduler, 9)] == [1, 2, 3, 4]
     assert [scheduler.bracket(TrialId(trial)) for trial in range(5)] == [0, 0, 1, 1, 2]
 
 
-def test_a_closed_rung_is_counted_again_without_a_trial_that_is_withdrawn_later() -> None:
+def test_a_closed_rung_is_recounted_after_a_withdrawal() -> None:
     scheduler = brackets(Ladder(1, 4, 2), 5)
     for job in begin(scheduler, 5):
         scheduler.record(Result.of(job, float(job.trial)))
@@ -79,7 +77,7 @@ def test_fewer_trials_than_a_bracket_has_begun_with_close_its_rung() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int) -> None:
+def test_exactly_the_trials_below_the_top_become_hopeless(seed: int) -> None:
     chance = random.Random(seed)
     scheduler, last = (
         brackets(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30),
@@ -97,7 +95,7 @@ def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int
     assert sorted(named) == [trial for trial in sorted(last) if last[trial] < 2]
 
 
-def test_a_straggler_that_is_withdrawn_lets_nobody_of_a_later_bracket_be_named_again() -> None:
+def test_a_late_withdrawal_names_no_trial_hopeless_twice() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 2, 4)
     jobs = begin(scheduler, 4)
     for job in jobs[1:]:

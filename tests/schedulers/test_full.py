@@ -7,11 +7,11 @@ from ashtune.testing.scheduler_suite import check_scheduler
 from tests.helpers import oracles
 
 
-def test_full_training_gives_every_trial_all_the_resource_in_any_order_of_workers() -> None:
+def test_full_training_gives_the_jobs_of_its_oracle() -> None:
     check_scheduler(FullMachine, oracles.full)
 
 
-def test_ten_trials_are_ten_jobs_at_the_top_rung_and_none_is_ever_hopeless() -> None:
+def test_ten_trials_are_ten_jobs_at_the_top_rung() -> None:
     scheduler = FullMachine(Ladder(1, 9, 3), 10)
     jobs = []
     while (job := scheduler.next_job()) is not None:

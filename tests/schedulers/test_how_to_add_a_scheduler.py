@@ -20,13 +20,11 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_its_scheduler_passes_its_test(page: Page) -> None:
+def test_the_scheduler_of_the_page_passes_its_test(page: Page) -> None:
     assert "1 passed" in page.test("test_delayed.py")
 
 
-def test_its_script_tunes_its_command_plans_and_its_entry_point_makes_a_name_of_it(
-    page: Page,
-) -> None:
+def test_the_scheduler_of_the_page_tunes_and_plans(page: Page) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     loaded = ashtune.Study.load(study)

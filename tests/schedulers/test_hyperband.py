@@ -33,14 +33,14 @@ def of_the_paper(ladder: Ladder) -> list[tuple[int, int]]:
     return rounds
 
 
-def test_how_many_trials_enter_where_is_known_at_once_for_any_number_of_trials() -> None:
+def test_entering_divides_any_number_of_trials_among_the_rungs() -> None:
     machine = AsyncHyperband().build(PAPER, None)
     assert sum(machine.entering(10**15)) == 10**15
     exact, expected = machine.entering(100_000), machine.entering(100_001)
     assert all(abs(one - other) <= 1_000 for one, other in zip(exact, expected, strict=True))
 
 
-def test_a_ladder_of_a_thousand_rungs_with_long_fractions_has_its_brackets_at_once() -> None:
+def test_a_ladder_of_301_rungs_has_301_brackets() -> None:
     kept = tuple(((1 << 64) - 2 * rung - 3, (1 << 64) - 1) for rung in range(300))
     ladder = Ladder.from_record((tuple(range(1, 302)), kept))
     assert len(hyperband_brackets(ladder)) == 301
@@ -55,14 +55,14 @@ def trained(machine: Machine) -> list[Job]:
     return jobs
 
 
-def test_the_brackets_of_the_papers_example_have_81_34_15_8_and_5_configurations() -> None:
+def test_brackets_have_the_sizes_of_the_papers_example() -> None:
     brackets = hyperband_brackets(PAPER)
     assert [bracket.trials for bracket in brackets] == [81, 34, 15, 8, 5]
     assert [PAPER.rungs[bracket.entry] for bracket in brackets] == [1, 3, 9, 27, 81]
     assert [(bracket.entry, bracket.trials) for bracket in brackets] == of_the_paper(PAPER)
 
 
-def test_81_units_are_143_models_and_1581_calls_of_partial_fit_as_dask_ml_counts_them() -> None:
+def test_hyperband_trains_the_epochs_that_dask_ml_counts() -> None:
     machine = Hyperband().build(PAPER, 143)
     assert machine.expected(143) == [81, 27 + 34, 9 + 11 + 15, 3 + 3 + 5 + 8, 1 + 1 + 1 + 2 + 5]
     planned = plan(SchedulerView("hyperband", Hyperband.rule, machine), PAPER, 143)
@@ -77,7 +77,7 @@ def test_81_units_are_143_models_and_1581_calls_of_partial_fit_as_dask_ml_counts
     assert [sum(job.rung == rung for job in jobs) for rung in range(5)] == machine.expected(143)
 
 
-def test_another_round_follows_and_fewer_brackets_are_those_that_enter_lowest() -> None:
+def test_hyperband_repeats_its_brackets_from_the_lowest_entry() -> None:
     machine = Hyperband().build(PAPER, None)
     assert [machine.entry(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 0]
     assert [machine.bracket(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 5]
@@ -96,16 +96,14 @@ def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(
     check_scheduler(scheduler, partial(oracles.brackets, rounds), ladders=SMALL, options=FEW)
 
 
-def test_async_hyperband_gives_the_jobs_of_algorithm_2_to_trials_that_enter_anywhere() -> None:
+def test_async_hyperband_gives_the_jobs_of_its_oracle() -> None:
     entry_on = cache(lambda ladder: AsyncHyperband().build(ladder, None).entry)
     check_scheduler(
         AsyncHyperband(), partial(oracles.ash_entering, entry_on), ladders=SMALL, options=FEW
     )
 
 
-def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_number_and_the_seed_only() -> (
-    None
-):
+def test_entries_are_drawn_in_the_papers_proportions() -> None:
     """Each count is binomial; four standard deviations of 100,000 draws."""
     trials = 100_000
     counts = AsyncHyperband().build(PAPER, None, seed=3).entering(trials)
@@ -123,7 +121,7 @@ def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_numb
     assert entries[:500] == entries[500:1000] != entries[1000:]
 
 
-def test_a_seed_s_brackets_are_part_of_the_journal_and_stay_as_they_are() -> None:
+def test_the_brackets_of_a_seed_never_change() -> None:
     for machine in (
         AsyncHyperband().build(PAPER, None, seed=0),
         AsyncHyperband().build(PAPER, None),
@@ -140,7 +138,7 @@ ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
     ("scheduler", "withdraws"),
     [(Hyperband(), False), (AsyncHyperband(), False), (AsyncHyperband(), True)],
 )
-def test_every_trial_below_the_top_that_is_not_withdrawn_is_named_hopeless_once(
+def test_every_trial_below_the_top_is_named_hopeless_once(
     scheduler: Scheduler, withdraws: bool
 ) -> None:
     machine = scheduler.build(Ladder(1, 27, 3), 200, 1)
@@ -159,7 +157,7 @@ def test_every_trial_below_the_top_that_is_not_withdrawn_is_named_hopeless_once(
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
-def test_rungs_added_above_leave_every_trial_where_it_entered(scheduler: Scheduler) -> None:
+def test_added_rungs_do_not_change_where_trials_enter(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 9, 3), 60, 1)
     before = [machine.entry(TrialId(trial)) for trial in range(90)]
     jobs = trained(machine)
@@ -174,7 +172,7 @@ def test_rungs_added_above_leave_every_trial_where_it_entered(scheduler: Schedul
     assert machine.hopeless()
 
 
-def test_no_bracket_is_refused() -> None:
+def test_zero_brackets_are_refused() -> None:
     for scheduler in (Hyperband, AsyncHyperband):
         with pytest.raises(SettingsError, match="brackets=0"):
             scheduler(brackets=0)

@@ -23,7 +23,7 @@ Curve = Sequence[float]
 
 
 @pytest.mark.parametrize("epsilon", [None, 0.0, 0.6])
-def test_it_gives_the_jobs_of_its_oracle_in_any_order_of_workers(epsilon: float | None) -> None:
+def test_pasha_gives_the_jobs_of_its_oracle(epsilon: float | None) -> None:
     check_scheduler(
         Pasha(epsilon), partial(oracles.pasha, epsilon), options=settings(SETTINGS, max_examples=60)
     )
@@ -31,7 +31,7 @@ def test_it_gives_the_jobs_of_its_oracle_in_any_order_of_workers(epsilon: float 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: int) -> None:
+def test_a_long_study_gives_the_jobs_of_the_oracle(seed: int) -> None:
     draws, ladder = random.Random(seed), Ladder(1, 27, 3)
     machine, history = PashaMachine(ladder, 60), list[Fact]()
     good = [draws.random() for _ in range(60)]
@@ -51,9 +51,7 @@ def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: 
     assert machine._epsilon > 0
 
 
-def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_noise_is_estimated_from_the_first_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pasha, "MOST_PAIRED", 3)
     machine = PashaMachine(Ladder.explicit([1, 4, 8]), epsilon=None)
     for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
@@ -129,7 +127,7 @@ def studied(machine: AshMachine, noise: float, seed: int, workers: int = 4) -> t
         total, most = total + end - start, max(most, end)
 
 
-def test_where_the_order_is_settled_at_once_two_rungs_are_enough() -> None:
+def test_two_rungs_are_enough_for_a_stable_order() -> None:
     """256 trials get 1 epoch, a third of them and those promoted early 2 more: in all a third of
     what ``ash`` takes.
 
@@ -143,7 +141,7 @@ def test_where_the_order_is_settled_at_once_two_rungs_are_enough() -> None:
     assert sum(total for total, _ in of_ash) > 3 * sum(total for total, _ in resources)
 
 
-def test_noise_that_changes_the_order_back_and_forth_stops_it_before_the_top() -> None:
+def test_estimated_noise_stops_pasha_before_the_top() -> None:
     """Where all trials are nearly equal, every order is noise; without an estimate of it all rungs
     open.
     """
@@ -152,7 +150,7 @@ def test_noise_that_changes_the_order_back_and_forth_stops_it_before_the_top() -
     assert max(estimated) < min(without) == 81
 
 
-def test_it_says_how_far_it_trains_and_why() -> None:
+def test_the_notes_say_how_far_pasha_trains() -> None:
     machine = PashaMachine(LADDER, epsilon=0.0)
     assert machine.notes() == "trials are trained up to 3 of 81: no order of trials has changed yet"
     for rung, losses in enumerate([(1.0, 2.0), (2.0, 1.0)]):
@@ -162,6 +160,6 @@ def test_it_says_how_far_it_trains_and_why() -> None:
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, math.inf, math.nan])
-def test_a_difference_that_cannot_be_is_refused_with_its_value(epsilon: float) -> None:
+def test_an_invalid_epsilon_is_refused_with_its_value(epsilon: float) -> None:
     with pytest.raises(SettingsError, match=f"epsilon={epsilon}"):
         Pasha(epsilon)

@@ -20,12 +20,12 @@ FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fra
 DEFAULT = Ash(skip_above=0.4).where_rungs_are_chosen()
 
 
-def test_the_default_rule_gives_the_jobs_of_its_oracle_in_any_order_of_workers() -> None:
+def test_the_default_rule_gives_the_jobs_of_its_oracle() -> None:
     check_scheduler(DEFAULT, oracles.ash_by_default)
 
 
 @pytest.mark.parametrize("kept", FRACTIONS)
-def test_the_default_quota_is_that_of_the_rule_counted_result_by_result(kept: Fraction) -> None:
+def test_the_default_quota_matches_its_oracle(kept: Fraction) -> None:
     rule = DEFAULT.build(Ladder.explicit([1, 2]), None).quota_rule(0)
     rule = QuotaRule(kept, rule.ahead, rule.exponent)
     assert [rule.of(arrived) for arrived in range(300)] == [
@@ -36,7 +36,7 @@ def test_the_default_quota_is_that_of_the_rule_counted_result_by_result(kept: Fr
 @pytest.mark.parametrize("kept", FRACTIONS)
 @pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("exponent", [Fraction(1), Fraction(9, 10), Fraction(4, 5), Fraction(1, 2)])
-def test_a_quota_grows_by_one_where_it_says(kept: Fraction, ahead: int, exponent: Fraction) -> None:
+def test_a_quota_grows_by_one_at_grows_at(kept: Fraction, ahead: int, exponent: Fraction) -> None:
     rule, quota = QuotaRule(kept, ahead, exponent), 0
     for arrived in range(2_000):
         now = rule.of(arrived)
@@ -58,7 +58,7 @@ def test_the_paper_s_quota_is_the_floor() -> None:
     assert [QuotaRule(Fraction(1, 3)).of(arrived) for arrived in (0, 2, 3, 8, 9)] == [0, 0, 1, 2, 3]
 
 
-def test_with_a_result_counted_ahead_the_first_of_two_is_promoted() -> None:
+def test_counting_one_result_ahead_promotes_the_better_of_two() -> None:
     ladder = Ladder(1, 3, 3)
     machine, paper = DEFAULT.build(ladder, None), Ash().build(ladder, None)
     for one in (machine, paper):
@@ -75,13 +75,13 @@ def test_with_a_result_counted_ahead_the_first_of_two_is_promoted() -> None:
 @pytest.mark.parametrize(
     "options", [{"ahead": 2}, {"ahead": -1}, {"exponent": 0.4}, {"exponent": 1.5}]
 )
-def test_an_option_that_is_no_quota_is_refused_with_its_value(options: dict[str, float]) -> None:
+def test_an_invalid_quota_option_is_refused_with_its_value(options: dict[str, float]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(SettingsError, match=f"{name}={value}"):
         Ash(**options)  # type: ignore[arg-type]
 
 
-def test_it_is_recorded_with_its_options() -> None:
+def test_the_default_scheduler_is_recorded_with_its_options() -> None:
     assert SCHEDULERS.text(DEFAULT) == "ash:ahead=1:exponent=0.8:skip_above=0.4:least_agreement=0.2"
     assert SCHEDULERS.read(SCHEDULERS.record(DEFAULT)) == DEFAULT
 
@@ -136,7 +136,7 @@ def gives_the_oracles_jobs(
     return machine
 
 
-def test_new_trials_go_straight_to_the_top_if_the_lowest_rung_takes_over_two_fifths_of_it() -> None:
+def test_new_trials_skip_a_lowest_rung_that_is_expensive() -> None:
     skips = gives_the_oracles_jobs(60, price=0.41)
     started = sum(skips.entry(TrialId(trial)) == 0 for trial in range(60))
     assert 0 < started < 20
@@ -148,14 +148,12 @@ def test_new_trials_go_straight_to_the_top_if_the_lowest_rung_takes_over_two_fif
 
 
 @pytest.mark.parametrize(("price", "start"), [(0.39, 0), (0.9, 1)], ids=["cheap", "resumed"])
-def test_a_lowest_rung_that_is_cheap_or_resumed_from_keeps_its_new_trials(
-    price: float, start: int
-) -> None:
+def test_new_trials_start_at_a_cheap_or_resumed_rung(price: float, start: int) -> None:
     machine = gives_the_oracles_jobs(60, price=price, start=start)
     assert machine.entering(100) == [100, 0, 0]
     assert machine.notes() == ""
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_newest_fifteen_prices_decide_until_the_ladder_is_longer(seed: int) -> None:
+def test_varying_prices_give_the_jobs_of_the_oracle(seed: int) -> None:
     gives_the_oracles_jobs(120, price=0.36, noise=1.0, seed=seed)

@@ -66,7 +66,7 @@ def test_fronts_and_gaps_make_the_order(
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_the_front_is_what_nobody_dominates(
+def test_the_front_holds_the_results_without_a_dominating_one(
     losses: int, violation: st.SearchStrategy[float] | None
 ) -> None:
     @settings(max_examples=200, deadline=None)
@@ -96,7 +96,7 @@ def test_a_known_front_under_a_constraint() -> None:
     assert [trial for _, trial in ranked(numbered(keys))] == [0, 4, 1, 2, 5, 3]
 
 
-def test_the_choice_is_the_knee_or_what_weights_say() -> None:
+def test_the_preferred_result_is_the_knee_or_follows_weights() -> None:
     front = [(0.0, 10.0), (1.0, 2.0), (4.0, 1.0), (10.0, 0.0)]
     assert preferred(front) == [1, 2, 0, 3]
     assert preferred(front, (1.0, 0.0)) == [0, 1, 2, 3]
@@ -105,9 +105,7 @@ def test_the_choice_is_the_knee_or_what_weights_say() -> None:
 
 
 @given(results(1, violations))
-def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_trials(
-    of_trial: list[Key],
-) -> None:
+def test_one_loss_orders_by_violation_loss_and_trial(of_trial: list[Key]) -> None:
     finite = [key for key in of_trial if key[1] < math.inf]
     assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
     assert ranked(numbered(finite)) == sorted(numbered(finite))
@@ -121,7 +119,7 @@ def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_tr
         min_size=2,
     )
 )
-def test_one_number_stands_for_a_violation_and_a_loss(pairs: list[tuple[float, float]]) -> None:
+def test_one_number_orders_like_a_violation_and_loss(pairs: list[tuple[float, float]]) -> None:
     for one, other in pairwise(pairs):
         assert (as_one(*one) < as_one(*other)) == (one < other)
         assert (as_one(*one) == as_one(*other)) == (one == other)
@@ -166,7 +164,7 @@ def test_a_rung_of_several_losses_promotes_its_quota(
     ("scheduler", "oracle"),
     [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)],
 )
-def test_schedulers_do_as_their_oracles_by_several_losses_and_under_constraints(
+def test_schedulers_follow_their_oracles_with_several_losses(
     scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool
 ) -> None:
     check_scheduler(
@@ -196,7 +194,7 @@ LOSSES: list[Losses] = [
 
 
 @pytest.mark.parametrize("scheduler", [SuccessiveHalving(), Ash()])
-def test_two_losses_promote_those_that_nobody_dominates(scheduler: Scheduler) -> None:
+def test_trials_on_the_front_of_two_losses_are_promoted(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 2, 2), len(LOSSES))
     promoted = [job.trial for job in train(machine, LOSSES) if job.rung == 1]
     assert set(promoted) == {0, 1, 2, 6}
@@ -204,7 +202,7 @@ def test_two_losses_promote_those_that_nobody_dominates(scheduler: Scheduler) ->
         assert promoted == by_brute_force(numbered([(0.0, *losses) for losses in LOSSES]))[:4]
 
 
-def test_of_two_losses_only_failures_are_hopeless_before_the_end() -> None:
+def test_only_failures_become_hopeless_with_two_losses() -> None:
     machine = Ash().build(Ladder(1, 4, 2), len(LOSSES))
     train(machine, LOSSES)
     assert machine.hopeless() == [5]

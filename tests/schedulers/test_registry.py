@@ -64,7 +64,7 @@ def test_a_broken_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     sys.modules.pop("that_fails")
 
 
-def test_a_name_that_is_unknown_is_refused_with_what_it_should_be() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(SettingsError):
         Names("engine", {"threads": Scheduler}, "no.such_group").make("treads")
 
@@ -89,7 +89,7 @@ NAMES = ["ash", "stopping", "sh", "full"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_short_for_the_defaults_and_is_read_back_from_record_and_text(name: str) -> None:
+def test_a_named_scheduler_is_read_back_with_its_defaults(name: str) -> None:
     scheduler = SCHEDULERS.part(name)
     record = SCHEDULERS.record(scheduler)
     assert record == {"kind": name}
@@ -100,13 +100,13 @@ def test_a_name_is_short_for_the_defaults_and_is_read_back_from_record_and_text(
 @pytest.mark.parametrize(
     "given", ["magic", "", "a:b", "ash:eta=3", "json:tool", "ash:=", 5, None, Ladder]
 )
-def test_what_is_no_scheduler_is_refused_in_one_line(given: Any) -> None:
+def test_an_invalid_scheduler_is_refused_in_one_line(given: Any) -> None:
     with pytest.raises(SettingsError) as error:
         SCHEDULERS.part(given)
     assert str(error.value).isprintable()
 
 
-def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: str) -> None:
+def test_a_scheduler_of_a_users_module_is_read_back(module: str) -> None:
     by_text = SCHEDULERS.part(f"{module}:Eager:share=0.25")
     made = sys.modules[module].Eager
     assert by_text == made(share=0.25)
@@ -124,7 +124,7 @@ def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: st
         SCHEDULERS.part(f"{module}:Eager:speed=1")
 
 
-def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
+def test_a_missing_module_is_refused_with_a_remedy() -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.part("nowhere:Eager:share=0.25")
     with pytest.raises(SettingsError):
@@ -134,7 +134,7 @@ def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
     )
 
 
-def test_reading_asks_a_lazy_module_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_triggers_no_import_of_a_lazy_module(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     lazy = ModuleType("lazy")
     lazy.__getattr__ = asked.append  # type: ignore[method-assign, assignment]
@@ -194,9 +194,7 @@ def test_a_class_of_the_script_itself_is_refused() -> None:
         (lambda: ashtune.OptunaSearch(random_share=2), "random_share=2 does not fit OptunaSearch"),
     ],
 )
-def test_an_option_that_does_not_fit_its_field_is_refused_when_the_part_is_made(
-    make: Any, says: str
-) -> None:
+def test_an_option_of_a_wrong_type_or_size_is_refused(make: Any, says: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         make()
     assert str(refusal.value).startswith(says)

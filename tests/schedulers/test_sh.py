@@ -18,12 +18,12 @@ def jobs_of(scheduler: Machine) -> list[Job]:
     return jobs
 
 
-def test_successive_halving_gives_the_jobs_of_algorithm_1_in_any_order_of_workers() -> None:
+def test_successive_halving_gives_the_jobs_of_its_oracle() -> None:
     known = [trials for trials in BUDGETS if trials is not None]
     check_scheduler(SuccessiveHalving(), oracles.sh, budgets=known)
 
 
-def test_a_finished_rung_of_nine_promotes_exactly_its_best_three_and_they_exactly_one() -> None:
+def test_a_rung_of_nine_promotes_its_best_three() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 9)
     loss_of = [5.0, 3.0, 8.0, 1.0, 9.0, 2.0, 7.0, 4.0, 6.0]
     rungs = []
@@ -34,7 +34,7 @@ def test_a_finished_rung_of_nine_promotes_exactly_its_best_three_and_they_exactl
     assert rungs == [[0, 1, 2, 3, 4, 5, 6, 7, 8], [3, 5, 1], [3]]
 
 
-def test_nothing_is_given_while_a_rung_waits_for_its_last_result() -> None:
+def test_no_job_is_given_before_a_rung_is_complete() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 3)
     jobs = jobs_of(scheduler)
     for job in jobs[:-1]:
@@ -53,7 +53,7 @@ def test_the_withdrawal_of_the_last_running_trial_closes_the_rung() -> None:
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
-def test_lowering_the_number_of_trials_to_those_that_are_done_closes_the_rung() -> None:
+def test_fewer_trials_close_a_rung_whose_results_are_complete() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 8)
     for _ in range(2):
         job = scheduler.next_job()

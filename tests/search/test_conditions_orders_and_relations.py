@@ -42,7 +42,7 @@ def drawn(space: Any, count: int, valid: Any = None) -> list[dict[str, Any]]:
     return [design.configuration(trial) for trial in range(count)]
 
 
-def test_a_hyperparameter_counts_where_all_of_its_conditions_hold() -> None:
+def test_a_hyperparameter_is_active_if_all_its_conditions_hold() -> None:
     for each in drawn(NESTED, 500):
         is_nested = each["solver"] != "adam"
         assert ("nesterov" in each) == is_nested
@@ -158,7 +158,7 @@ def test_a_configuration_against_a_condition_on_a_range_is_refused(
         ),
     ],
 )
-def test_a_condition_that_says_nothing_is_refused_on_one_line(condition: Any, says: str) -> None:
+def test_an_invalid_condition_is_refused_in_one_line(condition: Any, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse({"layers": (1, 8), "kind": ["a", "b"], "x": condition})
     assert says in str(refusal.value)
@@ -218,7 +218,7 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
         ([[1], [2]], False), ([1], False),
     ],
 )  # fmt: skip
-def test_ascending_numbers_and_what_is_said_to_be_ordered_have_an_order(
+def test_only_ascending_numbers_and_ordered_choices_have_an_order(
     values: Any, is_ordered: bool
 ) -> None:
     assert Space.parse({"x": values}).columns["x"].is_category is not is_ordered
@@ -233,7 +233,7 @@ def test_neighbours_in_an_order_are_nearer_than_others() -> None:
 
 
 @pytest.mark.parametrize("values", [SIZES, [0.1, 0.5], Ordered(WORDS), (1, 3)])
-def test_a_mutation_of_few_values_often_comes_to_a_neighbour(values: Any) -> None:
+def test_a_mutation_of_few_values_often_gives_a_neighbour(values: Any) -> None:
     space = Space.parse({"x": values})
     [column] = space.columns.values()
     every, first = column.every_value(), column.every_value()[0]  # type: ignore[index]
@@ -326,7 +326,7 @@ def test_a_study_counts_invalid_draws(
 
 
 @pytest.mark.slow
-def test_a_resumed_study_and_the_model_in_its_own_process_know_the_function(tmp_path: Path) -> None:
+def test_a_resumed_study_keeps_its_validity_function(tmp_path: Path) -> None:
     limit = 300
     search = ashtune.GP(first=4, random_share=0.0, ahead=0)
     tuned(tmp_path, search=search, valid=lambda c: c["warmup"] + limit < c["epochs"], quiet=True)

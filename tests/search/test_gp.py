@@ -41,7 +41,7 @@ def data(rows: int, inputs: int, seed: int = 0) -> tuple[Any, Any]:
     return points, (values - values.mean()) / values.std()
 
 
-def test_the_posterior_is_that_of_scikit_learn() -> None:
+def test_the_posterior_equals_that_of_scikit_learn() -> None:
     kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(60, 5)
@@ -55,7 +55,7 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
 
 
-def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> None:
+def test_a_category_equals_one_column_for_each_choice() -> None:
     """Two choices are a squared distance of 1 apart; of two columns that differ it would be 2, so
     each counts half.
     """
@@ -82,7 +82,7 @@ def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> N
     np.testing.assert_allclose(ours.means(at), mean, atol=1e-6)
 
 
-def test_equal_rows_without_noise_have_a_process() -> None:
+def test_a_process_accepts_equal_rows_without_noise() -> None:
     """Their covariance is singular but for what is added to its diagonal."""
     rows, values = data(20, 3)
     rows[10:], values[10:] = rows[:10], values[:10]
@@ -90,7 +90,7 @@ def test_equal_rows_without_noise_have_a_process() -> None:
     np.testing.assert_allclose(process.predict(rows)[0], values, atol=1e-4)
 
 
-def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
+def test_the_gradient_of_the_fit_equals_finite_differences() -> None:
     from ashtune._src.search.gaussian_process import _improbability, _squares
 
     rows, values = data(30, 4)
@@ -117,7 +117,7 @@ def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
     np.testing.assert_allclose(drawn.std(axis=1), deviation, rtol=0.05)
 
 
-def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of_them() -> None:
+def test_added_values_give_the_posterior_of_all_values() -> None:
     rows, values = data(20, 3)
     kernel = Kernel.fit(rows[:15], values[:15], np.zeros(3, bool))
     process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
@@ -138,7 +138,7 @@ def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of
         of_every_kind(), conditional(), finite_conditional(),
     ],
 )  # fmt: skip
-def test_it_passes_the_suite(space: Any) -> None:
+def test_the_gp_proposer_passes_the_suite(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
@@ -165,13 +165,13 @@ def studied(
     return losses
 
 
-def test_on_a_smooth_function_it_is_far_ahead_of_random_draws() -> None:
+def test_gp_needs_fewer_trials_than_random_on_a_smooth_function() -> None:
     for seed in range(3):
         ours = min(studied(seed, 40))
         assert ours < min(studied(seed, 120, Random()))
 
 
-def test_an_optimum_in_two_thousandths_of_a_linear_range_over_decades_is_found() -> None:
+def test_an_optimum_at_the_small_end_of_a_range_is_found() -> None:
     def loss(configuration: Any) -> float:
         return (math.log10(configuration["decay"] / 2e-4)) ** 2 + (configuration["x"] - 0.3) ** 2
 
@@ -181,7 +181,7 @@ def test_an_optimum_in_two_thousandths_of_a_linear_range_over_decades_is_found()
         )
 
 
-def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
+def test_the_cheaper_of_two_equally_good_regions_is_preferred() -> None:
     space = Space.parse({"x": (0.0, 1.0), "z": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP().proposer(space, 0, 9)
     chosen = []
@@ -199,9 +199,7 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
 
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
-def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(
-    price: float,
-) -> None:
+def test_the_price_divides_the_score_by_a_power_of_seconds(price: float) -> None:
     def scores(price: float) -> Any:
         proposer = gp_proposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
         for trial, x in enumerate(points[:, 0].tolist()):
@@ -217,7 +215,7 @@ def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_pric
     np.testing.assert_allclose(divided - divided[0], price * 3 * points[:, 0], atol=0.02 * price)
 
 
-def test_a_low_rung_that_misleads_is_seen_through_once_the_top_rung_tells() -> None:
+def test_results_at_the_top_rung_override_a_misleading_low_rung() -> None:
     """At the low rung large x is good, at the top one it is bad."""
     space = Space.parse({"x": (0.0, 1.0)})
     proposer = GP(random_share=0.0).proposer(space, 0, 9)
@@ -232,7 +230,7 @@ def test_a_low_rung_that_misleads_is_seen_through_once_the_top_rung_tells() -> N
 
 
 @pytest.mark.parametrize("losses", [[math.inf] * 20, [1.0] * 20, [math.inf] * 19 + [1.0]])
-def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list[float]) -> None:
+def test_nothing_is_proposed_from_results_without_information(losses: list[float]) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate(losses):
@@ -243,9 +241,7 @@ def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list
 @pytest.mark.parametrize(
     "others", [[0.1 + trial / 10 for trial in range(8)], [0.5] * 4 + [math.inf] * 4]
 )
-def test_where_most_results_are_as_good_as_the_best_the_others_still_tell(
-    others: list[float],
-) -> None:
+def test_proposals_continue_when_most_results_equal_the_best(others: list[float]) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate([0.0] * 12 + others):
@@ -253,7 +249,7 @@ def test_where_most_results_are_as_good_as_the_best_the_others_still_tell(
     assert proposer.propose(20) is not None
 
 
-def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
+def test_a_choice_that_always_fails_is_rarely_proposed() -> None:
     def loss(configuration: Any) -> float:
         return math.inf if configuration["kind"] == "b" else bowl(configuration)
 
@@ -301,9 +297,7 @@ def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     assert len(set(proposed)) == 8
 
 
-def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is_left_to_the_design() -> (
-    None
-):
+def test_a_tried_configuration_is_never_proposed_again() -> None:
     """On the way there all of 12 configurations are proposed once, though a few are far better than
     the others.
     """
@@ -323,9 +317,7 @@ def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is
 
 
 @pytest.mark.parametrize("best", [1e-3, 1.0])
-def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated(
-    best: float,
-) -> None:
+def test_an_optimum_at_a_bound_is_found_without_repeats(best: float) -> None:
     """A bound of a logarithmic range comes back from its configuration with other last bits."""
     space = Space.parse({"lr": (1e-3, 1.0, "log")})
     proposer, design = GP().proposer(space, 0, 9), Random().build(space, 0)
@@ -341,7 +333,7 @@ def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated
     assert len({f"{rate:.9g}" for rate in rates}) == 60
 
 
-def test_proposals_made_ahead_know_each_other() -> None:
+def test_proposals_made_ahead_differ_from_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another
     one.
     """
@@ -356,7 +348,7 @@ def test_proposals_made_ahead_know_each_other() -> None:
     assert not proposer.proposed
 
 
-def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_results() -> None:
+def test_the_model_sees_the_best_and_the_newest_trials() -> None:
     """The 40 best, by rung and then loss, and the 40 newest, whatever came in which order."""
     space = Space.parse({"x": (0.0, 1.0)})
     proposer = GP().proposer(space, 0, 27)
@@ -402,7 +394,7 @@ def moments(results: int) -> list[int]:
 
 
 @pytest.mark.parametrize("results", [3, 7, 16, 17, 19, 60, 143, 151, 158])
-def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(results: int) -> None:
+def test_kernels_are_those_of_the_last_fitting_moment(results: int) -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     proposer = told(gp_proposer(GP(), space, 0, 9), results)
     moment = max(moments(results))
@@ -421,9 +413,7 @@ def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(resul
 
 
 @pytest.mark.parametrize("results", [20, 61])
-def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along_does(
-    results: int,
-) -> None:
+def test_a_restarted_proposer_makes_the_same_proposal(results: int) -> None:
     """As after a kill: kernels that were fitted late may not depend on who asked when."""
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     options = GP(random_share=0.0, ahead=0)
@@ -432,9 +422,7 @@ def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_results_come() -> (
-    None
-):
+def test_several_losses_count_at_the_highest_rung_of_a_trial() -> None:
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):
@@ -449,7 +437,7 @@ def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_
 @pytest.mark.parametrize(
     "options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}]
 )
-def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, Any]) -> None:
+def test_an_invalid_option_is_refused_with_its_value(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(SettingsError, match=f"{name}={value}"):
         GP(**options)
@@ -473,7 +461,7 @@ def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, A
         ),
     ],
 )
-def test_what_does_not_fit_into_memory_is_proposed_less_often_than_at_random(
+def test_configurations_beyond_memory_are_proposed_less_than_at_random(
     of_size: Any, is_measured: bool, times: int
 ) -> None:
     space = Space.parse({"width": (16, 4096, "log"), "depth": (1, 16), "rate": (1e-4, 0.1, "log")})
@@ -542,7 +530,7 @@ def trained(results: Any, *, space: Any = None) -> GPProposer:
     return proposer
 
 
-def test_the_place_beside_a_paused_trial_promises_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_beside_a_paused_trial_has_a_lower_score(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lowest rung says that x = .8 is as good as the best; the study does not promote that
     trial.
     """
@@ -576,7 +564,7 @@ def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
     assert best.min() < scored(trained(finished), 4)._best.min()
 
 
-def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
+def test_failures_lower_the_success_not_the_predicted_loss() -> None:
     """The loss that is predicted there is no worse, whether one of five trials fails at the next
     rung or all do.
     """
@@ -616,7 +604,7 @@ def test_losses_are_mapped_by_medians_and_quartiles() -> None:
     assert mapped[8] == math.inf
 
 
-def test_with_few_pairs_losses_are_not_mapped() -> None:
+def test_losses_are_not_mapped_with_too_few_pairs() -> None:
     losses = np.arange(8.0)
     heights, owners = np.repeat([0.0, 1.0], 4), [TrialId(trial) for trial in [*range(4), *range(4)]]
     np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
@@ -633,7 +621,7 @@ def test_a_cluster_without_a_trial_at_the_top_is_found() -> None:
     assert not Clusters(seen).is_below_top((0.29, 0.5), fewest=5)
 
 
-def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
+def test_proposals_do_not_depend_on_a_constant_in_the_loss() -> None:
     """A loss of accuracy is its negative: another constant, which must not matter."""
 
     def proposals(shift: float) -> list[Any]:
@@ -651,7 +639,7 @@ def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
     np.testing.assert_allclose(proposals(0.0), proposals(-1.0), atol=1e-4)
 
 
-def test_results_from_before_a_longer_study_bar_no_place() -> None:
+def test_known_results_below_the_top_exclude_no_region() -> None:
     """The best known configurations were trained to a resource below the present top, which they
     never reach.
     """
@@ -675,7 +663,7 @@ def test_a_trial_without_enough_memory_is_neither_success_nor_failure() -> None:
     assert sorted(rows[:, 0].tolist()) == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5]
 
 
-def test_of_many_branches_only_forty_are_shown() -> None:
+def test_the_model_sees_a_limited_number_of_branches() -> None:
     space: dict[str, Any] = {f"use{layer}": [True, False] for layer in range(8)}
     space |= {f"width{layer}": ashtune.When(f"use{layer}", True, (0.0, 1.0)) for layer in range(8)}
     parsed = Space.parse(space)

@@ -34,7 +34,7 @@ def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> 
         assert sorted(map(str, first(2 * BLOCK)[block])) == sorted(map(str, drawn[block]))
 
 
-def test_they_come_in_runs_of_one_kind() -> None:
+def test_configurations_come_in_runs_of_one_kind() -> None:
     runs = [
         (name, len(list(configurations)))
         for name, configurations in groupby(map(kind, first(BLOCK)))
@@ -43,7 +43,7 @@ def test_they_come_in_runs_of_one_kind() -> None:
     assert sum(length == LONGEST_RUN for _, length in runs) > 20
 
 
-def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None:
+def test_each_kind_is_as_frequent_as_its_weight_on_average() -> None:
     """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take
     five standard errors. One run decides about 32 trials, so that a study's count has a standard
     deviation of up to 20.

@@ -43,11 +43,11 @@ RECORDING = "tests.search.samplers_for_tests:Recording"
     ],
     ids=["plain", "every kind", "conditional", "finite and conditional", "few"],
 )
-def test_it_passes_the_suite(space: Any) -> None:
+def test_the_optuna_proposer_passes_the_suite(space: Any) -> None:
     check_proposer(OptunaSearch(), space, trials=36)
 
 
-def test_its_stand_in_follows_from_the_seed() -> None:
+def test_the_stand_in_depends_only_on_its_seed() -> None:
     def proposed(seed: int) -> list[object]:
         space = Space.parse(SPACE)
         stand_in, design = OptunaSearch().stand_in(space, seed), Random().build(space, 0)
@@ -115,7 +115,7 @@ class Played:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_sampler_sees_what_bohbs_rule_shows(seed: int) -> None:
+def test_the_sampler_sees_the_results_of_bohbs_rule(seed: int) -> None:
     """A long study with few results above, a short one with failures, and trials that never come to
     a result.
     """
@@ -217,7 +217,7 @@ def test_a_proposal_that_has_not_started_counts_as_running() -> None:
 
 
 @pytest.mark.slow
-def test_on_a_smooth_function_it_is_ahead_of_random_draws() -> None:
+def test_optuna_finds_half_the_loss_of_random_on_a_smooth_function() -> None:
     ours, drawn = [], []
     for seed in range(3):
         played = Played(OptunaSearch(), SPACE, seed)
@@ -270,7 +270,7 @@ InScript.__module__ = "__main__"
         (["TPESampler", None, 0.1, -1], "ahead=-1"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_value(arguments: list[Any], says: str) -> None:
+def test_an_invalid_option_is_refused_with_its_value(arguments: list[Any], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         OptunaSearch(*arguments)
 
@@ -307,7 +307,7 @@ def test_a_sampler_that_cannot_be_made_is_refused(
     assert not (tmp_path / "study").exists()
 
 
-def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_without_optuna_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SettingsError):
         OptunaSearch().build(Space.parse(SPACE), 0)
@@ -342,9 +342,7 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
 
 
 @pytest.mark.slow
-def test_a_resumed_study_asks_the_same_sampler_which_knows_all_results_and_what_was_enqueued(
-    tmp_path: Path,
-) -> None:
+def test_a_resumed_sampler_knows_all_results(tmp_path: Path) -> None:
     search = OptunaSearch(
         optuna.samplers.TPESampler, {"n_ei_candidates": 12}, random_share=0.0, ahead=0
     )

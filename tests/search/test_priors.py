@@ -30,7 +30,7 @@ def points_of(space: Space) -> Any:
     return space.random_points(np.random.default_rng(0).random((DRAWS, space.draws)))
 
 
-def test_half_of_the_draws_are_normal_around_the_prior_in_the_logarithm_and_half_even() -> None:
+def test_half_of_the_draws_are_normal_around_the_prior() -> None:
     stats = pytest.importorskip("scipy.stats")
     space = Space.parse({"lr": Prior((1e-4, 1.0, "log"), at=1e-3)})
     middle = 0.25
@@ -43,9 +43,7 @@ def test_half_of_the_draws_are_normal_around_the_prior_in_the_logarithm_and_half
         assert np.mean(drawn <= place) == pytest.approx(expected, abs=FIVE_SIGMA)
 
 
-def test_a_choice_that_is_the_prior_has_its_share_of_the_draws_near_it_and_the_others_the_rest() -> (
-    None
-):
+def test_a_choice_with_a_prior_is_drawn_at_its_share() -> None:
     space = Space.parse({"a": Prior(["p", "q", "r", "s"], at="r")})
     values = [each["a"] for each in space.at(points_of(space))]
     near, even = SHARE, 1 - SHARE
@@ -57,7 +55,7 @@ def test_a_choice_that_is_the_prior_has_its_share_of_the_draws_near_it_and_the_o
         assert values.count(other) / DRAWS == pytest.approx(share, abs=FIVE_SIGMA)
 
 
-def test_a_draw_is_near_all_priors_or_made_as_if_there_were_none() -> None:
+def test_a_draw_is_near_all_priors_or_near_none() -> None:
     space = with_priors()
     numbers = np.random.default_rng(0).random((1000, space.draws))
     points = space.random_points(numbers)
@@ -71,7 +69,7 @@ def test_a_draw_is_near_all_priors_or_made_as_if_there_were_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["lr", "layers", "size", "opt", "widths", "noise"])
-def test_the_density_of_a_prior_is_that_of_its_draws(name: str) -> None:
+def test_the_density_of_a_prior_matches_its_draws(name: str) -> None:
     space = with_priors()
     belief = space.beliefs[name]
     grid = (np.arange(100_000) + 0.5) / 100_000
@@ -117,7 +115,7 @@ def proposer_with(space: Any, results: int) -> GPProposer:
     return proposer
 
 
-def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() -> None:
+def test_the_weight_of_priors_falls_with_the_number_of_results() -> None:
     """The score is the logarithm of the expected improvement, and beta / n times that of the
     density: piBO's.
     """
@@ -133,7 +131,7 @@ def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() ->
         np.testing.assert_allclose(scores[1] - scores[0], expected, atol=1e-9)
 
 
-def test_a_prior_is_given_in_the_meta_of_a_configspace_too_and_that_is_left_as_it_was() -> None:
+def test_a_configspace_may_give_priors_in_its_meta() -> None:
     theirs = Float("lr", (1e-4, 1.0), log=True)
     space = ConfigurationSpace()
     space.add(Float("lr", (1e-4, 1.0), log=True, meta={"prior": 3e-3, "unit": object()}))
@@ -164,9 +162,7 @@ def test_a_prior_is_given_in_the_meta_of_a_configspace_too_and_that_is_left_as_i
         ),
     ],
 )
-def test_a_prior_that_does_not_fit_is_refused_on_one_line_with_its_value(
-    given: Prior, says: str
-) -> None:
+def test_an_unsuitable_prior_is_refused_with_its_value(given: Prior, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse({"x": given})
     assert says in str(refusal.value)

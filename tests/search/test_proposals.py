@@ -226,7 +226,7 @@ def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (40, 2)])
-def test_twenty_workers_or_a_waiting_trial_allow_no_rest(
+def test_proposals_are_made_without_pause_for_many_workers(
     workers: int, ahead: int, clock: Clock
 ) -> None:
     propose, moments = in_a_second(clock)
@@ -243,9 +243,7 @@ def test_twenty_workers_or_a_waiting_trial_allow_no_rest(
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
-def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposal_is_due(
-    ahead: int,
-) -> None:
+def test_trials_of_the_first_design_ask_for_no_proposal(ahead: int) -> None:
     scripted = Scripted(numbered)
     study = Studied(first=6)
     study.start(lambda: scripted, ahead=ahead)
@@ -262,9 +260,7 @@ def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposa
     assert [one for one in scripted.asked if one < 6] == []
 
 
-def test_results_from_before_are_told_before_anything_else_and_take_the_place_of_first_trials() -> (
-    None
-):
+def test_known_results_replace_first_trials_of_the_design() -> None:
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in (0, 1, 1, 2)]
     scripted = Scripted(numbered)
     study = Studied(first=5, known=known)
@@ -292,13 +288,11 @@ def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -
 @pytest.mark.parametrize(
     "space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}]
 )
-def test_the_proposer_of_the_suite_passes_it(space: Callable[[], object]) -> None:
+def test_mutation_passes_the_suite_of_proposers(space: Callable[[], object]) -> None:
     check_proposer(Mutation(), space())
 
 
-def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_the_proposer_wants() -> (
-    None
-):
+def test_proposals_ahead_are_limited_by_workers_and_proposer() -> None:
     for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
         study, proposer = Studied(), Scripted(numbered)
         study.start(lambda: proposer, workers, ahead)  # noqa: B023 - used before the next turn
@@ -306,9 +300,7 @@ def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_
         assert proposer.asked == list(range(expected))
 
 
-def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_origin(
-    studied: Studied,
-) -> None:
+def test_proposals_are_used_in_their_order(studied: Studied) -> None:
     studied.start(lambda: Scripted(numbered), ahead=4)
     for trial in range(6):
         studied.waits(4)
@@ -317,9 +309,7 @@ def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_ori
     assert not studied.lines
 
 
-def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_proposed(
-    studied: Studied,
-) -> None:
+def test_trials_do_not_wait_for_a_slow_proposer(studied: Studied) -> None:
     may_go_on = threading.Event()
 
     def slow(trial: int) -> Proposal:
@@ -341,9 +331,7 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
     assert studied.begin(4) == "number 4"
 
 
-def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(
-    studied: Studied,
-) -> None:
+def test_a_proposer_receives_all_news_before_it_is_asked(studied: Studied) -> None:
     x = [studied.design.configuration(trial) for trial in range(3)]
     for trial in range(3):
         studied.begin(trial)
@@ -369,7 +357,7 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(
     assert proposer.asked == [3]
 
 
-def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
+def test_a_proposer_receives_the_violation_of_a_constraint() -> None:
     study = Studied(goal=Goal("score", "max", constraints=(Constraint("score", "<=", 2.0),)))
     study.begin(0)
     study.finish(0, 3.0)
@@ -434,7 +422,7 @@ def test_a_broken_proposer_is_dropped(
         assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
 
 
-def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed() -> None:
+def test_repeated_proposals_do_not_repeat_a_finite_configuration() -> None:
     space = Space.parse({"n": (1, 6), "c": [["a"], ["b"]]})
     study = Studied(space)
     study.configurations.put(TrialId(0), {"n": 2, "c": ["a"]})
@@ -460,7 +448,7 @@ def test_an_endless_design_repeats_no_configuration_while_others_are_near() -> N
     assert len({repr(configuration) for configuration in tried}) == 40
 
 
-def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> None:
+def test_a_fused_study_first_takes_proposals_of_its_run() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
     study.start(
@@ -525,7 +513,7 @@ def test_waits_are_bounded_by_a_part_of_training(
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
-def test_the_wait_for_a_search_that_starts_is_counted_apart(
+def test_the_wait_for_the_first_proposal_is_counted_separately(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_wait(monkeypatch, 3.0)
@@ -592,7 +580,7 @@ def test_a_configuration_is_not_proposed_again_with_rounded_floats(studied: Stud
     assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
-def test_no_trial_waits_after_a_wait_in_vain(
+def test_no_trial_waits_after_a_wait_without_a_proposal(
     studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
@@ -636,7 +624,7 @@ def with_stand_in(propose: Callable[[int], Any]) -> tuple[Studied, Scripted]:
     return study, stand_in
 
 
-def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() -> None:
+def test_a_stand_in_proposes_when_no_proposal_is_ready() -> None:
     study, stand_in = with_stand_in(numbered)
     study.begin(0)
     study.finish(0, 1.0)
@@ -647,7 +635,7 @@ def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() ->
     forever.set()
 
 
-def test_a_stand_in_is_told_what_was_known_before() -> None:
+def test_a_stand_in_receives_the_known_results() -> None:
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in range(3)]
     study, stand_in = with_stand_in(numbered)
     study.proposals = Proposals(WithStandIn(), SPACE, study.design, goal=GOAL, seed=0, known=known)
@@ -655,7 +643,7 @@ def test_a_stand_in_is_told_what_was_known_before() -> None:
     assert stand_in.news == known
 
 
-def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on() -> None:
+def test_a_failing_stand_in_is_dropped_with_one_line() -> None:
     def fails(trial: int) -> None:
         raise ZeroDivisionError("the stand-in")
 

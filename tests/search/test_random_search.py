@@ -54,13 +54,13 @@ def test_a_trial_is_the_same_in_any_order_of_calls(trials: list[int]) -> None:
 
 
 @given(st.permutations(range(7)))
-def test_a_trial_of_a_finite_space_is_the_same_in_any_order_of_calls(trials: list[int]) -> None:
+def test_a_finite_space_gives_the_same_trials_in_any_order(trials: list[int]) -> None:
     in_order = [Random().build(FINITE, 7).configuration(i) for i in range(7)]
     search = Random().build(FINITE, 7)
     assert [search.configuration(i) for i in trials] == [in_order[i] for i in trials]
 
 
-def test_what_the_caller_does_to_a_configuration_changes_no_later_one() -> None:
+def test_changing_a_drawn_configuration_does_not_change_later_ones() -> None:
     search = Random().build(Space.parse({"widths": [[1, [2]]], "x": (0.0, 1.0)}), 0)
     given = search.configuration(0)
     given["widths"][1].append("!")
@@ -99,7 +99,7 @@ def test_an_integer_on_a_log_scale_meets_its_conditions() -> None:
     assert any("y" in c for c in drawn)
 
 
-def test_at_most_means_at_most() -> None:
+def test_a_forbidden_less_than_equals_clause_is_respected() -> None:
     """ConfigSpace 1.2.2 compares ForbiddenLessThanEqualsClause the wrong
     way round when it samples.
     """
@@ -109,7 +109,7 @@ def test_at_most_means_at_most() -> None:
     assert {search.configuration(i)["n"] for i in range(500)} == {5, 6, 7, 8}
 
 
-def test_a_space_that_is_nearly_all_forbidden_is_refused_rather_than_waited_for() -> None:
+def test_a_nearly_forbidden_space_is_refused() -> None:
     space = ConfigurationSpace()
     space.add(Float("x", (0, 1), default=1e-7))
     space.add(ForbiddenGreaterThanClause(space["x"], 1e-6))
@@ -133,7 +133,7 @@ def test_a_finite_space_gives_each_of_its_configurations_exactly_once(seed: int)
     assert drawn == dict.fromkeys(with_b | {(("a", "y"), ("c", c)) for c in "pqr"}, 1)
 
 
-def test_a_finite_space_keeps_to_weights_and_to_the_log_scale() -> None:
+def test_first_draws_of_a_finite_space_follow_its_weights() -> None:
     """First draws follow the prior; 400 seeds, four standard errors."""
     space = Space.parse(
         {
@@ -161,7 +161,7 @@ def test_seeds_and_blocks_all_give_different_trials() -> None:
     assert len(set(starts)) == len(starts)
 
 
-def test_the_streams_are_those_of_the_first_release() -> None:
+def test_the_draws_are_those_of_the_first_release() -> None:
     """A resumed study must continue with the same trials; a failure here is a
     change of file format.
     """

@@ -82,7 +82,7 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
     )  # fmt: skip
 
 
-def test_a_name_is_short_for_the_defaults_and_a_default_is_not_written() -> None:
+def test_the_record_of_a_search_omits_defaults() -> None:
     assert SEARCHES.part("grid") == Grid()
     assert SEARCHES.record(Grid()) == {"kind": "grid"}
     assert SEARCHES.part(Grid(points=3)) == Grid(points=3)
@@ -97,9 +97,7 @@ def test_a_search_that_is_not_there_is_refused_with_those_that_are(search: objec
         SEARCHES.part(search)
 
 
-def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_place(
-    installed: Path,
-) -> None:
+def test_a_search_of_an_entry_point_is_recorded_by_name(installed: Path) -> None:
     from corner_search import Corner, Needy  # type: ignore[import-not-found]
 
     assert SEARCHES.part("corner") == Corner()
@@ -125,9 +123,7 @@ def test_a_search_that_cannot_be_imported_is_refused(name: str, says: str, insta
     assert str(refusal.value).isprintable()
 
 
-def test_a_class_that_another_process_could_not_import_is_refused_before_anything_is_written(
-    tmp_path: Path,
-) -> None:
+def test_a_local_search_class_is_refused_before_writing(tmp_path: Path) -> None:
     class Local(Search, frozen=True):
         def build(self, space: Space, seed: int) -> Any:
             return Random().build(space, seed)
@@ -137,7 +133,7 @@ def test_a_class_that_another_process_could_not_import_is_refused_before_anythin
     assert not (tmp_path / "study").exists()
 
 
-def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_what_is_missing(
+def test_a_study_is_readable_without_its_search_package(
     installed: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -41,16 +41,14 @@ def discrepancy(search: Search, trials: int, seed: int) -> float:
 
 
 @pytest.mark.parametrize("trials", [16, 64, 100, 512])
-def test_its_points_are_spread_more_evenly_than_random_ones(trials: int) -> None:
+def test_sobol_points_are_spread_more_evenly_than_random_ones(trials: int) -> None:
     """For each of 20 seeds its discrepancy is below the least of 20 random designs."""
     least = min(discrepancy(Random(), trials, seed) for seed in range(20))
     assert all(discrepancy(Sobol(), trials, seed) < least for seed in range(20))
 
 
 @pytest.mark.parametrize("count", [8, 64, BLOCK, 4 * BLOCK])
-def test_the_first_powers_of_two_have_one_trial_in_each_equal_part_of_each_range(
-    count: int,
-) -> None:
+def test_each_equal_part_of_a_range_has_one_trial(count: int) -> None:
     space = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "n": (1, count), "c": list(range(count))}
     trials = drawn(Sobol(), space, count, seed=5)
     assert sorted(int(c["x"] * count) for c in trials) == list(range(count))
@@ -86,7 +84,7 @@ def test_weights_and_shapes_of_priors_are_kept_to_within_one_trial() -> None:
         assert statistics.stdev(ours) == pytest.approx(float(np.std(expected)), rel=0.03)
 
 
-def test_conditions_and_forbidden_clauses_are_kept_to() -> None:
+def test_sobol_respects_conditions_and_forbidden_clauses() -> None:
     trials = drawn(Sobol(), conditional(), 2 * BLOCK)
     assert all(fits_conditional(configuration) for configuration in trials)
     assert len({frozenset(configuration) for configuration in trials}) == 5
@@ -95,7 +93,7 @@ def test_conditions_and_forbidden_clauses_are_kept_to() -> None:
         Configuration(space, values=configuration).check_valid_configuration()
 
 
-def test_where_points_are_forbidden_the_others_keep_their_order_and_their_evenness() -> None:
+def test_allowed_points_keep_the_order_of_the_sequence() -> None:
     space = ConfigurationSpace({"a": (0.0, 1.0), "b": (0.0, 1.0)})
     space.add(ForbiddenLessThanRelation(space["a"], space["b"]))
     allowed = [
@@ -111,7 +109,7 @@ def test_where_points_are_forbidden_the_others_keep_their_order_and_their_evenne
             assert cells[a, b] == 0
 
 
-def test_a_finite_space_is_tried_once_and_its_first_trials_are_the_even_ones() -> None:
+def test_a_finite_space_is_tried_once_in_an_even_order() -> None:
     space = {"a": (1, 16), "b": list("wxyz")}
     design = Sobol().build(Space.parse(space), 3)
     assert design.size == 64
@@ -120,7 +118,7 @@ def test_a_finite_space_is_tried_once_and_its_first_trials_are_the_even_ones() -
     assert Counter(c["b"] for c in trials[:8]) == dict.fromkeys("wxyz", 2)
 
 
-def test_seeds_give_other_sequences_and_one_seed_the_same() -> None:
+def test_the_seed_determines_the_sequence() -> None:
     first = [drawn(Sobol(), SQUARE, 1, seed)[0]["x"] for seed in (0, 1, 2, 2**32, 2**62)]
     assert len(set(first)) == len(first)
     assert drawn(Sobol(), SQUARE, 5, 7) == drawn(Sobol(), SQUARE, 5, 7)

@@ -23,7 +23,7 @@ def test_the_names_keep_the_order_of_the_dict() -> None:
     assert list(Random().build(space, 0).configuration(0)) == ["z", "a", "m"]
 
 
-def test_two_ints_are_an_integer_range_with_both_ends_and_any_float_makes_floats() -> None:
+def test_two_ints_give_integers_and_any_float_gives_floats() -> None:
     space = Space.parse({"n": (1, 3), "x": (0, 1.5), "y": (0.5, 2)})
     drawn = [Random().build(space, 0).configuration(i) for i in range(200)]
     assert {c["n"] for c in drawn} == {1, 2, 3}
@@ -55,7 +55,7 @@ def test_a_hyperparameter_in_words_has_its_range_scale_choices_and_distribution(
     assert rules.conditions_text("nesterov") == "(opt == 'sgd' and momentum > 0.5)"
 
 
-def test_the_users_own_space_is_left_as_it_was() -> None:
+def test_the_space_of_the_user_is_not_changed() -> None:
     theirs = conditional()
     theirs.seed(3)
     before = theirs.random.get_state()[1].tolist(), str(theirs)
@@ -133,9 +133,7 @@ class Widget:
         (ConfigurationSpace({"f": Constant("f", len)}), "<built-in function len> cannot be kept"),
     ],
 )
-def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(
-    given: object, says: str
-) -> None:
+def test_an_unsuitable_space_is_refused_with_its_value(given: object, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse(given)
     message = str(refusal.value)
@@ -155,7 +153,7 @@ def test_numpy_numbers_are_taken_as_plain_ones() -> None:
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
 
 
-def test_json_forms_mean_in_python_what_tuples_mean() -> None:
+def test_json_forms_equal_tuples_in_python() -> None:
     inner = {"low": 1e-4, "high": 1.0, "log": True}
     given = {
         "lr": inner,

@@ -20,9 +20,7 @@ def same(one: object, other: object) -> bool:
 @pytest.mark.parametrize(
     "space", [of_every_kind(), Space.parse(conditional())], ids=["every kind", "conditional"]
 )
-def test_the_point_of_a_configuration_gives_it_back_whatever_stands_for_the_inactive(
-    space: Space,
-) -> None:
+def test_the_point_of_a_configuration_gives_it_back(space: Space) -> None:
     design, chance = Random().build(space, 1), random.Random(0)
     for trial in range(200):
         configuration = design.configuration(trial)
@@ -118,7 +116,7 @@ def random_conditional(seed: int) -> Space:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_point_is_snapped_to_the_middle_of_the_points_with_its_configuration(seed: int) -> None:
+def test_snapping_moves_a_point_to_the_middle_of_its_configuration(seed: int) -> None:
     """As ``at`` and ``place`` say of each point alone; both ends of every range are among the
     points.
     """

@@ -22,20 +22,20 @@ def traces(*curves: list[float], fails: bool = False) -> Traces:
 
 
 @given(st.lists(LOSSES, min_size=1, max_size=5), st.integers(0, 3))
-def test_what_is_known_is_never_changed(curves: list[list[float]], draw: int) -> None:
+def test_recorded_values_are_never_changed(curves: list[list[float]], draw: int) -> None:
     loss = courses(traces(*curves), draw)
     for trial, curve in enumerate(curves):
         assert [loss(trial, resource) for resource in range(1, len(curve) + 1)] == curve
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5))
-def test_the_likeliest_course_stays_at_the_last_value(curves: list[list[float]]) -> None:
+def test_the_first_draw_stays_at_the_last_value(curves: list[list[float]]) -> None:
     loss = courses(traces(*curves), 0)
     for trial, curve in enumerate(curves):
         assert all(loss(trial, len(curve) + more) == curve[-1] for more in (1, 50, 500))
 
 
-def test_another_draw_goes_on_as_a_longer_trial_did_and_stays_where_that_one_ends() -> None:
+def test_another_draw_continues_like_a_longer_trial() -> None:
     known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44], [0.1])
     assert courses(known)(0, 5) == 0.8
     assert courses(known, 1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)

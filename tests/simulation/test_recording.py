@@ -44,7 +44,7 @@ def recorder() -> RecorderAndTimeline:
     return readers
 
 
-def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
+def test_the_clock_of_a_trace_adds_up_its_jobs() -> None:
     readers = recorder()
     for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
         readers.take(event)
@@ -54,7 +54,7 @@ def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
     assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]
 
 
-def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_did() -> None:
+def test_a_short_trial_continues_at_the_rate_of_others() -> None:
     """They took half as long an epoch after their first job, which builds what it trains."""
     readers = recorder()
     for trial in range(3):
@@ -64,7 +64,7 @@ def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_di
     assert readers.traces().trials[3].rate == 5.0
 
 
-def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
+def test_the_last_of_repeated_trainings_is_recorded() -> None:
     readers = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
         readers.take(event)
@@ -89,7 +89,7 @@ def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out(
     assert courses(traces, 0)(1, 1) == math.inf
 
 
-def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
+def test_a_paused_job_is_recorded_up_to_its_pause() -> None:
     readers = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
     readers.take(
@@ -101,7 +101,7 @@ def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
     assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
 
 
-def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
+def test_warmup_counts_for_the_worker_not_the_trial() -> None:
     readers = recorder()
     for trial in range(7):
         readers.take(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
@@ -110,7 +110,7 @@ def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
     assert traces.trials[0].clock == [pytest.approx(1.035)]
 
 
-def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_one() -> None:
+def test_saving_and_joining_take_their_recorded_times() -> None:
     readers = recorder()
     readers.take(WorkerJoined(0.7, WorkerId(1)))
     readers.take(finished(0, 0, 1, 1.0))
@@ -131,7 +131,7 @@ def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_o
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])
-def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
+def test_a_simulation_recorded_from_a_simulation_is_the_same(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
     curves = invent_curves(seed=5)
     recorded, first, second = RecorderAndTimeline(GOAL, LADDER), [], []

@@ -73,7 +73,7 @@ def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(
         assert predicted.epochs == tally.epochs
 
 
-def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
+def test_each_worker_takes_its_warmup_once() -> None:
     *_, alone = study("full", 1, warmup_seconds=60.0)
     readers, *_ = study("full", 4, warmup_seconds=60.0)
     predictor = Predictor(readers.traces("full"))
@@ -98,7 +98,7 @@ def finished(
     )  # fmt: skip
 
 
-def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() -> None:
+def test_paused_and_resumed_jobs_take_the_sum_of_their_times() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(
@@ -116,7 +116,7 @@ def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() ->
     assert not predictor.is_as_recorded(choice)
 
 
-def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() -> None:
+def test_a_timed_out_trial_takes_its_time_without_epochs() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
@@ -135,7 +135,7 @@ def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() ->
     assert (replayed.wall, replayed.epochs, replayed.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
 
 
-def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time() -> None:
+def test_a_retried_trial_is_recorded_as_its_last_training() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))
@@ -145,7 +145,7 @@ def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time(
     assert (trace.clock, trace.fails) == ([3.0], False)
 
 
-def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between() -> None:
+def test_the_loss_between_two_reports_is_interpolated() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     curve: list[tuple[int, dict[str, float | None]]] = [(3, {"loss": 0.9}), (7, {"loss": 0.5})]

@@ -52,7 +52,7 @@ def cut(workers: int = 2) -> Traces:
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) -> None:
+def test_the_wall_time_of_one_worker_is_all_training(scheduler: str) -> None:
     predictor = Predictor(known())
     replayed = predictor.replay(predictor.choice(scheduler, LADDER, 1))
     assert replayed.utilisation == pytest.approx(1.0)
@@ -63,7 +63,7 @@ def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) 
         )
 
 
-def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> None:
+def test_full_curves_leave_nothing_to_guess() -> None:
     predictor = Predictor(known())
     one = predictor.prediction(predictor.choice("ash", LADDER, 4))
     assert one.continued == 0
@@ -76,7 +76,7 @@ def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> 
     )
 
 
-def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
+def test_the_prediction_of_the_recorded_study_is_its_own_time() -> None:
     curves = invent_curves(seed=2)
     end = simulate(
         AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40
@@ -98,7 +98,7 @@ def test_a_prediction_names_the_default_scheduler_as_a_user_writes_it() -> None:
     assert names == ["ash", "ash:exponent=0.9"]
 
 
-def test_full_training_of_a_study_that_was_cut_is_mostly_guessed_and_says_so() -> None:
+def test_a_prediction_says_what_was_never_trained() -> None:
     predictor = Predictor(cut())
     one = predictor.prediction(predictor.choice("full", LADDER, 2))
     assert one.epochs == 40 * 16
@@ -118,7 +118,7 @@ def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None
     assert four.worker_hours == pytest.approx(4 * four.wall_seconds.likely / 3600)
 
 
-def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> None:
+def test_a_deadline_before_the_first_trial_cannot_be_met() -> None:
     predictor = Predictor(known())
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1.0) is None
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1e9) == predictor.choice(
@@ -126,7 +126,7 @@ def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> No
     )
 
 
-def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
+def test_a_trial_that_fails_again_is_not_guessed() -> None:
     traces = known(8)
     traces.trials[3].losses, traces.trials[3].fails = array("d"), True
     predictor = Predictor(traces, draws=0)
@@ -148,7 +148,7 @@ def prediction(workers: int, wall: Range, **more: object) -> Prediction:
     return Prediction(workers=workers, wall_seconds=wall, **given)  # type: ignore[arg-type]
 
 
-def test_the_table_shows_spreads_only_where_there_are_any() -> None:
+def test_the_table_shows_only_spreads_that_exist() -> None:
     sure = prediction(8, Range(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
         "                              times  effi-        best",
@@ -192,7 +192,7 @@ def test_the_widest_table_has_100_columns_and_every_cell_whole(
     assert "valida... is validation_accuracy." in sentences
 
 
-def test_the_words_say_what_an_efficiency_is_relative_to() -> None:
+def test_the_words_say_that_efficiency_compares_with_one_worker() -> None:
     (sentence,) = column_words(
         [prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=True
     )

@@ -61,7 +61,7 @@ def with_common_rights(code: str, study: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o500, 0o000])
-def test_what_a_link_in_a_checkpoint_leads_to_stays(tmp_path: Path, mode: int) -> None:
+def test_the_target_of_a_link_in_a_checkpoint_is_not_deleted(tmp_path: Path, mode: int) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -107,7 +107,7 @@ class Swapping(Disk):
         return super().open(path, flags, mode, at=at)
 
 
-def test_a_folder_that_becomes_a_link_while_it_is_deleted_leads_nowhere(tmp_path: Path) -> None:
+def test_a_folder_replaced_by_a_link_during_deletion_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -136,9 +136,7 @@ def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "loop", "pipe"])
-def test_what_stands_in_the_place_of_the_folder_is_refused_in_one_line(
-    tmp_path: Path, kind: str
-) -> None:
+def test_anything_but_a_folder_for_checkpoints_is_refused(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "checkpoints"
     if kind == "file":
         place.write_text("x")
@@ -199,9 +197,7 @@ def test_a_copy_holds_links_as_links_and_no_pipes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["cut", "empty", "longer", "zeros", "one bit", "gone", "folder", "link"]
 )
-def test_a_file_that_is_not_what_was_written_counts_as_none_and_is_named(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_damaged_checkpoint_file_counts_as_none(tmp_path: Path, kind: str) -> None:
     size = saved(tmp_path, {"weights": b"w" * 10_000})
     path = tmp_path / "checkpoints" / "5.2"
     content = path.read_bytes()
@@ -233,7 +229,7 @@ def test_a_file_that_is_not_what_was_written_counts_as_none_and_is_named(
 
 
 @pytest.mark.parametrize("kind", ["a file cut", "a file gone", "the pickle altered"])
-def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_checkpoint_folder_counts_as_none(tmp_path: Path, kind: str) -> None:
     one = writer(tmp_path)
     (one.directory() / "weights").write_bytes(b"w" * 100)
     one.save("more")
@@ -255,7 +251,7 @@ def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, ki
     again.abandon()
 
 
-def test_what_raises_as_it_is_unpickled_is_the_users_to_see(tmp_path: Path) -> None:
+def test_an_error_while_unpickling_is_raised_to_the_user(tmp_path: Path) -> None:
     saved(tmp_path, Breaks())
     one = writer(tmp_path, 2)
     assert one.exists
@@ -288,7 +284,7 @@ def on(
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.booleans(), st.binary(max_size=5_000))
-def test_after_a_power_loss_a_checkpoint_is_whole_or_none(
+def test_a_checkpoint_is_whole_or_missing_after_a_power_loss(
     seed: int, is_long: bool, state: bytes
 ) -> None:
     disk = SimulatedDisk(Random(seed))
@@ -305,9 +301,7 @@ def test_after_a_power_loss_a_checkpoint_is_whole_or_none(
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.floats(0, 0.3))
-def test_no_fault_of_the_disk_is_raised_by_saving_and_what_is_committed_is_whole(
-    seed: int, rate: float
-) -> None:
+def test_a_committed_checkpoint_is_whole_despite_disk_faults(seed: int, rate: float) -> None:
     faults = dict.fromkeys((NO_SPACE, NO_INODE, SYNC_ERROR, SHORT_WRITE, READ_ERROR), rate)
     disk = SimulatedDisk(Random(seed), rates=faults)
     one = on(disk, seconds=1.0)
@@ -341,7 +335,7 @@ def test_a_checkpoint_that_cannot_be_read_counts_as_none(seed: int, rate: float)
     )
 
 
-def test_a_short_job_syncs_nothing_and_a_long_one_the_file_and_its_name() -> None:
+def test_only_checkpoints_of_long_jobs_are_synced() -> None:
     for seconds, syncs in ((0.0, 0), (0.999, 0), (1.0, 1)):
         disk = SimulatedDisk(Random(0))
         disk.make_folder("/checkpoints")
@@ -378,7 +372,7 @@ def test_a_checkpoint_that_is_settled_survives_a_power_loss(seed: int) -> None:
     assert on(disk, 2, size=size).restore() == "state"
 
 
-def test_a_folder_that_cannot_be_copied_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_copied_counts_as_unread(tmp_path: Path) -> None:
     first = writer(tmp_path)
     (first.directory() / "weights").write_bytes(b"w" * 100)
     size = first.commit(2)

@@ -216,7 +216,7 @@ class Driven:
 
 
 @pytest.mark.parametrize("confirm", [None, Confirm(1, 1), Confirm(2, 2), Confirm(5, 1)])
-def test_the_best_are_trained_once_more_when_the_search_is_over(confirm: Confirm | None) -> None:
+def test_the_best_are_trained_again_after_the_search(confirm: Confirm | None) -> None:
     study = Driven(0, confirm)
     study.begin()
     study.to_the_end()
@@ -226,9 +226,7 @@ def test_the_best_are_trained_once_more_when_the_search_is_over(confirm: Confirm
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_nothing_is_confirmed_twice_whoever_dies_or_stops_and_the_search_may_go_on_after(
-    seed: int,
-) -> None:
+def test_nothing_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
     random = Random(seed)
     study = Driven(seed, random.choice([Confirm(1, 2), Confirm(2, 1), Confirm(3, 2)]))
     trials = TRIALS
@@ -251,7 +249,7 @@ def test_nothing_is_confirmed_twice_whoever_dies_or_stops_and_the_search_may_go_
     assert study.controller.is_complete
 
 
-def test_the_scheduler_and_the_limits_do_not_hear_of_what_confirms() -> None:
+def test_confirmations_do_not_count_for_scheduler_and_limits() -> None:
     plain, confirmed = Driven(1, None), Driven(1, Confirm(2, 2))
     for study in (plain, confirmed):
         study.begin(target=-1.0, total_resource=10_000)
@@ -294,7 +292,7 @@ def test_a_trial_that_was_the_best_and_is_withdrawn_is_not_confirmed() -> None:
     assert study.confirms
 
 
-def test_a_signal_stops_what_confirms_and_it_is_trained_in_the_next_session_once() -> None:
+def test_an_interrupted_confirmation_is_trained_once_in_the_next_session() -> None:
     study = Driven(3, Confirm(2, 2))
     ended_by_a_limit(study)
     while not study.confirms:
@@ -309,7 +307,7 @@ def test_a_signal_stops_what_confirms_and_it_is_trained_in_the_next_session_once
     study.check()
 
 
-def test_more_seeds_or_configurations_are_confirmed_beside_those_that_are() -> None:
+def test_added_seeds_and_configurations_are_confirmed_additionally() -> None:
     study = Driven(5, Confirm(1, 1))
     for confirm in (Confirm(1, 1), Confirm(2, 1), Confirm(2, 3)):
         study.confirm = confirm
@@ -319,7 +317,7 @@ def test_more_seeds_or_configurations_are_confirmed_beside_those_that_are() -> N
     assert len(study.confirms) == 6
 
 
-def test_what_fails_while_it_confirms_ranks_nowhere_and_is_not_tried_again() -> None:
+def test_a_failed_confirmation_is_not_tried_again() -> None:
     study = Driven(6, Confirm(2, 1))
     study.begin()
     while not study.confirms:
@@ -334,7 +332,7 @@ def test_what_fails_while_it_confirms_ranks_nowhere_and_is_not_tried_again() -> 
     assert trial not in {job.trial for job in study.machine.given}
 
 
-def test_its_checkpoint_is_of_no_use_once_it_has_a_result() -> None:
+def test_a_finished_confirmation_discards_its_checkpoint() -> None:
     study = Driven(7, Confirm(1, 1))
     ended_by_a_limit(study)
     while not study.confirms:
@@ -363,7 +361,7 @@ def test_its_checkpoint_is_of_no_use_once_it_has_a_result() -> None:
     assert trial not in study.controller.checkpoints
 
 
-def test_numbers_and_places_are_each_others_inverse() -> None:
+def test_numbers_and_places_of_trials_are_inverse_functions() -> None:
     numbering = Numbering()
     for trial in (7, 3, 4, 9, 4):
         numbering.confirms(TrialId(trial))

@@ -91,17 +91,17 @@ class ControllerHarness:
         )
 
 
-def test_a_worker_that_joins_is_told_to_train_the_first_trial() -> None:
+def test_a_worker_that_joins_gets_the_first_trial() -> None:
     assert ControllerHarness().orders == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
-def test_a_trial_promoted_at_once_goes_on_in_place_and_nothing_is_released() -> None:
+def test_a_trial_promoted_at_once_continues_in_place() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.5)
     assert harness.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
 
 
-def test_a_trial_that_is_not_promoted_is_released_before_the_next_is_trained() -> None:
+def test_a_trial_that_is_not_promoted_is_released_first() -> None:
     harness = ControllerHarness()
     assert harness.report(0, 0, 0, 0.5) == [
         Release(WorkerId(0), TrialId(0)),
@@ -109,7 +109,7 @@ def test_a_trial_that_is_not_promoted_is_released_before_the_next_is_trained() -
     ]
 
 
-def test_a_promotion_waits_until_the_trial_is_saved_and_the_worker_takes_another_job() -> None:
+def test_a_promotion_waits_until_its_trial_is_saved() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1)
     # trial 1 is worse: trial 0 is now promotable, but its worker is still saving it
@@ -126,14 +126,14 @@ def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
     assert harness.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
 
 
-def test_a_lost_worker_gives_its_job_back_and_the_next_free_worker_gets_it_first() -> None:
+def test_the_job_of_a_lost_worker_is_given_out_first() -> None:
     harness = ControllerHarness()
     harness.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
     orders = harness.join(1)
     assert orders == [Train(WorkerId(1), TrialId(0), 0, 0, 1)]
 
 
-def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> None:
+def test_a_trial_that_kills_two_workers_fails() -> None:
     harness = ControllerHarness(trials=2)
     for worker in range(2):
         harness.lose(worker, "SIGSEGV", trial=TrialId(0))
@@ -141,7 +141,7 @@ def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> No
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
-def test_a_job_that_a_dead_worker_had_not_begun_is_not_to_blame() -> None:
+def test_a_job_that_was_not_begun_is_not_blamed() -> None:
     harness = ControllerHarness(trials=2)
     for worker in range(4):
         harness.lose(worker, "SIGSEGV")
@@ -149,7 +149,7 @@ def test_a_job_that_a_dead_worker_had_not_begun_is_not_to_blame() -> None:
         assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
 
 
-def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> None:
+def test_a_study_stopped_in_its_last_job_is_not_complete() -> None:
     harness = ControllerHarness(trials=2, workers=2)
     harness.report(0, 0, 0, 0.5, held=False)
     harness.handle(StopRequested(0, "time limit reached"))
@@ -162,7 +162,7 @@ def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> Non
     assert harness.join(2) == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
-def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -> None:
+def test_a_checkpoint_in_use_is_not_discarded() -> None:
     harness = ControllerHarness(trials=100, checkpoint_limit=15)
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=10)
     orders = harness.report(0, 1, 0, 0.5, held=False, checkpoint=10)
@@ -186,7 +186,7 @@ def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
 
-def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() -> None:
+def test_a_worker_lost_while_saving_frees_its_promotion() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1)
     harness.report(0, 1, 0, 0.5)
@@ -197,7 +197,7 @@ def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() 
     assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
 
 
-def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
+def test_a_new_session_restarts_the_running_jobs_of_the_old() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8)
     orders = [harness.join(w)[0] for w in (5, 6)]
@@ -207,7 +207,7 @@ def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
     ]
 
 
-def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order() -> None:
+def test_an_event_without_an_order_is_refused() -> None:
     harness = ControllerHarness()
     with pytest.raises(JournalError):
         harness.report(0, 3, 0, 0.1)
@@ -237,7 +237,7 @@ def test_a_stop_hurries_the_worker_that_still_saves_a_released_trial() -> None:
     assert Pause(WorkerId(0), TrialId(0), at_once=True) in hurried
 
 
-def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:
+def test_a_paused_study_gives_no_job_until_it_continues() -> None:
     harness = ControllerHarness()
     assert harness.handle(StudyPaused(0.0)) == [Pause(WorkerId(0), TrialId(0))]
     paused = JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=0, seconds=1)
@@ -247,7 +247,7 @@ def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:
     assert harness.handle(StudyContinued(0.0)) == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
-def test_reaching_the_target_stops_the_study_and_says_so() -> None:
+def test_reaching_the_target_stops_the_study() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8, target=0.2)
     for worker in (2, 3):
@@ -257,9 +257,7 @@ def test_reaching_the_target_stops_the_study_and_says_so() -> None:
     assert harness.controller.stopping == "target loss=0.2 reached"
 
 
-def test_a_paused_job_goes_on_where_it_was_in_the_next_session_and_counts_as_resource_once() -> (
-    None
-):
+def test_a_paused_job_continues_in_the_next_session() -> None:
     harness = ControllerHarness(StoppingMachine(Ladder(4, 8, 2), 0))
     harness.handle(StopRequested(0, "Ctrl-C received"))
     harness.handle(
@@ -280,7 +278,7 @@ def test_a_paused_job_goes_on_where_it_was_in_the_next_session_and_counts_as_res
     assert harness.controller.stopping == "total_resource=4 used"
 
 
-def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -> None:
+def test_the_total_resource_counts_only_trained_epochs() -> None:
     harness = ControllerHarness()
     harness.session(trials=8, total_resource=3)
     harness.join(1)
@@ -383,7 +381,7 @@ def test_a_lost_worker_leaves_no_trial_to_discard() -> None:
     assert not assignments.to_discard
 
 
-def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
+def test_the_last_result_of_a_rung_employs_all_waiting_workers() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         assert harness.report(trial, trial, 0, float(trial), held=False) == []
@@ -395,9 +393,7 @@ def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> Non
 
 
 @pytest.mark.parametrize(("lost", "given"), [(None, [(1, 1), (3, 3)]), (1, [(0, 1), (3, 3)])])
-def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_or_if_that_is_lost_the_longest_idle(
-    lost, given
-) -> None:
+def test_a_trial_is_resumed_by_the_worker_that_saved_it(lost, given) -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial, loss in enumerate((0.4, 0.1, 0.3)):
         harness.report(trial, trial, 0, loss, held=False, checkpoint=10)
@@ -407,7 +403,7 @@ def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_or_if_that_is_lost_
     assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == given
 
 
-def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:
+def test_the_worker_that_is_idle_longest_gets_the_job() -> None:
     harness = ControllerHarness(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
     harness.lose(2)
     harness.join(4)
@@ -428,7 +424,7 @@ def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None
     assert Discard(TrialId(0), 1) in discarded
 
 
-def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> None:
+def test_a_trial_that_cannot_be_promoted_is_not_saved() -> None:
     harness = ControllerHarness(StoppingMachine(Ladder(1, 4, 2), 0))
     harness.report(0, 0, 0, 0.1)  # too few peers: it continues
     harness.report(0, 0, 1, 0.1, start=1)
@@ -437,7 +433,7 @@ def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> N
     assert orders[0] == Release(WorkerId(0), TrialId(1), keep=False)
 
 
-def test_a_failed_trial_keeps_its_checkpoint_while_it_is_the_best_of_a_rung_below() -> None:
+def test_a_failed_trial_keeps_its_checkpoint_while_it_is_best() -> None:
     harness = ControllerHarness(trials=8)
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=5)
     harness.report(0, 1, 0, 0.5, held=False, checkpoint=5)
@@ -448,7 +444,7 @@ def test_a_failed_trial_keeps_its_checkpoint_while_it_is_the_best_of_a_rung_belo
     assert Discard(TrialId(0), 1) in harness.report(0, 2, 0, 0.05, held=False, checkpoint=5)
 
 
-def test_before_its_first_session_no_trial_may_be_started() -> None:
+def test_no_trial_may_start_before_the_first_session() -> None:
     assert Controller(AshMachine(Ladder(1, 1), 0), GOAL).trials_left == 0
 
 
@@ -463,7 +459,7 @@ def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
     assert harness.controller.checkpoints.total_bytes <= 25
 
 
-def test_a_checkpoint_that_no_job_goes_on_from_any_more_is_the_first_to_go() -> None:
+def test_a_checkpoint_without_further_use_is_discarded_first() -> None:
     index = CheckpointIndex(limit=20)
     for trial, loss in enumerate([0.1, 0.9]):
         assert (
@@ -488,7 +484,7 @@ def test_a_limit_does_not_forget_the_checkpoint_of_an_earlier_best() -> None:
     assert orders == [Discard(TrialId(0), 1)]
 
 
-def test_a_result_that_is_not_finite_never_goes_on() -> None:
+def test_a_result_that_is_not_finite_is_never_promoted() -> None:
     harness = ControllerHarness(trials=2)
     harness.report(0, 0, 0, math.nan)
     orders = harness.report(0, 1, 0, math.inf)
@@ -524,7 +520,7 @@ def failing(harness: ControllerHarness, trials: range) -> None:
         )
 
 
-def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew() -> None:
+def test_a_session_stops_when_its_first_trials_all_fail() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=50)
     harness.session(trials=50, max_failures=3)
     harness.join(0)
@@ -591,7 +587,7 @@ def test_promoted_trials_may_fail_after_one_has_a_result() -> None:
     assert not harness.controller.stopping
 
 
-def test_results_in_place_do_not_hide_that_restores_fail() -> None:
+def test_failed_restores_stop_a_study_despite_results_in_place() -> None:
     harness = with_all_promoted(max_failures=20)
     for trial in range(0, 10, 2):
         assert not harness.controller.stopping
@@ -602,7 +598,7 @@ def test_results_in_place_do_not_hide_that_restores_fail() -> None:
     assert harness.controller.gave_up
 
 
-def test_a_quarter_of_more_allowed_failures_counts_for_promoted_trials() -> None:
+def test_promoted_trials_may_have_a_quarter_of_max_failures() -> None:
     harness = with_all_promoted(max_failures=40)
     promoted_and_failing(harness, range(9))
     assert not harness.controller.stopping
@@ -619,7 +615,7 @@ def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
     assert harness.controller.gave_up
 
 
-def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
+def test_a_session_may_add_rungs_above() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0), trials=4)
     for trial, rung, loss in [
         (0, 0, 0.4),
@@ -648,12 +644,12 @@ def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
         ((1, 2, 4, 8), ((1, 0),) * 3),
     ],
 )
-def test_rungs_that_change_those_there_or_are_no_ladder_are_refused(rungs, kept) -> None:
+def test_changed_or_invalid_rungs_of_a_session_are_refused(rungs, kept) -> None:
     with pytest.raises(JournalError):
         ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
 
 
-def test_a_trial_ended_on_purpose_counts_in_its_rung_and_is_not_promoted() -> None:
+def test_a_trial_ended_on_purpose_is_not_promoted() -> None:
     harness = ControllerHarness(trials=4)
     harness.report(0, 0, 0, 0.1, held=False, stopped=True)
     orders = harness.report(0, 1, 0, 0.5, held=False)
@@ -680,7 +676,7 @@ def test_a_study_whose_every_trial_ends_on_purpose_is_complete(
     assert harness.controller.is_complete
 
 
-def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> None:
+def test_a_rung_closes_without_a_trial_ended_on_purpose() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         orders = harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
@@ -690,9 +686,7 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
 
 
 @pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])
-def test_a_scheduler_is_told_what_a_trial_cost_and_if_it_reads_curves_what_was_reported(
-    reads: bool, curve
-) -> None:
+def test_a_scheduler_receives_costs_and_requested_curves(reads: bool, curve) -> None:
     heard: list[Result] = []
 
     class Listening(AshMachine):

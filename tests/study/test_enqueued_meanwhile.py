@@ -46,7 +46,7 @@ def wished(configurations: Configurations, configuration: dict[str, Any]) -> boo
     steps=st.lists(st.one_of(st.none(), st.integers(0, 7)), max_size=24),
     kill_at=st.integers(0, 24),
 )
-def test_each_configuration_of_a_finite_design_is_tried_once_whatever_is_enqueued_when(
+def test_each_configuration_of_a_finite_design_is_tried_once(
     kind: str, first: list[dict[str, Any]], grouped: bool, steps: list[int | None], kill_at: int
 ) -> None:
     def made() -> Configurations:
@@ -76,9 +76,7 @@ def test_each_configuration_of_a_finite_design_is_tried_once_whatever_is_enqueue
     assert due == []
 
 
-def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_would_have_had() -> (
-    None
-):
+def test_an_enqueued_configuration_changes_only_its_own_trial() -> None:
     def made() -> Configurations:
         return Configurations(SEARCHES.part("random").build(ENDLESS, 3))
 
@@ -98,7 +96,7 @@ def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_wo
     assert [each.origin for each in after] == ["enqueued", "", "", ""]
 
 
-def test_what_was_enqueued_at_the_start_and_not_begun_waits_too() -> None:
+def test_configurations_enqueued_at_the_start_count_as_waiting() -> None:
     configurations = Configurations(design_for("random", FIRST), enqueued=len(FIRST))
     assert configurations.waiting == 2
     configurations.draw(TrialId(0))
@@ -109,7 +107,7 @@ def test_what_was_enqueued_at_the_start_and_not_begun_waits_too() -> None:
     assert configurations.waiting == 0
 
 
-def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them() -> None:
+def test_only_an_endless_design_tries_a_configuration_twice() -> None:
     endless = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     drawn = endless.draw(TrialId(0)).configuration
     endless.check_enqueued(drawn)
@@ -119,14 +117,14 @@ def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them()
         finite.check_enqueued(drawn)
 
 
-def test_what_is_none_of_a_grid_is_refused() -> None:
+def test_a_configuration_outside_of_a_grid_is_refused() -> None:
     grid = design_of(SEARCHES.part("grid:points=3"), Space.parse({"a": (0.0, 1.0)}), 0)
     with pytest.raises(SettingsError):
         Configurations(grid).check_enqueued({"a": 0.25})
     Configurations(grid).check_enqueued(grid.configuration(1))
 
 
-def test_a_trial_that_confirms_another_takes_nothing_of_what_is_enqueued() -> None:
+def test_a_confirmation_uses_no_enqueued_configuration() -> None:
     configurations = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     configurations.draw(TrialId(0))
     configurations.enqueue({"a": 0.5})

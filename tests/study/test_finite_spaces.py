@@ -189,7 +189,7 @@ def check(study: FiniteStudy) -> None:
 @pytest.mark.parametrize("enqueued", [[], ENQUEUED], ids=["", "enqueued"])
 @pytest.mark.parametrize("kind", ["random", "grid"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_configuration_is_once(
+def test_every_configuration_of_a_finite_space_is_tried_once(
     scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate
 ) -> None:
     for workers, trials in itertools.product((1, 3, 8), (4, 8, 100)):
@@ -237,7 +237,7 @@ FATE_WORDS = st.sampled_from(["done", "failed", "withdrawn"])
     2: WITHDRAWN_ABOVE}),
     sessions=[(6, 2, 12), (8, 2, 12)], seed=0,
 )  # fmt: skip
-def test_no_history_of_a_finite_space_asks_for_a_configuration_that_is_not_there(  # noqa: PLR0917 - as drawn
+def test_no_session_asks_for_more_configurations_than_exist(  # noqa: PLR0917 - as drawn
     scheduler: str, kind: str, grouped: bool, enqueued: list, fates: list, sessions: list, seed: int
 ) -> None:
     configurations = [{"a": a, "b": b} for a in (1, 2, 3, 4) for b in ("x", "y")]

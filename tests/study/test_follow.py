@@ -45,7 +45,7 @@ def records(path: Path) -> list[tuple[Event, int]]:
     return [pair for batch in JournalReader(path).read() for pair in zip(*batch, strict=True)]
 
 
-def test_of_a_journal_that_is_whole_it_gives_all_events_and_then_nothing(journal: Path) -> None:
+def test_a_whole_journal_gives_all_events_once(journal: Path) -> None:
     follower = JournalReader(journal)
     assert new(follower) == events_of(journal)
     assert follower.position == journal.stat().st_size
@@ -58,7 +58,7 @@ def turns_of(journal: Path) -> list[bytes]:
     return re.findall(rb'(?s:.*?),"crc":"[0-9a-f]{8}"}\n', journal.read_bytes())
 
 
-def test_it_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events, position = events_of(journal), 0
     begins = {begin: number for number, (_, begin) in enumerate(records(journal))}
     for turn in turns_of(journal)[:-1]:
@@ -72,7 +72,7 @@ def test_it_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch
     assert some + new(first) == events
 
 
-def test_where_no_turn_begins_it_does_not_begin(journal: Path) -> None:
+def test_reading_from_inside_a_turn_is_refused(journal: Path) -> None:
     starts = {position for _, position in records(journal)}
     for position in range(min(starts) + 1, min(starts) + 400):
         if position not in starts:
@@ -128,7 +128,7 @@ def test_another_journal_in_its_place_is_refused(journal: Path, tmp_path: Path) 
         new(follower)
 
 
-def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journal: Path) -> None:
+def test_a_rewritten_journal_is_followed_further(journal: Path) -> None:
     follower = JournalReader(journal)
     before = new(follower)
     with Journal(journal, syncs_itself=False) as writer:
@@ -150,7 +150,7 @@ def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journ
     ]
 
 
-def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal: Path) -> None:
+def test_a_read_error_while_following_is_a_journal_error(journal: Path) -> None:
     class Stale(Disk):
         is_stale = False
 
@@ -186,9 +186,7 @@ def test_batches_have_the_same_events(journal: Path, monkeypatch: pytest.MonkeyP
         assert reader.position == journal.stat().st_size
 
 
-def test_what_is_before_a_line_that_cannot_be_read_is_given_and_then_it_is_named(
-    journal: Path,
-) -> None:
+def test_events_before_an_unreadable_line_are_given_first(journal: Path) -> None:
     data = journal.read_bytes()
     lines = data.splitlines(keepends=True)
     events = events_of(journal)

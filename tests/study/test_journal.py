@@ -66,7 +66,7 @@ def written(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+def test_written_events_are_read_back(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert list(read_events(path)) == EVENTS
     assert differences(read_settings(path), settings()) == []
@@ -81,7 +81,7 @@ def test_a_study_that_was_set_aside_is_not_listed(tmp_path: Path) -> None:
     assert journals.studies_in(tmp_path / "a" / "failed-1") == [tmp_path / "a" / "failed-1"]
 
 
-def test_studies_differ_in_what_they_are_and_not_in_their_names_dates_and_versions() -> None:
+def test_names_dates_and_versions_make_no_different_study() -> None:
     other = msgspec.structs.replace(settings(), ashtune="1", created=1.0, name="other")
     assert differences(settings(), other) == []
     other = msgspec.structs.replace(settings(), goal=Goal("loss", "min"), seed=7)
@@ -110,9 +110,7 @@ def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
     ]
 
 
-def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_written(
-    tmp_path: Path,
-) -> None:
+def test_a_torn_last_line_is_cut_off_before_writing(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     start_of_last = whole.rstrip(b"\n").rfind(b"\n") + 1
@@ -124,9 +122,7 @@ def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_
         assert path.read_bytes() == whole
 
 
-def test_the_events_of_a_turn_have_one_check_value_and_are_read_together_or_not_at_all(
-    tmp_path: Path,
-) -> None:
+def test_a_turn_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
     turn: list[Event] = [
@@ -171,7 +167,7 @@ def damaged(path: Path, damage: Callable[[list[bytes]], list[bytes]]) -> None:
     path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
 
 
-def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path: Path) -> None:
+def test_every_prefix_of_whole_lines_can_be_continued(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     for kept in range(len(EVENTS)):
@@ -242,7 +238,7 @@ def test_damaged_lines_are_named(
         assert f"head -n {at - 1}" in str(error.value)
 
 
-def test_a_torn_line_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:
+def test_a_torn_line_in_the_middle_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2][:20] + b"\n"
@@ -259,9 +255,7 @@ def test_a_journal_of_an_unknown_event_is_refused_and_not_skipped(tmp_path: Path
         list(read_events(path))
 
 
-def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_it(
-    tmp_path: Path,
-) -> None:
+def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     for number in (1, 99):
@@ -271,7 +265,7 @@ def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_i
                 read(path)
 
 
-def test_what_a_file_says_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
+def test_a_message_quotes_a_file_escaped_and_shortened(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     create(path, msgspec.structs.replace(settings(), format=99, ashtune="\x1b[31m" + "x" * 200))
     with pytest.raises(JournalError) as error:
@@ -314,7 +308,7 @@ def test_a_first_line_that_describes_no_study_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "endless link", "folder", "device"])
-def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+def test_a_journal_that_is_no_regular_file_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     match kind:
         case "fifo":
@@ -343,7 +337,7 @@ def test_a_line_without_end_is_refused_before_it_is_read(end: bytes, tmp_path: P
         list(read_events(path))
 
 
-def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
+def test_differences_between_studies_are_described_in_words(tmp_path: Path) -> None:
     other = msgspec.structs.replace(settings(), seed=7)
     assert differences(read_settings(written(tmp_path)), other) == ["seed: 0 before, 7 now"]
 
@@ -378,7 +372,7 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_differences_of_spaces_are_said_as_the_user_writes_them(
+def test_differences_of_spaces_are_written_in_the_form_of_the_user(
     change: dict[str, Any], messages: list[str]
 ) -> None:
     def of(space: dict[str, Any]) -> Settings:
@@ -444,7 +438,7 @@ class FullDisk(Disk):
         self.synced.append(self.size(file))
 
 
-def test_a_full_disk_tears_a_turn_which_the_next_flush_completes(tmp_path: Path) -> None:
+def test_the_next_flush_completes_a_turn_after_a_full_disk(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1])
@@ -498,9 +492,7 @@ def test_a_write_that_is_interrupted_is_not_written_again(is_whole: bool, tmp_pa
     assert list(read_events(path)) == [*there, EVENTS[-1]]
 
 
-def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(
-    tmp_path: Path,
-) -> None:
+def test_a_forked_process_does_not_write_its_parents_events(tmp_path: Path) -> None:
     path = written(tmp_path)
     with Journal(path, syncs_itself=False) as journal:
         journal.add(EVENTS[-1])
@@ -516,7 +508,7 @@ def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(
     assert list(read_events(path)) == [*EVENTS, EVENTS[-1]]
 
 
-def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path: Path) -> None:
+def test_flushed_events_are_synced_only_once(tmp_path: Path) -> None:
     path, disk = written(tmp_path), FullDisk(room=10_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:
         disk.synced.clear()
@@ -552,9 +544,7 @@ class SlowDisk(Disk):
         self.steps.append("synced")
 
 
-def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk(
-    tmp_path: Path,
-) -> None:
+def test_a_second_sync_waits_for_the_first(tmp_path: Path) -> None:
     path, disk = written(tmp_path), SlowDisk()
     with Journal(path, disk=disk, syncs_itself=False) as journal:
         disk.steps.clear()
@@ -572,9 +562,7 @@ def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk
     assert disk.steps == ["synced", "continued"]
 
 
-def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(
-    tmp_path: Path,
-) -> None:
+def test_a_half_created_journal_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     path.with_name(f"{journals.NAME}.new").symlink_to(tmp_path / "elsewhere")
     create(path, settings())
@@ -593,13 +581,13 @@ def test_a_journal_that_others_may_read_stays_so_when_it_is_opened(tmp_path: Pat
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
 
 
-def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
+def test_a_second_driver_is_refused_until_the_lock_is_released(tmp_path: Path) -> None:
     with StudyLock(tmp_path), pytest.raises(StudyError):
         StudyLock(tmp_path)
     StudyLock(tmp_path).release()
 
 
-def test_where_many_lines_at_once_take_too_much_memory_each_is_read_by_itself(
+def test_lines_are_read_singly_when_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OneByOne:

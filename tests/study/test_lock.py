@@ -55,9 +55,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("moment", ["is taken", "is given free"])
-def test_a_process_that_is_forked_while_a_lock_changes_hands_keeps_nobody_out(
-    tmp_path: Path, moment: str
-) -> None:
+def test_a_fork_during_locking_does_not_keep_the_lock(tmp_path: Path, moment: str) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), moment]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
@@ -69,7 +67,7 @@ def test_a_process_that_is_forked_while_a_lock_changes_hands_keeps_nobody_out(
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_full_disk_takes_the_holder_s_name_and_not_the_lock(tmp_path: Path) -> None:
+def test_a_lock_works_on_a_full_disk(tmp_path: Path) -> None:
     class Full(Disk):
         def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -78,7 +76,7 @@ def test_a_full_disk_takes_the_holder_s_name_and_not_the_lock(tmp_path: Path) ->
         StudyLock(tmp_path)
 
 
-def test_where_there_are_no_locks_it_says_what_to_do(tmp_path: Path) -> None:
+def test_a_file_system_without_locks_is_refused(tmp_path: Path) -> None:
     class NoLocks(Disk):
         def lock(self, file: int) -> None:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

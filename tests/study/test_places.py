@@ -51,14 +51,14 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
     return [(order.worker, order.trial) for order in orders if isinstance(order, Train)]
 
 
-def test_the_job_that_a_worker_has_when_it_makes_an_offer_takes_one_of_the_places() -> None:
+def test_the_current_job_takes_one_of_the_offered_places() -> None:
     controller = harness(ONE)
     assert given(orders_in(controller.handle(PlacesChanged(0, ONE, 3)))) == [(ONE, 1), (ONE, 2)]
     assert given(orders_in(controller.handle(finished(ONE, 0)))) == [(ONE, 3)]
     assert len(given(orders_in(controller.handle(finished(ONE, 1))))) == 1
 
 
-def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_left() -> None:
+def test_a_withdrawn_offer_gives_no_job_until_the_worker_is_empty() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     assert orders_in(controller.handle(PlacesChanged(0, ONE, 1))) == []
@@ -67,7 +67,7 @@ def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_le
     assert len(given(orders_in(controller.handle(finished(ONE, 2))))) == 1
 
 
-def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
+def test_an_idle_worker_gets_a_job_before_an_offered_place() -> None:
     controller = harness(ONE, trials=4)
     assert len(given(orders_in(controller.handle(PlacesChanged(0, ONE, 4))))) == 3
     assert orders_in(controller.handle(finished(ONE, 0, loss=9.0))) == []
@@ -75,7 +75,7 @@ def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
     assert given(orders_in(controller.handle(finished(ONE, 1, loss=0.1)))) == [(TWO, 1)]
 
 
-def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no_more() -> None:
+def test_a_worker_without_a_place_releases_its_held_trial() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(PlacesChanged(0, ONE, 1))
@@ -88,9 +88,7 @@ def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no
     assert len(given(orders_in(controller.handle(held)))) == 1
 
 
-def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> (
-    None
-):
+def test_only_the_begun_job_of_a_lost_worker_is_blamed() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(finished(ONE, 0, loss=math.inf))  # it has trials 1 to 3
@@ -107,7 +105,7 @@ def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_b
     ]
 
 
-def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
+def test_a_stop_also_pauses_jobs_waiting_at_a_worker() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 2))
     controller.handle(finished(ONE, 0, loss=math.inf))
@@ -123,7 +121,7 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     assert not controller.is_open
 
 
-def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_lets_go() -> None:
+def test_a_released_trial_makes_room_for_another() -> None:
     controller = harness(ONE)
     orders = orders_in(controller.handle(PlacesChanged(0, ONE, 3)))
     assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
@@ -152,7 +150,7 @@ def test_places_are_for_jobs_up_to_any_rung() -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees(seed: int) -> None:
+def test_every_job_is_done_once_while_places_change(seed: int) -> None:
     choose = random.Random(seed)
     controller, journal = harness(trials=60), []
     at: dict[WorkerId, list[Train]] = {}

@@ -96,7 +96,7 @@ def test_all_checkpoints_are_in_the_store_and_only_those_that_are_needed(
     assert any(event.resource == 16 and event.start == 8 for event in finished(longer))
 
 
-def test_a_driver_that_is_killed_goes_on_from_the_store(tmp_path: Path, bucket: Path) -> None:
+def test_a_study_continues_from_the_store_after_a_kill(tmp_path: Path, bucket: Path) -> None:
     script = tmp_path / "tuned.py"
     script.write_text(f"""
 import os, time
@@ -153,7 +153,7 @@ def test_hosts_without_the_directory_use_the_store(
     assert study[0].best.load() == 8
 
 
-def test_a_checkpoint_in_memory(tmp_path: Path) -> None:
+def test_a_store_in_memory_is_shared_by_its_writers(tmp_path: Path) -> None:
     """The writers of one process share a store in memory."""
     checkpoints = Checkpoints(tmp_path)
     checkpoints.begin_session("memory://studies")
@@ -177,7 +177,9 @@ def old(tmp_path: Path, bucket: Path) -> Iterator[ashtune.Study]:
     yield tuned(tmp_path, engine=local(bucket))
 
 
-def test_an_object_that_is_cut_off_or_gone_is_noticed(old: ashtune.Study, bucket: Path) -> None:
+def test_a_trial_with_a_damaged_or_missing_object_starts_again(
+    old: ashtune.Study, bucket: Path
+) -> None:
     """Its trial begins again."""
     for number, path in enumerate(sorted(bucket.glob(f"*/*.8{SUFFIX}"))):
         if number % 2:
@@ -207,7 +209,7 @@ def test_a_store_that_is_lost_stops_no_study(tmp_path: Path, bucket: Path) -> No
         best.load()
 
 
-def test_two_studies_at_one_address_keep_apart(tmp_path: Path, bucket: Path) -> None:
+def test_two_studies_at_one_address_are_kept_separate(tmp_path: Path, bucket: Path) -> None:
     one = tuned(tmp_path / "a", engine=local(bucket))
     before = {path: path.read_bytes() for path in bucket.rglob(f"*{SUFFIX}")}
     two = tuned(tmp_path / "b", engine=local(bucket), seed=1)
@@ -246,7 +248,7 @@ def test_another_address_is_refused(old: ashtune.Study, tmp_path: Path, bucket: 
     assert (old.directory / URL_FILE).read_text().startswith(f"file://{bucket}/ashtune-study-")
 
 
-def test_a_study_that_began_with_files_goes_on_from_them(tmp_path: Path, bucket: Path) -> None:
+def test_a_study_can_change_from_files_to_a_store(tmp_path: Path, bucket: Path) -> None:
     before = tuned(tmp_path)
     assert before.best is not None
     study = before.resume(trials=20, engine=local(bucket))
@@ -257,9 +259,7 @@ def test_a_study_that_began_with_files_goes_on_from_them(tmp_path: Path, bucket:
     assert any(event.start == 8 for event in finished(longer))
 
 
-def test_a_copy_of_a_study_does_not_use_the_folder_of_the_original(
-    old: ashtune.Study, tmp_path: Path
-) -> None:
+def test_a_copied_study_cannot_use_the_originals_store(old: ashtune.Study, tmp_path: Path) -> None:
     """It would restore the checkpoints of other configurations."""
     copy = tmp_path / "copy"
     shutil.copytree(old.directory, copy)
@@ -271,7 +271,7 @@ def test_a_copy_of_a_study_does_not_use_the_folder_of_the_original(
     assert old.resume(trials=24, workers=2).is_complete
 
 
-def test_links_stay_as_they_are(tmp_path: Path, bucket: Path) -> None:
+def test_links_in_a_checkpoint_keep_their_targets(tmp_path: Path, bucket: Path) -> None:
     folder, later = tmp_path / "folder", tmp_path / "later"
     (folder / "inner").mkdir(parents=True)
     links = {"absolute": "/etc/hostname", "outside": "../../other", "dotted": "./inner/../inner"}
@@ -356,9 +356,7 @@ def test_the_name_of_a_study_is_no_part_of_an_address(tmp_path: Path, bucket: Pa
 
 
 @pytest.mark.parametrize("content", ["", "nowhere", "s4://bucket"])
-def test_a_file_without_an_address_is_no_reason_to_read_or_delete_anything(
-    old: ashtune.Study, content: str
-) -> None:
+def test_a_store_file_without_an_address_is_refused(old: ashtune.Study, content: str) -> None:
     (old.directory / URL_FILE).write_text(content)
     assert old.trials
     with pytest.raises(StudyError) as refused:
@@ -466,7 +464,7 @@ def test_no_error_of_a_store_has_its_password(
 @pytest.mark.parametrize(
     ("user", "shown"), [("me", "connect timeout: some metadata"), ("token" * 4, "of ***")]
 )
-def test_only_a_user_that_may_be_a_token_is_left_out(
+def test_only_a_user_name_like_a_token_is_hidden(
     locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, user: str, shown: str
 ) -> None:
     folder = RemoteFolder(f"locked://{user}@host/bucket")
@@ -528,7 +526,7 @@ def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(
     assert re.fullmatch(rf"{hanging}/\S+ has not answered for 0.1 s; still waiting", line)
 
 
-def test_what_a_store_that_hangs_has_not_deleted_is_said(
+def test_a_message_counts_checkpoints_that_a_hanging_store_keeps(
     tmp_path: Path, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ashtune._src.study.remote.DELETIONS", Deletions())

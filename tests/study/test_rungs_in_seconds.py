@@ -27,7 +27,7 @@ TRIALS = 60
 
 
 @pytest.mark.parametrize(("resumes", "goes_straight"), [(False, True), (True, False)])
-def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_trainings(
+def test_an_expensive_lowest_rung_leads_to_full_trainings(
     tmp_path: Path, resumes: bool, goes_straight: bool
 ) -> None:
     training = Training(
@@ -67,15 +67,13 @@ def forecast(*counts: tuple[int, int]) -> list[int]:
     return [each.middle for each in found]
 
 
-def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> (
-    None
-):
+def test_the_forecast_includes_direct_trials_at_the_old_top() -> None:
     lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30
 
 
-def test_trials_below_the_top_are_expected_there_beside_those_that_go_straight_to_it() -> None:
+def test_the_forecast_adds_promoted_trials_to_direct_ones_at_the_top() -> None:
     # three are on their way to the rung below the top
     lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))
     assert lowest == 12
@@ -97,7 +95,7 @@ def test_seconds_count_only_beside_a_search_that_weighs_them(
     assert record.get("skip_above") == skip_above
 
 
-def test_a_study_with_another_share_is_another_study(tmp_path: Path) -> None:
+def test_a_changed_skip_above_is_refused_as_another_study(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "max_resource": 9,
         "min_resource": None,

@@ -45,7 +45,7 @@ def test_sigterm_deletes_a_folder_and_ends_the_process(temporary: Path) -> None:
     assert not list(temporary.iterdir())
 
 
-def test_the_folder_of_a_process_that_was_killed_is_deleted_by_the_next(temporary: Path) -> None:
+def test_the_next_process_deletes_the_folder_of_a_killed_one(temporary: Path) -> None:
     end_with(signal.SIGKILL)
     [left] = temporary.iterdir()
     with temporary_folder() as folder:
@@ -65,7 +65,7 @@ def test_a_fork_does_not_delete_the_folder_of_its_parent(temporary: Path) -> Non
     assert not list(temporary.iterdir())
 
 
-def test_a_handler_of_the_user_s_own_stays(temporary: Path) -> None:
+def test_a_signal_handler_of_the_user_is_kept(temporary: Path) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with temporary_folder():

@@ -77,7 +77,7 @@ def read(events: list[Event], replay: Replay) -> Kept:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_replay_tells_the_same_as_the_study_did(seed: int) -> None:
+def test_a_replay_gives_the_same_steps_as_the_study(seed: int) -> None:
     live = study(seed)
     assert read(live.events, Replay(Controller(AshMachine(LADDER, 0), LOSS))).steps == live.steps
 
@@ -95,9 +95,7 @@ def test_without_a_controller_the_same_trials_fail_and_are_promoted(seed: int) -
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(
-    seed: int, share: float
-) -> None:
+def test_verdicts_after_a_difference_are_derived_only_once(seed: int, share: float) -> None:
     live = study(seed)
     at = round(share * len(live.events))
     controller = Controller(AshMachine(LADDER, 0), LOSS)
@@ -108,7 +106,7 @@ def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(
     assert Counter(before.verdicts + after.verdicts) == Counter(live.verdicts)
 
 
-def test_failures_and_promotions_are_those_of_a_recount() -> None:
+def test_failures_and_promotions_match_a_recount() -> None:
     live = study(0)
     assert any(isinstance(event, WorkerLost) and event.trial is not None for event in live.events)
     failed: list[tuple[int, int]] = []
@@ -140,7 +138,7 @@ class Refusing(AshMachine):
         super().extend(trials)
 
 
-def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on() -> None:
+def test_a_refused_session_is_a_difference_of_the_replay() -> None:
     replay = Replay(Controller(Refusing(Ladder(1, 3, 3), 0), LOSS))
     events: list[Event] = [
         SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
@@ -167,7 +165,7 @@ def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on(
 
 
 @pytest.mark.parametrize("has_controller", [True, False])
-def test_a_trial_that_ran_out_of_memory_is_told_apart(has_controller: bool) -> None:
+def test_a_trial_out_of_memory_is_marked_as_such(has_controller: bool) -> None:
     controller = Controller(AshMachine(LADDER, 9), Goal("loss", "min")) if has_controller else None
     replay, worker, trial = Replay(controller, rungs=4), WorkerId(0), TrialId(0)
     for event in (
@@ -183,7 +181,7 @@ def test_a_trial_that_ran_out_of_memory_is_told_apart(has_controller: bool) -> N
     assert verdict == TrialFailed(trial, 0, "out of memory: M", "", is_out_of_memory=True)
 
 
-def test_a_trial_is_trained_alone_after_a_worker_ran_out_of_memory_with_it() -> None:
+def test_a_trial_out_of_memory_is_retried_alone() -> None:
     controller, worker = Controller(AshMachine(LADDER, 9), Goal("loss", "min")), WorkerId(0)
     controller.handle(SessionStarted(0.0, 0.0, "0", "host", 1, trials=9))
     (first,) = controller.handle(WorkerJoined(0.0, worker))

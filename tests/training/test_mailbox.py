@@ -45,7 +45,7 @@ def answer_of(mailbox: Mailbox) -> Assignment | Release:
     return heard[0]
 
 
-def test_an_answer_passes_the_jobs_that_wait_and_leaves_them_in_order() -> None:
+def test_an_answer_overtakes_waiting_jobs() -> None:
     answer = Release(ME, TrialId(1))
     mailbox = Mailbox(Channel(job(2), job(3), answer, job(4)))
     assert answer_of(mailbox) == answer
@@ -67,6 +67,6 @@ def test_a_pause_is_for_its_own_trial_and_counts_once() -> None:
     assert mailbox.is_to_pause(TrialId(2))
 
 
-def test_who_waits_for_an_answer_is_shut_down_when_the_driver_is_gone() -> None:
+def test_waiting_for_an_answer_ends_when_the_driver_leaves() -> None:
     with pytest.raises(Shutdown):
         answer_of(Mailbox(Channel(job(2))))

@@ -160,13 +160,13 @@ def held(trial: Any) -> None:
 RELEASE = Release(WorkerId(0), TrialId(0))
 
 
-def test_all_of_the_training_and_none_of_the_waiting_is_in_the_profile(profile: Runs) -> None:
+def test_the_profile_contains_training_but_no_waiting(profile: Runs) -> None:
     of_worker = profile(held, assignment(rung=1, start=1, target=2, in_place=True), RELEASE)
     assert sum(worked) * 0.95 <= total(of_worker) < spent[0] + WAIT / 2
     assert of_worker.worker == 7
 
 
-def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs) -> None:
+def test_the_profile_contains_the_saving_of_a_checkpoint(profile: Runs) -> None:
     class Slow:
         def __reduce__(self) -> tuple[type, tuple[()]]:
             work()
@@ -181,7 +181,7 @@ def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs) -> 
     assert "__reduce__" in names(of_worker)
 
 
-def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path: Path) -> None:
+def test_a_shutdown_inside_a_job_writes_the_profile(tmp_path: Path) -> None:
     driver = SlowDriver()
     driver.here.shutdown(socket.SHUT_WR)
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [], profile=True)
@@ -199,7 +199,7 @@ def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path:
     driver.close()
 
 
-def test_a_profile_that_does_not_hold_what_it_should_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_malformed_profile_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "profile"
     folder.mkdir()
     for data in (
@@ -213,7 +213,7 @@ def test_a_profile_that_does_not_hold_what_it_should_is_refused_in_one_line(tmp_
         assert "\n" not in str(refused.value)
 
 
-def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_profile_is_read_back_unchanged(tmp_path: Path) -> None:
     profiles = [WorkerProfile(worker=WorkerId(n), frames=["a", str(n)]) for n in (0, 1)]
     for profile in profiles:
         write_profile(tmp_path, profile)

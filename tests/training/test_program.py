@@ -52,7 +52,7 @@ def failures(study: ashtune.Study) -> dict[int, str]:
         ('{"plain": 1}', '{"plain": 1}'), ("${HOME}x{target}", None), ("{deep.rate}", "3"),
     ],
 )  # fmt: skip
-def test_placeholders_are_replaced_and_nothing_else(word: str, expected: str | None) -> None:
+def test_only_placeholders_are_replaced(word: str, expected: str | None) -> None:
     program = Program(["sh", word])
     names = ["rate", "name", "deep.rate"]
     if expected is None:
@@ -69,7 +69,7 @@ def test_an_argument_whose_hyperparameter_is_not_active_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("command", [[], "train.sh {rate}", ["program", 5], 5, None])
-def test_what_is_no_command_is_refused(command: Any) -> None:
+def test_an_invalid_command_is_refused(command: Any) -> None:
     with pytest.raises(ObjectiveError):
         Program(command)
 
@@ -103,9 +103,7 @@ def test_a_program_that_gets_nothing_of_the_space_is_refused(
     Program(["train.py", "--fast"]).check(["x"])
 
 
-def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
-    tmp_path: Path,
-) -> None:
+def test_printed_lines_of_each_epoch_are_the_curve(tmp_path: Path) -> None:
     tuned(
         tmp_path,
         """
@@ -133,7 +131,7 @@ def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
     }
 
 
-def test_a_file_of_results_goes_before_what_is_printed(tmp_path: Path) -> None:
+def test_a_result_file_overrides_printed_results(tmp_path: Path) -> None:
     study = tuned(
         tmp_path,
         """
@@ -173,9 +171,7 @@ def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(
     }
 
 
-def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_python(
-    tmp_path: Path,
-) -> None:
+def test_notes_for_programs_name_folders_not_python_calls(tmp_path: Path) -> None:
     code = """
         import json, os
         trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])
@@ -272,7 +268,7 @@ def test_a_program_that_fails_fails_its_trial_with_the_reason(
     assert reason in failures(study)[0]
 
 
-def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
+def test_background_processes_of_a_program_end_with_it(tmp_path: Path) -> None:
     code = """
         import subprocess, sys
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -283,13 +279,13 @@ def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) ->
     wait_until_gone([int((tmp_path / f"child-{trial}").read_text()) for trial in range(2)])
 
 
-def test_a_placeholder_that_is_none_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_an_unknown_placeholder_is_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(ObjectiveError):
         tuned(tmp_path, "print('loss=1')", "--rate={learing_rate}")
     assert not (tmp_path / "study").exists()
 
 
-def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
+def test_a_changed_script_is_another_version(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
     before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
     assert not changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))

@@ -100,9 +100,7 @@ def run(tmp_path: Path) -> Any:
     return run
 
 
-def test_a_trial_that_goes_on_in_place_counts_epochs_from_one_and_never_leaves_its_loop(
-    run: Any,
-) -> None:
+def test_a_trial_in_place_continues_its_loop_of_epochs(run: Any) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -167,9 +165,7 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
     assert finished.curve[1] == (2, {"score": None})
 
 
-def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(
-    run: Any,
-) -> None:
+def test_a_usage_error_before_training_ends_the_study(run: Any) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
     assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
@@ -184,7 +180,7 @@ def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succe
         (InvalidConfiguration("width 0"), TrialWithdrawn, "width 0"),
     ],
 )
-def test_what_is_raised_ends_the_trial_alone(
+def test_an_error_of_the_function_ends_only_its_trial(
     run: Any, error: BaseException, kind: type, reason: str
 ) -> None:
     def train(trial: Any) -> None:
@@ -224,9 +220,7 @@ class Interrupted(Channel):
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(
-    run: Any, times: int
-) -> None:
+def test_an_interruption_after_a_result_is_no_failure(run: Any, times: int) -> None:
     finished, released = run(
         saves, RELEASE, kind=type("Interrupted", (Interrupted,), {"times": times})
     )
@@ -243,7 +237,7 @@ class Cut(Channel):
         raise TimeoutError
 
 
-def test_a_worker_leaves_if_it_cannot_know_what_the_driver_has_heard(tmp_path: Path) -> None:
+def test_a_worker_leaves_when_its_message_may_be_lost(tmp_path: Path) -> None:
     channel = Cut([])
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
     with pytest.raises(Unsure):
@@ -251,7 +245,7 @@ def test_a_worker_leaves_if_it_cannot_know_what_the_driver_has_heard(tmp_path: P
     assert len(channel.sent) == 1
 
 
-def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> None:
+def test_a_pause_ends_the_job_before_its_next_epoch(run: Any) -> None:
     (event,) = run(saves, early=[Pause(WorkerId(0), TrialId(0))])
     assert isinstance(event, JobPaused)
     assert (event.resource, event.curve) == (0, [])
@@ -277,7 +271,7 @@ def test_a_second_report_of_an_epoch_adds_to_the_first(run: Any) -> None:
     assert event.curve == [(epoch, {"score": epoch, "size": 2 * epoch}) for epoch in (1, 2, 3)]
 
 
-def test_nothing_is_written_of_a_trial_that_is_not_kept(run: Any, tmp_path: Path) -> None:
+def test_a_trial_that_is_not_kept_writes_no_checkpoint(run: Any, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saves(trial)
         (trial.checkpoint_dir / "weights").write_text("w")
@@ -319,7 +313,7 @@ def test_a_trial_has_a_seed_of_its_own_that_never_changes(run: Any) -> None:
     assert seeds[0] == seeds[1] < 2**32
 
 
-def test_progress_is_told_now_and_then_and_not_at_every_report(run: Any) -> None:
+def test_progress_is_not_sent_for_every_report(run: Any) -> None:
     sent = run(saves, RELEASE, target=5_000)
     assert sum(isinstance(message, Progress) for message in sent) < 10
 
@@ -332,7 +326,7 @@ def reason(sent: list[FromWorker]) -> str:
     return event.reason
 
 
-def test_a_loop_that_ends_early_without_a_word_fails_and_is_told_how_to_say_so(run: Any) -> None:
+def test_a_loop_that_ends_early_is_told_to_call_stop(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -342,7 +336,7 @@ def test_a_loop_that_ends_early_without_a_word_fails_and_is_told_how_to_say_so(r
     assert "the loop over trial.epochs() ended at 2 of 4; call trial.stop()" in reason(run(train))
 
 
-def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(run: Any) -> None:
+def test_a_stopped_trial_has_its_last_report_as_result(run: Any) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -364,7 +358,7 @@ def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(ru
     assert event.checkpoint > 0
 
 
-def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run: Any) -> None:
+def test_an_own_loop_beyond_the_rung_fails(run: Any) -> None:
     reported: list[int] = []
 
     def train(trial: Any) -> None:
@@ -376,9 +370,7 @@ def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run
     assert reported == [0]
 
 
-def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_report_counts(
-    run: Any,
-) -> None:
+def test_the_last_report_of_a_sparse_loop_is_its_result(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch % 3 == 0:
@@ -394,9 +386,7 @@ def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_re
     assert run(lambda trial: trial.restore() and 1.0, start=4, target=8)[0].start == 4
 
 
-def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_is_shown_how(
-    run: Any,
-) -> None:
+def test_a_function_that_never_restores_fails_at_its_first_report(run: Any) -> None:
     run(saves, RELEASE)
     reported: list[int] = []
 
@@ -423,7 +413,7 @@ def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
 
 
-def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> None:
+def test_a_returned_result_unlike_the_last_report_is_a_problem(run: Any) -> None:
     def train(trial: Any) -> float:
         saves(trial)
         return 9.0
@@ -442,9 +432,7 @@ def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> No
 @pytest.mark.parametrize(
     "wrong", [lambda trial: trial.report({"score": 1}, loss=2), lambda trial: trial.report("best")]
 )
-def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(
-    run: Any, wrong: Any
-) -> None:
+def test_a_report_of_unknown_form_ends_the_study(run: Any, wrong: Any) -> None:
     (event,) = run(wrong)
     assert isinstance(event, Broken)
     assert "write trial.report(score=...), or give one dict" in event.reason
@@ -458,7 +446,7 @@ class Text(str):
     "wrong", [True, "0.5", b"1", np.True_, np.str_("2"), Text("0.5"), bytearray(b"1")]
 )
 @pytest.mark.parametrize("how", ["report", "return", "dict"])
-def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any, how: str) -> None:
+def test_a_bool_or_a_text_as_metric_is_refused(run: Any, wrong: Any, how: str) -> None:
     def train(trial: Any) -> Any:
         for _ in trial.epochs():
             if how == "report":
@@ -468,7 +456,7 @@ def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any,
     assert "is not a number; report float(score)" in reason(run(train))
 
 
-def test_a_report_before_the_loop_fails_and_is_told_where_to_report(run: Any) -> None:
+def test_a_report_before_the_loop_fails(run: Any) -> None:
     def train(trial: Any) -> None:
         trial.report(score=0)
         for epoch in trial.epochs():
@@ -477,7 +465,7 @@ def test_a_report_before_the_loop_fails_and_is_told_where_to_report(run: Any) ->
     assert "trial.report() was called before the loop over trial.epochs()" in reason(run(train))
 
 
-def test_a_second_loop_after_the_result_is_said_and_the_checkpoint_kept(run: Any) -> None:
+def test_a_second_loop_after_the_result_keeps_the_checkpoint(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -541,7 +529,7 @@ def test_copies_of_a_configuration_are_equal_and_can_be_changed(run: Any) -> Non
     assert pickle.loads(pickle.dumps(config)) == config
 
 
-def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run: Any) -> None:
+def test_a_loop_kept_after_its_trial_is_refused(run: Any) -> None:
     kept: list[Any] = []
 
     def train(trial: Any) -> float:
@@ -560,7 +548,7 @@ def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run:
             late()
 
 
-def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
+def test_a_trial_may_be_trained_in_another_thread(run: Any) -> None:
     def train(trial: Any) -> None:
         thread = threading.Thread(target=saves, args=(trial,))
         thread.start()
@@ -582,9 +570,7 @@ def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
     ],
     ids=["escape", "surrogate", "empty", "nan", "huge", "array"],
 )
-def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(
-    run: Any, metrics: Any
-) -> None:
+def test_metrics_that_no_journal_can_hold_fail_the_trial(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
 
 
@@ -610,7 +596,7 @@ def raised(name: str, text: str) -> Any:
         (ValueError("RESOURCE_EXHAUSTED"), False),
     ],
 )
-def test_errors_of_libraries_that_say_that_no_memory_is_left_are_known(
+def test_memory_errors_of_libraries_are_recognized(
     run: Any, error: Exception, is_out_of_memory: bool
 ) -> None:
     def train(trial: Any) -> None:

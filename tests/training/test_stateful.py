@@ -113,9 +113,7 @@ def all_as_unbroken(directory: Path, train: Callable[[Any], None]) -> bool:
     return expected == curves.of(directory)
 
 
-def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones(
-    script: Path,
-) -> None:
+def test_promoted_trials_have_the_curve_of_one_training(script: Path) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
         module.train,
@@ -132,7 +130,7 @@ def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_trials_of_a_study_that_was_killed_have_the_curve_of_unbroken_ones(script: Path) -> None:
+def test_trials_of_a_killed_study_have_the_curve_of_one_training(script: Path) -> None:
     before = curves.killed_and_resumed(script, script.parent / "s", after=5)
     after = curves.results(script.parent / "s")
     assert [(e.trial, e.rung) for e in after[: len(before)]] == [(e.trial, e.rung) for e in before]
@@ -211,7 +209,7 @@ def failure(sent: list[FromWorker]) -> str:
     return failed.reason
 
 
-def test_a_new_trial_has_no_epochs_behind_it_and_one_that_goes_on_has(tmp_path: Path) -> None:
+def test_a_continued_trial_knows_its_earlier_epochs(tmp_path: Path) -> None:
     train = saving(model=model())
     job(tmp_path, train)
     job(tmp_path, train, start=2, target=4)
@@ -232,13 +230,13 @@ def test_a_learner_without_a_loop_is_saved_at_its_end(tmp_path: Path) -> None:
     assert values == [(0, 2.0), (2, 2.5)]
 
 
-def test_a_job_that_is_broken_off_is_saved(tmp_path: Path) -> None:
+def test_a_paused_job_is_saved(tmp_path: Path) -> None:
     (event,) = job(tmp_path, saving(model=model(2.0)), orders=(Pause(WorkerId(0), TrialId(0)),))
     assert isinstance(event, JobPaused)
     assert event.checkpoint
 
 
-def test_of_a_trial_that_is_not_wanted_again_nothing_is_written(tmp_path: Path) -> None:
+def test_a_trial_that_is_not_kept_writes_no_checkpoint(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saving(model=model())(trial)
         written.extend((tmp_path / "checkpoints").glob("*"))
@@ -267,7 +265,7 @@ class Malicious:
     ],
     ids=["torch", "pickle"],
 )
-def test_nothing_in_a_checkpoint_is_executed(
+def test_no_code_in_a_checkpoint_is_executed(
     tmp_path: Path, write: Callable[[Any, Any], None], words: str
 ) -> None:
     """Also of one that somebody has put in the place of ours, check value and all."""
@@ -298,11 +296,13 @@ def test_nothing_in_a_checkpoint_is_executed(
         ),
     ],
 )
-def test_what_has_no_state_is_refused(tmp_path: Path, objects: dict[str, Any], words: str) -> None:
+def test_an_object_without_state_dict_is_refused(
+    tmp_path: Path, objects: dict[str, Any], words: str
+) -> None:
     assert words in failure(job(tmp_path, saving(**objects)))
 
 
-def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_trial_save_is_refused(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(loss=epoch)
@@ -314,7 +314,7 @@ def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_trial_whose_checkpoint_is_gone_begins_again_with_the_same_call(tmp_path: Path) -> None:
+def test_a_trial_with_a_missing_checkpoint_starts_again(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         (tmp_path / "checkpoints" / "0.2").unlink(missing_ok=True)  # after the job has begun
         saving(model=model())(trial)
@@ -342,7 +342,7 @@ def test_the_state_dicts_of_the_best_are_given_back(tmp_path: Path, script: Path
     assert torch.equal(again.model["model"]["0.weight"], loaded["model"]["0.weight"])
 
 
-def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Path) -> None:
+def test_max_resource_is_the_top_rung_unless_trained_beyond_it(tmp_path: Path) -> None:
     tops: list[tuple[int, int]] = []
 
     def train(trial: Any) -> float:
@@ -364,7 +364,7 @@ def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Pa
     assert {top for _, top in tops[2:]} == {8}
 
 
-def test_random_generators_go_on_as_they_were() -> None:
+def test_restored_random_states_repeat_the_draws() -> None:
     from ashtune._src.training.stateful import random_states, set_random_states
 
     def drawn() -> tuple[float, ...]:

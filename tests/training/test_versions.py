@@ -107,7 +107,7 @@ def version(
     return parts
 
 
-def test_twenty_processes_tell_the_same_version(tmp_path: Path) -> None:
+def test_twenty_processes_compute_the_same_version(tmp_path: Path) -> None:
     versions = [version(tmp_path / str(seed % 3), seed=str(seed)) for seed in range(20)]
     assert all(parts == versions[0] for parts in versions)
     names = {
@@ -135,7 +135,7 @@ def test_twenty_processes_tell_the_same_version(tmp_path: Path) -> None:
         ("import json\n", "import json\n\n\nimport sys\n"),
     ],
 )
-def test_what_changes_nothing_of_the_training_is_the_same_version(
+def test_changes_outside_of_the_training_keep_the_version(
     tmp_path: Path, old: str, new: str
 ) -> None:
     assert old in SCRIPT
@@ -183,9 +183,7 @@ def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, 
     ]
 
 
-def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(
-    tmp_path: Path,
-) -> None:
+def test_the_command_line_gives_a_function_the_same_version(tmp_path: Path) -> None:
     there = version(tmp_path)
     code = (
         "import json; from ashtune._src.cli.load_names import load_function; "
@@ -228,7 +226,7 @@ def trained(trial: Any, width: int) -> int:
         lambda width: Trainer(width).train,
     ],
 )
-def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int], Any]) -> None:
+def test_values_in_closures_objects_and_partials_count(make: Callable[[int], Any]) -> None:
     assert version_of(make(1)) == version_of(make(1))
     assert changes(version_of(make(1)), version_of(make(2)))
 
@@ -257,7 +255,7 @@ print(json.dumps(version_of(train)))
 """
 
 
-def test_what_every_run_computes_anew_is_told_by_how_it_is_computed(tmp_path: Path) -> None:
+def test_values_computed_at_each_run_count_by_their_code(tmp_path: Path) -> None:
     first, second = version(tmp_path, BY_RUN), version(tmp_path, BY_RUN)
     assert first == second
     assert {"START", "IS_FIRST", "NAME", "SIZES", "SCALE", "BASE"} <= first.keys()
@@ -270,7 +268,7 @@ def test_what_every_run_computes_anew_is_told_by_how_it_is_computed(tmp_path: Pa
     ]
 
 
-def test_a_function_that_cannot_be_looked_into_has_no_version_and_changes_nothing() -> None:
+def test_a_function_without_a_readable_state_has_no_version() -> None:
     class Odd:
         def __getstate__(self) -> Any:
             raise RuntimeError("no")
@@ -286,7 +284,7 @@ class Net:
     """Stands for what a fused training function keeps once it has trained."""
 
 
-def test_a_fused_function_is_the_same_version_before_and_after_it_has_trained() -> None:
+def test_training_does_not_change_the_version_of_a_fused_function() -> None:
     def made(width: int) -> FusedObjective:
         def module(config: Any) -> int:
             return width
@@ -317,6 +315,6 @@ def test_a_masked_array_does_not_hide_changes() -> None:
     assert changes(one, other)
 
 
-def test_an_interpreter_is_no_part_of_a_program(tmp_path: Path) -> None:
+def test_a_large_binary_is_not_part_of_the_version(tmp_path: Path) -> None:
     (tmp_path / "python").write_bytes(b"0" * 1_000_001)
     assert Program([str(tmp_path / "python"), "{x}"]).version_parts()["files"] == {}

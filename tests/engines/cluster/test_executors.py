@@ -76,9 +76,7 @@ def test_one_pool_serves_one_study_after_another(
         assert workers.submit(abs, -1).result(60) == 1, "the pool is free again"
 
 
-def test_more_workers_than_the_pool_has_places_join_never_and_end_with_the_study(
-    tmp_path: Path,
-) -> None:
+def test_a_pool_with_too_few_places_still_completes_the_study(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert tuned(tmp_path, pool, workers=3).is_complete
     assert len(events(tmp_path, WorkerJoined)) == 1
@@ -116,7 +114,7 @@ def test_a_pool_that_runs_no_workers_ends_the_study(takes: bool, why: str, tmp_p
         tuned(tmp_path, Failing(takes=takes))
 
 
-def test_lost_tasks_are_replaced_while_jobs_end_and_end_the_study_if_none_does(
+def test_lost_tasks_end_the_study_only_if_no_job_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)

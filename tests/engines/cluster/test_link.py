@@ -128,7 +128,7 @@ def test_a_first_message_that_is_no_hello_is_refused(host: MockHost) -> None:
     assert isinstance(host.hear(), Farewell)
 
 
-def test_workers_get_numbers_that_no_worker_has_had(host: MockHost, harness: EngineHarness) -> None:
+def test_a_new_worker_gets_an_unused_number(host: MockHost, harness: EngineHarness) -> None:
     welcome = host.hello(slots=3)
     assert isinstance(welcome, Welcome)
     assert welcome.workers == [0, 1, 2]
@@ -141,7 +141,7 @@ def test_workers_get_numbers_that_no_worker_has_had(host: MockHost, harness: Eng
 @pytest.mark.parametrize(
     "said", [b"garbage", b"", msgspec.msgpack.encode([{"event": "worker_joined"}])]
 )
-def test_a_host_whose_message_does_not_fit_is_given_up_and_others_go_on(
+def test_a_host_with_a_malformed_message_is_dropped_alone(
     said: bytes, host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     found, _ = find(study)
@@ -221,9 +221,7 @@ def test_the_driver_forgets_a_host_that_has_left(
         harness.workers.wait(harness.workers.now() + 0.01)
 
 
-def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(
-    harness: EngineHarness, study: Path
-) -> None:
+def test_a_host_that_disconnects_after_hello_is_lost(harness: EngineHarness, study: Path) -> None:
     found, _ = find(study)
     assert found is not None
     with connected(found) as (dealer, _):
@@ -321,7 +319,7 @@ def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> Non
     assert (study / "logs" / "worker-0.log").stat().st_size == PIECE_BYTES
 
 
-def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
+def test_the_rendezvous_is_private_and_empty_after_the_end(study: Path) -> None:
     harness = open_harness(Cluster(), study, count, 0)
     first = Rendezvous.read(study)
     assert first is not None
@@ -398,7 +396,7 @@ def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch)
         check_installed()
 
 
-def test_a_host_whose_error_output_is_gone_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_error_output_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     stderr = os.fdopen(writer, "w")
@@ -432,7 +430,7 @@ def test_a_short_error_of_a_network_file_system_ends_no_host(
     assert found == (None, "there is no such folder")
 
 
-def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
+def test_a_host_tries_the_next_address_when_the_first_is_wrong(
     harness: EngineHarness, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_host, "WELCOME_SECONDS", 0.1)
@@ -453,7 +451,7 @@ def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
             host.join(SECONDS)
 
 
-def test_options_of_the_cluster_stay_with_the_engine() -> None:
+def test_a_cluster_engine_keeps_its_options() -> None:
     engine = Cluster(workers=4, interface="lo", trial_timeout="10m")
     assert flat({"engine": engine}) == {"engine": engine, "workers": 4, "trial_timeout": "10m"} | {
         "checkpoints": "files", "on_out_of_memory": "fail", "processes_per_trial": 1,
@@ -486,7 +484,7 @@ def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
         "cluster:no_workers_for=-1",
     ],
 )
-def test_what_is_not_possible_is_refused_before_a_study_is_made(engine: Any, study: Path) -> None:
+def test_wrong_cluster_options_are_refused_before_a_study_is_made(engine: Any, study: Path) -> None:
     with pytest.raises(SettingsError):
         ashtune.tune(
             count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2,

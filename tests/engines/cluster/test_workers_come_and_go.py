@@ -68,9 +68,7 @@ def present(study: Path) -> int:
     return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
 
 
-def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(
-    study: Path, start: Start
-) -> None:
+def test_a_study_completes_while_workers_come_and_go(study: Path, start: Start) -> None:
     with driver(study) as running:
         first = start()
         until(lambda: present(study) == 1)
@@ -89,9 +87,7 @@ def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(
     is_whole(study, TRIALS)
 
 
-def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(
-    study: Path, start: Start
-) -> None:
+def test_a_host_that_is_silent_for_seconds_loses_no_worker(study: Path, start: Start) -> None:
     with driver(study) as running:
         host = start()
         until(lambda: len(events(study, JobFinished)) > 5)
@@ -135,7 +131,7 @@ def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> N
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1", "lifetime"])
-def test_a_worker_that_leaves_saves_what_it_trains(how: str, study: Path, start: Start) -> None:
+def test_a_worker_that_leaves_saves_its_trial(how: str, study: Path, start: Start) -> None:
     (study.parent / "go").touch()
     # no trial reaches its end
     with driver(study, "--max-resource", "9000", "--min-resource", "9000") as running:
@@ -177,7 +173,7 @@ def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path)
     assert stop.reason == "no worker for 1.0 s"
 
 
-def test_a_worker_without_the_directory_joins_by_the_contents_of_the_rendezvous_alone(
+def test_a_worker_without_the_directory_joins_by_the_rendezvous_alone(
     study: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (study.parent / "go").touch()
@@ -190,7 +186,7 @@ def test_a_worker_without_the_directory_joins_by_the_contents_of_the_rendezvous_
     is_whole(study, TRIALS)
 
 
-def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_worker_command_without_a_study_names_what_is_missing(tmp_path: Path) -> None:
     refused = commands.ashtune(tmp_path, "worker")
     assert (refused.returncode, "DIR" in refused.stderr) == (2, True)
     refused = commands.ashtune(tmp_path, "worker", ASHTUNE_WORKER='{"addresses": "secret"}')
@@ -212,7 +208,7 @@ def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
     assert "copy its" not in waiting.output
 
 
-def test_a_worker_says_at_once_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
+def test_a_waiting_worker_names_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
     refused = commands.ashtune(tmp_path, "worker", "study")
     assert (refused.returncode, "there is no such folder" in refused.stderr) == (2, True)
     waiting = start()
@@ -251,7 +247,7 @@ def test_a_worker_with_a_copied_file_misses_its_driver(
     assert host.process.wait(60) == 0
 
 
-def test_workers_that_come_too_late_end_at_once(study: Path, start: Start) -> None:
+def test_a_worker_that_starts_after_the_end_stops_at_once(study: Path, start: Start) -> None:
     (study.parent / "go").touch()
     with driver(study) as running:
         start("--slots", "2")

@@ -93,9 +93,7 @@ def test_a_launch_is_known_by_its_variables(
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
-def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(
-    left_over: dict[str, str],
-) -> None:
+def test_variables_inherited_from_another_step_are_ignored(left_over: dict[str, str]) -> None:
     inherited = (
         BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
     )
@@ -106,7 +104,7 @@ def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(
     ("allocation", "variables"),
     [(BATCH, HYDRA), (ONE_TASK_STEP, HYDRA), (STEP, HYDRA), (BATCH, OMPI), (STEP, OMPI)],
 )
-def test_an_mpiexec_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(
+def test_mpiexec_inside_an_allocation_is_recognized_as_the_launcher(
     allocation: dict[str, str], variables: dict[str, str]
 ) -> None:
     assert launch_of(allocation | variables) == launch_of(variables)
@@ -150,7 +148,7 @@ def test_a_library_belongs_to_the_family_it_descends_from(version: str, family: 
     assert family_of(version) == family
 
 
-def test_an_mpi4py_that_is_not_installed_is_told_from_one_without_a_library() -> None:
+def test_a_missing_mpi4py_and_a_missing_library_get_different_messages() -> None:
     absent = mpi4py_missing(BY_OMPI, ModuleNotFoundError("No module named 'mpi4py'"))
     assert "Open MPI's mpiexec started 4 processes" in absent
     assert "mpi4py is not installed" in absent
@@ -162,13 +160,13 @@ def test_an_mpi4py_that_is_not_installed_is_told_from_one_without_a_library() ->
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
 
-def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_ways_out() -> None:
+def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_remedies() -> None:
     text = mismatch(BY_OMPI, MPICH_5)
     assert "Open MPI's mpiexec started 4 processes, but mpi4py loaded MPICH 5.0.2" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=openmpi" in text and "libmpi.so.40" in text
 
 
-def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_ways_out() -> None:
+def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_remedies() -> None:
     text = mismatch(BY_HYDRA, OPEN_MPI)
     assert "MPICH's mpiexec started 4 processes, but mpi4py loaded Open MPI v5.0.11, which" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=mpich" in text and "libmpi.so.12" in text
@@ -198,7 +196,7 @@ def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> 
         (Launch(1, 4, "a PMI launcher", "", True), OPEN_MPI),
     ],
 )
-def test_what_may_fit_is_not_refused_before_mpi_has_tried(launch: Launch, version: str) -> None:
+def test_a_possible_match_of_launcher_and_library_is_accepted(launch: Launch, version: str) -> None:
     assert mismatch(launch, version) == ""
 
 
@@ -221,24 +219,22 @@ def test_singletons_of_open_mpi_under_srun_are_sent_to_pmix(launch: Launch) -> N
 @pytest.mark.parametrize(
     ("launch", "version"), [(BY_PMI2, MPICH_4), (BY_HYDRA, INTEL), (BY_OMPI, OPEN_MPI)]
 )
-def test_singletons_of_the_right_launcher_are_sent_to_the_mpiexec_of_the_library(
-    launch: Launch, version: str
-) -> None:
+def test_singletons_are_advised_to_use_the_matching_mpiexec(launch: Launch, version: str) -> None:
     text = alone(launch, version, 1)
     assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
 
 
-def test_a_world_of_several_or_a_process_that_srun_did_not_start_is_not_refused() -> None:
+def test_several_ranks_or_a_start_without_srun_are_accepted() -> None:
     assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
-def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
+def test_an_unused_allocation_is_refused_with_both_remedies() -> None:
     text = without_world(BY_NOBODY, workers_given=False)
     assert "SLURM gave 4 tasks" in text and "srun did not start this process" in text
     assert "`srun python ...`" in text and "workers=" in text
 
 
-def test_workers_given_take_this_node_and_a_process_that_the_launcher_started_has_a_world() -> None:
+def test_a_process_with_given_workers_or_a_launcher_is_accepted() -> None:
     assert (
         without_world(BY_NOBODY, workers_given=True)
         == without_world(BY_NONE, workers_given=False)

@@ -9,9 +9,7 @@ from ashtune._src.engines.mpi.start import delete_stale_memory
 OF_STEP_1_0 = "mpich_shm_eb421bf2_0"  # as MPICH 5.0.2 named it under srun
 
 
-def test_only_what_the_same_step_left_before_this_process_was_started_is_deleted(
-    tmp_path: Path,
-) -> None:
+def test_only_older_shared_memory_of_the_same_step_is_deleted(tmp_path: Path) -> None:
     ghost, own, another = (
         tmp_path / OF_STEP_1_0,
         tmp_path / "mpich_shm_eb421bf2_1",
@@ -25,9 +23,7 @@ def test_only_what_the_same_step_left_before_this_process_was_started_is_deleted
     assert sorted(tmp_path.iterdir()) == sorted([own, another])
 
 
-def test_nothing_is_deleted_under_another_launcher_or_where_there_is_no_shared_memory(
-    tmp_path: Path,
-) -> None:
+def test_shared_memory_of_another_launcher_is_kept(tmp_path: Path) -> None:
     ghost = tmp_path / OF_STEP_1_0
     ghost.touch()
     os.utime(ghost, (0, 0))

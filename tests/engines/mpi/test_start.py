@@ -16,7 +16,7 @@ with all_ranks_start_within(5):
 """
 
 
-def test_a_start_that_never_ends_is_ended_even_while_a_library_holds_the_interpreter() -> None:
+def test_a_stuck_start_ends_while_the_interpreter_is_blocked() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=200, check=False
     )
@@ -24,7 +24,7 @@ def test_a_start_that_never_ends_is_ended_even_while_a_library_holds_the_interpr
     assert "Timeout" in ended.stderr
 
 
-def test_what_follows_a_start_in_time_is_not_limited() -> None:
+def test_training_after_a_timely_start_has_no_time_limit() -> None:
     script = STUCK.replace("(600)", "(0)") + "import time; time.sleep(7); print('alive')"
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False

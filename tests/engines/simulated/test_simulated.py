@@ -86,7 +86,7 @@ def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:
     assert end == max(event.time for event in events)
 
 
-def test_what_would_never_end_is_refused() -> None:
+def test_a_simulation_without_an_end_is_refused() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     with pytest.raises(SettingsError):
         simulate(AshMachine(Ladder(1, 4), None), SimulatedEngine(training, workers=1), [])
@@ -98,7 +98,7 @@ def test_what_would_never_end_is_refused() -> None:
     ("drop", "life", "ends"),
     [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)],
 )
-def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(
+def test_jobs_that_almost_never_end_are_refused(
     drop: float, life: float | None, ends: bool
 ) -> None:
     """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5
@@ -137,7 +137,7 @@ def test_workers_join_late() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed: int) -> None:
+def test_no_result_is_lost_or_repeated_when_workers_die(seed: int) -> None:
     training = Training(metrics=metrics, seconds=seconds, save_seconds=0.3)
     workers = SimulatedEngine(
         training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0)
@@ -154,7 +154,7 @@ def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed:
     assert {trial for trial, rung in jobs if rung == 0} | dead == set(range(40))
 
 
-def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for() -> None:
+def test_warmup_and_loading_add_to_the_time_of_jobs() -> None:
     training = Training(metrics=metrics, seconds=seconds, warmup_seconds=7.0, load_seconds=0.25)
     workers = SimulatedWorkers(training, workers=1)
     for event in workers.wait(0.0):
@@ -168,7 +168,7 @@ def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for()
     assert took == [9.0, 2.0, 2.25]
 
 
-def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
+def test_a_pause_ends_a_slowed_job_at_its_next_epoch() -> None:
     training = Training(
         metrics=metrics, seconds=seconds, stretch=lambda chance: 1.5, has_curves=True
     )
@@ -183,7 +183,7 @@ def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
     assert [resource for resource, _ in paused.curve] == [1, 2, 3]
 
 
-def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
+def test_a_job_still_running_at_the_end_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
     end = simulate(
@@ -193,7 +193,7 @@ def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
     assert 200.0 <= end <= 200.5
 
 
-def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None:
+def test_tune_runs_and_resumes_on_a_simulated_engine(tmp_path: Path) -> None:
     """What the training function would report is not asked: it is never called."""
     training = Training(
         metrics=lambda trial, resource: {"loss": 1.0 / (1 + trial)}, seconds=seconds

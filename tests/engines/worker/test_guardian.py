@@ -68,7 +68,7 @@ def a_study_that_has_started_all(
         yield launch, pids, worker
 
 
-def test_nothing_is_left_of_a_study_whose_driver_was_killed(tmp_path: Path) -> None:
+def test_no_process_is_left_after_a_killed_driver(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, _, _):
         launch.process.kill()
         ended = launch.wait()
@@ -79,7 +79,7 @@ def test_nothing_is_left_of_a_study_whose_driver_was_killed(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")]
 )
-def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(
+def test_processes_of_a_killed_worker_end_too(
     tmp_path: Path, number: signal.Signals, says: str
 ) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
@@ -96,9 +96,7 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(
     assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
 
 
-def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_ends(
-    tmp_path: Path,
-) -> None:
+def test_processes_left_by_a_successful_trial_end_with_the_study(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         (tmp_path / "continue").touch()
         ended = launch.wait(grace=0.0)
@@ -108,9 +106,7 @@ def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_en
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_after_a_signal_that_every_process_gets(
-    tmp_path: Path, number: int
-) -> None:
+def test_no_process_is_left_after_a_signal_to_all(tmp_path: Path, number: int) -> None:
     """As a batch system sends it, or ``kill`` with all numbers that ``ps`` shows."""
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         for pid in launch.processes():
@@ -123,7 +119,7 @@ def test_nothing_is_left_after_a_signal_that_every_process_gets(
     assert ended.left_behind == ()
 
 
-def test_a_worker_whose_guardian_is_killed_ends_too_and_the_study_goes_on(tmp_path: Path) -> None:
+def test_a_worker_ends_when_its_guardian_is_killed(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, _, worker):
         guardian = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
         assert guardian != launch.process.pid

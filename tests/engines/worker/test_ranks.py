@@ -54,9 +54,7 @@ def counts(trial: Any) -> None:
     trial.save(trained)
 
 
-def test_all_ranks_train_the_same_epochs_of_the_same_trial_and_save_their_own_objects(
-    tmp_path: Path,
-) -> None:
+def test_all_ranks_train_the_same_epochs_of_a_trial(tmp_path: Path) -> None:
     study = tuned(tmp_path, counts, engine=ashtune.Local(processes_per_trial=3))
     assert study.is_complete
     ended = [event for event in events(study) if isinstance(event, JobFinished)]
@@ -81,7 +79,7 @@ def train_alone(trial: Any) -> None:
     trial.save(trial.target)
 
 
-def test_a_rank_that_has_saved_nothing_restores_what_rank_0_has_saved(tmp_path: Path) -> None:
+def test_a_rank_without_a_state_restores_that_of_rank_0(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         assert trial.restore() == (f"trained to {trial.start}" if trial.start else None)
         train_alone_but_saving(trial)
@@ -115,7 +113,7 @@ def test_a_folder_that_all_ranks_write_becomes_one_checkpoint(tmp_path: Path) ->
     assert any(event.start for event in events(study) if isinstance(event, JobFinished))
 
 
-def test_each_rank_has_its_share_of_the_gpus_and_a_port_of_the_trial(
+def test_ranks_of_a_trial_share_its_gpus_and_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
@@ -247,9 +245,7 @@ def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_rank_that_never_ends_after_a_failure_is_ended_with_its_worker(
-    tmp_path: Path, failing: int
-) -> None:
+def test_a_rank_that_hangs_after_a_failure_is_ended(tmp_path: Path, failing: int) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -292,7 +288,7 @@ def test_a_pause_and_a_resume_concern_all_ranks(tmp_path: Path) -> None:
     assert not [event for event in events(study) if isinstance(event, JobFailed)]
 
 
-def test_a_rank_that_asks_for_no_epochs_does_not_hold_up_rank_0(tmp_path: Path) -> None:
+def test_a_rank_without_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
     """As with Lightning, which tells the other ranks itself how far to train."""
 
     def train(trial: Any) -> None:
@@ -310,7 +306,7 @@ def test_a_rank_that_asks_for_no_epochs_does_not_hold_up_rank_0(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
-def test_functions_for_one_process_are_refused_with_a_way_out(
+def test_functions_for_one_process_are_refused_with_a_remedy(
     tmp_path: Path, objective: str
 ) -> None:
     function: Any = ashtune.Program(["true", "{x}"])
@@ -330,7 +326,7 @@ class Together:
         raise NotImplementedError
 
 
-def test_numbers_of_processes_are_checked() -> None:
+def test_an_invalid_processes_per_trial_is_refused() -> None:
     with pytest.raises(SettingsError, match="processes_per_trial=0 is not a whole number"):
         check_processes("processes_per_trial", 0)
 

@@ -124,7 +124,7 @@ def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(
     assert lost.worker not in by
 
 
-def test_no_rank_waits_for_a_driver_that_is_gone(launcher: Launcher, tmp_path: Path) -> None:
+def test_no_rank_waits_for_a_dead_driver(launcher: Launcher, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with launcher.start(4, *tuned.run) as launch:
@@ -142,7 +142,7 @@ def test_no_rank_waits_for_a_driver_that_is_gone(launcher: Launcher, tmp_path: P
 
 
 @needs_openmpi
-def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_driver_without_workers_ends_without_losing_results(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=150)
     tuned.hold(120)
     with under_ulfm(3, *tuned.run) as launch:
@@ -163,9 +163,7 @@ def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(
-    tmp_path: Path,
-) -> None:
+def test_a_suspended_rank_is_given_up_as_lost(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with mpiexec_launched(4, *tuned.run, fault_tolerant=FAMILY == "openmpi") as launch:
@@ -186,9 +184,7 @@ def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(
-    slurm: Slurm, tmp_path: Path
-) -> None:
+def test_a_requeued_job_continues_after_its_step_was_killed(slurm: Slurm, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path)
     tuned.hold(tuned.trials // 2)
     step = (

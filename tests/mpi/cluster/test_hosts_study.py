@@ -247,7 +247,7 @@ def check_logs(hosts: Hosts, events: Sequence[Event]) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--no-isolate",)])
-def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(
+def test_a_study_over_hosts_without_shared_files_completes(
     home: Hosts, more: tuple[str, ...]
 ) -> None:
     # some 35 continue from a checkpoint; on which host is chance: 16 to 27 on another
@@ -266,7 +266,7 @@ def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(
     check_nothing_is_left(home)
 
 
-def test_a_study_is_stopped_and_goes_on_with_other_ranks_on_other_hosts(home: Hosts) -> None:
+def test_a_stopped_study_continues_on_other_hosts(home: Hosts) -> None:
     write_function(home, TRAIN, SECONDS=1.0)  # a minute for three workers, who join soon
     ended = ashtune(home, 4, *RUN, *SIZE, *MESSAGES, "--time-limit", "20", per_host=2)
     assert ended.status == 0, ended
@@ -294,7 +294,7 @@ def test_a_study_is_stopped_and_goes_on_with_other_ranks_on_other_hosts(home: Ho
     check_nothing_is_left(home)
 
 
-def test_a_checkpoint_under_way_does_not_keep_a_study_that_is_ended_at_once(home: Hosts) -> None:
+def test_an_immediate_end_does_not_wait_for_a_checkpoint(home: Hosts) -> None:
     write_function(home, LARGE)
     words = (ASHTUNE, *RUN, *MESSAGES, "--trials", "2", "--max-resource", "2")
     with home.mpiexec_launched(3, *words, **how(home)) as launch:
@@ -313,9 +313,7 @@ def test_a_checkpoint_under_way_does_not_keep_a_study_that_is_ended_at_once(home
     check_nothing_is_left(home)
 
 
-def test_ranks_that_do_not_see_the_study_are_refused_in_one_line_and_what_it_says_helps(
-    home: Hosts,
-) -> None:
+def test_ranks_without_the_directory_are_refused_with_the_remedy(home: Hosts) -> None:
     ended = ashtune(home, 3, *RUN, *SIZE)
     assert ended.status == 2, ended
     assert ended.stdout == ""

@@ -138,9 +138,7 @@ def resumed_after(study: Path, paused: JobPaused) -> list[JobFinished]:
     ]
 
 
-def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(
-    slurm: Slurm, tmp_path: Path
-) -> None:
+def test_the_demo_on_five_tasks_prints_every_message_once(slurm: Slurm, tmp_path: Path) -> None:
     command = (ASHTUNE, "demo", "--trials", "24", "--directory", str(tmp_path / "demo"))
     ended = srun(5, *command, slurm=slurm.variables)
     assert ended.status == 0, ended
@@ -165,9 +163,7 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(
 
 
 @pytest.mark.timeout(900)
-def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study(
-    slurm: Slurm, tmp_path: Path
-) -> None:
+def test_a_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: Path) -> None:
     """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end
     come.
     """
@@ -203,7 +199,7 @@ def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study
     )
 
 
-def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_path: Path) -> None:
+def test_the_example_continues_after_a_warning_signal(slurm: Slurm, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "train.py", tmp_path)
     job = submit_example(
         slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8")
@@ -224,7 +220,7 @@ def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_p
     ("signal", "status", "more"),
     [("USR1", TRY_AGAIN, ()), ("USR1", TRY_AGAIN, ("--no-isolate",)), ("TERM", 128 + 15, ())],
 )
-def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
+def test_a_stopped_step_resumes_with_another_number_of_tasks(
     slurm: Slurm, tmp_path: Path, signal: str, status: int, more: tuple[str, ...]
 ) -> None:
     write(tmp_path, "train.py", TRAIN, SECONDS=0.2, SLOWER=2.0)  # it does not end before it is told

@@ -50,9 +50,7 @@ def worker(study: Path) -> list[str]:
     return [PYTHON, "-m", "ashtune", "worker", str(study), "--wait", "--slots", "2"]
 
 
-def test_workers_join_from_three_hosts_of_which_two_do_not_see_the_directory_and_one_loses_its_power(
-    hosts: Hosts, folder: Path
-) -> None:
+def test_a_study_with_remote_workers_survives_a_lost_host(hosts: Hosts, folder: Path) -> None:
     study = folder / "runs" / "study"
     copied = f"until cp -p {study / 'rendezvous.json'} {hosts.private}; do sleep 0.1; done; exec"
     elsewhere = ["bash", "-c", f"{copied} {shlex.join(worker(hosts.private))}"]
@@ -73,9 +71,7 @@ def test_workers_join_from_three_hosts_of_which_two_do_not_see_the_directory_and
     is_whole(study, TRIALS)
 
 
-def test_the_six_jobs_of_an_array_join_a_study_and_leave_it_before_their_time_limits(
-    slurm: Slurm, folder: Path
-) -> None:
+def test_jobs_of_an_array_leave_before_their_time_limits(slurm: Slurm, folder: Path) -> None:
     # a minute for six workers, whose epochs are shorter than KillWait
     study, trials = folder / "runs" / "study", 150
     shutil.copy(EXAMPLE / "array.sbatch", folder)

@@ -64,7 +64,7 @@ def compiles(key: str = "a", *, is_worker: bool = True) -> bool:
     return is_built_here
 
 
-def test_the_second_process_finds_what_the_first_compiled(folder: Path) -> None:
+def test_a_second_process_uses_the_programs_of_the_first(folder: Path) -> None:
     first = run()
     assert first[0] == "compiled"
     assert run() == first[1:]
@@ -76,9 +76,7 @@ def test_the_second_process_finds_what_the_first_compiled(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 3, "no claim is left"
 
 
-def test_only_workers_store_programs_and_a_program_without_a_key_is_not_stored(
-    folder: Path,
-) -> None:
+def test_only_workers_store_programs_with_a_key(folder: Path) -> None:
     assert compiles(is_worker=False)
     assert compiles("")
     assert not folder.exists() or not list(folder.iterdir())
@@ -103,9 +101,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_file_that_is_damaged_or_that_others_may_write_is_compiled_anew(
-    damage: str, folder: Path
-) -> None:
+def test_a_damaged_or_unsafe_file_is_compiled_again(damage: str, folder: Path) -> None:
     assert compiles()
     (file,) = folder.iterdir()
     assert not compiles()
@@ -114,7 +110,7 @@ def test_a_file_that_is_damaged_or_that_others_may_write_is_compiled_anew(
     assert not compiles()
 
 
-def test_a_file_of_somebody_else_is_not_loaded(
+def test_a_program_file_of_another_user_is_not_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert compiles()
@@ -166,7 +162,7 @@ def test_a_function_that_calls_python_later_has_no_key() -> None:
     assert trace_text(jax.make_jaxpr(jax.numpy.sin)(1.0))
 
 
-def test_who_died_while_compiling_is_not_waited_for() -> None:
+def test_a_process_that_died_while_compiling_is_not_awaited() -> None:
     bank = ProgramBank(is_worker=True)
     assert not bank.is_at_another("a")
     slow = PROGRAM.replace(
@@ -184,14 +180,14 @@ def test_who_died_while_compiling_is_not_waited_for() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_where_nothing_can_be_written_everyone_compiles(tmp_path: Path) -> None:
+def test_a_program_is_compiled_if_its_folder_is_read_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert compiles()
     tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize("setting", ["jax_threefry_partitionable", "jax_enable_x64"])
-def test_a_program_of_other_settings_of_jax_is_another(setting: str) -> None:
+def test_other_settings_of_jax_give_another_program(setting: str) -> None:
     bank, value = ProgramBank(is_worker=True), jax.config.values[setting]
     before = bank._file("key")
     jax.config.update(setting, not value)

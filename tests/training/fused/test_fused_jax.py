@@ -97,7 +97,7 @@ def trained(
 @pytest.mark.parametrize(
     "static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))]
 )
-def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
+def test_each_lane_equals_its_training_alone_at_every_epoch(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
     by_itself = make_program(static, Variant(1))
@@ -109,7 +109,7 @@ def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
             )
 
 
-def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothing_anew() -> None:
+def test_a_training_cut_into_rungs_gives_identical_results() -> None:
     (whole,) = trained(LANES, [0, 13])
     parts = trained(LANES, [0, 1, 2, 4, 8, 13])
     for name, values in whole.metrics.items():
@@ -124,9 +124,7 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothi
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone(
-    is_quick: bool,
-) -> None:
+def test_lanes_in_turn_exactly_equal_their_training_alone(is_quick: bool) -> None:
     program = make_program(STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)
@@ -155,7 +153,7 @@ def test_a_lane_that_is_not_finite_says_when() -> None:
     )
 
 
-def test_only_lanes_and_the_way_of_compiling_tell_the_programs_of_a_shape_apart() -> None:
+def test_only_lanes_and_compilation_distinguish_programs() -> None:
     backend = JaxBackend(RECIPE, 0, None)
     variants = [
         Variant(1, 16, quick=True),
@@ -192,7 +190,7 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(
     assert used == [CHEAPLY, QUICKLY, {}, {}], "the first makes the initial states"
 
 
-def test_a_configuration_is_parted_into_its_program_and_its_lane() -> None:
+def test_a_configuration_is_split_into_program_and_lane() -> None:
     parted = RECIPE.split({"rate": 1, "width": 8, "batch": 2, "momentum": 0.5})
     assert parted == ((("width", 8), ("batch", 2)), {"rate": 1.0, "momentum": 0.5})
     with pytest.raises(ObjectiveError):
@@ -210,7 +208,7 @@ def objective(**more: Any) -> Any:
     return ashtune.fused(init, step, evaluate, **given)
 
 
-def test_what_is_no_recipe_is_refused() -> None:
+def test_a_recipe_with_a_wrong_batch_size_is_refused() -> None:
     with pytest.raises(ObjectiveError):
         objective(batch_size="batch")
     with pytest.raises(ObjectiveError, match="batch_size=0"):
@@ -290,9 +288,7 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     assert many > few
 
 
-def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(
-    study_of: Any,
-) -> None:
+def test_a_fused_study_reports_every_epoch(study_of: Any) -> None:
     study = study_of(None)
     assert StudyReader(study.directory).tally.failures.total == 0
     assert study.best.resource >= 8
@@ -311,9 +307,7 @@ def test_a_second_study_compiles_nothing_and_reports_the_same(tmp_path: Path, ca
     assert reports(first) == reports(second)
 
 
-def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
-    cache: Path,
-) -> None:
+def test_a_paused_trial_continues_from_its_last_report(cache: Path) -> None:
     config = {"rate": 0.1, "momentum": 0.5, "width": 5}
     function, whole = objective(), TrialAlone(config, 100)
     function(whole)

@@ -54,7 +54,7 @@ def test_data_that_are_no_examples_are_refused_before_a_study_begins(
         objective(train=train)
 
 
-def test_no_lanes_are_refused() -> None:
+def test_zero_lanes_are_refused() -> None:
     with pytest.raises(SettingsError):
         objective(lanes=0)
 
@@ -164,7 +164,7 @@ def test_workers_that_die_at_once_end_the_study(
         )  # fmt: skip
 
 
-def test_evaluate_gets_the_configuration_if_it_takes_a_third_argument_without_a_default() -> None:
+def test_a_third_argument_of_evaluate_receives_the_configuration() -> None:
     given: list[Any] = []
 
     def asks(state: Any, data: Any, config: Any) -> dict[str, Any]:

@@ -47,12 +47,12 @@ def test_the_fullest_pack_goes_first_as_long_as_no_promotion_is_due() -> None:
     )
 
 
-def test_nobody_waits_for_a_fuller_pack_when_there_is_nothing_else() -> None:
+def test_a_single_job_does_not_wait_for_a_fuller_pack() -> None:
     lonely = Waiting("a", 2, due=100.0)
     assert next_of([lonely], 0.0) == [lonely]
 
 
-def test_of_those_due_the_highest_rung_goes_first() -> None:
+def test_the_due_job_of_the_highest_rung_goes_first() -> None:
     waiting = [Waiting("a", 1, due=0.0), Waiting("b", 3, due=0.5), Waiting("c", 2, due=0.0)]
     assert next_of(waiting, 1.0) == [waiting[1]]
 
@@ -67,7 +67,7 @@ def test_a_suspect_is_trained_before_all_others_and_alone() -> None:
     assert next_of(waiting, 1.0) == [waiting[2]]
 
 
-def test_everyone_has_a_turn_in_packs_of_one_group_that_are_not_too_large() -> None:
+def test_every_job_is_packed_within_its_group_and_limit() -> None:
     chance = random.Random(4)
     waiting = [
         Waiting(

@@ -71,20 +71,20 @@ def run(
     return spent, trained
 
 
-def test_powers_of_four_up_to_the_largest() -> None:
+def test_numbers_of_lanes_are_powers_of_four_and_the_largest() -> None:
     assert powers(1) == [1]
     assert powers(8) == [1, 4, 8]
     assert powers(64) == [1, 4, 16, 64]
 
 
-def test_a_fixed_number_is_taken_whatever_a_pack_has() -> None:
+def test_a_fixed_number_of_lanes_is_used_for_every_pack() -> None:
     fixed = shape(8, is_fixed=True, is_quick=True)
     assert {lanes_of(fixed, lanes) for lanes in (1, 3, 8)} == {8}
     fixed.note_trained(Variant(8), 100.0)
     assert {lanes_of(fixed, lanes, 64) for lanes in (1, 3, 8)} == {8}
 
 
-def test_what_another_worker_has_compiled_is_taken_before_it_would_have_paid() -> None:
+def test_a_program_compiled_by_another_worker_is_used_early() -> None:
     new = shape(16)
     there(new, 1, 4, 16)
     assert lanes_of(new, 5) == 4, "the largest that is filled"
@@ -101,7 +101,7 @@ FASTER: dict[int | str, float] = {1: 1.0e-3, 4: 2.6e-3, 16: 8.5e-3}
 SLOWER: dict[int | str, float] = {1: 1.0e-3, 4: 5.2e-3, 16: 20.8e-3}
 
 
-def test_in_the_long_run_full_packs_have_the_best_program_and_single_trials_their_own() -> None:
+def test_packs_and_single_trials_each_get_their_best_program() -> None:
     full = shape(16)
     run(full, [(16, 1)] * 3_000, FASTER, 1.0)
     assert lanes_of(full, 16) == 16
@@ -116,7 +116,7 @@ def test_a_shape_whose_lanes_are_slower_is_trained_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_the_largest_is_come_to_as_long_as_each_larger_one_has_paid(is_quick: bool) -> None:
+def test_the_largest_program_is_reached_if_each_step_pays(is_quick: bool) -> None:
     large = shape(256, turns=16, is_quick=is_quick)
     seconds: dict[int | str, float] = {"quick": 3.0e-3} | {
         lanes: 1.0e-3 * lanes**0.7 for lanes in powers(256)
@@ -125,7 +125,7 @@ def test_the_largest_is_come_to_as_long_as_each_larger_one_has_paid(is_quick: bo
     assert lanes_of(large, 256) == 256
 
 
-def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
+def test_a_program_is_compiled_when_its_price_has_been_lost() -> None:
     """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what
     all 16 do.
     """
@@ -155,7 +155,7 @@ def test_a_call_takes_about_a_quarter_of_a_second() -> None:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("slowness", [0.0, 1.1, 3.0])
 @pytest.mark.parametrize("seconds", [FASTER, SLOWER])
-def test_it_never_costs_much_more(
+def test_the_cost_is_at_most_about_twice_the_best(
     seed: int, seconds: dict[int | str, float], slowness: float
 ) -> None:
     """Every set of programs is tried, as what someone who knew would buy. Each is bought for at

@@ -109,9 +109,7 @@ def room(tmp_path: Path) -> Room:
     return Room(tmp_path)
 
 
-def test_jobs_of_a_kind_are_trained_together_and_their_results_sent_before_any_answer(
-    room: Room,
-) -> None:
+def test_jobs_of_a_kind_are_trained_together(room: Room) -> None:
     room.run(job(0), job(1), job(2, kind="other"), job(3), answers=[off(0), off(1), off(3), off(2)])
     assert room.backend.calls[0] == ((("kind", None),), 3, 0, 1)
     assert {call[1] for call in room.backend.calls} == {1, 3}
@@ -125,9 +123,7 @@ def test_jobs_of_a_kind_are_trained_together_and_their_results_sent_before_any_a
     assert all(event.checkpoint for event in room.channel.of(TrialReleased))
 
 
-def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(
-    tmp_path: Path,
-) -> None:
+def test_a_worker_requests_places_for_two_packs_once(tmp_path: Path) -> None:
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
@@ -137,9 +133,7 @@ def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(
     assert room.channel.of(PlacesChanged) == []
 
 
-def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewhere(
-    room: Room,
-) -> None:
+def test_a_promoted_trial_continues_in_place_with_its_state(room: Room) -> None:
     room.run(job(0), job(1), answers=[off(1), on(0, rung=1, start=4, target=8), off(0)])
     room.run(job(1, rung=1, start=4, target=8), answers=[off(1)])
     assert [event.metrics["trained"] for event in room.channel.of(JobFinished)] == [
@@ -153,7 +147,7 @@ def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewh
     assert [resource for resource, _ in finished.curve] == [5, 6, 7]
 
 
-def test_one_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
+def test_a_trial_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     first, second = Room(tmp_path), Room(tmp_path)
     first.run(job(0), job(1), answers=[off(0), off(1, keep=False)])
     second.run(
@@ -202,9 +196,7 @@ def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) 
     assert "reports 'unknown', 'trained', and not 'score', which the study needs" in broken.reason
 
 
-def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(
-    room: Room, tmp_path: Path
-) -> None:
+def test_waiting_trials_are_paused_at_once(room: Room, tmp_path: Path) -> None:
     room.channel.when_sent[JobFinished] = [
         on(0, rung=1, start=4, target=8),
         Pause(ME, TrialId(0)),
@@ -219,7 +211,7 @@ def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(
     assert (tmp_path / "checkpoints" / "0.4").exists()
 
 
-def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room: Room) -> None:
+def test_a_trial_in_training_is_paused_after_its_call(room: Room) -> None:
     """The first call is of one epoch, as nothing is known of its time."""
     real = room.backend.program
 
@@ -246,7 +238,7 @@ def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room:
     assert other.channel.of(JobFinished)[0].metrics["trained"] == 100
 
 
-def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_path: Path) -> None:
+def test_a_fixed_number_of_lanes_splits_the_jobs(tmp_path: Path) -> None:
     room = Room(tmp_path, lanes=2)
     room.run(
         *[job(trial, target=1) for trial in range(5)], answers=[off(trial) for trial in range(5)]

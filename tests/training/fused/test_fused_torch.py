@@ -173,7 +173,7 @@ def plain_loop(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_each_step_of_an_optimizer_is_that_of_torch_optim(optimizer: str) -> None:
+def test_each_step_of_an_optimizer_equals_that_of_torch_optim(optimizer: str) -> None:
     lanes = [
         *LANES[optimizer],
         {"learning_rate": 0.05},
@@ -224,7 +224,7 @@ MODULES = [perceptron, normalised, convolved, dropping, lambda config: Attentive
 )
 # attention under vmap: right, but slow
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_each_lane_is_at_every_epoch_what_it_is_alone(module: Any, optimizer: str) -> None:
+def test_each_lane_equals_its_training_alone_at_every_epoch(module: Any, optimizer: str) -> None:
     given = recipe(module, optimizer=optimizer)
     state, (together,) = trained(given, LANES[optimizer], [0, 8])
     assert together.metrics["loss"].shape == together.finite.shape == (8, 5)
@@ -268,7 +268,7 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit(module: Any, optim
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimizer: str) -> None:
+def test_a_lane_gives_the_same_result_beside_other_lanes(optimizer: str) -> None:
     given, lanes = recipe(normalised, optimizer=optimizer), LANES[optimizer]
     _, (whole,) = trained(given, lanes, [0, 7])
     state, _ = trained(given, lanes, [0, 3])
@@ -290,7 +290,7 @@ def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimi
     )
 
 
-def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> None:
+def test_training_does_not_change_the_users_random_numbers() -> None:
     torch.manual_seed(11)
     np.random.seed(11)
     random.seed(11)
@@ -309,7 +309,7 @@ def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> Non
     assert expected[1:] == (np.random.rand(), random.random())
 
 
-def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tied() -> None:
+def test_frozen_tied_and_unused_parameters_match_a_plain_loop() -> None:
     class Partly(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -435,14 +435,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_lanes_cannot_train_right_is_refused_in_one_line(name: str) -> None:
+def test_a_module_that_lanes_cannot_train_is_refused_in_one_line(name: str) -> None:
     module, words = REFUSED[name]
     with pytest.raises(ObjectiveError, match=words) as raised:
         TorchShape(recipe(module), STATIC, 0)
     assert "\n" not in str(raised.value)
 
 
-def test_what_is_no_recipe_is_refused() -> None:
+def test_an_invalid_recipe_is_refused() -> None:
     def refused(words: str, **more: Any) -> None:
         with pytest.raises(ObjectiveError, match=words):
             TorchShape(recipe(**more), STATIC, 0)
@@ -519,7 +519,7 @@ def test_evaluate_gets_each_lanes_configuration(optimizer: str, dtype: Any) -> N
         assert alone.metrics[name][:, 0].tolist() == [float(dtype(value))] * 3
 
 
-def test_a_configuration_is_parted_as_that_of_a_recipe_of_jax() -> None:
+def test_a_configuration_is_split_into_program_and_lane() -> None:
     given = recipe()
     parted = given.split({"learning_rate": 1, "width": 8, "batch": 2})
     assert parted == ((("width", 8), ("batch", 2)), {"learning_rate": 1.0})
