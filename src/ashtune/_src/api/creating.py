@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ashtune._src.core import process
-from ashtune._src.core.checks import MOST_NAME, MOST_WHOLE, refuse
+from ashtune._src.core.checks import MOST_NAME, refuse
 from ashtune._src.core.errors import (
     FunctionChanged,
     ObjectiveError,
@@ -32,7 +32,7 @@ from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
 from ashtune._src.driver.study_options import TuneOptions, chosen_halving, will_end, worker_seconds
 from ashtune._src.search.random import completed
 from ashtune._src.search.search_protocol import Search
-from ashtune._src.search.search_registry import SEARCHES, design_of
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
@@ -40,7 +40,7 @@ from ashtune._src.study.checkpoints import FOLDER as CHECKPOINTS
 from ashtune._src.study.checkpoints import OWN_FOLDER
 from ashtune._src.study.differences import differences
 from ashtune._src.study.disk import DISK, FOLDER_FOR_THE_OWNER
-from ashtune._src.study.factory import build_controller, new_settings
+from ashtune._src.study.factory import BuiltStudy, build_controller, built_study, new_study
 from ashtune._src.study.journal import ladder_in_force, read_events
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.lock import StudyLock
@@ -58,11 +58,9 @@ PARTS_CHARACTERS = 240
 
 
 class StudyRequest(NamedTuple):
-    """The study that the user requested: its settings, lines to print, and the pickled function
-    ``valid``.
-    """
+    """The study that the user requested, lines to print, and the pickled function ``valid``."""
 
-    settings: Settings
+    study: BuiltStudy
     lines: list[str]
     valid: bytes | None
 
@@ -117,21 +115,13 @@ def study_request(
     by_default = "random" if grouped_by else scheduler.default_search
     chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
     scheduler, ladder = chosen_halving(options, weighs_seconds=chosen.weighs_seconds)
-    size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
-    is_endless = size is None or size > MOST_WHOLE
     needs_one_loss = scheduler.ranks_one_loss and not goal.is_plain
-    never_ends = is_endless and not will_end(options)
-    needs_trials = scheduler.needs_trials and trials is None and is_endless
     has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
     refuse(
         {
             f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study "
             f"has {goal}; "
             'give another, as scheduler="ash"': needs_one_loss,
-            "the study would never end; "
-            "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
-            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
-            f"trials=256": needs_trials,
             f"confirm={shown(given.get('confirm'))} needs other seeds, "
             "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
         }
@@ -139,7 +129,7 @@ def study_request(
     for option in ("confirm", "patience", "stop_when"):
         check_one_metric(goal, option, given.get(option))
     known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
-    settings = new_settings(
+    study = new_study(
         name=one_line(name, MOST_NAME) or "study",
         goal=goal,
         scheduler=scheduler,
@@ -154,9 +144,22 @@ def study_request(
         seed=options["seed"],
         checkpoint_limit=options["checkpoint_limit"],
     )
-    guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
-    guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
-    return StudyRequest(settings, lines + [f"hint: {line}" for line in guesses], pickled)
+    is_endless = study.settings.configurations is None
+    never_ends = is_endless and not will_end(options)
+    needs_trials = scheduler.needs_trials and trials is None and is_endless
+    refuse(
+        {
+            "the study would never end; "
+            "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
+            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
+            f"trials=256": needs_trials,
+        }
+    )
+    if not options["quiet"]:
+        guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
+        guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
+        lines += [f"hint: {line}" for line in guesses]
+    return StudyRequest(study, lines, pickled)
 
 
 def _known(
@@ -259,7 +262,7 @@ def open_or_create(
     *,
     pickled: bytes | None = None,
     version: Version | None = None,
-) -> Ladder | None:
+) -> tuple[BuiltStudy, Ladder | None]:
     """Create the requested study in a locked directory, or check that the directory contains this
     study.
 
@@ -271,47 +274,61 @@ def open_or_create(
             version is always accepted.
 
     Returns:
-        The higher ladder, if the study must get more rungs than before; else None.
+        The study, and the higher ladder if the study must get more rungs than before, else None.
 
     Raises:
         StudyError: If the directory holds another study with results, or cannot be written.
     """
     journal = path / journals.NAME
-    settings = request.settings
-    ladder = None
+    continued = None
+    longer = None
     if journal.exists():
         there = journals.read_settings(journal)
-        first = first_ladder(there)
-        ladder = extend_ladder(first, ladder_in_force(journal), _requested_ladder(options, first))
-        asked = settings
-        if ladder is not None:  # it may have more rungs than before
-            asked = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
-        different = differences(there, asked)
-        names = changes(version_before(journal), version or {})
-        if not _has_result(journal):
-            if different or names or _has_ended(journal, there):
-                _set_aside(path, quiet=options["quiet"])
-                ladder = None
-        elif different:
-            raise StudyError(
-                f"{path} holds another study with results ({_some(different, '; ')}); give "
-                f"another directory, resume "
-                f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
-            )
-        elif names:
-            raise FunctionChanged(
-                f"{path} was trained by another version of the training function: "
-                f"{_some(names, ', ')} changed since; give another directory, accept_changes=True "
-                f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
-                "comment counts too"
-            )
+        continued, longer = _study_there(path, there, request, options, version or {})
     if pickled is not None:
         objectives.keep(path, pickled)
     if request.valid is not None:
         objectives.keep(path, request.valid, name=objectives.VALID)
-    if not journal.exists():
-        create(journal, settings)
-    return ladder
+    if continued is not None:
+        return continued, longer
+    create(journal, request.study.settings)
+    return request.study, None
+
+
+def _study_there(
+    path: Path, there: Settings, request: StudyRequest, options: TuneOptions, version: Version
+) -> tuple[BuiltStudy | None, Ladder | None]:
+    """Return the study of a directory, which continues, and its longer ladder if it gets one.
+
+    If the study has no result and cannot continue, it is set aside, and there is no study.
+    """
+    journal = path / journals.NAME
+    asked = request.study.settings
+    first = first_ladder(there)
+    now = ladder_in_force(journal)
+    longer = extend_ladder(first, now, _requested_ladder(options, first))
+    if longer is not None:  # it may have more rungs than before
+        asked = msgspec.structs.replace(asked, rungs=there.rungs, kept=there.kept)
+    different = differences(there, asked)
+    names = changes(version_before(journal), version)
+    if not _has_result(journal):
+        if different or names or _has_ended(journal, there):
+            _set_aside(path, quiet=options["quiet"])
+            return None, None
+    elif different:
+        raise StudyError(
+            f"{path} holds another study with results ({_some(different, '; ')}); give "
+            f"another directory, resume "
+            f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
+        )
+    elif names:
+        raise FunctionChanged(
+            f"{path} was trained by another version of the training function: "
+            f"{_some(names, ', ')} changed since; give another directory, accept_changes=True "
+            f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
+            "comment counts too"
+        )
+    return built_study(there, now, options["valid"]), longer
 
 
 def move_aside(path: Path, *, quiet: bool) -> None:

@@ -689,9 +689,7 @@ def _open(
     path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))
-        longer = open_or_create(path, request, options)
+        study, longer = open_or_create(path, request, options)
         engine = OwnLoopEngine()
-        drive = stack.enter_context(
-            Session(path, options, engine, longer, valid=options["valid"]).open()
-        )
+        drive = stack.enter_context(Session(path, study, options, engine, longer).open())
         return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

@@ -7,13 +7,13 @@ from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.option import checked
 from ashtune._src.driver.goal import check_one_metric, target_of
-from ashtune._src.driver.session import Session
+from ashtune._src.driver.session import Session, read_study
 from ashtune._src.driver.study_options import ResumeOptions, worker_seconds
 from ashtune._src.engines.engine_protocol import AUTO
 from ashtune._src.engines.engine_registry import check_engine, choose_engine
 from ashtune._src.space.space import Space
 from ashtune._src.study import objective_file as objectives
-from ashtune._src.study.journal import ladder_in_force, sessions
+from ashtune._src.study.journal import sessions
 from ashtune._src.study.lock import StudyLock
 from ashtune._src.training.objectives import ChecksSpace
 from ashtune._src.training.versions import version_of
@@ -43,7 +43,8 @@ def resume_study(
         objective.check(Space.from_record(settings.space).names)
     pickled = None if objective is None else objectives.pack(objective, quiet=options["quiet"])
     with StudyLock(directory):
-        ladder = ladder_in_force(study.journal)
+        continued = read_study(directory)
+        ladder = continued.ladder
         if options["max_resource"] is not None:
             ladder = ladder.lengthened(options["max_resource"])
         if pickled is None:
@@ -51,7 +52,10 @@ def resume_study(
         else:
             objectives.keep(directory, pickled)
         version = None if objective is None else version_of(objective)
-        Session(directory, options, engine, ladder, version=version, objective=objective).run()
+        session = Session(
+            directory, continued, options, engine, ladder, version=version, objective=objective
+        )
+        session.run()
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:

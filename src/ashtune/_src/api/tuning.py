@@ -216,18 +216,14 @@ def run_study(
     with StudyLock(path):
         version = version_of(objective)
         checked_version = {} if options["accept_changes"] else version
-        longer = open_or_create(path, request, options, pickled=pickled, version=checked_version)
+        study, longer = open_or_create(
+            path, request, options, pickled=pickled, version=checked_version
+        )
         session = Session(
-            path,
-            options,
-            engine,
-            longer,
-            version=version,
-            objective=objective,
-            valid=options["valid"],
+            path, study, options, engine, longer, version=version, objective=objective
         )
         session.run()
     if not quiet:
         results = read_events(path / journals.NAME)
-        say(*(f"hint: {line}" for line in hints.of_the_results(request.settings.goal, results)))
+        say(*(f"hint: {line}" for line in hints.of_the_results(study.settings.goal, results)))
     return Study.load(path)

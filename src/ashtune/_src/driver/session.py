@@ -62,8 +62,6 @@ from ashtune._src.reports.sentences import compared_with_first, failures_text, w
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show
 from ashtune._src.search.search_protocol import Proposer, Search
-from ashtune._src.search.search_registry import learns
-from ashtune._src.space.rules import Valid
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
@@ -71,13 +69,7 @@ from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.commands import CommandFolder
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import DISK, Disk
-from ashtune._src.study.factory import (
-    build_configurations,
-    build_controller,
-    caution_of,
-    observed_study,
-    scheduler_view,
-)
+from ashtune._src.study.factory import BuiltStudy, build_controller, built_study, observed_study
 from ashtune._src.study.journal import ladder_in_force
 from ashtune._src.study.journal_writer import Journal
 from ashtune._src.study.remote import Patience
@@ -133,24 +125,39 @@ THIS_MACHINE = Surroundings()
 # may fork: a forked copy must not close what its parent owns (_is_own_process).
 
 
+def read_study(directory: Path, disk: Disk = DISK) -> BuiltStudy:
+    """Return the study of a directory, with the user's function ``valid`` if there is one.
+
+    Raises:
+        JournalError: If there is no journal, or its first line cannot be read.
+        StudyError: If the function ``valid`` cannot be read.
+        SettingsError: As for :func:`built_study`.
+    """
+    journal = directory / journals.NAME
+    settings = journals.read_settings(journal, disk)
+    valid = objectives.read_valid(directory) if settings.valid else None
+    return built_study(settings, ladder_in_force(journal, disk), valid)
+
+
 class Session:
     """The work of one driver on a study. The caller of :class:`Session` must hold the study's lock.
 
     Args:
+        study: The study in the directory. No other session may use this object, as its controller
+            gets the events.
         ladder: The longer ladder, if this session adds rungs at the top.
         version: The version of the training function, if a function was given: see
             ``training/versions.py``.
         objective: The training function; None to use the function in the directory.
-        valid: The function that says which configurations are valid; None to use the function in
-            the directory, if any.
 
     Raises:
-        JournalError: If there is no journal, or it cannot be replayed.
+        JournalError: If the journal cannot be replayed.
     """
 
     def __init__(
         self,
         directory: Path,
+        study: BuiltStudy,
         options: SessionOptions,
         engine: Engine,
         ladder: Ladder | None = None,
@@ -158,7 +165,6 @@ class Session:
         surroundings: Surroundings = THIS_MACHINE,
         version: dict[str, str] | None = None,
         objective: Callable[..., Any] | None = None,
-        valid: Valid | None = None,
     ) -> None:
         # a training function or notebook may change the folder
         self._directory = directory.resolve()
@@ -170,23 +176,19 @@ class Session:
         self._stop = StopSwitch()
         patience = Patience(lambda: bool(self._stop.signals))
         self._checkpoints = Checkpoints(self._directory, surroundings.disk, patience)
-        self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
-        settings = self._settings
-        if settings.valid and valid is None:
-            valid = objectives.read_valid(directory)
-        self._configurations = build_configurations(settings, valid)
+        self._study = study
+        self._settings = study.settings
+        self._controller = study.controller
+        self._configurations = study.configurations
         proposals = self._configurations.proposals
         self._proposals = () if proposals is None else (proposals,)
-        self._controller = build_controller(settings)
-        self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
-        self._ladder = ladder or self._ladder_before
-        self._tally = Tally(self._ladder, settings.goal)
+        self._ladder = ladder or study.ladder
+        self._tally = Tally(self._ladder, self._settings.goal)
         self._version = version
         self._observers = check_observers(options["observers"])
         self._past = _Past(self._configurations)
-        self._enough = Enough(settings.goal, self._ladder.top)
+        self._enough = Enough(self._settings.goal, self._ladder.top)
         self._budget = math.inf
-        self._caution = caution_of(settings)
         self._last_time = 0.0
         self._process = process.pid
 
@@ -297,10 +299,8 @@ class Session:
             what += "; nothing was trained"
         if tally.origins:
             what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
-        if (space := self._configurations.space) is not None and space.rules.refused:
-            what += (
-                f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
-            )
+        if (rules := self._study.space.rules).refused:
+            what += f"; {rules.refused:,} of {plural(rules.asked, 'draw')} were not valid"
         where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
         if compared := compared_with_first(tally, unit=self._settings.resource):
             say(compared)
@@ -340,7 +340,7 @@ class Session:
 
     def _say_if_nobody_went_on(self) -> None:
         """If no trial reached the rungs that this session added, print why."""
-        number = self._ladder_before.top
+        number = self._study.ladder.top
         rungs = self._tally.rungs
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
@@ -376,6 +376,8 @@ class Session:
         return session, [(session, [])]
 
     def _replay(self) -> None:
+        if self._study.is_new:
+            return  # its journal was written just now, and has no events
         path = self._directory / journals.NAME
         disk = self._surroundings.disk
         self._last_time = replay(
@@ -398,7 +400,7 @@ class Session:
         if (configurations := self._settings.configurations) is not None:
             limits["trials"] = min(limits["trials"] or configurations, configurations)
         unix_time = self._surroundings.unix_time()
-        rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
+        rungs, kept = ((), ()) if self._ladder == self._study.ladder else self._ladder.to_record()
         return SessionStarted(
             time=round(max(self._last_time, unix_time - self._settings.created), 6),
             unix_time=unix_time,
@@ -684,10 +686,8 @@ class Session:
         settings = self._settings
         return StudyInfo(
             name=settings.name,
-            scheduler=msgspec.structs.replace(
-                scheduler_view(settings, self._ladder), told=self._controller.machine
-            ),
-            learns=learns(settings.search),
+            scheduler=self._study.view(self._ladder),
+            learns=self._study.search.has_proposer,
             directory=self._shown,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
@@ -699,7 +699,7 @@ class Session:
         )
 
     def _notes(self) -> str:
-        return "; ".join(filter(None, [self._controller.notes(), self._caution]))
+        return "; ".join(filter(None, [self._controller.notes(), self._study.caution]))
 
 
 class _Past(Observer):
