@@ -48,23 +48,13 @@ class Asked:
     "refusal", [StudyError("no process can be started"), SettingsError("no core is left")]
 )
 def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(
-    refusal: AshtuneError,
+    refusal: AshtuneError, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inbox: Any = Asked()
     workers: Any = FullMachine(refusal)
-    controller: Any = SimpleNamespace(stopping="")
+    study: Any = SimpleNamespace(controller=SimpleNamespace(stopping=""))
     nothing: Any = None
-    lines: list[str] = []
-    control = Control(
-        inbox,
-        settings=nothing,
-        tally=nothing,
-        configurations=nothing,
-        controller=controller,
-        workers=workers,
-        count=2,
-        complain=lines.append,
-    )
+    control = Control(inbox, study=study, tally=nothing, workers=workers, count=2)
 
     def hear() -> list[object]:
         pending = list(control.take(1.0))
@@ -74,7 +64,7 @@ def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(
 
     assert hear() == [WorkersChanged(1.0, WANTED)]
     assert inbox.answers == [str(refusal)]
-    assert lines == [f"a command was refused: {refusal}"]
+    assert f"a command was refused: {refusal}\n" in capsys.readouterr().err
     workers.refusal = None
     assert hear() == [WorkersChanged(1.0, WANTED)]
     assert workers.sizes == [WANTED]

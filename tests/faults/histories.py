@@ -23,7 +23,8 @@ from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, NoResul
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.option import checked
-from ashtune._src.driver.session import Session, Surroundings, read_study
+from ashtune._src.driver.session import Session, read_study
+from ashtune._src.driver.session_context import Surroundings
 from ashtune._src.driver.study_options import SessionOptions
 from ashtune._src.engines.local.local_workers import LocalEngine, LocalWorkers
 from ashtune._src.engines.session_options import Limits

@@ -300,7 +300,7 @@ def _jobs_begin_where_the_file_says(plan: Any, reading: Reading) -> None:
 
 
 def _all_trials_are_done(plan: Any, reading: Reading, session: Any) -> None:
-    size = session._settings.configurations
+    size = session.settings.configurations
     if session._controller.gave_up if hasattr(session._controller, "gave_up") else False:
         return
     done = {trial for trial, _, _ in reading.arrivals}

@@ -11,7 +11,8 @@ import pytest
 
 from ashtune._src.core.errors import JournalError
 from ashtune._src.core.option import checked
-from ashtune._src.driver.session import Session, Surroundings, read_study
+from ashtune._src.driver.session import Session, read_study
+from ashtune._src.driver.session_context import Surroundings
 from ashtune._src.driver.study_options import SessionOptions
 from ashtune._src.engines import checkpoint_store
 from ashtune._src.engines.local.local_workers import LocalEngine

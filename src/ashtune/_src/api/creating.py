@@ -5,8 +5,8 @@ existing directory.
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +28,11 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.driver import hints
-from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
-from ashtune._src.driver.study_options import TuneOptions, chosen_halving, will_end, worker_seconds
+from ashtune._src.driver.goal import fit_to_goal, goal_of
+from ashtune._src.driver.session import Session
+from ashtune._src.driver.study_options import TuneOptions, chosen_halving, will_end
+from ashtune._src.engines.engine_protocol import Engine
+from ashtune._src.engines.engine_registry import check_engine
 from ashtune._src.search.random import completed
 from ashtune._src.search.search_protocol import Search
 from ashtune._src.search.search_registry import SEARCHES
@@ -50,7 +53,7 @@ from ashtune._src.study.settings import Settings, extend_ladder, first_ladder
 from ashtune._src.training import printed
 from ashtune._src.training.objectives import ChecksSpace
 from ashtune._src.training.runner import HasRunner
-from ashtune._src.training.versions import Version, changes, version_before
+from ashtune._src.training.versions import Version, changes, version_before, version_of
 
 NAME_IN_PLACE = 40
 PARTS_SHOWN = 5
@@ -93,8 +96,7 @@ def study_request(
             "'__main__':`"
         )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
-    options["target"] = target_of(goal, options["target"])
-    options["budget"] = worker_seconds(options)
+    fit_to_goal(options, goal, given)
     scheduler = chosen_halving(options)[0]
     trials = options["trials"]
     valid = options["valid"]
@@ -126,8 +128,6 @@ def study_request(
             "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
         }
     )
-    for option in ("confirm", "patience", "stop_when"):
-        check_one_metric(goal, option, given.get(option))
     known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
     study = new_study(
         name=one_line(name, MOST_NAME) or "study",
@@ -144,6 +144,8 @@ def study_request(
         seed=options["seed"],
         checkpoint_limit=options["checkpoint_limit"],
     )
+    # These two are checked last: whether a search ends depends on its design, and the design on the
+    # configurations of other tasks.
     is_endless = study.settings.configurations is None
     never_ends = is_endless and not will_end(options)
     needs_trials = scheduler.needs_trials and trials is None and is_endless
@@ -155,11 +157,41 @@ def study_request(
             f"trials=256": needs_trials,
         }
     )
+    # One hint builds a scheduler's machine for its forecast, which a quiet study can do without.
     if not options["quiet"]:
         guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
         guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
         lines += [f"hint: {line}" for line in guesses]
     return StudyRequest(study, lines, pickled)
+
+
+@contextmanager
+def open_session(
+    path: Path,
+    request: StudyRequest,
+    options: TuneOptions,
+    engine: Engine,
+    objective: Callable[..., Any] | None = None,
+) -> Iterator[Session]:
+    """Create or continue the requested study, lock its directory, and yield its session.
+
+    The errors are those of :func:`open_or_create`.
+    """
+    quiet = options["quiet"]
+    check_engine(engine, options, options["trials"])
+    pickled = None if objective is None else objectives.pack(objective, quiet=quiet)
+    if not quiet:
+        say(*request.lines)
+    if options["overwrite"]:
+        move_aside(path, quiet=quiet)
+    path = make_folder(path, is_new=options["directory"] is None)
+    with StudyLock(path):
+        # A user's own loop has no training function that could be compared.
+        version = {} if objective is None else version_of(objective)
+        # The session writes the version in any case, so that the next call compares with this one.
+        checked_version = {} if options["accept_changes"] else version
+        study = open_or_create(path, request, options, pickled=pickled, version=checked_version)
+        yield Session(path, study, options, engine, version=version, objective=objective)
 
 
 def _known(
@@ -169,7 +201,6 @@ def _known(
     keeps its results.
     """
     source = options["warm_start"]
-    others = options["other_tasks"]
     if source is not None and not search.has_proposer:
         # Said in spite of quiet=True: otherwise the user would believe that the results count.
         kind = SEARCHES.record(search)["kind"]
@@ -178,8 +209,9 @@ def _known(
             f"search='gp'"
         )
         source = None
-    named = {"warm start": source, "other tasks": others}
-    given = " and ".join(name for name, value in named.items() if value is not None)
+    sources = {"warm start": source, "other tasks": options["other_tasks"]}
+    sources = {name: value for name, value in sources.items() if value is not None}
+    given = " and ".join(sources)
     journal = path / journals.NAME
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
@@ -199,11 +231,8 @@ def _known(
 
     top = ladder.rungs[-1]
     unit = options["resource"]
-    found = []
-    if source is not None:
-        found.append(known_results(source, space, goal, top=top, unit=unit))
-    if others is not None:
-        found.append(best_of_other_tasks(others, space, goal, top=top, unit=unit))
+    read = {"warm start": known_results, "other tasks": best_of_other_tasks}
+    found = [read[name](value, space, goal, top=top, unit=unit) for name, value in sources.items()]
     return [result for each in found for result in each.results], [each.line for each in found]
 
 
@@ -260,9 +289,9 @@ def open_or_create(
     request: StudyRequest,
     options: TuneOptions,
     *,
-    pickled: bytes | None = None,
-    version: Version | None = None,
-) -> tuple[BuiltStudy, Ladder | None]:
+    pickled: bytes | None,
+    version: Version,
+) -> BuiltStudy:
     """Create the requested study in a locked directory, or check that the directory contains this
     study.
 
@@ -274,35 +303,33 @@ def open_or_create(
             version is always accepted.
 
     Returns:
-        The study, and the higher ladder if the study must get more rungs than before, else None.
+        The study, whose ladder may be longer than before.
 
     Raises:
         StudyError: If the directory holds another study with results, or cannot be written.
     """
     journal = path / journals.NAME
-    continued = None
-    longer = None
-    if journal.exists():
-        there = journals.read_settings(journal)
-        continued, longer = _study_there(path, there, request, options, version or {})
+    continued = _study_there(path, request, options, version) if journal.exists() else None
+    # The functions come before the journal: a directory with a journal is a study, and `resume`
+    # must find there what the workers need.
     if pickled is not None:
         objectives.keep(path, pickled)
     if request.valid is not None:
         objectives.keep(path, request.valid, name=objectives.VALID)
     if continued is not None:
-        return continued, longer
+        return continued
     create(journal, request.study.settings)
-    return request.study, None
+    return request.study
 
 
 def _study_there(
-    path: Path, there: Settings, request: StudyRequest, options: TuneOptions, version: Version
-) -> tuple[BuiltStudy | None, Ladder | None]:
-    """Return the study of a directory, which continues, and its longer ladder if it gets one.
-
-    If the study has no result and cannot continue, it is set aside, and there is no study.
+    path: Path, request: StudyRequest, options: TuneOptions, version: Version
+) -> BuiltStudy | None:
+    """Return the study of a directory, which continues. If it has no result and cannot continue,
+    set it aside and return None.
     """
     journal = path / journals.NAME
+    there = journals.read_settings(journal)
     asked = request.study.settings
     first = first_ladder(there)
     now = ladder_in_force(journal)
@@ -311,10 +338,12 @@ def _study_there(
         asked = msgspec.structs.replace(asked, rungs=there.rungs, kept=there.kept)
     different = differences(there, asked)
     names = changes(version_before(journal), version)
+    # Without a result, a new start loses no training, so the user is not asked. The old files are
+    # moved, not deleted, because their errors may still be looked at.
     if not _has_result(journal):
         if different or names or _has_ended(journal, there):
             _set_aside(path, quiet=options["quiet"])
-            return None, None
+            return None
     elif different:
         raise StudyError(
             f"{path} holds another study with results ({_some(different, '; ')}); give "
@@ -328,7 +357,8 @@ def _study_there(
             f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
             "comment counts too"
         )
-    return built_study(there, now, options["valid"]), longer
+    study = built_study(there, now, options["valid"])
+    return msgspec.structs.replace(study, ladder=longer or now)
 
 
 def move_aside(path: Path, *, quiet: bool) -> None:

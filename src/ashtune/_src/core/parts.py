@@ -259,6 +259,7 @@ class Registry(Names[PartT]):
             SettingsError: If the part is not installed, or does not have these options.
         """
         name = self._name_in(record)
+        # One of ashtune's own parts is never missing, so only its options can be wrong.
         if name not in self._built_in and (missing := self.missing_of(record)):
             raise SettingsError(f"{missing}; there are {', '.join(self.names)}")
         return self._convert(record, self._class(name))

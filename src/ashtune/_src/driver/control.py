@@ -19,7 +19,7 @@ import atexit
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
@@ -53,9 +53,7 @@ from ashtune._src.study.commands import (
     PauseStudy,
     StopStudy,
 )
-from ashtune._src.study.configurations import Configurations
-from ashtune._src.study.controller import Controller
-from ashtune._src.study.settings import Settings
+from ashtune._src.study.factory import BuiltStudy
 
 STOPPED = "asked for on the live page"
 START_SECONDS = 30.0
@@ -72,29 +70,22 @@ class Control:
 
     Args:
         count: The number of workers at the start.
-        complain: Called with one line for each command that is refused.
     """
 
     def __init__(
         self,
         inbox: CommandFolder,
         *,
-        settings: Settings,
+        study: BuiltStudy,
         tally: Tally,
-        configurations: Configurations,
-        controller: Controller,
         workers: Workers,
         count: int,
-        complain: Callable[[str], None],
     ) -> None:
         self._inbox = inbox
-        self._settings = settings
+        self._study = study
         self._tally = tally
-        self._configurations = configurations
-        self._controller = controller
         self._workers = workers
         self._count: int | None = count  # None if the last change has failed
-        self._complain = complain
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
         """Yield the name and the event of each new command. Commands that are refused or change
@@ -118,7 +109,7 @@ class Control:
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
-                    self._configurations.enqueue(configuration)
+                    self._study.configurations.enqueue(configuration)
                 case WorkersChanged(workers=workers) if isinstance(self._workers, Resizable):
                     self._count = None
                     self._workers.resize(workers)
@@ -134,13 +125,13 @@ class Control:
 
     def refuse(self, name: str, why: str) -> None:
         """Write one line which says that a command is refused, and send the reason to the user."""
-        self._complain(f"a command was refused: {why}")
+        say(f"a command was refused: {why}")
         self._inbox.answer(name, why)
 
     def _event(self, command: Command | StudyError, now: float) -> Event | None:
         if isinstance(command, StudyError):
             raise command
-        controller = self._controller
+        controller = self._study.controller
         if controller.stopping and not isinstance(command, StopStudy):
             raise SettingsError(
                 f"the study is ending: {controller.stopping}; resume it when it has ended"
@@ -164,7 +155,7 @@ class Control:
     def _trials_with(self, more: int) -> int:
         check_whole("trials", more)
         before = self._tally.most_trials
-        most = self._settings.configurations
+        most = self._study.settings.configurations
         if before is None:
             raise SettingsError(
                 f"trials={more:,}: there is no number of trials to add to; the study continues "
@@ -188,8 +179,8 @@ class Control:
         return None if workers == self._count else WorkersChanged(now, workers)
 
     def _checked(self, configuration: dict[str, object]) -> dict[str, object]:
-        checked = self._configurations.check_enqueued(configuration)
-        if self._controller.trials_left <= self._configurations.waiting:
+        checked = self._study.configurations.check_enqueued(configuration)
+        if self._study.controller.trials_left <= self._study.configurations.waiting:
             raise SettingsError(
                 f"no trial is left for it: all {self._tally.most_trials or self._tally.started:,} "
                 "have begun or have a configuration; add trials first"

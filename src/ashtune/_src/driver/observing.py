@@ -27,8 +27,8 @@ from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, Observ
 from ashtune._src.core.parts import Names
 from ashtune._src.core.plaintext import error_line, say, shown
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import Disk
+from ashtune._src.study.factory import build_controller
 from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
@@ -237,7 +237,7 @@ class ObserverThread(Observer):
         say(f"observer {self._name} is dropped, the study continues: {reason}")
 
 
-def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
+def history_of(journal: Path, disk: Disk) -> _History:
     """Return a function that reads past events of a study, and yields an observer's calls for each
     event.
 
@@ -246,8 +246,9 @@ def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controlle
     """
 
     def past(begin: int, end: int) -> Iterator[Told | None]:
-        replay = Replay(new_controller())
-        for batch in JournalReader(journal, disk=disk).read():
+        reader = JournalReader(journal, disk=disk)
+        replay = Replay(build_controller(reader.settings))
+        for batch in reader.read():
             for event, position in zip(*batch, strict=True):
                 if position >= end:
                     return

@@ -40,8 +40,9 @@ class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
     """A study's settings, and the parts that a driver builds from them, each built once.
 
     A new study is built from the user's arguments (:func:`new_study`), a study that continues from
-    its journal (:func:`built_study`). ``ladder`` is the ladder of the last session, or the first
-    ladder. The controller has no events yet. If ``is_new``, the journal has no events.
+    its journal (:func:`built_study`). ``ladder`` is the ladder of the session to come, which may
+    have more rungs at the top than ``ladder_before``. The controller has no events yet. If
+    ``is_new``, the journal has no events.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
     search: Search
     space: Space
     ladder: Ladder
+    ladder_before: Ladder
     controller: Controller
     configurations: Configurations
     is_new: bool = False
@@ -58,14 +60,12 @@ class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
         """A one-line warning if the search makes the scheduler's choices less reliable, else ""."""
         return _caution(self.scheduler, self.search)
 
-    def view(self, ladder: Ladder) -> SchedulerView:
-        """Return a view of the scheduler for a ladder, in which the controller's machine is told
-        the results.
-        """
+    def view(self) -> SchedulerView:
+        """Return a view of the scheduler, in which the controller's machine is told the results."""
         # A second machine: a view asks about a study without results, which the controller's
         # machine cannot answer any more after the first result.
         machine = self.scheduler.build(first_ladder(self.settings), 0, self.settings.seed)
-        machine.lengthen(ladder)
+        machine.lengthen(self.ladder)
         return SchedulerView(
             text_of(self.scheduler), self.scheduler.rule, machine, told=self.controller.machine
         )
@@ -167,6 +167,7 @@ def _built(
     settings = msgspec.structs.replace(
         settings, configurations=size if size is not None and size <= MOST_WHOLE else None
     )
+    # A search without a proposer needs no thread, no process and no copy of the results.
     proposals = None
     if search.has_proposer:
         proposals = Proposals(
@@ -184,6 +185,7 @@ def _built(
         search=search,
         space=space,
         ladder=ladder,
+        ladder_before=ladder,
         controller=_controller(settings, scheduler.build(first_ladder(settings), 0, settings.seed)),
         configurations=Configurations(
             design,

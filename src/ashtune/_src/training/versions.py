@@ -271,6 +271,7 @@ def _statements(tree: ast.AST) -> list[ast.stmt]:
         if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
             found.append(node)
         else:
+            # reversed, because the last one is looked at first: the order of statements counts
             waiting += reversed(list(ast.iter_child_nodes(node)))
     return found
 
