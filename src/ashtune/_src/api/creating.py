@@ -90,6 +90,8 @@ def study_request(
     Raises:
         AshtuneError: If the arguments do not fit together.
     """
+    # Everything is checked before a directory is made, so a refused call leaves nothing behind.
+    # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
     if process.loads_a_function:
         raise ObjectiveError(
             "it tunes when it is loaded; start it by python, or put that under `if __name__ == "
@@ -213,6 +215,8 @@ def _known(
     sources = {name: value for name, value in sources.items() if value is not None}
     given = " and ".join(sources)
     journal = path / journals.NAME
+    # The source is not read again: the results are in the journal's first line, which never
+    # changes. Decision 37 (docs/decisions/0037-results-from-before.md).
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known

@@ -11,6 +11,9 @@ Rule 3: if Ctrl-C or a full disk interrupted a turn, the study refuses further t
 opened again.
 """
 
+# Decision 36 (docs/decisions/0036-own-loops.md): without a driver in the background, errors are
+# raised where they are made, and no configuration is drawn before somebody asks for a trial.
+
 import atexit
 import enum
 import os
@@ -408,7 +411,8 @@ class OpenStudy:
         while not workers.has_jobs:
             if not self._goes_on:
                 return False
-            # another caller without a job may already have this place
+            # A worker is a job that is out, so each further caller of ask is one more worker.
+            # Another caller without a job may already have this place.
             if workers.idle <= self._waiting:
                 workers.join()
                 self._turn()
@@ -457,6 +461,8 @@ class OpenStudy:
         workers = self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
+        # If Ctrl-C ends this turn, the controller may be ahead of the journal: only a replay of the
+        # journal can tell what holds.
         self._broken = "another call is under way"
         try:
             drive.turn()  # a trial past the time limit is not given any more

@@ -116,6 +116,7 @@ def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) 
         for source in sources
         for each in source.results
     }
+    # All results are in the first line of the journal, and a reader refuses a longer line.
     best = _best(list(results.values()), goal)
     if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
         raise SettingsError(

@@ -15,6 +15,9 @@ Rule 2: a command that changes nothing, such as a pause of a paused study, is an
 written to the journal.
 """
 
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder of commands needs no thread,
+# port or protocol, and it belongs to the study's owner.
+
 import atexit
 import os
 import socket
@@ -106,6 +109,8 @@ class Control:
         """Answer a command. A command about the enqueued configurations or the number of workers is
         applied first.
         """
+        # The event is in the journal already, so a driver that is killed here has lost nothing: the
+        # next session reads it there.
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
@@ -132,6 +137,7 @@ class Control:
         if isinstance(command, StudyError):
             raise command
         controller = self._study.controller
+        # A study that is ending gives no job any more, so other commands would have no effect.
         if controller.stopping and not isinstance(command, StopStudy):
             raise SettingsError(
                 f"the study is ending: {controller.stopping}; resume it when it has ended"
@@ -170,6 +176,7 @@ class Control:
 
     def _workers_changed(self, workers: int, now: float) -> Event | None:
         check_whole("workers", workers, at_most=MOST_WORKERS)
+        # Only the local engine starts and ends workers while a study runs.
         if not isinstance(self._workers, Resizable):
             raise SettingsError(
                 f"workers={workers}: this engine keeps the workers that it began with; stop the "

@@ -34,6 +34,8 @@ def say_the_end(
 
 def refuse_to_end_without_result(context: SessionContext) -> None:
     """Raise ``NoResultError`` if the study has ended and no trial has a result."""
+    # A study that was stopped before its first result is unfinished, and raises nothing.
+    # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
     controller = context.study.controller
     if context.tally.best is not None or not (controller.is_complete or controller.gave_up):
         return

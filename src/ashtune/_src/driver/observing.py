@@ -108,6 +108,7 @@ class ObserverThread(Observer):
     def begin(self, study: ObservedStudy, position: int) -> None:
         """Start the thread, which first sends the past events to the observer."""
         self._start = (study, position)
+        # An observer is never called from two threads, so this thread waits for the earlier ones.
         with _in_use_lock:
             self._before = [each for each in _in_use if each._observer is self._observer]
             _in_use.append(self)
@@ -139,6 +140,9 @@ class ObserverThread(Observer):
 
     def tick(self, now: float) -> None:
         """Hand all collected events to the thread."""
+        # Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): an observer that is too
+        # far behind is dropped. To block would slow the study down, and to leave events out would
+        # make what the observer stores wrong.
         steps = self._steps
         self._steps = []
         if self._is_dropped:

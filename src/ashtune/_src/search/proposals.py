@@ -278,7 +278,8 @@ class Proposals(Observer):
                 max_resource,
             ),
         )
-        self._trained = 0.0  # earlier sessions do not count
+        # The waits of earlier sessions do not count either, so neither does their training.
+        self._trained = 0.0
         self._state = _State.OPENING
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
@@ -459,6 +460,7 @@ class Proposals(Observer):
         if self._stand_in is None or self._options is None:
             return None
         try:
+            # Told only now: a study whose proposals are always ready never asks the stand-in.
             for earlier, configuration in self._stand_in_known:
                 self._stand_in.know(earlier, dict(configuration))
             self._stand_in_known = ()

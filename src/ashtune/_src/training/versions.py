@@ -8,7 +8,9 @@ or a callable object: plain values and arrays by value, functions by source, oth
 and objects of a user's class also by state.
 """
 
-# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md).
+# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md): a walk over bytecode had to
+# know Python's compiler from inside, and could not compare versions of Python. The price of text is
+# that a changed comment is a change too.
 
 import ast
 import hashlib
