@@ -46,7 +46,7 @@ from ashtune._src.simulation.simulated_curves import invent_curves
 from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
-from ashtune._src.study.factory import new_settings
+from ashtune._src.study.factory import new_study
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune.integrations import optuna
@@ -83,11 +83,11 @@ PEER = "from optuna_dashboard._cli import main; main()"
 def study(directory: Path, trials: int) -> None:
     """Simulate a study; its journal is in the directory."""
     curves, space, search, ladder = invent_curves(), Space.parse(SPACE), Random(), Ladder(1, 64, 2)
-    settings = new_settings(
+    settings = new_study(
         name=f"{trials:,} trials", goal=curves.goal, scheduler=Ash(), ladder=ladder, space=space,
         search=search, seed=0,
         simulated=True,
-    )  # fmt: skip
+    ).settings  # fmt: skip
     directory.mkdir()
     create(directory / NAME, settings)
     engine = SimulatedEngine(

@@ -19,7 +19,7 @@ from ashtune._src.schedulers.ash import Ash
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
-from ashtune._src.study.factory import build_configurations, new_settings
+from ashtune._src.study.factory import built_study, new_study
 from ashtune._src.study.journal_writer import create
 from ashtune._src.training.profiling import path_of, read_profiles
 
@@ -28,7 +28,7 @@ RECORD: dict[str, Any] = dict(SPACE.to_record())
 
 
 def study(directory: Path, **changes: Any) -> Study:
-    settings = new_settings(
+    settings = new_study(
         name="made up",
         goal=Goal("score", "max"),
         scheduler=Ash(),
@@ -36,7 +36,7 @@ def study(directory: Path, **changes: Any) -> Study:
         space=SPACE,
         search=Random(),
         seed=0,
-    )
+    ).settings
     create(directory / journals.NAME, msgspec.structs.replace(settings, **changes))
     return Study.load(directory)
 
@@ -91,7 +91,7 @@ def test_a_first_line_with_a_wrong_design_is_refused_at_resume(
 ) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError) as error:
-        build_configurations(StudyReader(loaded.directory).settings)
+        built_study(StudyReader(loaded.directory).settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
 

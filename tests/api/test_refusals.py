@@ -18,7 +18,7 @@ from ConfigSpace import Float
 
 import ashtune
 from ashtune import Ash, Auto, Local
-from ashtune._src.api import tuning
+from ashtune._src.api import creating, tuning
 from ashtune._src.cli.main import main
 from ashtune._src.core.errors import AshtuneError, SettingsError, SpaceError
 from ashtune._src.study.journal import NAME, read_settings
@@ -97,7 +97,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         def run(self) -> None:
             raise Reached
 
-    monkeypatch.setattr(tuning, "Session", Begins)
+    monkeypatch.setattr(creating, "Session", Begins)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
 

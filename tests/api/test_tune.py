@@ -18,7 +18,10 @@ from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import ObjectiveError, StudyError
 from ashtune._src.core.events import JobFinished, TrialReleased
 from ashtune._src.engines.stop import StopSwitch
-from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.space.space import Space
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.journal import NAME, JournalReader, read_events
 from tests.helpers.studies import results, sessions, tuned
 
 
@@ -29,6 +32,34 @@ def test_a_scheduler_given_by_name_is_kept_by_the_study(tmp_path: Path) -> None:
     assert again.report_data()["scheduler"] == "stopping"
     with pytest.raises(StudyError):
         tuned(tmp_path, trials=4)
+
+
+def test_the_parts_of_a_new_study_are_built_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def counted(kind: type, name: str) -> None:
+        original = getattr(kind, name)
+
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            built.append(kind.__name__)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(kind, name, counting)
+
+    for kind in (Space, Controller, JournalReader):
+        counted(kind, "__init__")
+    counted(Ash, "build")
+    at_the_first_training: list[str] = []
+
+    def train(trial: ashtune.Trial) -> float:
+        at_the_first_training.extend([] if at_the_first_training else built)
+        return float(trial["x"])
+
+    tuned(tmp_path, train, {"x": (0.0, 1.0)}, engine="threads", workers=1, max_resource=1, trials=2)
+    # one machine gets the results; the other one answers questions about a study without results
+    assert sorted(at_the_first_training) == ["Ash", "Ash", "Controller", "Space"]
 
 
 def test_the_sequential_baseline_halves_exactly(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ashtune._src.core.jobs import Constraint, Goal, KnownResult, Objective
 from ashtune._src.search.gp import GP
 from ashtune._src.search.mutation import Mutation
 from ashtune._src.space.space import Space
-from ashtune._src.study.factory import build_configurations
+from ashtune._src.study.factory import built_study
 from ashtune._src.study.journal import NAME, read_settings
 from tests.helpers.commands import RUN
 from tests.helpers.commands import ashtune as command
@@ -514,7 +514,7 @@ def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -
         KnownResult(EXPECTED[0].configuration, 1, {"other": 1.0}),
     ):
         with pytest.raises(SettingsError):
-            build_configurations(msgspec.structs.replace(settings, known=[known]))
+            built_study(msgspec.structs.replace(settings, known=[known]))
 
 
 def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:

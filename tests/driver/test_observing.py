@@ -21,7 +21,7 @@ from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import ObservedStudy, Observer, Observers, Told
 from ashtune._src.core.orders import Order, Train
-from ashtune._src.driver import observing, session
+from ashtune._src.driver import observing, services
 from ashtune._src.driver.observing import ObserverThread
 from ashtune._src.reports import csv_log
 from ashtune._src.study.journal import NAME, read_events
@@ -182,7 +182,7 @@ def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
         threads[1].wait()
         observing.finish_all(threads, *arguments)
 
-    monkeypatch.setattr(session, "finish_all", when_the_quick_one_has_ended)
+    monkeypatch.setattr(services, "finish_all", when_the_quick_one_has_ended)
     study = tuned(tmp_path / "s", slow, quick)
     assert study.best.resource == 4
     assert quick.events == journal_of(tmp_path / "s")
@@ -352,7 +352,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tuned(tmp_path / "s")
-    monkeypatch.setattr(session, "FINISH_SECONDS_COMPLETE", 0.3)
+    monkeypatch.setattr(services, "FINISH_SECONDS_COMPLETE", 0.3)
     monkeypatch.setattr(observing, "BEGIN_SECONDS", 0.3)
     go, hangs = threading.Event(), threading.Event()
 
@@ -365,7 +365,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
         assert hangs.wait(SECONDS)
         observing.finish_all(threads, limit=limit)
 
-    monkeypatch.setattr(session, "finish_all", when_it_hangs)
+    monkeypatch.setattr(services, "finish_all", when_it_hangs)
     methods = {"begin": lambda *_: 0} | {where: hang}
     assert tuned(tmp_path / "s", type("Hangs", (Observer,), methods)()).best.resource == 4
     reasons = {

@@ -47,22 +47,14 @@ class Asked:
 @pytest.mark.parametrize(
     "refusal", [StudyError("no process can be started"), SettingsError("no core is left")]
 )
-def test_a_refused_number_of_workers_can_be_requested_again(refusal: AshtuneError) -> None:
+def test_a_refused_number_of_workers_can_be_requested_again(
+    refusal: AshtuneError, capsys: pytest.CaptureFixture[str]
+) -> None:
     inbox: Any = Asked()
     workers: Any = FullMachine(refusal)
-    controller: Any = SimpleNamespace(stopping="")
+    study: Any = SimpleNamespace(controller=SimpleNamespace(stopping=""))
     nothing: Any = None
-    lines: list[str] = []
-    control = Control(
-        inbox,
-        settings=nothing,
-        tally=nothing,
-        configurations=nothing,
-        controller=controller,
-        workers=workers,
-        count=2,
-        complain=lines.append,
-    )
+    control = Control(inbox, study=study, tally=nothing, workers=workers, count=2)
 
     def hear() -> list[object]:
         pending = list(control.take(1.0))
@@ -72,7 +64,7 @@ def test_a_refused_number_of_workers_can_be_requested_again(refusal: AshtuneErro
 
     assert hear() == [WorkersChanged(1.0, WANTED)]
     assert inbox.answers == [str(refusal)]
-    assert lines == [f"a command was refused: {refusal}"]
+    assert f"a command was refused: {refusal}\n" in capsys.readouterr().err
     workers.refusal = None
     assert hear() == [WorkersChanged(1.0, WANTED)]
     assert workers.sizes == [WANTED]

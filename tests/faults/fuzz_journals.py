@@ -46,7 +46,7 @@ from ashtune._src.search.random import Random
 from ashtune._src.search.search_protocol import Search
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.space.space import Space
-from ashtune._src.study.factory import build_configurations, build_controller, new_settings
+from ashtune._src.study.factory import build_controller, built_study, new_study
 from ashtune._src.study.journal import NAME, end_of_turns, read_settings
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.replay import replay
@@ -142,15 +142,15 @@ def _run(
     enqueued = (
         [{"rate": 0.5, "depth": 7, "kind": "b", "fixed": 3}] if how.pop("enqueued", False) else []
     )
-    settings = new_settings(
+    settings = new_study(
         name="made up", goal=ACCURACY, scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1, 8, 2),
         space=space,
         search=search, seed=seed, enqueued=enqueued, simulated=how.pop("simulated", False),
         grouped_by=how.pop("grouped_by", ()), grouped_for=how.pop("grouped_for", None),
-    )  # fmt: skip
+    ).settings  # fmt: skip
     settings = msgspec.structs.replace(settings, created=1e9)
     create(path, settings)
-    configurations = build_configurations(settings)
+    configurations = built_study(settings).configurations
     study = MadeUpStudy(Ladder(1, 8, 2), 16, 3, seed=seed, **how)
     study.controller = build_controller(settings)
     with Journal(path) as journal:
@@ -587,7 +587,7 @@ def _command(*arguments: str) -> None:
 def _resume(folder: Path) -> None:
     """Do what resuming does before anything of the directory is executed."""
     settings = read_settings(folder / NAME)
-    build_configurations(settings)
+    built_study(settings)
     replay(folder / NAME, build_controller(settings), [])
     Journal(folder / NAME, syncs_itself=False).close()
 

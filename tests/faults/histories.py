@@ -23,7 +23,8 @@ from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, NoResul
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.option import checked
-from ashtune._src.driver.session import Session, Surroundings
+from ashtune._src.driver.session import Session, read_study
+from ashtune._src.driver.session_context import Surroundings
 from ashtune._src.driver.study_options import SessionOptions
 from ashtune._src.engines.local.local_workers import LocalEngine, LocalWorkers
 from ashtune._src.engines.session_options import Limits
@@ -31,7 +32,7 @@ from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
-from ashtune._src.study.factory import new_settings
+from ashtune._src.study.factory import new_study
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.settings import Settings
 from ashtune._src.training.worker_messages import Setup
@@ -146,7 +147,7 @@ def plan_of(seed: int, **narrowed: Any) -> Plan:
 
 def settings_of(plan: Plan) -> Settings:
     """Return the first line of a plan's journal."""
-    return new_settings(
+    return new_study(
         name="simulated",
         goal=GOAL,
         scheduler=SCHEDULERS.part(plan.scheduler),
@@ -155,7 +156,7 @@ def settings_of(plan: Plan) -> Settings:
         search=SEARCHES.part(plan.search),
         seed=plan.seed,
         checkpoint_limit=plan.checkpoint_limit,
-    )
+    ).settings
 
 
 def loss_of(x: float, epoch: int) -> float:
@@ -261,7 +262,8 @@ class History:
         self._journal = None
         try:
             with redirect_stderr(io.StringIO()):
-                session = Session(STUDY, options, LocalEngine(), surroundings=surroundings)
+                study = read_study(STUDY, world.disk)
+                session = Session(STUDY, study, options, LocalEngine(), surroundings=surroundings)
                 self._last = session
                 session.run()
             end = (

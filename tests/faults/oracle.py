@@ -19,7 +19,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer, Observers
 from ashtune._src.search.search_protocol import Proposer, Search
 from ashtune._src.space.space import Space
-from ashtune._src.study.factory import build_configurations, build_controller
+from ashtune._src.study.factory import build_controller, built_study
 from ashtune._src.study.journal import read_events
 from ashtune._src.study.replay import replay
 from ashtune._src.training.worker_messages import FromWorker
@@ -300,7 +300,7 @@ def _jobs_begin_where_the_file_says(plan: Any, reading: Reading) -> None:
 
 
 def _all_trials_are_done(plan: Any, reading: Reading, session: Any) -> None:
-    size = session._settings.configurations
+    size = session.settings.configurations
     if session._controller.gave_up if hasattr(session._controller, "gave_up") else False:
         return
     done = {trial for trial, _, _ in reading.arrivals}
@@ -486,7 +486,7 @@ class _Proposed(Observer):
     """Asks a proposer that is told the file from its beginning for each of its trials."""
 
     def __init__(self, settings: Any) -> None:
-        self.configurations = build_configurations(settings)
+        self.configurations = built_study(settings).configurations
         self.proposals = self.configurations.proposals
         self.search = Observers([] if self.proposals is None else [self.proposals])
         if self.proposals is not None:

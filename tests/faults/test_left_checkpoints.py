@@ -11,7 +11,8 @@ import pytest
 
 from ashtune._src.core.errors import JournalError
 from ashtune._src.core.option import checked
-from ashtune._src.driver.session import Session, Surroundings
+from ashtune._src.driver.session import Session, read_study
+from ashtune._src.driver.session_context import Surroundings
 from ashtune._src.driver.study_options import SessionOptions
 from ashtune._src.engines import checkpoint_store
 from ashtune._src.engines.local.local_workers import LocalEngine
@@ -37,6 +38,7 @@ def run(left: Path, open_journal: Any, **given: Any) -> None:
     options = checked(SessionOptions, {"quiet": True, "workers": 1, **given})
     Session(
         left.parents[1],
+        read_study(left.parents[1]),
         options,
         LocalEngine(),
         surroundings=Surroundings(open_journal=open_journal),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.api import tuning
+from ashtune._src.api import creating
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.driver.proposer_process import ProposerProcess
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
@@ -34,7 +34,7 @@ def chosen(
     **given: Any,
 ) -> str:
     """Return the kind of the search that the journal of a new study names, which is not run."""
-    monkeypatch.setattr(tuning.Session, "run", lambda self: None)
+    monkeypatch.setattr(creating.Session, "run", lambda self: None)
     space = {"x": (0.0, 1.0), "kind": ["a", "b"]} if space is None else space
     options: dict[str, Any] = {"trials": 64, "max_resource": 9, "quiet": True} | given
     ashtune.tune(function, space, metric="loss", mode="min", directory=directory, **options)

@@ -639,8 +639,14 @@ def test_a_stand_in_receives_the_known_results() -> None:
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in range(3)]
     study, stand_in = with_stand_in(numbered)
     study.proposals = Proposals(WithStandIn(), SPACE, study.design, goal=GOAL, seed=0, known=known)
-    study.start(lambda: Scripted(numbered), ahead=1)
-    assert stand_in.news == known
+    study.configurations = Configurations(study.design, proposals=study.proposals)
+    forever = threading.Event()
+    study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
+    study.begin(0)
+    study.finish(0, 1.0)
+    assert study.begin(1) == "number 1, no proposal was ready"
+    assert stand_in.news[:3] == known
+    forever.set()
 
 
 def test_a_failing_stand_in_is_dropped_with_one_line() -> None:

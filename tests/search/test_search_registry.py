@@ -17,7 +17,7 @@ from ashtune._src.search.random import Random
 from ashtune._src.search.search_protocol import Search
 from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
-from ashtune._src.study.factory import build_configurations
+from ashtune._src.study.factory import built_study
 
 MODULE = """
 from ashtune._src.search.search_protocol import Search
@@ -155,7 +155,7 @@ def test_a_study_is_readable_without_its_search_package(
     assert line in " ".join(capsys.readouterr().out.split())
     assert study.best.config["x"] == 1.0
     with pytest.raises(AshtuneError, match=line):
-        build_configurations(StudyReader(study.directory).settings)
+        built_study(StudyReader(study.directory).settings)
     with pytest.raises(AshtuneError, match=line):
         study.resume(trials=8)
     assert "corner_search" not in sys.modules

@@ -123,7 +123,7 @@ def test_a_proposal_of_a_stand_in_is_checked() -> None:
             return Proposal({"kind": "c"}, "a stand-in")
 
     space = Space.parse(CONDITIONAL)
-    configurations = Configurations(_LeavesInactive(), space=space, proposals=Proposes())  # type: ignore[arg-type]
+    configurations = Configurations(_LeavesInactive(), written=space, proposals=Proposes())  # type: ignore[arg-type]
     with pytest.raises(SpaceError, match="kind='c' is outside; correct the search"):
         configurations.draw(TrialId(0))
     assert TrialId(0) not in configurations

@@ -12,7 +12,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
-from ashtune._src.study.factory import caution_of, new_settings
+from ashtune._src.study.factory import caution_of, new_study
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.settings import Settings
@@ -24,11 +24,11 @@ CAUTION = (
 
 
 def settings_of(scheduler: Any, search: str) -> Settings:
-    return new_settings(
+    return new_study(
         name="s", goal=Goal("loss", "min"), scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1,
         9, 3),
         space=Space.parse({"x": (0.0, 1.0)}), search=SEARCHES.part(search), seed=0,
-    )  # fmt: skip
+    ).settings  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ existing directory.
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ashtune._src.core import process
-from ashtune._src.core.checks import MOST_NAME, MOST_WHOLE, refuse
+from ashtune._src.core.checks import MOST_NAME, refuse
 from ashtune._src.core.errors import (
     FunctionChanged,
     ObjectiveError,
@@ -28,11 +28,14 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.driver import hints
-from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
-from ashtune._src.driver.study_options import TuneOptions, chosen_halving, will_end, worker_seconds
+from ashtune._src.driver.goal import fit_to_goal, goal_of
+from ashtune._src.driver.session import Session
+from ashtune._src.driver.study_options import TuneOptions, chosen_halving, will_end
+from ashtune._src.engines.engine_protocol import Engine
+from ashtune._src.engines.engine_registry import check_engine
 from ashtune._src.search.random import completed
 from ashtune._src.search.search_protocol import Search
-from ashtune._src.search.search_registry import SEARCHES, design_of
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
@@ -40,7 +43,7 @@ from ashtune._src.study.checkpoints import FOLDER as CHECKPOINTS
 from ashtune._src.study.checkpoints import OWN_FOLDER
 from ashtune._src.study.differences import differences
 from ashtune._src.study.disk import DISK, FOLDER_FOR_THE_OWNER
-from ashtune._src.study.factory import build_controller, new_settings
+from ashtune._src.study.factory import BuiltStudy, build_controller, built_study, new_study
 from ashtune._src.study.journal import ladder_in_force, read_events
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.lock import StudyLock
@@ -50,7 +53,7 @@ from ashtune._src.study.settings import Settings, extend_ladder, first_ladder
 from ashtune._src.training import printed
 from ashtune._src.training.objectives import ChecksSpace
 from ashtune._src.training.runner import HasRunner
-from ashtune._src.training.versions import Version, changes, version_before
+from ashtune._src.training.versions import Version, changes, version_before, version_of
 
 NAME_IN_PLACE = 40
 PARTS_SHOWN = 5
@@ -58,11 +61,9 @@ PARTS_CHARACTERS = 240
 
 
 class StudyRequest(NamedTuple):
-    """The study that the user requested: its settings, lines to print, and the pickled function
-    ``valid``.
-    """
+    """The study that the user requested, lines to print, and the pickled function ``valid``."""
 
-    settings: Settings
+    study: BuiltStudy
     lines: list[str]
     valid: bytes | None
 
@@ -89,14 +90,15 @@ def study_request(
     Raises:
         AshtuneError: If the arguments do not fit together.
     """
+    # Everything is checked before a directory is made, so a refused call leaves nothing behind.
+    # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
     if process.loads_a_function:
         raise ObjectiveError(
             "it tunes when it is loaded; start it by python, or put that under `if __name__ == "
             "'__main__':`"
         )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
-    options["target"] = target_of(goal, options["target"])
-    options["budget"] = worker_seconds(options)
+    fit_to_goal(options, goal, given)
     scheduler = chosen_halving(options)[0]
     trials = options["trials"]
     valid = options["valid"]
@@ -117,29 +119,19 @@ def study_request(
     by_default = "random" if grouped_by else scheduler.default_search
     chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
     scheduler, ladder = chosen_halving(options, weighs_seconds=chosen.weighs_seconds)
-    size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
-    is_endless = size is None or size > MOST_WHOLE
     needs_one_loss = scheduler.ranks_one_loss and not goal.is_plain
-    never_ends = is_endless and not will_end(options)
-    needs_trials = scheduler.needs_trials and trials is None and is_endless
     has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
     refuse(
         {
             f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study "
             f"has {goal}; "
             'give another, as scheduler="ash"': needs_one_loss,
-            "the study would never end; "
-            "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
-            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
-            f"trials=256": needs_trials,
             f"confirm={shown(given.get('confirm'))} needs other seeds, "
             "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
         }
     )
-    for option in ("confirm", "patience", "stop_when"):
-        check_one_metric(goal, option, given.get(option))
     known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
-    settings = new_settings(
+    study = new_study(
         name=one_line(name, MOST_NAME) or "study",
         goal=goal,
         scheduler=scheduler,
@@ -154,9 +146,54 @@ def study_request(
         seed=options["seed"],
         checkpoint_limit=options["checkpoint_limit"],
     )
-    guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
-    guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
-    return StudyRequest(settings, lines + [f"hint: {line}" for line in guesses], pickled)
+    # These two are checked last: whether a search ends depends on its design, and the design on the
+    # configurations of other tasks.
+    is_endless = study.settings.configurations is None
+    never_ends = is_endless and not will_end(options)
+    needs_trials = scheduler.needs_trials and trials is None and is_endless
+    refuse(
+        {
+            "the study would never end; "
+            "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
+            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
+            f"trials=256": needs_trials,
+        }
+    )
+    # One hint builds a scheduler's machine for its forecast, which a quiet study can do without.
+    if not options["quiet"]:
+        guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
+        guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
+        lines += [f"hint: {line}" for line in guesses]
+    return StudyRequest(study, lines, pickled)
+
+
+@contextmanager
+def open_session(
+    path: Path,
+    request: StudyRequest,
+    options: TuneOptions,
+    engine: Engine,
+    objective: Callable[..., Any] | None = None,
+) -> Iterator[Session]:
+    """Create or continue the requested study, lock its directory, and yield its session.
+
+    The errors are those of :func:`open_or_create`.
+    """
+    quiet = options["quiet"]
+    check_engine(engine, options, options["trials"])
+    pickled = None if objective is None else objectives.pack(objective, quiet=quiet)
+    if not quiet:
+        say(*request.lines)
+    if options["overwrite"]:
+        move_aside(path, quiet=quiet)
+    path = make_folder(path, is_new=options["directory"] is None)
+    with StudyLock(path):
+        # A user's own loop has no training function that could be compared.
+        version = {} if objective is None else version_of(objective)
+        # The session writes the version in any case, so that the next call compares with this one.
+        checked_version = {} if options["accept_changes"] else version
+        study = open_or_create(path, request, options, pickled=pickled, version=checked_version)
+        yield Session(path, study, options, engine, version=version, objective=objective)
 
 
 def _known(
@@ -166,7 +203,6 @@ def _known(
     keeps its results.
     """
     source = options["warm_start"]
-    others = options["other_tasks"]
     if source is not None and not search.has_proposer:
         # Said in spite of quiet=True: otherwise the user would believe that the results count.
         kind = SEARCHES.record(search)["kind"]
@@ -175,9 +211,12 @@ def _known(
             f"search='gp'"
         )
         source = None
-    named = {"warm start": source, "other tasks": others}
-    given = " and ".join(name for name, value in named.items() if value is not None)
+    sources = {"warm start": source, "other tasks": options["other_tasks"]}
+    sources = {name: value for name, value in sources.items() if value is not None}
+    given = " and ".join(sources)
     journal = path / journals.NAME
+    # The source is not read again: the results are in the journal's first line, which never
+    # changes. Decision 37 (docs/decisions/0037-results-from-before.md).
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known
@@ -196,11 +235,8 @@ def _known(
 
     top = ladder.rungs[-1]
     unit = options["resource"]
-    found = []
-    if source is not None:
-        found.append(known_results(source, space, goal, top=top, unit=unit))
-    if others is not None:
-        found.append(best_of_other_tasks(others, space, goal, top=top, unit=unit))
+    read = {"warm start": known_results, "other tasks": best_of_other_tasks}
+    found = [read[name](value, space, goal, top=top, unit=unit) for name, value in sources.items()]
     return [result for each in found for result in each.results], [each.line for each in found]
 
 
@@ -257,9 +293,9 @@ def open_or_create(
     request: StudyRequest,
     options: TuneOptions,
     *,
-    pickled: bytes | None = None,
-    version: Version | None = None,
-) -> Ladder | None:
+    pickled: bytes | None,
+    version: Version,
+) -> BuiltStudy:
     """Create the requested study in a locked directory, or check that the directory contains this
     study.
 
@@ -271,47 +307,62 @@ def open_or_create(
             version is always accepted.
 
     Returns:
-        The higher ladder, if the study must get more rungs than before; else None.
+        The study, whose ladder may be longer than before.
 
     Raises:
         StudyError: If the directory holds another study with results, or cannot be written.
     """
     journal = path / journals.NAME
-    settings = request.settings
-    ladder = None
-    if journal.exists():
-        there = journals.read_settings(journal)
-        first = first_ladder(there)
-        ladder = extend_ladder(first, ladder_in_force(journal), _requested_ladder(options, first))
-        asked = settings
-        if ladder is not None:  # it may have more rungs than before
-            asked = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
-        different = differences(there, asked)
-        names = changes(version_before(journal), version or {})
-        if not _has_result(journal):
-            if different or names or _has_ended(journal, there):
-                _set_aside(path, quiet=options["quiet"])
-                ladder = None
-        elif different:
-            raise StudyError(
-                f"{path} holds another study with results ({_some(different, '; ')}); give "
-                f"another directory, resume "
-                f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
-            )
-        elif names:
-            raise FunctionChanged(
-                f"{path} was trained by another version of the training function: "
-                f"{_some(names, ', ')} changed since; give another directory, accept_changes=True "
-                f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
-                "comment counts too"
-            )
+    continued = _study_there(path, request, options, version) if journal.exists() else None
+    # The functions come before the journal: a directory with a journal is a study, and `resume`
+    # must find there what the workers need.
     if pickled is not None:
         objectives.keep(path, pickled)
     if request.valid is not None:
         objectives.keep(path, request.valid, name=objectives.VALID)
-    if not journal.exists():
-        create(journal, settings)
-    return ladder
+    if continued is not None:
+        return continued
+    create(journal, request.study.settings)
+    return request.study
+
+
+def _study_there(
+    path: Path, request: StudyRequest, options: TuneOptions, version: Version
+) -> BuiltStudy | None:
+    """Return the study of a directory, which continues. If it has no result and cannot continue,
+    set it aside and return None.
+    """
+    journal = path / journals.NAME
+    there = journals.read_settings(journal)
+    asked = request.study.settings
+    first = first_ladder(there)
+    now = ladder_in_force(journal)
+    longer = extend_ladder(first, now, _requested_ladder(options, first))
+    if longer is not None:  # it may have more rungs than before
+        asked = msgspec.structs.replace(asked, rungs=there.rungs, kept=there.kept)
+    different = differences(there, asked)
+    names = changes(version_before(journal), version)
+    # Without a result, a new start loses no training, so the user is not asked. The old files are
+    # moved, not deleted, because their errors may still be looked at.
+    if not _has_result(journal):
+        if different or names or _has_ended(journal, there):
+            _set_aside(path, quiet=options["quiet"])
+            return None
+    elif different:
+        raise StudyError(
+            f"{path} holds another study with results ({_some(different, '; ')}); give "
+            f"another directory, resume "
+            f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
+        )
+    elif names:
+        raise FunctionChanged(
+            f"{path} was trained by another version of the training function: "
+            f"{_some(names, ', ')} changed since; give another directory, accept_changes=True "
+            f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
+            "comment counts too"
+        )
+    study = built_study(there, now, options["valid"])
+    return msgspec.structs.replace(study, ladder=longer or now)
 
 
 def move_aside(path: Path, *, quiet: bool) -> None:

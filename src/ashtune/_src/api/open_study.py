@@ -11,6 +11,9 @@ Rule 3: if Ctrl-C or a full disk interrupted a turn, the study refuses further t
 opened again.
 """
 
+# Decision 36 (docs/decisions/0036-own-loops.md): without a driver in the background, errors are
+# raised where they are made, and no configuration is drawn before somebody asks for a trial.
+
 import atexit
 import enum
 import os
@@ -22,13 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from ashtune._src.api.best import Best
-from ashtune._src.api.creating import (
-    make_folder,
-    move_aside,
-    open_or_create,
-    place_for,
-    study_request,
-)
+from ashtune._src.api.creating import open_session, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core import process
 from ashtune._src.core.checks import check_flag, check_seconds, check_whole
@@ -57,13 +54,11 @@ from ashtune._src.core.observer import Observer
 from ashtune._src.core.option import checked, suggesting
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.core.words import ARGUMENTS, RESULTS, NoSuchResult
-from ashtune._src.driver.session import Session
 from ashtune._src.driver.study_options import Stop, TuneOptions, flat
 from ashtune._src.engines.loop import TICK_SECONDS, Drive
 from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.search.search_protocol import Search
-from ashtune._src.study.lock import StudyLock
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune._src.training.reports import as_metrics, names_text
@@ -416,7 +411,8 @@ class OpenStudy:
         while not workers.has_jobs:
             if not self._goes_on:
                 return False
-            # another caller without a job may already have this place
+            # A worker is a job that is out, so each further caller of ask is one more worker.
+            # Another caller without a job may already have this place.
             if workers.idle <= self._waiting:
                 workers.join()
                 self._turn()
@@ -465,6 +461,8 @@ class OpenStudy:
         workers = self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
+        # If Ctrl-C ends this turn, the controller may be ahead of the journal: only a replay of the
+        # journal can tell what holds.
         self._broken = "another call is under way"
         try:
             drive.turn()  # a trial past the time limit is not given any more
@@ -682,16 +680,10 @@ def _open(
     path = place_for(directory, "study")
     name = "study" if directory is None else os.path.basename(os.path.realpath(path))  # noqa: PTH119 - it may be a loop
     request = study_request(space, metric, mode, options, path=path, name=name, given=given)
-    if not options["quiet"]:
-        say(*request.lines)
-    if options["overwrite"]:
-        move_aside(path, quiet=options["quiet"])
-    path = make_folder(path, is_new=directory is None)
+    engine = OwnLoopEngine()
     with ExitStack() as stack:
-        stack.enter_context(StudyLock(path))
-        longer = open_or_create(path, request, options)
-        engine = OwnLoopEngine()
-        drive = stack.enter_context(
-            Session(path, options, engine, longer, valid=options["valid"]).open()
+        session = stack.enter_context(open_session(path, request, options, engine))
+        drive = stack.enter_context(session.open())
+        return OpenStudy(
+            session.directory, drive, engine.workers, stack.pop_all(), quiet=options["quiet"]
         )
-        return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from typing import Any, Unpack
 
+import msgspec
+
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.option import checked
-from ashtune._src.driver.goal import check_one_metric, target_of
-from ashtune._src.driver.session import Session
-from ashtune._src.driver.study_options import ResumeOptions, worker_seconds
+from ashtune._src.driver.goal import fit_to_goal
+from ashtune._src.driver.session import Session, read_study
+from ashtune._src.driver.study_options import ResumeOptions
 from ashtune._src.engines.engine_protocol import AUTO
 from ashtune._src.engines.engine_registry import check_engine, choose_engine
-from ashtune._src.space.space import Space
 from ashtune._src.study import objective_file as objectives
-from ashtune._src.study.journal import ladder_in_force, sessions
+from ashtune._src.study.journal import sessions
 from ashtune._src.study.lock import StudyLock
+from ashtune._src.study.settings import names_of
 from ashtune._src.training.objectives import ChecksSpace
 from ashtune._src.training.versions import version_of
 
@@ -34,24 +36,25 @@ def resume_study(
             "`ashtune simulate`, and other options"
         )
     options = checked(ResumeOptions, given)
-    options["target"] = target_of(settings.goal, options["target"])
-    options["budget"] = worker_seconds(options)
-    for option in ("confirm", "patience", "stop_when"):
-        check_one_metric(settings.goal, option, given.get(option))
+    fit_to_goal(options, settings.goal, given)
     check_engine(engine, options, _trials_asked(study, options["trials"]))
     if isinstance(objective, ChecksSpace):
-        objective.check(Space.from_record(settings.space).names)
+        objective.check(names_of(settings.space))
     pickled = None if objective is None else objectives.pack(objective, quiet=options["quiet"])
     with StudyLock(directory):
-        ladder = ladder_in_force(study.journal)
+        continued = read_study(directory)
         if options["max_resource"] is not None:
-            ladder = ladder.lengthened(options["max_resource"])
+            longer = continued.ladder.lengthened(options["max_resource"])
+            continued = msgspec.structs.replace(continued, ladder=longer)
         if pickled is None:
             objectives.check(directory)
         else:
             objectives.keep(directory, pickled)
         version = None if objective is None else version_of(objective)
-        Session(directory, options, engine, ladder, version=version, objective=objective).run()
+        session = Session(
+            directory, continued, options, engine, version=version, objective=objective
+        )
+        session.run()
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:

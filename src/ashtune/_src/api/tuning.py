@@ -5,13 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, Unpack
 
-from ashtune._src.api.creating import (
-    make_folder,
-    move_aside,
-    open_or_create,
-    place_for,
-    study_request,
-)
+from ashtune._src.api.creating import open_session, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import in_one_line
@@ -22,18 +16,15 @@ from ashtune._src.core.option import checked, suggesting
 from ashtune._src.core.plaintext import say
 from ashtune._src.core.words import ARGUMENTS
 from ashtune._src.driver import hints
-from ashtune._src.driver.session import Session
 from ashtune._src.driver.study_options import Stop, TuneOptions, flat
 from ashtune._src.engines.engine_protocol import AUTO, Engine
-from ashtune._src.engines.engine_registry import check_engine, choose_engine
+from ashtune._src.engines.engine_registry import choose_engine
 from ashtune._src.engines.session_options import Local
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.search.search_protocol import Search
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
 from ashtune._src.study.journal import read_events
-from ashtune._src.study.lock import StudyLock
-from ashtune._src.training.versions import version_of
 
 
 @in_one_line
@@ -200,34 +191,14 @@ def run_study(
         given.get("engine", AUTO), workers_given=given.get("workers") is not None
     )
     options = checked(TuneOptions, given)
-    quiet = options["quiet"]
     name = objectives.name_of(objective)
     path = place_for(options["directory"], name)
     request = study_request(
         space, metric, mode, options, path=path, name=name, given=given, objective=objective
     )
-    check_engine(engine, options, options["trials"])
-    pickled = objectives.pack(objective, quiet=quiet)
-    if not quiet:
-        say(*request.lines)
-    if options["overwrite"]:
-        move_aside(path, quiet=quiet)
-    path = make_folder(path, is_new=options["directory"] is None)
-    with StudyLock(path):
-        version = version_of(objective)
-        checked_version = {} if options["accept_changes"] else version
-        longer = open_or_create(path, request, options, pickled=pickled, version=checked_version)
-        session = Session(
-            path,
-            options,
-            engine,
-            longer,
-            version=version,
-            objective=objective,
-            valid=options["valid"],
-        )
+    with open_session(path, request, options, engine, objective) as session:
         session.run()
-    if not quiet:
-        results = read_events(path / journals.NAME)
-        say(*(f"hint: {line}" for line in hints.of_the_results(request.settings.goal, results)))
-    return Study.load(path)
+    if not options["quiet"]:
+        results = read_events(session.directory / journals.NAME)
+        say(*(f"hint: {line}" for line in hints.of_the_results(session.settings.goal, results)))
+    return Study.load(session.directory)

@@ -116,6 +116,7 @@ def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) 
         for source in sources
         for each in source.results
     }
+    # All results are in the first line of the journal, and a reader refuses a longer line.
     best = _best(list(results.values()), goal)
     if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
         raise SettingsError(
@@ -174,10 +175,10 @@ def _results_of_each(
         and not any(isinstance(each, Mapping) for each in given)
     )
     sources = given if is_list else [given]
-    names = [f"{option}[{at}]" for at in range(len(sources))] if len(sources) > 1 else [option]
+    name = f"{option}[{{}}]" if len(sources) > 1 else option
     return [
-        _results_of(name, source, space, goal, **more)
-        for name, source in zip(names, sources, strict=True)
+        _results_of(name.format(at), source, space, goal, **more)
+        for at, source in enumerate(sources)
     ]
 
 
@@ -427,10 +428,9 @@ def _check_columns(
     reported = {
         name for each in read.results for name, value in each.metrics.items() if value is not None
     }
-    if missing or not reported.issuperset(goal.metrics):
-        kind, names = (
-            ("hyperparameter", missing) if missing else ("metric", set(goal.metrics) - reported)
-        )
+    names = missing or set(goal.metrics) - reported
+    if names:
+        kind = "hyperparameter" if missing else "metric"
         raise SettingsError(
             f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; it has "
             f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a "

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ashtune._src.api.study import Study
+from ashtune._src.core.checks import refuse
 from ashtune._src.core.errors import NoResultError
+from ashtune._src.core.numbers import number_text, seconds_text, value_text
+from ashtune._src.reports.profile import FLAME, profile_view
+from ashtune._src.reports.terminal.text import show, show_json, write
 
 if TYPE_CHECKING:
     import argparse
-
-    from ashtune._src.api.study import Study
 
 
 def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
@@ -21,8 +24,6 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: boo
     to import.
     """
     if as_json:
-        from ashtune._src.reports.terminal.text import show_json
-
         show_json(study.report_data(), stream)
     else:
         study.report(stream, importance=importance)
@@ -31,8 +32,6 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: boo
 
 def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
     """Train a study, print its results, and return the exit status."""
-    from ashtune._src.api.study import Study
-
     try:
         study = train()
     except NoResultError as error:
@@ -51,9 +50,6 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
     Raises:
         StudyError: If the study was not profiled.
     """
-    from ashtune._src.reports.profile import FLAME, profile_view
-    from ashtune._src.reports.terminal.text import show, show_json, write
-
     profile = study.profile()
     if as_json:
         show_json(profile, stream)
@@ -70,9 +66,6 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
         StudyError: If the trial does not exist, or a log cannot be read.
     """
     import msgspec
-
-    from ashtune._src.core.numbers import number_text, seconds_text, value_text
-    from ashtune._src.reports.terminal.text import show_json, write
 
     printed = study.log(number)
     record = study.trials[number]
@@ -109,7 +102,6 @@ def check_page(file: str | None) -> None:
     """
     if not file:
         return
-    from ashtune._src.core.checks import refuse
 
     folder = Path(file).absolute().parent
     refuse(
@@ -125,7 +117,5 @@ def check_page(file: str | None) -> None:
 
 def say(*lines: str) -> None:
     """Print lines of text on stdout."""
-    from ashtune._src.reports.terminal.text import write
-
     write("\n".join(lines) + "\n\n", sys.stdout)
     sys.stdout.flush()

@@ -8,6 +8,7 @@ Rule: a field of an event is never renamed or reused, because later versions mus
 today's journals.
 """
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
@@ -38,7 +39,7 @@ Curve = list[tuple[_Whole, dict[str, float | None]]]
 
 
 def _tag(name: str) -> str:
-    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+    return re.sub(r"\B(?=[A-Z])", "_", name).lower()
 
 
 class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):

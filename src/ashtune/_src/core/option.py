@@ -6,14 +6,14 @@ options, such as ``stop=Stop(patience=20)``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from inspect import signature
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
 from ashtune._src.core import parse
-from ashtune._src.core.checks import check_seconds, check_whole
+from ashtune._src.core.checks import check_flag, check_seconds, check_size, check_whole
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import instead_of, one_line
 
@@ -43,7 +43,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = None
     check: Check | None = None
     parse: Callable[[str], Any] | None = None
-    metavar: str = ""
+    metavar: str = "N"
     forms: str = ""
 
     @property
@@ -52,8 +52,15 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(self.default, bool)
 
 
-COUNT: dict[str, Any] = {"check": check_whole, "parse": int, "metavar": "N"}
-TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME"}
+# Kinds of options that several tables have. Each has its check, its parser and its placeholder
+# here, so that "10m" or "20GB" means the same in each place.
+Count = Annotated[int | None, Option(check=check_whole, parse=int)]
+CountFromZero = Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int)]
+Time = Annotated[
+    float | str | None, Option(check=check_seconds, parse=parse.seconds, metavar="TIME")
+]
+Size = Annotated[int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")]
+Flag = Annotated[bool, Option(default=False, check=check_flag)]
 
 
 def each_value(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -258,8 +258,9 @@ class Registry(Names[PartT]):
         Raises:
             SettingsError: If the part is not installed, or does not have these options.
         """
-        name = self.check(record)
-        if missing := self.missing_of(record):
+        name = self._name_in(record)
+        # One of ashtune's own parts is never missing, so only its options can be wrong.
+        if name not in self._built_in and (missing := self.missing_of(record)):
             raise SettingsError(f"{missing}; there are {', '.join(self.names)}")
         return self._convert(record, self._class(name))
 
@@ -273,11 +274,12 @@ class Registry(Names[PartT]):
             SettingsError: If the record names no part, or has options that one of ashtune's own
                 parts does not have.
         """
-        name = self.check(record)
+        name = self._name_in(record)
+        if name in self._built_in:
+            return self.read(record)
         if missing := self.missing_of(record):
             return missing
-        is_named = name in self._built_in or self._entry_point(name)
-        if not is_named and not _is_imported(name):
+        if not self._entry_point(name) and not _is_imported(name):
             return (
                 f"the {self._what} {shown(name)} is of a module that reading a study does not "
                 "import; import it before ashtune.Study.load, or name it by an entry point"
@@ -298,11 +300,15 @@ class Registry(Names[PartT]):
             SettingsError: If the record names no part, or has options that one of ashtune's own
                 parts does not have.
         """
+        name = self._name_in(record)
+        if name in self._built_in:
+            self.read(record)
+        return name
+
+    def _name_in(self, record: Mapping[str, Any]) -> str:
         name = record.get("kind")
         if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
             raise SettingsError(f"{shown(dict(record))} names no {self._what}")
-        if name in self._built_in:
-            self._convert(record, self._own(name))
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:

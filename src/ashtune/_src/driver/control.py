@@ -15,11 +15,14 @@ Rule 2: a command that changes nothing, such as a pause of a paused study, is an
 written to the journal.
 """
 
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder of commands needs no thread,
+# port or protocol, and it belongs to the study's owner.
+
 import atexit
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
@@ -53,9 +56,7 @@ from ashtune._src.study.commands import (
     PauseStudy,
     StopStudy,
 )
-from ashtune._src.study.configurations import Configurations
-from ashtune._src.study.controller import Controller
-from ashtune._src.study.settings import Settings
+from ashtune._src.study.factory import BuiltStudy
 
 STOPPED = "asked for on the live page"
 START_SECONDS = 30.0
@@ -72,29 +73,22 @@ class Control:
 
     Args:
         count: The number of workers at the start.
-        complain: Called with one line for each command that is refused.
     """
 
     def __init__(
         self,
         inbox: CommandFolder,
         *,
-        settings: Settings,
+        study: BuiltStudy,
         tally: Tally,
-        configurations: Configurations,
-        controller: Controller,
         workers: Workers,
         count: int,
-        complain: Callable[[str], None],
     ) -> None:
         self._inbox = inbox
-        self._settings = settings
+        self._study = study
         self._tally = tally
-        self._configurations = configurations
-        self._controller = controller
         self._workers = workers
         self._count: int | None = count  # None if the last change has failed
-        self._complain = complain
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
         """Yield the name and the event of each new command. Commands that are refused or change
@@ -115,10 +109,12 @@ class Control:
         """Answer a command. A command about the enqueued configurations or the number of workers is
         applied first.
         """
+        # The event is in the journal already, so a driver that is killed here has lost nothing: the
+        # next session reads it there.
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
-                    self._configurations.enqueue(configuration)
+                    self._study.configurations.enqueue(configuration)
                 case WorkersChanged(workers=workers) if isinstance(self._workers, Resizable):
                     self._count = None
                     self._workers.resize(workers)
@@ -134,13 +130,14 @@ class Control:
 
     def refuse(self, name: str, why: str) -> None:
         """Write one line which says that a command is refused, and send the reason to the user."""
-        self._complain(f"a command was refused: {why}")
+        say(f"a command was refused: {why}")
         self._inbox.answer(name, why)
 
     def _event(self, command: Command | StudyError, now: float) -> Event | None:
         if isinstance(command, StudyError):
             raise command
-        controller = self._controller
+        controller = self._study.controller
+        # A study that is ending gives no job any more, so other commands would have no effect.
         if controller.stopping and not isinstance(command, StopStudy):
             raise SettingsError(
                 f"the study is ending: {controller.stopping}; resume it when it has ended"
@@ -164,7 +161,7 @@ class Control:
     def _trials_with(self, more: int) -> int:
         check_whole("trials", more)
         before = self._tally.most_trials
-        most = self._settings.configurations
+        most = self._study.settings.configurations
         if before is None:
             raise SettingsError(
                 f"trials={more:,}: there is no number of trials to add to; the study continues "
@@ -179,6 +176,7 @@ class Control:
 
     def _workers_changed(self, workers: int, now: float) -> Event | None:
         check_whole("workers", workers, at_most=MOST_WORKERS)
+        # Only the local engine starts and ends workers while a study runs.
         if not isinstance(self._workers, Resizable):
             raise SettingsError(
                 f"workers={workers}: this engine keeps the workers that it began with; stop the "
@@ -188,8 +186,8 @@ class Control:
         return None if workers == self._count else WorkersChanged(now, workers)
 
     def _checked(self, configuration: dict[str, object]) -> dict[str, object]:
-        checked = self._configurations.check_enqueued(configuration)
-        if self._controller.trials_left <= self._configurations.waiting:
+        checked = self._study.configurations.check_enqueued(configuration)
+        if self._study.controller.trials_left <= self._study.configurations.waiting:
             raise SettingsError(
                 f"no trial is left for it: all {self._tally.most_trials or self._tally.started:,} "
                 "have begun or have a configuration; add trials first"

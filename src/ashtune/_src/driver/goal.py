@@ -10,6 +10,7 @@ from ashtune._src.core.checks import check_name, check_number
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Constraint, Goal, Mode, Objective
 from ashtune._src.core.plaintext import one_line, shown
+from ashtune._src.driver.study_options import SessionOptions, worker_seconds
 
 _BOUND = re.compile(r"\s*(<=|>=)\s*(\S+)\s*")
 
@@ -68,15 +69,25 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
     return numbers if len(names) > 1 else numbers[names[0]]
 
 
-def check_one_metric(goal: Goal, option: str, value: object) -> None:
-    """Raise ``SettingsError`` if the option has a value although the study has several metrics or
-    has constraints.
+def fit_to_goal(options: SessionOptions, goal: Goal, given: Mapping[str, Any]) -> None:
+    """Set the target to a value for each metric, and the budget to seconds of workers.
+
+    Args:
+        given: The options as the user gave them, for messages.
+
+    Raises:
+        SettingsError: If an option does not fit the goal, for example if it compares results by one
+            metric and the study has several.
     """
-    if value is not None and not goal.is_plain:
-        raise SettingsError(
-            f"{option}={shown(value)} compares results by one metric without constraints, and the "
-            f"study has {goal}; leave it out"
-        )
+    options["target"] = target_of(goal, options["target"])
+    options["budget"] = worker_seconds(options)
+    for option in ("confirm", "patience", "stop_when"):
+        value = given.get(option)
+        if value is not None and not goal.is_plain:
+            raise SettingsError(
+                f"{option}={shown(value)} compares results by one metric without constraints, and "
+                f"the study has {goal}; leave it out"
+            )
 
 
 def _mode(metric: str, mode: Any) -> Mode:

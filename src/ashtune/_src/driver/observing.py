@@ -27,8 +27,8 @@ from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, Observ
 from ashtune._src.core.parts import Names
 from ashtune._src.core.plaintext import error_line, say, shown
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import Disk
+from ashtune._src.study.factory import build_controller
 from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
@@ -108,6 +108,7 @@ class ObserverThread(Observer):
     def begin(self, study: ObservedStudy, position: int) -> None:
         """Start the thread, which first sends the past events to the observer."""
         self._start = (study, position)
+        # An observer is never called from two threads, so this thread waits for the earlier ones.
         with _in_use_lock:
             self._before = [each for each in _in_use if each._observer is self._observer]
             _in_use.append(self)
@@ -139,6 +140,9 @@ class ObserverThread(Observer):
 
     def tick(self, now: float) -> None:
         """Hand all collected events to the thread."""
+        # Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): an observer that is too
+        # far behind is dropped. To block would slow the study down, and to leave events out would
+        # make what the observer stores wrong.
         steps = self._steps
         self._steps = []
         if self._is_dropped:
@@ -237,7 +241,7 @@ class ObserverThread(Observer):
         say(f"observer {self._name} is dropped, the study continues: {reason}")
 
 
-def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
+def history_of(journal: Path, disk: Disk) -> _History:
     """Return a function that reads past events of a study, and yields an observer's calls for each
     event.
 
@@ -246,8 +250,9 @@ def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controlle
     """
 
     def past(begin: int, end: int) -> Iterator[Told | None]:
-        replay = Replay(new_controller())
-        for batch in JournalReader(journal, disk=disk).read():
+        reader = JournalReader(journal, disk=disk)
+        replay = Replay(build_controller(reader.settings))
+        for batch in reader.read():
             for event, position in zip(*batch, strict=True):
                 if position >= end:
                     return

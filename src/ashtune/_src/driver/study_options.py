@@ -21,7 +21,6 @@ from ashtune._src.core.checks import (
     check_confirm,
     check_flag,
     check_number,
-    check_size,
     check_unit,
     check_whole,
     refuse,
@@ -31,7 +30,7 @@ from ashtune._src.core.enough import NotWorthIt
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.option import COUNT, TIME, Option, each_value
+from ashtune._src.core.option import Count, CountFromZero, Flag, Option, Size, Time, each_value
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.gain_rate import check_enough, read_enough
 from ashtune._src.engines.engine_protocol import AUTO, Engine
@@ -53,9 +52,9 @@ If each trial fails with probability 1/2, a session stops with probability 1e-6.
 class Halving(TypedDict, total=False):
     """halving."""
 
-    max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
-    min_resource: Annotated[int | str | None, Option(parse=parse.min_resource, metavar="N")]
-    reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor, metavar="N")]
+    max_resource: Annotated[int | None, Option(parse=int)]
+    min_resource: Annotated[int | str | None, Option(parse=parse.min_resource)]
+    reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor)]
     rungs: Annotated[
         Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")
     ]
@@ -79,7 +78,6 @@ class Searching(TypedDict, total=False):
             default=0,
             check=partial(check_whole, at_least=0, at_most=MOST_SEED),
             parse=int,
-            metavar="N",
         ),
     ]
 
@@ -107,12 +105,12 @@ class Preferring(TypedDict, total=False):
 class Ending(TypedDict, total=False):
     """ending. An option that is not given keeps the value of the previous session."""
 
-    trials: Annotated[int | None, Option(**COUNT)]
-    time_limit: Annotated[float | str | None, Option(**TIME)]
+    trials: Count
+    time_limit: Time
     budget: Annotated[str | float | None, Option(check=check_budget, parse=str, metavar="TIME")]
-    total_resource: Annotated[int | None, Option(**COUNT)]
+    total_resource: Count
     target: Annotated[float | dict[str, float] | None, Option(parse=parse.target, metavar="VALUE")]
-    patience: Annotated[int | None, Option(**COUNT)]
+    patience: Count
     stop_when: Annotated[
         str | NotWorthIt | None,
         Option(
@@ -131,7 +129,7 @@ class Ending(TypedDict, total=False):
             forms="as 5, or 5x3 for three seeds each",
         ),
     ]
-    max_failures: Annotated[int | None, Option(**COUNT)]
+    max_failures: Count
 
 
 class EngineOption(TypedDict, total=False):
@@ -195,21 +193,19 @@ class SessionOptions(Ending, WorkerOptions, Watching, Controlling, total=False):
 class ResumeOptions(SessionOptions, total=False):
     """The options of ``Study.resume``."""
 
-    max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
+    max_resource: Annotated[int | None, Option(parse=int)]
 
 
 class Storage(TypedDict, total=False):
     """storage."""
 
-    checkpoint_limit: Annotated[
-        int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")
-    ]
+    checkpoint_limit: Size
     directory: Annotated[
         str | os.PathLike[str] | None,
         Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR"),
     ]
-    accept_changes: Annotated[bool, Option(default=False, check=check_flag)]
-    overwrite: Annotated[bool, Option(default=False, check=check_flag)]
+    accept_changes: Flag
+    overwrite: Flag
 
 
 class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
@@ -259,18 +255,12 @@ class WhatIfOptions(TypedDict, total=False):
             check=each_value(scheduler_alone), parse=parse.names, metavar="LIST", forms="as ash,sh"
         ),
     ]
-    trials: Annotated[
-        int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")
-    ]
-    deadline: Annotated[float | str | None, Option(**TIME)]
+    trials: CountFromZero
+    deadline: Time
     budget: Annotated[float | None, Option(check=check_number, parse=float, metavar="HOURS")]
-    cores_per_worker: Annotated[int | None, Option(check=check_whole, parse=int, metavar="N")]
-    draws: Annotated[
-        int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")
-    ]
-    seed: Annotated[
-        int, Option(default=0, check=partial(check_whole, at_least=0), parse=int, metavar="N")
-    ]
+    cores_per_worker: Count
+    draws: CountFromZero
+    seed: Annotated[int, Option(default=0, check=partial(check_whole, at_least=0), parse=int)]
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):

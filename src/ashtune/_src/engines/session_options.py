@@ -10,10 +10,9 @@ from typing import Annotated, ClassVar, TypedDict, cast
 
 import msgspec
 
-from ashtune._src.core import parse
-from ashtune._src.core.checks import check_flag, check_name, check_size, check_whole
+from ashtune._src.core.checks import check_flag, check_name, check_whole
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.option import COUNT, TIME, Option
+from ashtune._src.core.option import Count, Flag, Option, Size, Time
 from ashtune._src.core.plaintext import shown
 from ashtune._src.engines.worker import guardian
 from ashtune._src.engines.worker_resources import check_gpus_per_worker
@@ -76,10 +75,8 @@ class RunOptions(TypedDict, total=False):
     arguments with the same names.
     """
 
-    trial_timeout: Annotated[float | str | None, Option(**TIME)]
-    memory_limit: Annotated[
-        int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")
-    ]
+    trial_timeout: Time
+    memory_limit: Size
     on_out_of_memory: Annotated[
         str,
         Option(
@@ -87,19 +84,17 @@ class RunOptions(TypedDict, total=False):
         ),
     ]
     workers: Annotated[
-        int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")
+        int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int)
     ]
-    threads: Annotated[int | None, Option(**COUNT)]
+    threads: Count
     gpus_per_worker: Annotated[
         float | None,
-        Option(check=lambda _, value: check_gpus_per_worker(value), parse=float, metavar="N"),
+        Option(check=lambda _, value: check_gpus_per_worker(value), parse=float),
     ]
-    processes_per_trial: Annotated[
-        int, Option(default=1, check=check_processes, parse=int, metavar="N")
-    ]
+    processes_per_trial: Annotated[int, Option(default=1, check=check_processes, parse=int)]
     ranks_per_trial: Annotated[
         int,
-        Option(default=1, check=partial(check_whole, at_most=MOST_RANKS), parse=int, metavar="N"),
+        Option(default=1, check=partial(check_whole, at_most=MOST_RANKS), parse=int),
     ]
     isolate: Annotated[
         bool,
@@ -113,7 +108,7 @@ class RunOptions(TypedDict, total=False):
     checkpoints: Annotated[
         str, Option(default=FILES, check=check_checkpoints, parse=str, metavar="HOW")
     ]
-    quiet: Annotated[bool, Option(default=False, check=check_flag)]
+    quiet: Flag
     profile: Annotated[bool, Option(default=False, check=check_profile)]
 
 

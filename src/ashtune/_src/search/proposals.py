@@ -76,6 +76,7 @@ trials.
 # back differs in the last digits.
 
 import enum
+import math
 import threading
 import time
 from collections import deque
@@ -234,6 +235,7 @@ class Proposals(Observer):
         self.waited_at_first = 0.0
         self._trained = 0.0  # seconds, by all workers together
         self._stand_in = None if grouped_by else search.stand_in(space, seed)
+        self._stand_in_known = known  # what the stand-in was not told yet
         self._stand_in_news: deque[Result] = deque()
         self._thread: threading.Thread | None = None
 
@@ -276,8 +278,8 @@ class Proposals(Observer):
                 max_resource,
             ),
         )
-        self._trained = 0.0  # earlier sessions do not count
-        self._tell_stand_in_known_results()
+        # The waits of earlier sessions do not count either, so neither does their training.
+        self._trained = 0.0
         self._state = _State.OPENING
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
@@ -451,17 +453,6 @@ class Proposals(Observer):
         else:  # the start of a process, which does not count
             self.waited_at_first += took
 
-    def _tell_stand_in_known_results(self) -> None:
-        """Tell the stand-in proposer the results from before the study."""
-        stand_in = self._stand_in
-        if stand_in is None:
-            return
-        try:
-            for result, configuration in self._known:
-                stand_in.know(result, dict(configuration))
-        except Exception as error:  # noqa: BLE001 - as below
-            self._drop_the_stand_in(error)
-
     def _stand_in_for(self, trial: int) -> Proposal | None:
         """Return a proposal of the stand-in proposer; if the stand-in raises an exception, drop the
         stand-in.
@@ -469,6 +460,10 @@ class Proposals(Observer):
         if self._stand_in is None or self._options is None:
             return None
         try:
+            # Told only now: a study whose proposals are always ready never asks the stand-in.
+            for earlier, configuration in self._stand_in_known:
+                self._stand_in.know(earlier, dict(configuration))
+            self._stand_in_known = ()
             while self._stand_in_news:
                 result = self._stand_in_news.popleft()
                 if result.trial in self._options.known:
@@ -501,16 +496,13 @@ class Proposals(Observer):
         """Return the next untried configuration of the design; an endless design is searched from
         ``trial`` on.
         """
-        if not self._has_end:
-            first = max(trial, self._number)
-            for number in range(first, first + MOST_DRAWN):
-                configuration = self._design.configuration(number)
-                if self._key(configuration) not in self._tried:
-                    break
-            self._number = number + 1
-            return Proposal(configuration, self._search.design_origin + why)
-        while identity(configuration := self._design.configuration(self._number)) in self._tried:
-            self._number += 1
+        number = self._number if self._has_end else max(trial, self._number)
+        last = math.inf if self._has_end else number + MOST_DRAWN - 1
+        configuration = self._design.configuration(number)
+        while number < last and self._key(configuration) in self._tried:
+            number += 1
+            configuration = self._design.configuration(number)
+        self._number = number + 1
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:

@@ -28,7 +28,7 @@ from ashtune._src.study import journal as journals
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import FOLDER_FOR_THE_OWNER
-from ashtune._src.study.factory import new_settings
+from ashtune._src.study.factory import new_study
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.training.worker_messages import Setup
 
@@ -131,7 +131,7 @@ def new_journal(
         raise SettingsError(
             f"trials={trials}: a study of one trial is not kept; give --trials of at least 2"
         )
-    settings = new_settings(
+    settings = new_study(
         name=name,
         goal=goal,
         scheduler=scheduler,
@@ -141,7 +141,7 @@ def new_journal(
         seed=seed,
         resource=resource,
         simulated=True,
-    )
+    ).settings
     with instead_of_os_error(SettingsError, directory, "give a directory that can be made"):
         directory.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
     create(directory / journals.NAME, settings)

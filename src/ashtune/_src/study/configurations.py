@@ -50,6 +50,8 @@ class Configurations:
 
     Args:
         space: The search space, to check configurations; None to accept any configuration.
+        written: The space without the user's function ``valid``, which the search has called
+            already. New configurations are checked against this space.
         proposals: The proposals of a search that sees results, used instead of the design.
         enqueued: How many of the first trials have configurations that the user enqueued at the
             start.
@@ -62,14 +64,14 @@ class Configurations:
         design: Design,
         *,
         space: Space | None = None,
+        written: Space | None = None,
         proposals: Proposals | None = None,
         enqueued: int = 0,
         of_other_tasks: int = 0,
     ) -> None:
         self._design = design
         self.space = space
-        # Without the user's function `valid`, which the search has called already.
-        self._written = None if space is None else Space.from_record(space.to_record())
+        self._written = written
         self._by_the_user = enqueued
         self._enqueued = enqueued + of_other_tasks
         self.proposals = proposals

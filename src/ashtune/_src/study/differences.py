@@ -13,17 +13,15 @@ from ashtune._src.study.settings import MOST_SHOWN, Settings
 
 def differences(there: Settings, here: Settings) -> list[str]:
     """Return the differences of two studies in the user's words, without differences of names,
-    dates and versions.
+    dates and versions. Both have the types that are read from a file.
     """
-    # with the types that are read from a file
-    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)
-    texts = _differences(_options(there), _options(same))
-    if there.space != same.space:
+    texts = _differences(_options(there), _options(here))
+    if there.space != here.space:
         before = Space.from_record(there.space).as_written()
-        now = Space.from_record(same.space).as_written()
+        now = Space.from_record(here.space).as_written()
         of_spaces = _differences(before, now)
-        of_spaces = of_spaces or _differences(_by_name(there.space), _by_name(same.space))
-        texts = (of_spaces or [_difference("space", there.space, same.space)]) + texts
+        of_spaces = of_spaces or _differences(_by_name(there.space), _by_name(here.space))
+        texts = (of_spaces or [_difference("space", there.space, here.space)]) + texts
     return texts
 
 

@@ -19,9 +19,14 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import ObservedStudy
 from ashtune._src.core.version import __version__
 from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
-from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, SchedulerView, view_of
+from ashtune._src.schedulers.scheduler_registry import (
+    SCHEDULERS,
+    SchedulerView,
+    text_of,
+    view_of,
+)
 from ashtune._src.search.proposals import Proposals
-from ashtune._src.search.search_protocol import Design, Search
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.search.search_registry import SEARCHES, design_of
 from ashtune._src.space.plain import identity
 from ashtune._src.space.rules import Valid
@@ -31,7 +36,42 @@ from ashtune._src.study.controller import Controller
 from ashtune._src.study.settings import Settings, first_ladder, names_of
 
 
-def new_settings(
+class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
+    """A study's settings, and the parts that a driver builds from them, each built once.
+
+    A new study is built from the user's arguments (:func:`new_study`), a study that continues from
+    its journal (:func:`built_study`). ``ladder`` is the ladder of the session to come, which may
+    have more rungs at the top than ``ladder_before``. The controller has no events yet. If
+    ``is_new``, the journal has no events.
+    """
+
+    settings: Settings
+    scheduler: Scheduler
+    search: Search
+    space: Space
+    ladder: Ladder
+    ladder_before: Ladder
+    controller: Controller
+    configurations: Configurations
+    is_new: bool = False
+
+    @property
+    def caution(self) -> str:
+        """A one-line warning if the search makes the scheduler's choices less reliable, else ""."""
+        return _caution(self.scheduler, self.search)
+
+    def view(self) -> SchedulerView:
+        """Return a view of the scheduler, in which the controller's machine is told the results."""
+        # A second machine: a view asks about a study without results, which the controller's
+        # machine cannot answer any more after the first result.
+        machine = self.scheduler.build(first_ladder(self.settings), 0, self.settings.seed)
+        machine.lengthen(self.ladder)
+        return SchedulerView(
+            text_of(self.scheduler), self.scheduler.rule, machine, told=self.controller.machine
+        )
+
+
+def new_study(
     *,
     name: str,
     goal: Goal,
@@ -41,8 +81,8 @@ def new_settings(
     search: Search,
     seed: int,
     **more: Any,
-) -> Settings:
-    """Return the first line of a new study's journal. ``more`` are further fields of ``Settings``.
+) -> BuiltStudy:
+    """Return a new study, which is not on disk yet. ``more`` are further fields of ``Settings``.
 
     Raises:
         SettingsError: If the settings cannot be written to a journal, or no study can be built from
@@ -64,15 +104,99 @@ def new_settings(
         **more,
     )
     try:
-        again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
-        read_back = SCHEDULERS.read(again.scheduler)
-        build_controller(again, read_back.build(first_ladder(again), 0, again.seed))
-        size = _whole(_search(again, space.rules.valid)[2].size)
+        # Written and read once, so that the study has the values that a resumed study will read.
+        settings = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(
             f"the study cannot be written down ({type(error).__name__}: {error})"
         ) from None
-    return msgspec.structs.replace(settings, configurations=size)
+    return _built(settings, scheduler, search, space, ladder, is_new=True)
+
+
+def built_study(
+    settings: Settings, ladder: Ladder | None = None, valid: Valid | None = None
+) -> BuiltStudy:
+    """Return the study of a journal.
+
+    Args:
+        ladder: The ladder of the last session; None for the first ladder.
+        valid: The user's function that says which configurations are valid, if there is one.
+
+    Raises:
+        SettingsError: If the scheduler or the search is not installed, or does not fit the
+            journal's first line.
+    """
+    with _first_line():
+        scheduler = SCHEDULERS.read(settings.scheduler)
+        search = SEARCHES.read(settings.search)
+        space = Space.from_record(settings.space, valid)
+        study = _built(settings, scheduler, search, space, ladder or first_ladder(settings))
+    size = study.settings.configurations
+    if settings.configurations != size:
+        raise SettingsError(
+            f"line 1 of the journal says configurations={settings.configurations} where its search "
+            f"has {size}; it was altered, or written by another version of the search"
+        )
+    return study
+
+
+def _built(
+    settings: Settings,
+    scheduler: Scheduler,
+    search: Search,
+    space: Space,
+    ladder: Ladder,
+    *,
+    is_new: bool = False,
+) -> BuiltStudy:
+    """Build the controller and the configurations. The returned settings have the number of
+    configurations.
+    """
+    # The first session called `valid` for the given configurations already.
+    written = Space.from_record(settings.space) if space.rules.has_clauses else space
+    others = settings.of_other_tasks
+    design = design_of(
+        search,
+        space,
+        settings.seed,
+        enqueued=[written.check(each) for each in (*settings.enqueued, *others)],
+        grouped_by=settings.grouped_by,
+        trials=settings.grouped_for,
+    )
+    size = design.size  # raises if a finite space cannot be counted
+    settings = msgspec.structs.replace(
+        settings, configurations=size if size is not None and size <= MOST_WHOLE else None
+    )
+    # A search without a proposer needs no thread, no process and no copy of the results.
+    proposals = None
+    if search.has_proposer:
+        proposals = Proposals(
+            search,
+            space,
+            design,
+            goal=settings.goal,
+            seed=settings.seed,
+            grouped_by=settings.grouped_by,
+            known=_known(settings, written),
+        )
+    return BuiltStudy(
+        settings=settings,
+        scheduler=scheduler,
+        search=search,
+        space=space,
+        ladder=ladder,
+        ladder_before=ladder,
+        controller=_controller(settings, scheduler.build(first_ladder(settings), 0, settings.seed)),
+        configurations=Configurations(
+            design,
+            space=space,
+            written=written,
+            proposals=proposals,
+            enqueued=len(settings.enqueued),
+            of_other_tasks=len(others),
+        ),
+        is_new=is_new,
+    )
 
 
 def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
@@ -114,6 +238,10 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
             machine = SCHEDULERS.read(settings.scheduler).build(
                 first_ladder(settings), 0, settings.seed
             )
+    return _controller(settings, machine)
+
+
+def _controller(settings: Settings, machine: Machine) -> Controller:
     return Controller(
         machine,
         settings.goal,
@@ -130,6 +258,10 @@ def caution_of(settings: Settings) -> str:
     search = SEARCHES.part_or_reason(settings.search)
     if isinstance(scheduler, str) or isinstance(search, str):
         return ""
+    return _caution(scheduler, search)
+
+
+def _caution(scheduler: Scheduler, search: Search) -> str:
     if not (scheduler.takes_trials_for_alike and search.has_proposer):
         return ""
     return (
@@ -138,83 +270,27 @@ def caution_of(settings: Settings) -> str:
     )
 
 
-def build_configurations(settings: Settings, valid: Valid | None = None) -> Configurations:
-    """Return the configurations of a study's future trials: enqueued configurations, then
-    configurations of the search.
-
-    Args:
-        valid: The user's function that says which configurations are valid, if there is one.
-
-    Raises:
-        SettingsError: If the search is not installed, or does not fit the journal's first line.
-    """
-    search, space, design = _search(settings, valid)
-    size = _whole(design.size)
-    if settings.configurations != size:
-        raise SettingsError(
-            f"line 1 of the journal says configurations={settings.configurations} where its search "
-            f"has {size}; it was altered, or written by another version of the search"
-        )
-    proposals = None
-    if search.has_proposer:
-        proposals = Proposals(
-            search, space, design, goal=settings.goal, seed=settings.seed,
-            grouped_by=settings.grouped_by,
-            known=_known(settings),
-        )  # fmt: skip
-    return Configurations(
-        design, space=space, proposals=proposals, enqueued=len(settings.enqueued),
-        of_other_tasks=len(settings.of_other_tasks),
-    )  # fmt: skip
-
-
-def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
-    with _first_line():
-        search = SEARCHES.read(settings.search)
-        space = Space.from_record(settings.space, valid)
-        written = Space.from_record(settings.space)
-        design = design_of(
-            search,
-            space,
-            settings.seed,
-            enqueued=[
-                written.check(each) for each in (*settings.enqueued, *settings.of_other_tasks)
-            ],
-            grouped_by=settings.grouped_by,
-            trials=settings.grouped_for,
-        )
-        design.size  # noqa: B018 - raises if a finite space cannot be counted
-    return search, space, design
-
-
-def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
+def _known(settings: Settings, space: Space) -> list[tuple[Result, dict[str, object]]]:
     """Return the results from before the study, with their configurations, in the form that a
     search needs.
 
     The rung of each result is the highest rung of the study's first ladder that the result's
     resource reaches.
     """
-    space = Space.from_record(settings.space)
     ladder = first_ladder(settings)
     numbers = dict[object, TrialId]()
     known = []
     for each in (each for each in settings.known if not each.is_of_another_task):
-        with _first_line():
-            configuration = space.check(each.configuration)
-            losses, violation = settings.goal.judged(each.metrics)
-            if max(losses) == math.inf:
-                raise SettingsError(f"a result from before has no finite {settings.goal.metric}")
+        configuration = space.check(each.configuration)
+        losses, violation = settings.goal.judged(each.metrics)
+        if max(losses) == math.inf:
+            raise SettingsError(f"a result from before has no finite {settings.goal.metric}")
         number = numbers.setdefault(identity(configuration), TrialId(-1 - len(numbers)))
         rung = max(0, bisect_right(ladder.rungs, each.resource) - 1)
         known.append(
             (Result(number, rung, each.resource, losses, 0.0, violation=violation), configuration)
         )
     return known
-
-
-def _whole(size: int | None) -> int | None:
-    """Return the size of a design, or None if the size is infinite or too large for a journal."""
-    return size if size is not None and size <= MOST_WHOLE else None
 
 
 def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:

@@ -8,12 +8,16 @@ or a callable object: plain values and arrays by value, functions by source, oth
 and objects of a user's class also by state.
 """
 
-# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md).
+# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md): a walk over bytecode had to
+# know Python's compiler from inside, and could not compare versions of Python. The price of text is
+# that a changed comment is a change too.
 
 import ast
 import hashlib
 import inspect
 import linecache
+import os
+import re
 import sys
 import sysconfig
 import textwrap
@@ -35,8 +39,19 @@ _CODE = (FunctionType, type, MethodType, partial)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SCRIPT = ("__main__", "__mp_main__")
 """The names of the main module, which gets the second name from multiprocessing."""
-_INSTALLED = {"site-packages", "dist-packages"}
-_NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2])
+_FOLDERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2])
+# One pattern, as every imported module is looked at before a study starts: a few hundred, or
+# thousands with a library such as torch.
+_NOT_THE_USERS = re.compile(
+    "|".join(
+        [
+            r".*[/\\](?:site|dist)-packages[/\\]",
+            *(re.escape(f"{each}{os.sep}") for each in _FOLDERS),
+        ]
+    ),
+    re.DOTALL,
+)
+"""Matches the file of an installed package, of Python, or of ashtune."""
 
 Version = Mapping[str, str]
 _Definition = tuple[str, set[str]]
@@ -155,7 +170,11 @@ class _Parts:
             numbers = b"" if value.dtype.hasobject else value.tobytes()
             return f"{name} {value.dtype} {value.shape} {_digest(numbers)}"
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-        if kind.__module__ == self._home or module == "ashtune" or (file and _is_the_users(file)):
+        if (
+            kind.__module__ == self._home
+            or module == "ashtune"
+            or (file and not _NOT_THE_USERS.match(file))
+        ):
             name += self._text([kind, value.__getstate__()])
         return name
 
@@ -165,7 +184,7 @@ class _Parts:
         """
         file = next((file for file in files if linecache.getlines(file)), None)
         name = value.__qualname__
-        if file is None or not _is_the_users(file):
+        if file is None or _NOT_THE_USERS.match(file):
             return f"{value.__module__}.{name}"
         # its file counts; it may have many lambdas
         if value.__module__ not in (self._home, *_SCRIPT):
@@ -181,7 +200,7 @@ class _Parts:
         if not (text := _source_of(value)):
             return name
         try:
-            read = _names_read(ast.parse(textwrap.dedent(text)))
+            read = _names(ast.parse(textwrap.dedent(text)))[1]
         except SyntaxError:  # the lines of a lambda are not always a statement
             read = set(value.__code__.co_names) if isinstance(value, FunctionType) else set()
         self._add(read, file, names)
@@ -213,16 +232,11 @@ class _Parts:
             found = defaultdict[str, list[_Definition]](list)
             with suppress(SyntaxError, ValueError, RecursionError):
                 for node in _statements(ast.parse("".join(lines))):
-                    first = min(
-                        [
-                            node.lineno,
-                            *(each.lineno for each in getattr(node, "decorator_list", ())),
-                        ]
-                    )
-                    for name in _names_defined(node):
-                        found[name].append(
-                            ("".join(lines[first - 1 : node.end_lineno]), _names_read(node))
-                        )
+                    # a decorated definition begins at its first decorator
+                    first = (getattr(node, "decorator_list", None) or [node])[0].lineno
+                    defined, read = _names(node)
+                    for name in defined:
+                        found[name].append(("".join(lines[first - 1 : node.end_lineno]), read))
             self._of_files[file] = dict(found)
         return self._of_files[file]
 
@@ -244,51 +258,43 @@ def _closure(function: FunctionType) -> Iterator[Any]:
 def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
     for name, module in sorted(sys.modules.copy().items()):
         file = getattr(module, "__dict__", {}).get("__file__")
-        if name not in but and isinstance(file, str) and _is_the_users(file):
+        if name not in but and isinstance(file, str) and not _NOT_THE_USERS.match(file):
             yield name, Path(file)
 
 
-def _is_the_users(file: str) -> bool:
-    """Return whether a file is the user's own: not part of an installed
-    package, Python or ashtune.
+def _statements(tree: ast.AST) -> list[ast.stmt]:
+    """Return the statements of a module in order, including the statements inside ``if``, ``try``,
+    ``for`` and ``with``.
     """
-    path = Path(file)
-    return not (
-        _INSTALLED & set(path.parts)
-        or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS)
-    )
-
-
-def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements of a module, including the statements inside ``if``, ``try``, ``for``
-    and ``with``.
-    """
-    for node in ast.iter_child_nodes(tree):
+    found: list[ast.stmt] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
-            yield node
+            found.append(node)
         else:
-            yield from _statements(node)
+            # reversed, because the last one is looked at first: the order of statements counts
+            waiting += reversed(list(ast.iter_child_nodes(node)))
+    return found
 
 
-def _names_defined(statement: ast.stmt) -> set[str]:
-    if isinstance(statement, _SCOPES):
-        return {statement.name}
-    nodes = list(ast.walk(statement))
-    imported = {
-        node.asname or node.name.partition(".")[0] for node in nodes if isinstance(node, ast.alias)
-    }
-    return imported | {
-        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-
-
-def _names_read(tree: ast.AST) -> set[str]:
-    """Return the names that a piece of code reads but does not set."""
-    nodes = list(ast.walk(tree))
-    names = [node for node in nodes if isinstance(node, ast.Name)]
-    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    return (
-        {node.id for node in names}
-        - own
-        - {node.arg for node in nodes if isinstance(node, ast.arg)}
-    )
+def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Return the names that a piece of code defines, and the names that it reads but does not
+    set.
+    """
+    stored: set[str] = set()
+    imported: set[str] = set()
+    arguments: set[str] = set()
+    read: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                stored.add(name)
+            case ast.alias(name=name, asname=other):
+                imported.add(other or name.partition(".")[0])
+            case ast.arg(arg=name):
+                arguments.add(name)
+    defined = {tree.name} if isinstance(tree, _SCOPES) else imported | stored
+    return defined, read - stored - arguments
