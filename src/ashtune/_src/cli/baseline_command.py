@@ -7,20 +7,33 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ashtune._src.reports.baseline_section import Run
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.api.tuning import run_study
+from ashtune._src.cli import flags as options
+from ashtune._src.cli.load_names import load_function, load_space
+from ashtune._src.cli.showing import check_page, say
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_whole, refuse
+from ashtune._src.dashboard.one_file import blocks_page, write
+from ashtune._src.driver.environment import environment
+from ashtune._src.driver.study_options import Halving
+from ashtune._src.reports import html
+from ashtune._src.reports.baseline_section import (
+    Run,
+    baseline_figure,
+    baseline_table,
+    baseline_words,
+    run_of,
+)
+from ashtune._src.reports.terminal.text import show, show_json
 
 MAX_RESOURCE = 64
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core import parse
-    from ashtune._src.driver.study_options import Halving
-
     parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE}."
 
     parser.add_argument(
@@ -63,8 +76,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Run the studies of the baseline, and print the times."""
-    from ashtune._src.reports.terminal.text import show_json
-
     _check(given)
     base = Path(given.directory or Path("runs", f"baseline-{time.strftime('%Y%m%d-%H%M%S')}"))
     runs, sequential = _series(given, base)
@@ -79,9 +90,6 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Check the options before the studies start, because the studies may take hours."""
-    from ashtune._src.cli.showing import check_page
-    from ashtune._src.core.checks import check_whole, refuse
-
     check_page(given.html)
     for models in given.models:
         check_whole("--models", models)
@@ -103,11 +111,7 @@ def _check(given: argparse.Namespace) -> None:
     )
 
 
-def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: str) -> None:
-    from ashtune._src.cli.showing import say
-    from ashtune._src.reports.baseline_section import baseline_table, baseline_words
-    from ashtune._src.reports.terminal.text import show
-
+def _say(runs: Sequence[Run], sequential: Sequence[Run], base: Path, unit: str) -> None:
     say(
         f'Seconds by rung, of all workers: "to 9" is the training to {unit} 9, with saving and '
         f"waiting for the driver"
@@ -120,16 +124,12 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
     )
 
 
-def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
+def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Sequence[Run]]:
     """Run a sequential study for each number of models. If ``--parallel`` is given, also run
     parallel studies.
 
     Return the runs of all studies, and the runs of the sequential studies.
     """
-    from ashtune._src.analysis.study_reader import StudyReader
-    from ashtune._src.api.tuning import run_study
-    from ashtune._src.reports.baseline_section import run_of
-
     objective, space, goal = _what(given)
     common: dict[str, Any] = {
         "max_resource": MAX_RESOURCE
@@ -171,8 +171,6 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 
 
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
-    from ashtune._src.cli.load_names import load_function, load_space
-
     if given.objective is None:
         from ashtune._src.demo import demo_objective as objective
         from ashtune._src.demo import digits
@@ -187,16 +185,7 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
     )
 
 
-def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
-    from ashtune._src.dashboard.one_file import blocks_page, write
-    from ashtune._src.driver.environment import environment
-    from ashtune._src.reports import html
-    from ashtune._src.reports.baseline_section import (
-        baseline_figure,
-        baseline_table,
-        baseline_words,
-    )
-
+def _write(file: Path, runs: Sequence[Run], sequential: Sequence[Run], unit: str) -> None:
     sections = [
         html.PageSection(
             "Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]

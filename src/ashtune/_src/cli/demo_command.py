@@ -7,10 +7,15 @@ import math
 import sys
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from ashtune._src.api.study import Study
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.api.study import Study
+from ashtune._src.api.tuning import tune
+from ashtune._src.cli.showing import say, show_study
+from ashtune._src.core.numbers import plural
+from ashtune._src.engines.engine_registry import choose_engine, worker_count
+from ashtune._src.engines.session_options import Auto
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
@@ -36,15 +41,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Run the demo's studies, and print a comparison."""
-    from pathlib import Path
-
-    from ashtune._src.api.tuning import tune
-    from ashtune._src.cli.showing import say, show_study
-    from ashtune._src.core.numbers import plural
     from ashtune._src.demo import demo_objective as objective
     from ashtune._src.demo import digits, lanes
-    from ashtune._src.engines.engine_registry import choose_engine, worker_count
-    from ashtune._src.engines.session_options import Auto
 
     digits.load()  # a missing scikit-learn is reported before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -118,9 +116,7 @@ def main(given: argparse.Namespace) -> int:
     return status
 
 
-def _line(kind: str, study: "Study") -> str:
-    from ashtune._src.analysis.study_reader import StudyReader
-
+def _line(kind: str, study: Study) -> str:
     tally = StudyReader(study.directory).tally
     tried = tally.tried
     wall = tally.wall_seconds

@@ -5,11 +5,14 @@ executed.
 import argparse
 import sys
 
+from ashtune._src.api.study import Study
+from ashtune._src.core.plaintext import without_userinfo
+from ashtune._src.driver.observing import OBSERVERS
+from ashtune._src.reports.terminal.text import write
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.driver.observing import OBSERVERS
-
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
     parser.add_argument(
         "--to",
@@ -27,10 +30,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Write the copy of the study, and print the location of the copy."""
-    from ashtune._src.api.study import Study
-    from ashtune._src.core.plaintext import without_userinfo
-    from ashtune._src.reports.terminal.text import write
-
     place = Study.load(given.directory).export(given.to, given.out)
     write(f"{without_userinfo(place)}\n", sys.stdout)
     return 0

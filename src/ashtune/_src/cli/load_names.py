@@ -11,6 +11,8 @@ from ashtune._src.core import process
 from ashtune._src.core.errors import AshtuneError, ObjectiveError, SpaceError
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.pickles.arrival import FILE
+from ashtune._src.space.parsing import is_log_range
+from ashtune._src.space.space import Space
 
 _EXAMPLE = '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
 
@@ -70,8 +72,6 @@ def load_space(place: str, objective: str = "") -> Any:
 
 
 def _space_from_json(path: Path) -> Any:
-    from ashtune._src.space.space import Space
-
     try:
         read = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -86,7 +86,6 @@ def _space_from_json(path: Path) -> Any:
 
 def _with_ranges(values: Any) -> Any:
     """Make each list ``[low, high, "log"]`` a range, because JSON has no tuples."""
-    from ashtune._src.space.parsing import is_log_range
 
     if isinstance(values, dict) and "values" in values:
         return {**values, "values": _with_ranges(values["values"])}

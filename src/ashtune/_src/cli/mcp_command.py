@@ -19,6 +19,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
 from ashtune._src.dashboard.routes import Routes
+from ashtune._src.study.folders import check_directory
 
 T = TypeVar("T")
 READ_SECONDS = 30.0
@@ -55,7 +56,6 @@ def main(given: argparse.Namespace) -> int:
         import mcp.server
     if not hasattr(mcp.server, "MCPServer"):
         raise ExtraMissing("mcp 2", "mcp")
-    from ashtune._src.study.folders import check_directory
 
     with ExitStack() as stack:
         studies = [

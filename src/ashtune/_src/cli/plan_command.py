@@ -5,14 +5,18 @@ import sys
 
 import msgspec
 
+from ashtune._src.cli import flags as options
+from ashtune._src.core.checks import check_seconds, check_whole
 from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.option import checked
+from ashtune._src.driver.study_options import Ending, Halving, chosen_halving
+from ashtune._src.reports.plan_of_rungs import plan, plan_view, wall_seconds, wall_time_line
+from ashtune._src.reports.terminal.text import show, show_json
+from ashtune._src.schedulers.scheduler_registry import SchedulerView, text_of
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.driver.study_options import Ending, Halving
-
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.add_argument(
@@ -26,14 +30,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core.checks import check_seconds, check_whole
-    from ashtune._src.core.option import checked
-    from ashtune._src.driver.study_options import Halving, chosen_halving
-    from ashtune._src.reports.plan_of_rungs import plan, plan_view, wall_seconds, wall_time_line
-    from ashtune._src.reports.terminal.text import show, show_json
-    from ashtune._src.schedulers.scheduler_registry import SchedulerView, text_of
-
     if given.trials is None:
         raise SettingsError(
             "trials is missing: how many configurations to plan for; give --trials 256"

@@ -5,24 +5,28 @@ tunes a program.
 import argparse
 from typing import Any
 
+from ashtune._src.api.tuning import run_study
+from ashtune._src.cli import flags as options
+from ashtune._src.cli.load_names import load_function, load_space
+from ashtune._src.cli.showing import train_and_show
+from ashtune._src.core import parse
 from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.driver.study_options import (
+    Controlling,
+    Ending,
+    Halving,
+    Preferring,
+    Searching,
+    Storage,
+    TuneOptions,
+    Watching,
+    WorkerOptions,
+)
+from ashtune._src.training.program import Program
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core import parse
-    from ashtune._src.driver.study_options import (
-        Controlling,
-        Ending,
-        Halving,
-        Preferring,
-        Searching,
-        Storage,
-        Watching,
-        WorkerOptions,
-    )
-
     parser.add_argument(
         "objective", metavar="FILE:FUNCTION", nargs="?",
         help="the training function, as train.py:train; or at the end, behind --, a program with "
@@ -60,11 +64,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Tune, and print the results."""
-    from ashtune._src.api.tuning import run_study
-    from ashtune._src.cli import flags as options
-    from ashtune._src.cli.showing import train_and_show
-    from ashtune._src.driver.study_options import TuneOptions
-
     what = _objective_and_space(given)
     more = options.given_options(TuneOptions, given)
     return train_and_show(
@@ -73,9 +72,6 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
-    from ashtune._src.cli.load_names import load_function, load_space
-    from ashtune._src.training.program import Program
-
     if (given.program is None) == (given.objective is None):
         raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program behind --")
     if given.program is None:

@@ -1,19 +1,22 @@
 """Functions that print results for several commands."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
+import msgspec
+
+from ashtune._src.api.study import Study
+from ashtune._src.core.checks import refuse
 from ashtune._src.core.errors import NoResultError
-
-if TYPE_CHECKING:
-    import argparse
-
-    from ashtune._src.api.study import Study
+from ashtune._src.core.numbers import number_text, seconds_text, value_text
+from ashtune._src.reports.profile import FLAME, profile_view
+from ashtune._src.reports.terminal.text import show, show_json, write
 
 
-def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
+def show_study(study: Study, *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
     """Print the results of a study. Return the exit status, which is 1 if no trial has a result and
     else 0.
 
@@ -21,18 +24,14 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: boo
     to import.
     """
     if as_json:
-        from ashtune._src.reports.terminal.text import show_json
-
         show_json(study.report_data(), stream)
     else:
         study.report(stream, importance=importance)
     return 0 if study.top(1) else 1
 
 
-def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
+def train_and_show(train: Callable[[], Study], given: argparse.Namespace) -> int:
     """Train a study, print its results, and return the exit status."""
-    from ashtune._src.api.study import Study
-
     try:
         study = train()
     except NoResultError as error:
@@ -45,15 +44,12 @@ def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") ->
     return status
 
 
-def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
+def show_profile(study: Study, *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
     """Print the training time of at most ``top`` functions, and the path of the flame graph.
 
     Raises:
         StudyError: If the study was not profiled.
     """
-    from ashtune._src.reports.profile import FLAME, profile_view
-    from ashtune._src.reports.terminal.text import show, show_json, write
-
     profile = study.profile()
     if as_json:
         show_json(profile, stream)
@@ -63,17 +59,12 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
         write(f"flame graph: {study.directory / FLAME}\n", stream)
 
 
-def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:
+def show_trial(study: Study, number: int, *, as_json: bool, stream: TextIO) -> None:
     """Print a trial: its status, its configuration and its output.
 
     Raises:
         StudyError: If the trial does not exist, or a log cannot be read.
     """
-    import msgspec
-
-    from ashtune._src.core.numbers import number_text, seconds_text, value_text
-    from ashtune._src.reports.terminal.text import show_json, write
-
     printed = study.log(number)
     record = study.trials[number]
     if as_json:
@@ -109,7 +100,6 @@ def check_page(file: str | None) -> None:
     """
     if not file:
         return
-    from ashtune._src.core.checks import refuse
 
     folder = Path(file).absolute().parent
     refuse(
@@ -125,7 +115,5 @@ def check_page(file: str | None) -> None:
 
 def say(*lines: str) -> None:
     """Print lines of text on stdout."""
-    from ashtune._src.reports.terminal.text import write
-
     write("\n".join(lines) + "\n\n", sys.stdout)
     sys.stdout.flush()

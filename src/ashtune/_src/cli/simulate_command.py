@@ -7,28 +7,38 @@ import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.api.study import Study
+from ashtune._src.cli import flags as options
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_number, check_unit, check_whole, refuse
 from ashtune._src.core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from ashtune._src.core.ladder import Ladder
-    from ashtune._src.engines.loop import Ledger
-    from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
-    from ashtune._src.schedulers.scheduler_protocol import Scheduler
-    from ashtune._src.simulation.simulated_curves import LossCurves
-    from ashtune._src.simulation.traces import Traces
-
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.option import checked
+from ashtune._src.driver.study_options import Ending, Halving, chosen_halving, scheduler_alone
+from ashtune._src.engines.loop import Ledger
+from ashtune._src.engines.simulated.simulated_times import Mortality, half_normal
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
+from ashtune._src.reports.simulated import simulated, simulated_view
+from ashtune._src.reports.terminal.text import show, show_json, write
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
+from ashtune._src.schedulers.scheduler_registry import text_of
+from ashtune._src.simulation.recording import traces_of
+from ashtune._src.simulation.simulated_curves import LossCurves, continue_curves, invent_curves
+from ashtune._src.simulation.simulated_run import new_journal, simulate
+from ashtune._src.simulation.traces import Traces, read_table
+from ashtune._src.study.folders import check_directory
 
 MOST_STRAGGLE = 1e6
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core import parse
-    from ashtune._src.driver.study_options import Ending, Halving
-
     seconds = options.argument_type(parse.seconds)
     parser.epilog = (
         "Without CURVES they are made up, which does for questions about time. A study brings its "
@@ -100,13 +110,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Simulate and print."""
-    from ashtune._src.analysis.best_so_far import BestSoFar
-    from ashtune._src.analysis.tally import Tally
-    from ashtune._src.reports.simulated import simulated, simulated_view
-    from ashtune._src.reports.terminal.text import show, show_json, write
-    from ashtune._src.schedulers.scheduler_registry import text_of
-    from ashtune._src.simulation.simulated_run import new_journal, simulate
-
     _check(given)
     unit = _unit(given)
     curves, scheduler, ladder = _curves(given)
@@ -156,8 +159,6 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise an error if an option cannot be simulated."""
-    from ashtune._src.core.checks import check_number, check_whole, refuse
-
     check_whole("--workers", given.workers)
     check_whole("--seed", given.seed, at_least=0)
     for name in ("epoch", "until", "deaths"):
@@ -195,9 +196,7 @@ def _check(given: argparse.Namespace) -> None:
     )
 
 
-def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
-    from ashtune._src.simulation.simulated_curves import continue_curves, invent_curves
-
+def _curves(given: argparse.Namespace) -> tuple[LossCurves, Scheduler, Ladder]:
     recorded = None
     if given.curves is None:
         curves = invent_curves(epoch_seconds=_epoch_seconds(given), seed=given.seed)
@@ -216,16 +215,11 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
 
 
 def _halving(
-    given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
-) -> "tuple[Scheduler, Ladder]":
+    given: argparse.Namespace, scheduler: str | Scheduler, recorded: Ladder | None
+) -> tuple[Scheduler, Ladder]:
     """Return the scheduler and the ladder of the recorded study. Given options replace the recorded
     values.
     """
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core.ladder import Ladder
-    from ashtune._src.core.option import checked
-    from ashtune._src.driver.study_options import Halving, chosen_halving, scheduler_alone
-
     low = given.min_resource
     high = given.max_resource
     factor = given.reduction_factor
@@ -258,9 +252,6 @@ def _unit(given: argparse.Namespace) -> str:
     """Return the unit of the resource that the user gives, or the unit of the study whose curves
     are used.
     """
-    from ashtune._src.api.study import Study
-    from ashtune._src.core.checks import check_unit
-
     if given.resource is not None:
         return check_unit("resource", given.resource)
     is_study = given.curves is not None and not given.curves.endswith(".npz")
@@ -271,16 +262,10 @@ def _epoch_seconds(given: argparse.Namespace) -> float:
     return 1.0 if given.epoch is None else float(given.epoch)
 
 
-def _traces(given: argparse.Namespace) -> "Traces":
+def _traces(given: argparse.Namespace) -> Traces:
     """Return the recorded learning curves and times of a table or a study."""
     if not given.curves.endswith(".npz"):
-        from ashtune._src.analysis.study_reader import StudyReader
-        from ashtune._src.simulation.recording import traces_of
-        from ashtune._src.study.folders import check_directory
-
         return traces_of(StudyReader(check_directory(given.curves)))
-    from ashtune._src.core.jobs import Goal
-    from ashtune._src.simulation.traces import read_table
 
     return read_table(
         Path(given.curves),
@@ -290,7 +275,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
     )
 
 
-def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
+def _trials(given: argparse.Namespace, scheduler: Scheduler, curves: LossCurves) -> int | None:
     """Return the number of trials that the user gives, or the number of trials in the table or
     study.
     """
@@ -308,12 +293,7 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
     return trials
 
 
-def _engine(
-    given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
-) -> "SimulatedEngine":
-    from ashtune._src.engines.simulated.simulated_times import Mortality, half_normal
-    from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
-
+def _engine(given: argparse.Namespace, curves: LossCurves, *, has_curves: bool) -> SimulatedEngine:
     saving: dict[str, Any] = (
         {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
     )

@@ -8,12 +8,15 @@ virtual time.
 import argparse
 import sys
 
+from ashtune._src.api.study import Study
+from ashtune._src.cli import flags as options
+from ashtune._src.cli.showing import check_page
+from ashtune._src.driver.study_options import WhatIfOptions
+from ashtune._src.reports.terminal.text import show_json
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.driver.study_options import WhatIfOptions
-
     parser.add_argument("directory", metavar="DIR", help="the directory of a study that was run")
     options.add(parser, WhatIfOptions)
     parser.add_argument("--html", metavar="FILE", help="write table and figure as a page")
@@ -22,12 +25,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Replay the study in virtual time, and print the prediction."""
-    from ashtune._src.api.study import Study
-    from ashtune._src.cli import flags as options
-    from ashtune._src.cli.showing import check_page
-    from ashtune._src.driver.study_options import WhatIfOptions
-    from ashtune._src.reports.terminal.text import show_json
-
     check_page(given.html)
     answer = Study.load(given.directory).whatif(**options.given_options(WhatIfOptions, given))
     if not given.json:

@@ -1,7 +1,23 @@
 """``ashtune worker DIR``: runs workers for the driver of a study."""
 
 import argparse
+import math
 import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from ashtune._src.cli.flags import argument_type
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_seconds, check_whole
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.engines.cluster.cluster_driver import check_installed
+from ashtune._src.engines.session_options import MOST_WORKERS
+from ashtune._src.engines.stop import StopSwitch, time_in_slurm
+from ashtune._src.engines.worker_resources import check_gpus_per_worker
+from ashtune._src.study.folders import ScratchDirectory
 
 RENDEZVOUS = "ASHTUNE_WORKER"
 """The environment variable with the contents of a file ``rendezvous.json``, for machines that
@@ -11,9 +27,6 @@ cannot get the file.
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli.flags import argument_type
-    from ashtune._src.core import parse
-
     parser.epilog = (
         'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run '
         "the training "
@@ -53,25 +66,10 @@ def main(given: argparse.Namespace) -> int:
     """Run workers until the study ends or the lifetime is over. Return 143 after SIGTERM, as
     programs do.
     """
-    import math
-    import signal
-    import time
-    from pathlib import Path
-
-    import msgspec
-
-    from ashtune._src.core.checks import check_seconds, check_whole
-    from ashtune._src.core.errors import SettingsError, StudyError
-    from ashtune._src.engines.cluster.cluster_driver import check_installed
-    from ashtune._src.engines.session_options import MOST_WORKERS
-    from ashtune._src.engines.stop import StopSwitch, time_in_slurm
-    from ashtune._src.engines.worker_resources import check_gpus_per_worker
-
     check_installed()
     from ashtune._src.engines.cluster.executors import PATIENCE_SECONDS
     from ashtune._src.engines.cluster.host import Slots, serve
     from ashtune._src.engines.cluster.rendezvous import Rendezvous
-    from ashtune._src.study.folders import ScratchDirectory
 
     gpus = given.gpus_per_worker
     lifetime = math.inf if given.lifetime is None else check_seconds("--lifetime", given.lifetime)
