@@ -64,7 +64,7 @@ def test_some_trials_still_go_to_the_safe_rung_so_that_a_mistake_shows() -> None
 def test_it_says_where_new_trials_are_judged() -> None:
     machine = AdaptiveMachine(LADDER, 400)
     run(machine, 400, workers=8, seed=1, noise=0.0)
-    assert machine.notes().startswith("new trials are first judged at 1, where about")
+    assert machine.notes().startswith("new trials are first judged at 1, which promotes about")
 
 
 def test_the_cost_of_an_entry_is_its_rung_and_its_part_of_the_promotions() -> None:

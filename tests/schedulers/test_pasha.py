@@ -158,7 +158,10 @@ def test_it_says_how_far_it_trains_and_why() -> None:
     for rung, losses in enumerate([(1.0, 2.0), (2.0, 1.0)]):
         for trial, loss in enumerate(losses):
             machine.record(Result.of(Job(TrialId(trial), rung), loss))
-    assert machine.notes() == "trials are trained up to 9 of 81: the order at 3 was not that at 1"
+    assert (
+        machine.notes()
+        == "trials are trained up to 9 of 81: the order at 3 differed from the order at 1"
+    )
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, math.inf, math.nan])

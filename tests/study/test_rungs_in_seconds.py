@@ -44,7 +44,7 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
     reader = StudyReader(tmp_path / "s")
     lowest, _, top = reader.tally.rungs
     assert (lowest.trained < TRIALS / 2) is (top.trained > TRIALS / 2) is goes_straight
-    assert ("straight to 9, as 1 takes 43% of" in reader.outcome.notes) is goes_straight
+    assert ("to 9 directly, because 1 takes 43% of" in reader.outcome.notes) is goes_straight
     audit = reader.told(Audit(reader.ladder, LOSS, reader.scheduler))
     assert [record.unexplained for record in audit.records()] == [[], [], []]
     found = expected(reader.scheduler, LADDER, TRIALS, learns=False, rungs=reader.tally.rungs)
