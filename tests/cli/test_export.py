@@ -54,9 +54,9 @@ def test_a_link_or_a_pipe_in_the_place_of_a_copy_is_refused(
         (study_copy / name).symlink_to(target)
         refused(
             ashtune(study_copy.parent, "export", "study", "--to", to),
-            f"{study_copy / name} is a link, and no copy",
+            f"{study_copy / name} is a link, so no copy",
         )
         assert target.read_text() == content
         (study_copy / name).unlink()
     os.mkfifo(study_copy / name)
-    refused(ashtune(study_copy.parent, "export", "study", "--to", to), "is no regular file")
+    refused(ashtune(study_copy.parent, "export", "study", "--to", to), "is not a regular file")

@@ -2,6 +2,10 @@
 models, on one worker.
 """
 
+# Both kinds of study draw the same configurations on the same rungs, and one number of models is
+# compared with itself: so the columns differ only by the way of training. A study that was complete
+# before is read, not run, as a series may take hours and may be interrupted.
+
 import argparse
 import sys
 import time
@@ -40,13 +44,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "objective",
         nargs="?",
         metavar="FILE:FUNCTION",
-        help="the training function (the demo's network on digits)",
+        help="the training function (default: the demo's network on digits)",
     )
     parser.add_argument(
         "--space", default="space", metavar="SPACE", help="as for `ashtune run`; default: space"
     )
-    parser.add_argument("--metric", metavar="NAME", help="the reported metric that counts")
-    parser.add_argument("--mode", choices=("min", "max"), help="which way is better")
+    parser.add_argument("--metric", metavar="NAME", help="the reported metric to optimize")
+    parser.add_argument("--mode", choices=("min", "max"), help="minimize or maximize the metric")
     parser.add_argument(
         "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128],
         metavar="LIST",
@@ -59,7 +63,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     options.add(parser, Halving, *names, has_defaults=True)
     parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all compared runs
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the configurations (0)"
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes of --parallel (all cores)"
@@ -68,7 +72,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)"
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="where the studies are kept (a new one under runs)"
+        "--directory", metavar="DIR", help="the folder of the studies (default: a new one in runs)"
     )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the table as a page")
     parser.add_argument("--json", action="store_true", help="print the series as JSON")
@@ -101,12 +105,10 @@ def _check(given: argparse.Namespace) -> None:
     lacks_goal = not (is_ours or (given.metric and given.mode))
     refuse(
         {
-            f"--workers {given.workers} is for ASH, the baseline has one; add "
-            f"--parallel": lacks_parallel,
-            "--metric and --mode are for a function of yours; give it as "
-            "FILE:FUNCTION": lacks_function,
-            f"{given.objective} was given without its metric; add --metric NAME and --mode min or "
-            f"max": lacks_goal,
+            f"--workers {given.workers} needs --parallel, as the sequential baseline has one "
+            f"worker; add --parallel": lacks_parallel,
+            "--metric and --mode are for your own function; give FILE:FUNCTION": lacks_function,
+            f"{given.objective} needs a metric; add --metric NAME and --mode MODE": lacks_goal,
         }
     )
 
@@ -120,7 +122,7 @@ def _say(runs: Sequence[Run], sequential: Sequence[Run], base: Path, unit: str) 
     say(
         "",
         *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)),
-        f"kept in {base}",
+        f"saved in {base}",
     )
 
 
@@ -131,10 +133,11 @@ def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Seque
     Return the runs of all studies, and the runs of the sequential studies.
     """
     objective, space, goal = _what(given)
+    max_resource = given.max_resource
+    if max_resource is None and given.rungs is None:
+        max_resource = MAX_RESOURCE
     common: dict[str, Any] = {
-        "max_resource": MAX_RESOURCE
-        if given.max_resource is None and given.rungs is None
-        else given.max_resource,
+        "max_resource": max_resource,
         "min_resource": given.min_resource,
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
@@ -152,15 +155,17 @@ def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Seque
         if given.parallel:
             ways.append(("ash", {"workers": given.workers}))
         for scheduler, means in ways:
-            place = base / f"{scheduler}-{models}"
-            there = " (there already: what is complete is not run again)" if place.exists() else ""
-            sys.stderr.write(f"{models:,} models by {scheduler} ...{there}\n")
+            directory = base / f"{scheduler}-{models}"
+            note = ""
+            if directory.exists():
+                note = " (exists already; a complete study is not run again)"
+            sys.stderr.write(f"{models:,} models by {scheduler} ...{note}\n")
             study = run_study(
                 objective,
                 space,
                 scheduler=scheduler,
                 trials=models,
-                directory=place,
+                directory=directory,
                 **common,
                 **means,
             )

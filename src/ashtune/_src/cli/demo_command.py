@@ -2,6 +2,9 @@
 then fused.
 """
 
+# Decision 5 (docs/decisions/0005-demo-split.md): the demo needs no PyTorch, as its network is
+# written in numpy, and no download, as its data are part of scikit-learn.
+
 import argparse
 import math
 import sys
@@ -31,10 +34,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the configurations (0)"
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="where the studies are kept (a new one under runs)"
+        "--directory", metavar="DIR", help="the folder of the studies (default: a new one in runs)"
     )
     parser.add_argument("--quiet", action="store_true", help="show only the result")
 
@@ -94,7 +97,7 @@ def main(given: argparse.Namespace) -> int:
         many = FUSED_TIMES * given.trials
         say(
             f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; "
-            "then the same again, with the programs that are compiled already."
+            "then the same again, with the programs that were compiled before."
         )
         for name in ("fused", "fused again"):
             folder = base / name.replace(" ", "-")
@@ -121,8 +124,10 @@ def _line(kind: str, study: Study) -> str:
     tried = tally.tried
     wall = tally.wall_seconds
     compiled = tally.compile_seconds
-    accuracy = (tally.best.metrics["accuracy"] if tally.best else None) or math.nan
-    compiling = f", {compiled:.1f} s of the workers' time to compile" if compiled else ""
+    accuracy = (tally.best and tally.best.metrics["accuracy"]) or math.nan
+    compiling = ""
+    if compiled:
+        compiling = f", {compiled:.1f} s of the workers' time to compile"
     return (
         f"  {kind:<29} {tried:5,d} models  {wall:6.1f} s  {tried / wall:6.1f} models/s   "
         f"best accuracy {accuracy:.4f}{compiling}"

@@ -18,13 +18,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--to",
         metavar="NAME",
         required=True,
-        help=f"what it is for: one of {', '.join(sorted(OBSERVERS.names))}",
+        help=f"the tool or the format: one of {', '.join(sorted(OBSERVERS.names))}",
     )
     parser.add_argument(
         "--out",
         metavar="PLACE",
-        help="where to: a folder, a file, an address; by default a place in DIR, or Trackio's own "
-        "folder",
+        help="a folder, a file or an address (default: a path in DIR, or Trackio's folder)",
     )
 
 

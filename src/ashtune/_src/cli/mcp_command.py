@@ -7,6 +7,9 @@ study is executed. The texts of a study, such as error messages, are strings in 
 assistant gets them as data.
 """
 
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): control is asked for twice, when the
+# driver starts and when this server starts, as an assistant may act on text of a stranger's study.
+
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -41,7 +44,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "directory",
         metavar="DIR",
         nargs="+",
-        help="a study's directory, which need not be there yet",
+        help="a study's directory, which need not exist yet",
     )
     parser.add_argument(
         "--control", action="store_true",
@@ -185,7 +188,7 @@ class _Tools:
             self._studies[study].wait_until_read(READ_SECONDS)
 
     def _parts(self, study: int, names: Sequence[str]) -> dict[str, Any]:
-        # refuses an unknown study, or one that is not there
+        # The answer is not used: this question refuses a study that is unknown or was not found.
         self._ask(study, "trials", {"count": 0})
         parts = msgspec.json.decode(self._studies[study].message().data)["parts"]
         return {name: parts[name] for name in names}

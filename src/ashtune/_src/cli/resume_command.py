@@ -20,7 +20,7 @@ from ashtune._src.driver.study_options import (
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "Resuming runs the training function and loads the checkpoints kept in DIR, which are "
+        "Resuming runs the training function and loads the checkpoints in DIR, which are "
         "pickles: resume only studies whose origin you trust. `ashtune report` executes nothing."
     )
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
@@ -37,6 +37,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Continue the study, and print its results."""
 
+    # Called by train_and_show(), which also shows a study that ended without a result.
     def resume() -> Study:
         directory = Study.load(given.directory).directory
         function = load_function(given.objective) if given.objective else None

@@ -7,6 +7,9 @@ and prints the counts as JSON. ``ashtune roofline`` runs this module in a separa
 loads the study's training function from a pickle and executes the function.
 """
 
+# Why separate processes: environment variables fix the number of threads of BLAS and PyTorch when
+# their libraries are loaded, but one core and all cores are measured.
+
 import argparse
 import os
 import sys
@@ -45,7 +48,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Without options it measures this machine, in about 10 s, and times a step of the demo's "
         "network on one core.\n"
-        "With --step or --study that is placed instead; with --roof the machine is not measured.\n"
+        "With --step or --study, that step is timed; with --roof the machine is not measured.\n"
         "\n"
         "--step names a function without arguments in a file. It returns what to count and time, "
         "(function,\n"
@@ -63,9 +66,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "\n"
         "--study places the network of a study with fused training (ashtune.fused, fused_torch): "
         "an epoch of one\n"
-        "model alone and of as many as lanes of a program as a dry run finds best, in some twenty "
+        "model alone, and of as many models in one program as a dry run finds best, in about 20 "
         "seconds. It runs\n"
-        "the training function kept in DIR, which is a pickle: only for studies whose origin you "
+        "the training function in DIR, which is a pickle: use it only for studies whose origin you "
         "trust."
     )
     parser.add_argument(
@@ -74,14 +77,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study",
         metavar="DIR",
-        help="a study's network, alone and as lanes; kept in DIR unless --keep names another",
+        help="a study's network, alone and as lanes; saved in DIR unless --keep names another",
     )
     parser.add_argument(
         "--roof", type=float, nargs=2, metavar=("GFLOPS", "GBPS"),
         help="the peak in Gflop/s and the memory bandwidth in GB/s, in place of measuring",
     )  # fmt: skip
     parser.add_argument(
-        "--keep", metavar="DIR", help="keep it in a study's directory, for `ashtune report` to show"
+        "--keep", metavar="DIR", help="save it in a study's directory, for `ashtune report`"
     )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the text as a page")
     parser.add_argument(
@@ -96,22 +99,25 @@ def main(given: argparse.Namespace) -> int:
     refuse(
         {
             f"--keep {given.keep}: no such folder; give the directory of a study": no_folder,
-            "--step and --study are different steps; give one of them": given.step and given.study,
+            "--step and --study exclude each other; give one of them": given.step and given.study,
         }
     )
-    step = _count_step(given.step) if given.step else None
-    epochs = study_epochs(Path(given.study)) if given.study else None
-    machine = _machine(given)
-    if epochs is not None:
+    steps: list[Step] = []
+    sizing = None
+    # The step comes first: a wrong one is refused before the machine is measured for 10 s.
+    if given.study:
+        epochs = study_epochs(Path(given.study))
         steps = epochs.steps
-    elif step is not None:
-        steps = [step]
-    else:
-        steps = [] if given.roof else [demo_step()]
+        sizing = epochs.sizing
+    elif given.step:
+        steps = [_count_step(given.step)]
+    machine = _machine(given)
+    if not (given.study or given.step or given.roof):
+        steps = [demo_step()]
     placed = section.Placed(
         machine=machine,
         placements=[place(step, machine.for_step(step)) for step in steps],
-        sizing=None if epochs is None else epochs.sizing,
+        sizing=sizing,
     )
     if given.json:
         show_json(placed, sys.stdout)

@@ -2,6 +2,9 @@
 tunes a program.
 """
 
+# argparse would take the options of the user's program for its own, so main.py splits the command
+# line at "--" before it is parsed; the program is then in ``given.program``.
+
 import argparse
 from typing import Any
 
@@ -29,7 +32,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "objective", metavar="FILE:FUNCTION", nargs="?",
-        help="the training function, as train.py:train; or at the end, behind --, a program with "
+        help="the training function, as train.py:train; or at the end, after --, a program with "
              "its arguments, as "
         "-- python train.py --rate {rate} --epochs {target}",
     )  # fmt: skip
@@ -42,11 +45,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--metric", required=True, type=parse.names, metavar="NAME",
-        help="the reported metric that counts, or several, as accuracy,latency",
+        help="the reported metric to optimize, or several, as accuracy,latency",
     )  # fmt: skip
     parser.add_argument(
         "--mode", required=True, type=parse.names, metavar="MODE",
-        help="which way is better, min or max; one for each metric, as max,min",
+        help="min or max: minimize or maximize; one for each metric, as max,min",
     )  # fmt: skip
     for kind in (
         Halving,
@@ -73,7 +76,7 @@ def main(given: argparse.Namespace) -> int:
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
     if (given.program is None) == (given.objective is None):
-        raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program behind --")
+        raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program after --")
     if given.program is None:
         return load_function(given.objective), load_space(given.space, given.objective)
     return Program(tuple(given.program)), load_space(given.space)

@@ -70,24 +70,23 @@ def show_trial(study: Study, number: int, *, as_json: bool, stream: TextIO) -> N
     if as_json:
         show_json({**msgspec.structs.asdict(record), "printed": printed}, stream)
         return
-    why = f": {record.reason}" if record.reason else ""
+    heading = f"trial {number}, {record.status}"
+    if record.reason:
+        heading += f": {record.reason}"
     lines = [
-        f"trial {number}, {record.status}{why}",
+        heading,
         f"  {study.unit} {record.resource:,}, {seconds_text(record.seconds)}",
     ]
     if record.metrics and record.result_resource != record.resource:
         lines.append(f"  at {study.unit} {record.result_resource:,}:")
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
-    lines += [
-        "",
-        *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items()),
-    ]
-    lines += [
-        "",
-        "it printed:"
-        if printed
-        else "the logs of the workers, in logs/, have no output of this trial",
-    ]
+    lines.append("")
+    lines += [f"  {name}  {value_text(value)}" for name, value in record.configuration.items()]
+    lines.append("")
+    if printed:
+        lines.append("it printed:")
+    else:
+        lines.append("the logs of the workers, in logs/, have no output of this trial")
     write("\n".join(lines) + "\n" + printed, stream)
 
 
@@ -98,13 +97,14 @@ def check_page(file: str | None) -> None:
     Raises:
         SettingsError: If the page's folder does not exist.
     """
+    # A study, or a measurement, may take hours before its page is written.
     if not file:
         return
 
     folder = Path(file).absolute().parent
     refuse(
         {
-            f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(
+            f"--html {file} is a folder; give a file, as {Path(file, 'page.html')}": Path(
                 file
             ).is_dir(),
             f"--html {file}: no such folder; give a file in a folder that "
