@@ -43,7 +43,7 @@ def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(
     tmp_path: Path,
 ) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
-    assert study.stopped == "patience=5: 5 results at the top rung brought no better one"
+    assert study.stopped == "patience=5: 5 results at the top rung without an improvement"
     assert not study.is_complete
     first = next(trial.number for trial in study.trials if trial.status == "trained to the top")
     assert len(study.trials) == first + 6

@@ -563,7 +563,7 @@ def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
-    assert re.match("JournalError .*File too large; what is written so far is kept", told)
+    assert re.match("JournalError .*File too large; no written event is lost", told)
     assert re.match(
         r"StudyError own was interrupted during an ask or a tell \(JournalError: ", asked
     )

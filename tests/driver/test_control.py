@@ -438,7 +438,7 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
     why = sent.exception()
     assert isinstance(why, StudyError)
     assert str(why).startswith(
-        "the session ended before this was looked at; resume the study with --control"
+        "the session ended before it read the command; resume the study with --control"
     )
 
 
@@ -467,7 +467,9 @@ def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: 
         assert list(inbox.take()) == []
         assert [path.name for path in folder.iterdir()] == [f"{early}.answer"]
         answer = json.loads((folder / f"{early}.answer").read_bytes())
-    assert answer == {"error": "this was sent before the session took commands; send it again"}
+    assert answer == {
+        "error": "the command was sent before the session accepted commands; send it again"
+    }
 
 
 def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:
