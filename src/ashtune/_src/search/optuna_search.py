@@ -15,6 +15,8 @@ Rule 4: the journal has the class name and options of the sampler, not a pickle,
 journal executes no code.
 """
 
+# Rules 1 and 4: decision 33 (docs/decisions/0033-priors-and-others-samplers.md).
+
 import heapq
 import math
 import random

@@ -13,6 +13,9 @@ five results.
 Rule 3: a result that violates a constraint gets a larger number than every feasible result.
 """
 
+# Decision 31 (docs/decisions/0031-several-objectives.md): a search that learns sees one number,
+# with other weights for each trial.
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -19,6 +19,8 @@ code, so only the driver's own workers load pickles, while a study is run or res
 PyTorch state dicts executes no code.
 """
 
+# Rules 1 and 2: decision 15 (docs/decisions/0015-checkpoints-that-hold.md).
+
 import errno
 import io
 import os
@@ -349,6 +351,8 @@ class CheckpointWriter:
         return Path(self._elsewhere or self._unfinished_folder)
 
     def _fill_folder(self) -> None:
+        # A copy: a job that is killed, or changes a file and cannot save, would otherwise take the
+        # checkpoint away (decision 66, docs/decisions/0066-no-checkpoint-is-moved.md).
         if self._earlier and self._disk.status(self._earlier).is_folder:
             copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED_BY_ANY)
         else:

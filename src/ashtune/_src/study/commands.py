@@ -14,6 +14,10 @@ file to withdraw the command. A command is executed only if the driver deletes t
 before the sender does.
 """
 
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder needs no thread, port or
+# protocol, and belongs to the study's owner. The driver alone writes the journal, so replay, audit
+# and resume need nothing else.
+
 import errno
 import os
 import re

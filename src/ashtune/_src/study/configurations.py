@@ -6,6 +6,8 @@ trial. In a finite space, the enqueued and the planned configuration swap places
 configuration is tried twice.
 """
 
+# The rule: decision 42 (docs/decisions/0042-control-from-the-page.md).
+
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import cached_property

@@ -44,7 +44,7 @@
 #                            itself, so it compares process numbers.
 #
 # Every opening copies the file, even though most files are sound, since the failed sync may have
-# happened in a driver that no longer exists.
+# happened in a driver that no longer exists (decision 3, docs/decisions/0003-journal.md).
 #
 # The check value is a CRC-32 and not a cryptographic hash: it finds accidents. Against someone
 # who forges a journal nothing here helps; a reader believes no number of a journal in any case.

@@ -2,6 +2,9 @@
 per study.
 """
 
+# Decision 54 (docs/decisions/0054-what-travels-by-value.md): an object that cannot be sent is
+# named, by looking into functions, classes and closures (_carried).
+
 import inspect
 import os
 import pickle

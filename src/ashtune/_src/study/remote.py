@@ -10,6 +10,12 @@ incomplete, its trial begins again.
 Each error of a store is raised as an OSError, so that a store is treated like a disk.
 """
 
+# Decision 79 (docs/decisions/0079-checkpoints-in-a-store.md). Why a copy: object stores have no
+# rename, and users' libraries need real paths. Why one tar file: it is one request to delete, and
+# an interrupted copy of a folder would mix the files of two checkpoints. Its last member says that
+# the file is complete, as some libraries end an interrupted upload as an object. Why a token: two
+# copies of a study would otherwise restore each other's checkpoints.
+
 import copy
 import errno
 import io

@@ -11,6 +11,9 @@ keep arrays with one item per trial and rung. A trial is refused if its configur
 the study's space.
 """
 
+# Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): one replay gives what
+# followed from each event, to a live study and to readers of a journal.
+
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
