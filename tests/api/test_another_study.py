@@ -171,7 +171,7 @@ def test_overwrite_does_not_take_the_results_of_the_old_study_along(tmp_path: Pa
 def test_overwrite_leaves_a_study_that_another_driver_uses(tmp_path: Path) -> None:
     place = tmp_path / "study"
     tuned(place)
-    with StudyLock(place), pytest.raises(StudyError, match="is being driven by"):
+    with StudyLock(place), pytest.raises(StudyError, match="is in use by"):
         tuned(place, overwrite=True)
     assert sorted(tmp_path.iterdir()) == [place]
 

@@ -41,7 +41,7 @@ def full(tmp_path: Path, **more: Any) -> ashtune.Study:
 
 def test_patience_ends_the_search_after_results_without_improvement(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
-    assert study.stopped == "patience=5: 5 results at the top rung brought no better one"
+    assert study.stopped == "patience=5: 5 results at the top rung without an improvement"
     assert not study.is_complete
     first = next(trial.number for trial in study.trials if trial.status == "trained to the top")
     assert len(study.trials) == first + 6

@@ -159,7 +159,7 @@ def test_a_function_that_never_restores_stops_the_study_and_can_be_mended(
 
     study = tuned(never_restores, tmp_path, scheduler="sh", trials=64, workers=1, quiet=False)
     assert study.stopped.startswith(
-        "5 promoted trials failed for one reason: ObjectiveError: trial "
+        "5 promoted trials failed for the same reason: ObjectiveError: trial "
     )
     assert study.stopped.endswith("begin with: model = trial.restore() or build(trial.config)")
     said = (

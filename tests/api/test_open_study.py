@@ -557,7 +557,7 @@ def test_a_study_on_a_full_disk_continues_when_reopened(tmp_path: Path) -> None:
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
-    assert re.match("JournalError .*File too large; what is written so far is kept", told)
+    assert re.match("JournalError .*File too large; no written event is lost", told)
     assert re.match(
         r"StudyError own was interrupted during an ask or a tell \(JournalError: ", asked
     )

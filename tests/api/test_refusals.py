@@ -173,9 +173,9 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
             "stop=20 holds no rules; give them as in stop=ashtune.Stop(patience=20); the last "
             "epoch is max_resource=",
         ),
-        ({"directory": b".."}, SettingsError, "directory=b'..' is not the name of a folder"),
-        ({"directory": 5}, SettingsError, "directory=5 is not the name of a folder"),
-        ({"directory": "a\nb"}, SettingsError, r"directory='a\nb' is not the name of a folder"),
+        ({"directory": b".."}, SettingsError, "directory=b'..' is not a path"),
+        ({"directory": 5}, SettingsError, "directory=5 is not a path"),
+        ({"directory": "a\nb"}, SettingsError, r"directory='a\nb' is not a path"),
         (
             {"seed": 2**64},
             SettingsError,

@@ -145,7 +145,7 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
     assert len(kept) == 4
     assert line == (
         "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the space "
-        "(x=7.0 is outside), 2 without a value of loss, 1 given again below"
+        "(x=7.0 is out of range), 2 without a value of loss, 1 given again below"
     )
     assert [each.metrics["loss"] for each in kept if each.configuration["x"] == rows[0]["x"]] == [
         5.0
@@ -180,7 +180,7 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
          r"the list has no column for the metric 'loss'; it has x, rate, layers, kind, score; "
          r"name it as in"),
         ([{"x": 2.0, "rate": 0.1, "layers": 1, "kind": "a", "loss": 1.0}],
-         r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is outside\)"),
+         r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is out of range\)"),
     ],
 )  # fmt: skip
 def test_an_unreadable_or_empty_source_is_refused_in_one_line(source: Any, message: str) -> None:
@@ -534,7 +534,7 @@ def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (
         "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space "
-        "(x=7.0 is outside)" in done.stderr
+        "(x=7.0 is out of range)" in done.stderr
     )
     assert len(read_settings(home / "one" / NAME).known) == 2
     done = command(

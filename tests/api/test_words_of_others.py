@@ -298,6 +298,7 @@ class Trainable:
 
 def test_a_class_is_no_training_function(tmp_path: Path) -> None:
     with pytest.raises(
-        ObjectiveError, match=r"Trainable'> is no function; write a function: def train\(trial\)$"
+        ObjectiveError,
+        match=r"Trainable'> is not a function; write a function: def train\(trial\)$",
     ):
         tuned(Trainable, tmp_path)

@@ -52,9 +52,9 @@ def test_export_never_writes_to_a_link_or_pipe(study_copy: Path, to: str, name: 
         (study_copy / name).symlink_to(target)
         refused(
             ashtune(study_copy.parent, "export", "study", "--to", to),
-            f"{study_copy / name} is a link, and no copy",
+            f"{study_copy / name} is a link, so no copy",
         )
         assert target.read_text() == content
         (study_copy / name).unlink()
     os.mkfifo(study_copy / name)
-    refused(ashtune(study_copy.parent, "export", "study", "--to", to), "is no regular file")
+    refused(ashtune(study_copy.parent, "export", "study", "--to", to), "is not a regular file")

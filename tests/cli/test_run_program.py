@@ -61,7 +61,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", *space, "--"), "list of words")
     refused(
         ashtune(home, "run", *space, "sh", "train.sh", "{x}"),
-        "train.sh {x}; a program and its arguments stand be",
+        "train.sh {x}; give a program and its arguments after --",
     )
     refused(ashtune(home, "run", "train.py:train", *space, *COMMAND), "FILE:FUNCTION")
     refused(ashtune(home, "run", *OPTIONS, *COMMAND), "--space")
@@ -76,7 +76,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", *space, *COMMAND), "low", "high")
     (home / "space.json").write_text("[1, 2]")
     refused(
-        ashtune(home, "run", *space, *COMMAND), "space.json: it holds [1, 2]; write an object, {"
+        ashtune(home, "run", *space, *COMMAND), "space.json contains [1, 2]; write an object, {"
     )
     assert not (home / "runs").exists()
 

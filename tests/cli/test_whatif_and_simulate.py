@@ -143,7 +143,7 @@ def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None
         (["s", "--trials", "65"], ["--trials=65", "the study has 64"]),
         (["s", "--trials", "0"], ["--trials=0", "give from 1 to that many"]),
         (["s", "--seed", "-1"], ["--seed=-1"]),
-        (["s", "--html", "."], ["--html .: a folder"]),
+        (["s", "--html", "."], ["--html . is a folder"]),
         (["s", "--deadline", "soon"], ["'soon' is not a duration"]),
         (["s", "--deadline", "1h", "--budget", "3"], ["--deadline and --budget were both given"]),
         (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
@@ -241,7 +241,10 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
         ([], ["--max-resource is missing"]),
         (["--max-resource", "4"], ["trials is missing"]),
         (["--max-resource", "4", "--scheduler", "sh", "--until", "1h"], ["trials is missing"]),
-        (["--trials", "9", "--max-resource", "4", "--drop", "1"], ["--drop 1 is not a chance"]),
+        (
+            ["--trials", "9", "--max-resource", "4", "--drop", "1"],
+            ["--drop 1 is not a probability"],
+        ),
         (
             ["--trials", "9", "--max-resource", "4", "--straggle", "-1"],
             ["--straggle=-1.0 is not a number above 0"],
@@ -273,14 +276,14 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
             ["--straggle=1e+308 is not a number"],
         ),
         (["--trials", "9", "--max-resource", "4", "--workers", "0"], ["--workers=0"]),
-        (["t.npz", "--max-resource", "4"], ["without its metric"]),
+        (["t.npz", "--max-resource", "4"], ["t.npz needs a metric"]),
         (
             ["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"],
             ["t.npz", "not a table of curves"],
         ),
         (["--metric", "x", "--max-resource", "4"], ["--metric is for a table"]),
         (["s", "--trials", "65"], ["--trials 65", "has 64"]),
-        (["--trials", "9", "--max-resource", "4", "--directory", "s"], ["is there already"]),
+        (["--trials", "9", "--max-resource", "4", "--directory", "s"], ["exists already"]),
         (["--trials", "1", "--max-resource", "4", "--directory", "one"], ["of at least 2"]),
     ],
 )

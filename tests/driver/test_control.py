@@ -430,7 +430,7 @@ def test_a_command_left_at_the_end_of_a_session_is_refused(tmp_path: Path) -> No
     why = sent.exception()
     assert isinstance(why, StudyError)
     assert str(why).startswith(
-        "the session ended before this was looked at; resume the study with --control"
+        "the session ended before it read the command; resume the study with --control"
     )
 
 
@@ -459,7 +459,9 @@ def test_a_command_sent_before_the_session_is_refused(tmp_path: Path) -> None:
         assert list(inbox.take()) == []
         assert [path.name for path in folder.iterdir()] == [f"{early}.answer"]
         answer = json.loads((folder / f"{early}.answer").read_bytes())
-    assert answer == {"error": "this was sent before the session took commands; send it again"}
+    assert answer == {
+        "error": "the command was sent before the session accepted commands; send it again"
+    }
 
 
 def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_a_directory_without_a_name_is_refused_on_the_command_line(tmp_path: Pat
     )
     done = command(tmp_path, *given, "--directory", "")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "directory='' is not the name of a folder" in done.stderr
+    assert "directory='' is not a path" in done.stderr
     assert {file.name for file in tmp_path.iterdir()} <= {"train.py", "__pycache__"}
 
 

@@ -298,7 +298,7 @@ class History:
         text, faults = str(error), set(self.plan.faults)
         is_of_the_disk = bool(faults & OF_THE_DISK) and any(
             words in text
-            for words in ("No space", "Input/output", "Too many open", "what is written so far")
+            for words in ("No space", "Input/output", "Too many open", "no written event is lost")
         )
         is_of_a_worker = "no worker can be started" in text or "workers end before" in text
         assert "\n" not in text

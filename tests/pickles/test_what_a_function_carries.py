@@ -105,7 +105,7 @@ def test_large_captures_are_named(
     objectives.pack(names["large"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "large carries 72 MB to every worker, 72 of them the global 'table' of large; read data "
+        "large sends 72 MB to every worker, 72 of them the global 'table' of large; load the data "
         "inside a function with functools.cache"
     )
     objectives.pack(names["large"], quiet=True)

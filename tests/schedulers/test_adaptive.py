@@ -64,7 +64,7 @@ def test_some_trials_still_go_to_the_safe_rung() -> None:
 def test_a_note_says_where_new_trials_are_judged() -> None:
     machine = AdaptiveMachine(LADDER, 400)
     run(machine, 400, workers=8, seed=1, noise=0.0)
-    assert machine.notes().startswith("new trials are first judged at 1, where about")
+    assert machine.notes().startswith("new trials are first judged at 1, which promotes about")
 
 
 def test_an_entry_costs_its_rung_plus_a_share_of_promotions() -> None:

@@ -80,9 +80,9 @@ def test_where_ranks_agree_no_trial_skips_the_lower_rungs() -> None:
 
 def test_trials_skip_low_rungs_that_mislead() -> None:
     machine = studied(misleading, 60)
-    assert (
-        machine.notes()
-        == "new trials go straight to 9: such trials did better there than promoted ones"
+    assert machine.notes() == (
+        "new trials are trained to 9 directly, because such trials were better there than "
+        "promoted trials"
     )
     entered = [machine.entry(TrialId(trial)) for trial in range(30)]
     first = entered.index(2)
@@ -113,8 +113,8 @@ def test_a_note_and_the_forecast_know_the_trials_that_skip() -> None:
     )
     machine = studied(misleading, jobs)
     assert machine.notes() == (
-        "every fourth new trial goes straight to 9, as ranks at 1 and at 9 agree little "
-        "(Kendall's correlation -1.00, 4 trials)"
+        "every fourth new trial is trained to 9 directly, because the ranks at 1 and at 9 agree "
+        "little (Kendall's correlation -1.00, 4 trials)"
     )
     started = machine._budget.started
     entering = machine.entering(started + 8)

@@ -156,7 +156,10 @@ def test_the_notes_say_how_far_pasha_trains() -> None:
     for rung, losses in enumerate([(1.0, 2.0), (2.0, 1.0)]):
         for trial, loss in enumerate(losses):
             machine.record(Result.of(Job(TrialId(trial), rung), loss))
-    assert machine.notes() == "trials are trained up to 9 of 81: the order at 3 was not that at 1"
+    assert (
+        machine.notes()
+        == "trials are trained up to 9 of 81: the order at 3 differed from the order at 1"
+    )
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, math.inf, math.nan])

@@ -118,7 +118,7 @@ def test_a_study_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Pat
     [
         (
             {"layers": 2, "dropout": 0.1},
-            "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2",
+            "dropout=0.1 is inactive here; leave it out, as it is used only if layers > 2",
         ),
         ({"layers": 3}, "dropout is missing in {"),
         ({"layers": 1, "rate": 0.05}, "warmup is missing in {"),
@@ -144,17 +144,20 @@ def test_a_configuration_against_a_condition_on_a_range_is_refused(
     [
         (
             When("layers", above=2),
-            "x=When(name='layers', above=2) is no condition; give When('solver', 'sgd'",
+            "x=When(name='layers', above=2) is not a condition; give When('solver', 'sgd'",
         ),
-        (When("layers", (0.0, 1.0), above=2), "is no condition; give "),
-        (When("layers", values=(0.0, 1.0)), "is no condition; give "),
-        (When("layers", 3, (0.0, 1.0), below=4), "is no condition; give "),
+        (When("layers", (0.0, 1.0), above=2), "is not a condition; give "),
+        (When("layers", values=(0.0, 1.0)), "is not a condition; give "),
+        (When("layers", 3, (0.0, 1.0), below=4), "is not a condition; give "),
         ({"when": {"layers": {"over": 2}}, "values": [1, 2]}, "value={'over': 2}"),
-        ({"when": {"layers": {}}, "values": [1, 2]}, "is no condition; give "),
-        (When("layers", above=9, values=(0.0, 1.0)), "layers=9 is outside; give a value in 1 .. 8"),
+        ({"when": {"layers": {}}, "values": [1, 2]}, "is not a condition; give "),
+        (
+            When("layers", above=9, values=(0.0, 1.0)),
+            "layers=9 is out of range; give a value in 1 .. 8",
+        ),
         (
             When("kind", above="a", values=(0.0, 1.0)),
-            "kind > 'a': the values of kind have no order",
+            "kind > 'a': the values of kind are not ordered",
         ),
     ],
 )

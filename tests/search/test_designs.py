@@ -70,7 +70,11 @@ class Draws:
 
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [("order", "depends on the order"), ("outside", "is outside"), ("shared", "is shared with")],
+    [
+        ("order", "depends on the order"),
+        ("outside", "is out of range"),
+        ("shared", "is shared with"),
+    ],
 )
 def test_the_suite_finds_what_is_no_design(fault: str, says: str) -> None:
     space = Space.parse({"x": [[float(n)] for n in range(7)] + [[0.5]]})

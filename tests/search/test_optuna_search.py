@@ -278,20 +278,20 @@ def test_an_invalid_option_is_refused_with_its_value(arguments: list[Any], says:
 @pytest.mark.parametrize(
     ("search", "says"),
     [
-        (OptunaSearch("Nothing"), "sampler='Nothing' is no sampler of Optuna"),
-        (OptunaSearch("no class"), "'no class' is no sampler of Optuna"),
+        (OptunaSearch("Nothing"), "sampler='Nothing' is not a sampler of Optuna"),
+        (OptunaSearch("no class"), "'no class' is not a sampler of Optuna"),
         (OptunaSearch("no_such_module:Sampler"), "No module named 'no_such_module'"),
         (
             OptunaSearch("TPESampler", {"seed": 3}),
-            "cannot be made .*multiple values for keyword argument 'seed'",
+            "cannot be created .*multiple values for keyword argument 'seed'",
         ),
-        (OptunaSearch("random:Random"), "'random:Random' is no sampler of Optuna"),
+        (OptunaSearch("random:Random"), "'random:Random' is not a sampler of Optuna"),
         (OptunaSearch("TPESampler", {"gamma": len}), "cannot be written down"),
         (
             OptunaSearch("TPESampler", {"candidates": 5}),
-            "cannot be made .*unexpected keyword argument 'candidates'",
+            "cannot be created .*unexpected keyword argument 'candidates'",
         ),
-        (OptunaSearch("tests.search.samplers_for_tests:Seedless"), "has to take a seed"),
+        (OptunaSearch("tests.search.samplers_for_tests:Seedless"), "must accept a seed"),
     ],
 )
 def test_a_sampler_that_cannot_be_made_is_refused(

@@ -75,12 +75,12 @@ def test_draws_in_a_finite_space_differ_as_long_as_they_can() -> None:
     ("given", "says"),
     [
         ({"momentun": 0.5}, "momentun=0.5 is not in the space; did you mean 'momentum'?"),
-        ({"solver": "admm"}, "solver='admm' is outside; did you mean 'adam'?"),
-        ({"solver": "best"}, "solver='best' is outside; give a value in sgd, adam, rmsprop"),
-        ({"rate": 2.0}, "rate=2.0 is outside; give a value in 0.0001 .. 1, log"),
+        ({"solver": "admm"}, "solver='admm' is out of range; did you mean 'adam'?"),
+        ({"solver": "best"}, "solver='best' is out of range; give a value in sgd, adam, rmsprop"),
+        ({"rate": 2.0}, "rate=2.0 is out of range; give a value in 0.0001 .. 1, log"),
         (
             {"solver": "adam", "momentum": 0.5},
-            "momentum=0.5 is inactive here; leave it out, for it counts only if ",
+            "momentum=0.5 is inactive here; leave it out, as it is used only if ",
         ),
         ({"nesterov": False, "momentum": 0.5}, "momentum=0.5 is inactive here"),
     ],
@@ -100,7 +100,7 @@ def test_a_given_value_that_breaks_a_rule_is_refused() -> None:
         return False
 
     with pytest.raises(
-        SpaceError, match=r"^\{'rate': 0.5\} is ruled out by 'valid'; change one of these values$"
+        SpaceError, match=r"^\{'rate': 0.5\} is forbidden by 'valid'; change one of these values$"
     ):
         completions({"rate": 0.5}, valid=valid)
     assert len(asked) == BLOCK

@@ -150,11 +150,11 @@ def test_a_configspace_may_give_priors_in_its_meta() -> None:
     [
         (
             Prior((1e-4, 0.1, "log"), at=5),
-            "the prior of x: x=5 is outside; give a value in 0.0001 .. 0.1, log",
+            "the prior of x: x=5 is out of range; give a value in 0.0001 .. 0.1, log",
         ),
-        (Prior((1, 9), at=2.5), "the prior of x: x=2.5 is outside"),
-        (Prior(["a", "b"], at="c"), "the prior of x: x='c' is outside; give a value in a, b"),
-        (Prior(["a", "b"], at=len), "cannot be kept in a journal"),
+        (Prior((1, 9), at=2.5), "the prior of x: x=2.5 is out of range"),
+        (Prior(["a", "b"], at="c"), "the prior of x: x='c' is out of range; give a value in a, b"),
+        (Prior(["a", "b"], at=len), "cannot be stored in a journal"),
         (Prior((9, 1), at=5), "x=(9, 1) is empty"),
         (
             Prior(Categorical("x", ["a", "b"], weights=[1, 0]), at="b"),

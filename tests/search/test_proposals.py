@@ -399,7 +399,7 @@ class Deaf(Scripted):
         (lambda: Deaf(numbered), "ValueError: too loud"),
         (
             lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far")),
-            "SpaceError: x=2.0 is outside",
+            "SpaceError: x=2.0 is out of range",
         ),
         (lambda: Scripted(lambda trial: Proposal({}, "empty")), "SpaceError: x is missing"),
         (lambda: Scripted(lambda trial: {"x": 0.5}), "AttributeError"),

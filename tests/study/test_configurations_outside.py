@@ -76,8 +76,8 @@ def written_again(finished: Path, directory: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"x": 7.0}, "x=7.0 is outside; the lines before it are whole"),
-        ({"kind": "c"}, "kind='c' is outside"),
+        ({"x": 7.0}, "x=7.0 is out of range; the lines before it are complete"),
+        ({"kind": "c"}, "kind='c' is out of range"),
         ({"other": 1}, "other=1 is not in the space"),
         ({"kind": ""}, "kind is missing"),
     ],
@@ -104,7 +104,7 @@ def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_p
 
 
 def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
-    said = r"gave trial 3 a wrong configuration: x=.* is inactive here; correct the search"
+    said = r"gave trial 3 an invalid configuration: x=.* is inactive here; correct the search"
     with pytest.raises(SpaceError, match=said):
         tuned(
             tmp_path,
@@ -124,6 +124,6 @@ def test_a_proposal_of_a_stand_in_is_checked() -> None:
 
     space = Space.parse(CONDITIONAL)
     configurations = Configurations(_LeavesInactive(), written=space, proposals=Proposes())  # type: ignore[arg-type]
-    with pytest.raises(SpaceError, match="kind='c' is outside; correct the search"):
+    with pytest.raises(SpaceError, match="kind='c' is out of range; correct the search"):
         configurations.draw(TrialId(0))
     assert TrialId(0) not in configurations

@@ -568,7 +568,7 @@ def test_promoted_trials_that_all_fail_for_one_reason_stop_the_study() -> None:
     promoted_and_failing(harness, range(2, 6))
     assert not harness.controller.stopping
     promoted_and_failing(harness, range(6, 7), "no: trial 8")
-    stopped = "5 promoted trials failed for one reason: no: trial 7"
+    stopped = "5 promoted trials failed for the same reason: no: trial 7"
     assert harness.controller.stopping == stopped
     assert harness.controller.gave_up
     harness.session(trials=50, max_failures=20)

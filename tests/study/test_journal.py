@@ -270,7 +270,7 @@ def test_a_message_quotes_a_file_escaped_and_shortened(tmp_path: Path) -> None:
     create(path, msgspec.structs.replace(settings(), format=99, ashtune="\x1b[31m" + "x" * 200))
     with pytest.raises(JournalError) as error:
         read_settings(path)
-    assert str(error.value).endswith("; use ashtune \\x1b[31m" + "x" * 115 + "...")
+    assert str(error.value).endswith("; use ashtune \\x1b[31m" + "x" * 109 + "...")
 
 
 @pytest.mark.parametrize(

@@ -224,8 +224,8 @@ def test_two_studies_at_one_address_are_kept_separate(tmp_path: Path, bucket: Pa
     [
         ("s4://bucket", "Protocol not known: s4"),
         ("file:///nowhere/at/all", "No such file or directory"),
-        ("file://relative/path", "whole path"),
-        ("file:///", "whole path"),
+        ("file://relative/path", "absolute path"),
+        ("file:///", "absolute path"),
         ("memory://studies", "its own memory"),
         ("nowhere", "give one of files, messages, an address"),
     ],
@@ -243,7 +243,7 @@ def test_an_address_that_cannot_be_used_is_refused_in_one_line(
 def test_another_address_is_refused(old: ashtune.Study, tmp_path: Path, bucket: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(StudyError, match="the checkpoints of the study are there"):
+    with pytest.raises(StudyError, match="the study's checkpoints are at this address"):
         old.resume(max_resource=16, engine=local(other))
     assert (old.directory / URL_FILE).read_text().startswith(f"file://{bucket}/ashtune-study-")
 
@@ -410,7 +410,7 @@ def test_a_changed_password_is_not_another_store(
     before = RemoteFolder.of(tmp_path)
     locked.password = "NEWER"
     with pytest.raises(
-        StudyError, match=r"wrong key.*try again.*the checkpoints are untouched$"
+        StudyError, match=r"wrong key.*try again.*the checkpoints are unchanged$"
     ) as refused:
         RemoteFolder.begin(tmp_path, "")
     assert "PASSWORD" not in str(refused.value)
@@ -420,7 +420,7 @@ def test_a_changed_password_is_not_another_store(
     assert before is not None
     assert after is not None
     assert after.address == before.address.replace("me:PASSWORD", "you:NEWER")
-    with pytest.raises(StudyError, match="the checkpoints of the study are there"):
+    with pytest.raises(StudyError, match="the study's checkpoints are at this address"):
         RemoteFolder.begin(tmp_path, "locked://you:NEWER@host/other")
 
 
@@ -438,7 +438,7 @@ def test_a_store_out_of_reach_costs_no_checkpoints(
         lambda: Checkpoints(tmp_path).sweep({}),
     ):
         with pytest.raises(
-            StudyError, match=f"{reason}; try again.*the checkpoints are untouched"
+            StudyError, match=f"{reason}; try again.*the checkpoints are unchanged"
         ) as refused:
             open_again()
         assert "remove" not in str(refused.value)
@@ -536,9 +536,7 @@ def test_a_message_counts_checkpoints_that_a_hanging_store_keeps(
     checkpoints.wait_for_deletions()
     (line,) = told.lines
     assert line.startswith(hanging)
-    assert (
-        "1 checkpoint of 1 not deleted yet; the study's next session deletes what is left" in line
-    )
+    assert "1 checkpoint of 1 not deleted yet; the study's next session deletes them" in line
 
 
 def test_a_checkpoint_that_a_hanging_store_does_not_take_stays_here(
@@ -549,7 +547,7 @@ def test_a_checkpoint_that_a_hanging_store_does_not_take_stays_here(
     writer.save({"weights": 1})
     size = writer.commit(4)
     assert size is not None
-    assert "checkpoint kept in" in writer.problem
+    assert "checkpoint left in" in writer.problem
     later = CheckpointWriter(Checkpoints(tmp_path), TRIAL, 4, size=size)
     assert later.restore() == {"weights": 1}
 
@@ -637,10 +635,10 @@ def test_a_signal_is_obeyed_while_the_store_hangs(tmp_path: Path, number: signal
     _, text = first.communicate(timeout=15)
     assert first.returncode == -number
     assert re.search(
-        r"bucket\S*: it did not answer before the study was stopped; a checkpoint is kept in", text
+        r"bucket\S*: it did not answer before the study was stopped; a checkpoint was left in", text
     )
     events = list(read_events(journal))
-    kept = [event for event in events if "checkpoint kept in" in getattr(event, "problem", "")]
+    kept = [event for event in events if "checkpoint left in" in getattr(event, "problem", "")]
     assert kept
     (tmp_path / "has-hung").unlink()
     again = start()

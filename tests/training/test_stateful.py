@@ -260,7 +260,7 @@ class Malicious:
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (torch.save, "nothing of it was executed: it holds"),
+        (torch.save, "none of its code was executed: it contains"),
         (pickle.dump, "was not saved by trial.checkpoint()"),
     ],
     ids=["torch", "pickle"],

@@ -210,7 +210,7 @@ def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
 
 def test_a_waiting_worker_names_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
     refused = commands.ashtune(tmp_path, "worker", "study")
-    assert (refused.returncode, "there is no such folder" in refused.stderr) == (2, True)
+    assert (refused.returncode, ": no such folder; give" in refused.stderr) == (2, True)
     waiting = start()
     until(lambda: "there is no such folder; waiting" in waiting.output)
     study.mkdir()

@@ -10,7 +10,7 @@ import msgspec
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
 from ashtune._src.core.order import front_of, preferred, ranked
-from ashtune._src.core.reasons import without_numbers
+from ashtune._src.core.orders import without_numbers
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000

@@ -30,9 +30,8 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed
+from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed, without_numbers
 from ashtune._src.core.plaintext import shown
-from ashtune._src.core.reasons import without_numbers
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:

@@ -2,38 +2,55 @@
 models, on one worker.
 """
 
+# Both kinds of study draw the same configurations on the same rungs, and one number of models is
+# compared with itself: so the columns differ only by the way of training. A study that was complete
+# before is read, not run, as a series may take hours and may be interrupted.
+
 import argparse
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ashtune._src.reports.baseline_section import Run
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.api.tuning import run_study
+from ashtune._src.cli import flags as options
+from ashtune._src.cli.load_names import load_function, load_space
+from ashtune._src.cli.showing import check_page, say
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_whole, refuse
+from ashtune._src.dashboard.one_file import blocks_page, write
+from ashtune._src.driver.environment import environment
+from ashtune._src.driver.study_options import Halving
+from ashtune._src.reports import html
+from ashtune._src.reports.baseline_section import (
+    Run,
+    baseline_figure,
+    baseline_table,
+    baseline_words,
+    run_of,
+)
+from ashtune._src.reports.terminal.text import show, show_json
 
 MAX_RESOURCE = 64
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core import parse
-    from ashtune._src.driver.study_options import Halving
-
     parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE}."
 
     parser.add_argument(
         "objective",
         nargs="?",
         metavar="FILE:FUNCTION",
-        help="the training function (the demo's network on digits)",
+        help="the training function (default: the demo's network on digits)",
     )
     parser.add_argument(
         "--space", default="space", metavar="SPACE", help="as for `ashtune run`; default: space"
     )
-    parser.add_argument("--metric", metavar="NAME", help="the reported metric that counts")
-    parser.add_argument("--mode", choices=("min", "max"), help="which way is better")
+    parser.add_argument("--metric", metavar="NAME", help="the reported metric to optimize")
+    parser.add_argument("--mode", choices=("min", "max"), help="minimize or maximize the metric")
     parser.add_argument(
         "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128],
         metavar="LIST",
@@ -46,7 +63,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     options.add(parser, Halving, *names, has_defaults=True)
     parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all compared runs
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the configurations (0)"
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes of --parallel (all cores)"
@@ -55,7 +72,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)"
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="where the studies are kept (a new one under runs)"
+        "--directory", metavar="DIR", help="the folder of the studies (default: a new one in runs)"
     )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the table as a page")
     parser.add_argument("--json", action="store_true", help="print the series as JSON")
@@ -63,8 +80,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Run the studies of the baseline, and print the times."""
-    from ashtune._src.reports.terminal.text import show_json
-
     _check(given)
     base = Path(given.directory or Path("runs", f"baseline-{time.strftime('%Y%m%d-%H%M%S')}"))
     runs, sequential = _series(given, base)
@@ -79,9 +94,6 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Check the options before the studies start, because the studies may take hours."""
-    from ashtune._src.cli.showing import check_page
-    from ashtune._src.core.checks import check_whole, refuse
-
     check_page(given.html)
     for models in given.models:
         check_whole("--models", models)
@@ -93,21 +105,15 @@ def _check(given: argparse.Namespace) -> None:
     lacks_goal = not (is_ours or (given.metric and given.mode))
     refuse(
         {
-            f"--workers {given.workers} is for ASH, the baseline has one; add "
-            f"--parallel": lacks_parallel,
-            "--metric and --mode are for a function of yours; give it as "
-            "FILE:FUNCTION": lacks_function,
-            f"{given.objective} was given without its metric; add --metric NAME and --mode min or "
-            f"max": lacks_goal,
+            f"--workers {given.workers} needs --parallel, as the sequential baseline has one "
+            f"worker; add --parallel": lacks_parallel,
+            "--metric and --mode are for your own function; give FILE:FUNCTION": lacks_function,
+            f"{given.objective} needs a metric; add --metric NAME and --mode MODE": lacks_goal,
         }
     )
 
 
-def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: str) -> None:
-    from ashtune._src.cli.showing import say
-    from ashtune._src.reports.baseline_section import baseline_table, baseline_words
-    from ashtune._src.reports.terminal.text import show
-
+def _say(runs: Sequence[Run], sequential: Sequence[Run], base: Path, unit: str) -> None:
     say(
         f'Seconds by rung, of all workers: "to 9" is the training to {unit} 9, with saving and '
         f"waiting for the driver"
@@ -116,25 +122,22 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
     say(
         "",
         *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)),
-        f"kept in {base}",
+        f"saved in {base}",
     )
 
 
-def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
+def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Sequence[Run]]:
     """Run a sequential study for each number of models. If ``--parallel`` is given, also run
     parallel studies.
 
     Return the runs of all studies, and the runs of the sequential studies.
     """
-    from ashtune._src.analysis.study_reader import StudyReader
-    from ashtune._src.api.tuning import run_study
-    from ashtune._src.reports.baseline_section import run_of
-
     objective, space, goal = _what(given)
+    max_resource = given.max_resource
+    if max_resource is None and given.rungs is None:
+        max_resource = MAX_RESOURCE
     common: dict[str, Any] = {
-        "max_resource": MAX_RESOURCE
-        if given.max_resource is None and given.rungs is None
-        else given.max_resource,
+        "max_resource": max_resource,
         "min_resource": given.min_resource,
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
@@ -152,15 +155,17 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
         if given.parallel:
             ways.append(("ash", {"workers": given.workers}))
         for scheduler, means in ways:
-            place = base / f"{scheduler}-{models}"
-            there = " (there already: what is complete is not run again)" if place.exists() else ""
-            sys.stderr.write(f"{models:,} models by {scheduler} ...{there}\n")
+            directory = base / f"{scheduler}-{models}"
+            note = ""
+            if directory.exists():
+                note = " (exists already; a complete study is not run again)"
+            sys.stderr.write(f"{models:,} models by {scheduler} ...{note}\n")
             study = run_study(
                 objective,
                 space,
                 scheduler=scheduler,
                 trials=models,
-                directory=place,
+                directory=directory,
                 **common,
                 **means,
             )
@@ -171,8 +176,6 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 
 
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
-    from ashtune._src.cli.load_names import load_function, load_space
-
     if given.objective is None:
         from ashtune._src.demo import demo_objective as objective
         from ashtune._src.demo import digits
@@ -187,16 +190,7 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
     )
 
 
-def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
-    from ashtune._src.dashboard.one_file import blocks_page, write
-    from ashtune._src.driver.environment import environment
-    from ashtune._src.reports import html
-    from ashtune._src.reports.baseline_section import (
-        baseline_figure,
-        baseline_table,
-        baseline_words,
-    )
-
+def _write(file: Path, runs: Sequence[Run], sequential: Sequence[Run], unit: str) -> None:
     sections = [
         html.PageSection(
             "Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]

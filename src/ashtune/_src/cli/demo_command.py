@@ -2,15 +2,23 @@
 then fused.
 """
 
+# Decision 5 (docs/decisions/0005-demo-split.md): the demo needs no PyTorch, as its network is
+# written in numpy, and no download, as its data are part of scikit-learn.
+
 import argparse
 import math
 import sys
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from ashtune._src.api.study import Study
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.api.study import Study
+from ashtune._src.api.tuning import tune
+from ashtune._src.cli.showing import say, show_study
+from ashtune._src.core.numbers import plural
+from ashtune._src.engines.engine_registry import choose_engine, worker_count
+from ashtune._src.engines.session_options import Auto
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
@@ -26,25 +34,18 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the configurations (0)"
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="where the studies are kept (a new one under runs)"
+        "--directory", metavar="DIR", help="the folder of the studies (default: a new one in runs)"
     )
     parser.add_argument("--quiet", action="store_true", help="show only the result")
 
 
 def main(given: argparse.Namespace) -> int:
     """Run the demo's studies, and print a comparison."""
-    from pathlib import Path
-
-    from ashtune._src.api.tuning import tune
-    from ashtune._src.cli.showing import say, show_study
-    from ashtune._src.core.numbers import plural
     from ashtune._src.demo import demo_objective as objective
     from ashtune._src.demo import digits, lanes
-    from ashtune._src.engines.engine_registry import choose_engine, worker_count
-    from ashtune._src.engines.session_options import Auto
 
     digits.load()  # a missing scikit-learn is reported before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -96,7 +97,7 @@ def main(given: argparse.Namespace) -> int:
         many = FUSED_TIMES * given.trials
         say(
             f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; "
-            "then the same again, with the programs that are compiled already."
+            "then the same again, with the programs that were compiled before."
         )
         for name in ("fused", "fused again"):
             folder = base / name.replace(" ", "-")
@@ -118,15 +119,15 @@ def main(given: argparse.Namespace) -> int:
     return status
 
 
-def _line(kind: str, study: "Study") -> str:
-    from ashtune._src.analysis.study_reader import StudyReader
-
+def _line(kind: str, study: Study) -> str:
     tally = StudyReader(study.directory).tally
     tried = tally.tried
     wall = tally.wall_seconds
     compiled = tally.compile_seconds
-    accuracy = (tally.best.metrics["accuracy"] if tally.best else None) or math.nan
-    compiling = f", {compiled:.1f} s of the workers' time to compile" if compiled else ""
+    accuracy = (tally.best and tally.best.metrics["accuracy"]) or math.nan
+    compiling = ""
+    if compiled:
+        compiling = f", {compiled:.1f} s of the workers' time to compile"
     return (
         f"  {kind:<29} {tried:5,d} models  {wall:6.1f} s  {tried / wall:6.1f} models/s   "
         f"best accuracy {accuracy:.4f}{compiling}"

@@ -11,6 +11,8 @@ from ashtune._src.core import process
 from ashtune._src.core.errors import AshtuneError, ObjectiveError, SpaceError
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.pickles.arrival import FILE
+from ashtune._src.space.parsing import is_log_range
+from ashtune._src.space.space import Space
 
 _EXAMPLE = '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
 
@@ -24,7 +26,7 @@ def load_function(place: str) -> Any:
     file, separator, name = place.rpartition(":")
     if not separator or not file:
         raise ObjectiveError(
-            f"{place!r} names no function; give FILE:FUNCTION, as in train.py:train"
+            f"{place!r} is not the name of a function; give FILE:FUNCTION, as in train.py:train"
         )
     module = _load(Path(file), FILE)
     function = getattr(module, name, None)
@@ -70,23 +72,21 @@ def load_space(place: str, objective: str = "") -> Any:
 
 
 def _space_from_json(path: Path) -> Any:
-    from ashtune._src.space.space import Space
-
     try:
         read = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise SpaceError(f"--space {path} cannot be read ({error}); write {_EXAMPLE}") from None
     if not isinstance(read, dict):
-        raise SpaceError(f"--space {path}: it holds {shown(read)}; write an object, {_EXAMPLE}")
-    if isinstance(listed := read.get("hyperparameters"), list):  # the format of ConfigSpace
-        names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
+        raise SpaceError(f"--space {path} contains {shown(read)}; write an object, {_EXAMPLE}")
+    listed = read.get("hyperparameters")
+    if isinstance(listed, list):  # the format of ConfigSpace
+        names = [entry["name"] for entry in listed if isinstance(entry, dict) and "name" in entry]
         return Space.from_record({"names": names, "space": read})
     return {name: _with_ranges(values) for name, values in read.items()}
 
 
 def _with_ranges(values: Any) -> Any:
     """Make each list ``[low, high, "log"]`` a range, because JSON has no tuples."""
-    from ashtune._src.space.parsing import is_log_range
 
     if isinstance(values, dict) and "values" in values:
         return {**values, "values": _with_ranges(values["values"])}
@@ -104,6 +104,8 @@ def _load(path: Path, name: str) -> ModuleType:
         raise ObjectiveError(
             f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train"
         ) from None
+    # FILE and --space may be the same file. Executed twice, it would have two classes of each name,
+    # and anything that it does at its top, such as loading data, would happen twice.
     for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
         if loaded is not None and getattr(loaded, "__file__", None) == str(path):
             return loaded
@@ -113,6 +115,7 @@ def _load(path: Path, name: str) -> ModuleType:
             f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train"
         )
     module = module_from_spec(spec)
+    # Before it is executed, as for an import: dataclasses look up the module of their class.
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
@@ -121,14 +124,15 @@ def _load(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        words = str(error) if isinstance(error, AshtuneError) else error_line(error)
-        if isinstance(error, SystemExit):
-            words = (
-                "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
-            )
+        words = error_line(error)
+        if isinstance(error, AshtuneError):
+            words = str(error)
+        elif isinstance(error, SystemExit):
+            words = "it calls sys.exit; call it under `if __name__ == '__main__':`"
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     finally:
         process.loads_a_function = False
+    # By value: a worker on another host has no such file, and a resumed study may find it changed.
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)

@@ -5,6 +5,26 @@ the batch system stopped the study, 130 after Ctrl-C, and 143 if SIGTERM ended a
 made a mistake, or if an output stream cannot be written, stderr gets one line and no traceback.
 """
 
+# Theory of operation
+# -------------------
+# main() does four things, in an order that matters:
+#
+#   1  _open_closed_streams(): a command started with a closed stdout would give the number 1 to the
+#      next file that it opens, and would write its output into a study's journal.
+#   2  only the module of the wanted command is imported. A command imports what it uses at the top
+#      of its module, so `ashtune plan` does not load the dashboard, and `ashtune --help` loads no
+#      command at all.
+#   3  a command that trains starts MPI before its options are parsed: of several ranks only the
+#      first one continues, so an error in the options is printed once, and the others wait for
+#      work.
+#   4  _flush(): Python flushes stdout when it exits, and prints an exception if that fails. The
+#      reader of a pipe may have ended (`| head`), so the streams are flushed here, and then lead to
+#      the null device.
+#
+# An error of a user is one line and the status 2. A message that Python code raises speaks of
+# ``max_resource=9``; on the command line the user wrote ``--max-resource 9``, so flags.py rewrites
+# it (_main_in_flags).
+
 import argparse
 import os
 import sys
@@ -20,12 +40,12 @@ from ashtune._src.core.version import __version__
 
 COMMANDS = {
     "run": "tune a training function",
-    "report": "show what a study found and where its time went",
+    "report": "show the results of a study and how its time was used",
     "watch": "show studies on a live page, while they run and after",
     "resume": "continue a study that was stopped or killed",
     "plan": "show the rungs, trials and resource to expect, without running anything",
     "export": "copy a study to a tracker or a file: MLflow, W&B, TensorBoard, Trackio, Optuna, CSV",
-    "whatif": "predict what a study would have taken on other workers, with another scheduler",
+    "whatif": "predict the time of a study on other workers, or with another scheduler",
     "simulate": "run a study in virtual time, on thousands of workers",
     "worker": "run workers for a study whose engine is the cluster, until the study ends",
     "mcp": "serve studies to AI assistants by the Model Context Protocol",
@@ -90,7 +110,9 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
             )
             if unknown:
                 is_program = options.command == "run" and program is None
-                hint = "; a program and its arguments stand behind --" if is_program else ""
+                hint = ""
+                if is_program:
+                    hint = "; give a program and its arguments after --"
                 parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
             status: int = options.main(options)
         except SystemExit as left:  # from the parser, or from a study that the batch system stopped
@@ -120,6 +142,7 @@ def _main_in_flags(
     try:
         return main(options)
     except (SettingsError, StudyError) as error:
+        # Not at the top: `ashtune --help` needs no options, and this loads ten more modules.
         from ashtune._src.cli.flags import in_flags
 
         error.args = (in_flags(str(error), command), *error.args[1:])
@@ -133,8 +156,8 @@ def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | Non
     given = list(arguments)
     if "run" not in given or "--" not in given[given.index("run") :]:
         return given, None
-    place = given.index("--", given.index("run"))
-    return given[:place], given[place + 1 :]
+    end = given.index("--", given.index("run"))
+    return given[:end], given[end + 1 :]
 
 
 def _complain(words: str) -> None:

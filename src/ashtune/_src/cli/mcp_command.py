@@ -7,6 +7,9 @@ study is executed. The texts of a study, such as error messages, are strings in 
 assistant gets them as data.
 """
 
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): control is asked for twice, when the
+# driver starts and when this server starts, as an assistant may act on text of a stranger's study.
+
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +22,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
 from ashtune._src.dashboard.routes import Routes
+from ashtune._src.study.folders import check_directory
 
 T = TypeVar("T")
 READ_SECONDS = 30.0
@@ -40,7 +44,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "directory",
         metavar="DIR",
         nargs="+",
-        help="a study's directory, which need not be there yet",
+        help="a study's directory, which need not exist yet",
     )
     parser.add_argument(
         "--control", action="store_true",
@@ -55,7 +59,6 @@ def main(given: argparse.Namespace) -> int:
         import mcp.server
     if not hasattr(mcp.server, "MCPServer"):
         raise ExtraMissing("mcp 2", "mcp")
-    from ashtune._src.study.folders import check_directory
 
     with ExitStack() as stack:
         studies = [
@@ -185,7 +188,7 @@ class _Tools:
             self._studies[study].wait_until_read(READ_SECONDS)
 
     def _parts(self, study: int, names: Sequence[str]) -> dict[str, Any]:
-        # refuses an unknown study, or one that is not there
+        # The answer is not used: this question refuses a study that is unknown or was not found.
         self._ask(study, "trials", {"count": 0})
         parts = msgspec.json.decode(self._studies[study].message().data)["parts"]
         return {name: parts[name] for name in names}

@@ -38,11 +38,13 @@ def main(given: argparse.Namespace) -> int:
     seconds = None if given.epoch is None else check_seconds("--epoch", given.epoch)
     if seconds is None and given.workers is not None:
         raise SettingsError(
-            f"--workers {given.workers} is for --epoch, the time of an epoch; give --epoch 30s too"
+            f"--workers {given.workers} needs the time of an epoch; add --epoch 30s"
         )
     workers = 1 if given.workers is None else check_whole("--workers", given.workers)
     halving = checked(Halving, options.given_options(Halving, given))
-    (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
+    scheduler, ladder = chosen_halving(halving)
+    unit = halving["resource"]
+    # The plan asks a machine that has no results, so it has the rungs of a study that begins.
     view = SchedulerView(text_of(scheduler), scheduler.rule, scheduler.build(ladder, trials))
     planned = plan(view, ladder, trials)
     if given.json:

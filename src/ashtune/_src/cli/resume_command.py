@@ -2,20 +2,25 @@
 
 import argparse
 
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.api.resuming import resume_study
+from ashtune._src.api.study import Study
+from ashtune._src.cli import flags as options
+from ashtune._src.cli.load_names import load_function
+from ashtune._src.cli.showing import train_and_show
+from ashtune._src.driver.study_options import (
+    Controlling,
+    Ending,
+    ResumeOptions,
+    Watching,
+    WorkerOptions,
+)
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.driver.study_options import (
-        Controlling,
-        Ending,
-        ResumeOptions,
-        Watching,
-        WorkerOptions,
-    )
-
     parser.epilog = (
-        "Resuming runs the training function and loads the checkpoints kept in DIR, which are "
+        "Resuming runs the training function and loads the checkpoints in DIR, which are "
         "pickles: resume only studies whose origin you trust. `ashtune report` executes nothing."
     )
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
@@ -31,14 +36,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Continue the study, and print its results."""
-    from ashtune._src.analysis.study_reader import StudyReader
-    from ashtune._src.api.resuming import resume_study
-    from ashtune._src.api.study import Study
-    from ashtune._src.cli import flags as options
-    from ashtune._src.cli.load_names import load_function
-    from ashtune._src.cli.showing import train_and_show
-    from ashtune._src.driver.study_options import ResumeOptions
 
+    # Called by train_and_show(), which also shows a study that ended without a result.
     def resume() -> Study:
         directory = Study.load(given.directory).directory
         function = load_function(given.objective) if given.objective else None

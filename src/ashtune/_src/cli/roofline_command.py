@@ -7,21 +7,36 @@ and prints the counts as JSON. ``ashtune roofline`` runs this module in a separa
 loads the study's training function from a pickle and executes the function.
 """
 
+# Why separate processes: environment variables fix the number of threads of BLAS and PyTorch when
+# their libraries are loaded, but one core and all cores are measured.
+
 import argparse
 import os
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import msgspec
+
+from ashtune._src.api.study import Study
+from ashtune._src.cli.load_names import load_function
+from ashtune._src.cli.showing import check_page, say
+from ashtune._src.core.checks import refuse
 from ashtune._src.core.errors import AshtuneError, ObjectiveError
 from ashtune._src.core.plaintext import error_line
-
-if TYPE_CHECKING:
-    from ashtune._src.performance.roofline import Roofs, Step
-    from ashtune._src.reports.roofline_section import Placed
-    from ashtune._src.training.fused.dry_run import Epochs
+from ashtune._src.dashboard.one_file import blocks_page, write
+from ashtune._src.driver import environment as facts
+from ashtune._src.engines.worker_resources import available_cores, thread_variables
+from ashtune._src.performance.counting import describe_step
+from ashtune._src.performance.machine import child, measure
+from ashtune._src.performance.roofline import Roof, Roofs, Step, place
+from ashtune._src.reports import html
+from ashtune._src.reports import roofline_section as section
+from ashtune._src.reports.terminal.text import show, show_json
+from ashtune._src.study.objective_file import NAME
+from ashtune._src.training.fused.dry_run import Epochs
+from ashtune._src.training.objectives import load_objective
 
 _GIGA = 1e9
 _WIDTH = 24
@@ -33,7 +48,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Without options it measures this machine, in about 10 s, and times a step of the demo's "
         "network on one core.\n"
-        "With --step or --study that is placed instead; with --roof the machine is not measured.\n"
+        "With --step or --study, that step is timed; with --roof the machine is not measured.\n"
         "\n"
         "--step names a function without arguments in a file. It returns what to count and time, "
         "(function,\n"
@@ -51,9 +66,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "\n"
         "--study places the network of a study with fused training (ashtune.fused, fused_torch): "
         "an epoch of one\n"
-        "model alone and of as many as lanes of a program as a dry run finds best, in some twenty "
+        "model alone, and of as many models in one program as a dry run finds best, in about 20 "
         "seconds. It runs\n"
-        "the training function kept in DIR, which is a pickle: only for studies whose origin you "
+        "the training function in DIR, which is a pickle: use it only for studies whose origin you "
         "trust."
     )
     parser.add_argument(
@@ -62,14 +77,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study",
         metavar="DIR",
-        help="a study's network, alone and as lanes; kept in DIR unless --keep names another",
+        help="a study's network, alone and as lanes; saved in DIR unless --keep names another",
     )
     parser.add_argument(
         "--roof", type=float, nargs=2, metavar=("GFLOPS", "GBPS"),
         help="the peak in Gflop/s and the memory bandwidth in GB/s, in place of measuring",
     )  # fmt: skip
     parser.add_argument(
-        "--keep", metavar="DIR", help="keep it in a study's directory, for `ashtune report` to show"
+        "--keep", metavar="DIR", help="save it in a study's directory, for `ashtune report`"
     )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the text as a page")
     parser.add_argument(
@@ -79,33 +94,30 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Measure the machine and the training step, and show the results."""
-    from ashtune._src.cli.showing import check_page
-    from ashtune._src.core.checks import refuse
-    from ashtune._src.performance.roofline import place
-    from ashtune._src.reports.roofline_section import Placed, keep
-    from ashtune._src.reports.terminal.text import show_json
-
     check_page(given.html)
     no_folder = given.keep and not Path(given.keep).is_dir()
     refuse(
         {
             f"--keep {given.keep}: no such folder; give the directory of a study": no_folder,
-            "--step and --study are different steps; give one of them": given.step and given.study,
+            "--step and --study exclude each other; give one of them": given.step and given.study,
         }
     )
-    step = _count_step(given.step) if given.step else None
-    epochs = study_epochs(Path(given.study)) if given.study else None
-    machine = _machine(given)
-    if epochs is not None:
+    steps: list[Step] = []
+    sizing = None
+    # The step comes first: a wrong one is refused before the machine is measured for 10 s.
+    if given.study:
+        epochs = study_epochs(Path(given.study))
         steps = epochs.steps
-    elif step is not None:
-        steps = [step]
-    else:
-        steps = [] if given.roof else [demo_step()]
-    placed = Placed(
+        sizing = epochs.sizing
+    elif given.step:
+        steps = [_count_step(given.step)]
+    machine = _machine(given)
+    if not (given.study or given.step or given.roof):
+        steps = [demo_step()]
+    placed = section.Placed(
         machine=machine,
         placements=[place(step, machine.for_step(step)) for step in steps],
-        sizing=None if epochs is None else epochs.sizing,
+        sizing=sizing,
     )
     if given.json:
         show_json(placed, sys.stdout)
@@ -114,40 +126,26 @@ def main(given: argparse.Namespace) -> int:
     if given.html:
         _write(Path(given.html), placed)
     if given.keep or given.study:
-        keep(placed, Path(given.keep or given.study))
+        section.keep(placed, Path(given.keep or given.study))
     return 0
 
 
-def measure_machine() -> "Roofs":
+def measure_machine() -> Roofs:
     """Measure the roofline of this machine."""
-    from ashtune._src.engines.worker_resources import available_cores
-    from ashtune._src.performance.machine import measure
-
     return measure(available_cores(), environment)
 
 
-def demo_step() -> "Step":
+def demo_step() -> Step:
     """Time one training step of the demo's network on one core, in a separate process."""
-    import msgspec
-
-    from ashtune._src.performance.machine import child
-    from ashtune._src.performance.roofline import Step
-
     return msgspec.json.decode(
         child("ashtune._src.demo.network", environment=environment(1)), type=Step
     )
 
 
-def study_epochs(directory: Path) -> "Epochs":
+def study_epochs(directory: Path) -> Epochs:
     """Train some epochs of the best trial's network on one core in a separate process. Return their
     costs and times.
     """
-    import msgspec
-
-    from ashtune._src.api.study import Study
-    from ashtune._src.performance.machine import child
-    from ashtune._src.training.fused.dry_run import Epochs
-
     best = Study.load(directory).best
     sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")
     printed = child(
@@ -163,18 +161,13 @@ def study_epochs(directory: Path) -> "Epochs":
 
 def environment(threads: int) -> Mapping[str, str]:
     """Return the environment for a process that may use ``threads`` threads."""
-    from ashtune._src.engines.worker_resources import thread_variables
-
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
 
 
-def _count_step(place: str) -> "Step":
+def _count_step(place: str) -> Step:
     """Return costs and time of the step from FILE:FUNCTION. If the user's code raises, the error is
     one line.
     """
-    from ashtune._src.cli.load_names import load_function
-    from ashtune._src.performance.counting import describe_step
-
     function = load_function(place)
     try:
         return describe_step(function(), place)
@@ -187,10 +180,8 @@ def _count_step(place: str) -> "Step":
         ) from error
 
 
-def _machine(given: argparse.Namespace) -> "Roofs":
+def _machine(given: argparse.Namespace) -> Roofs:
     """Return the roofline that the user has given, or measure this machine."""
-    from ashtune._src.performance.roofline import Roof, Roofs
-
     if given.roof:
         peak, bandwidth = given.roof
         return Roofs(roofs=[Roof(peak=peak * _GIGA, bandwidth=bandwidth * _GIGA)])
@@ -198,56 +189,35 @@ def _machine(given: argparse.Namespace) -> "Roofs":
     return measure_machine()
 
 
-def _show(placed: "Placed") -> None:
-    from ashtune._src.cli.showing import say
-    from ashtune._src.driver.environment import processor
-    from ashtune._src.reports.roofline_section import (
-        diagnosis,
-        lanes_words,
-        machine_lines,
-        placement_rows,
-        roofs_table,
-    )
-    from ashtune._src.reports.terminal.text import show
-
+def _show(placed: section.Placed) -> None:
     if placed.machine.array_bytes:
-        say(processor(), *machine_lines(placed.machine))
-    show(roofs_table(placed.machine), sys.stdout)
+        say(facts.processor(), *section.machine_lines(placed.machine))
+    show(section.roofs_table(placed.machine), sys.stdout)
     for placement in placed.placements:
-        rows = [f"{name.ljust(_WIDTH)}{value}" for name, value in placement_rows(placement).items()]
-        say("", *rows, "", *diagnosis(placement, placed.machine.caches))
+        rows = [
+            f"{name.ljust(_WIDTH)}{value}"
+            for name, value in section.placement_rows(placement).items()
+        ]
+        say("", *rows, "", *section.diagnosis(placement, placed.machine.caches))
     if placed.sizing is not None:
-        say("", lanes_words(placed.sizing))
+        say("", section.lanes_words(placed.sizing))
 
 
-def _write(file: Path, placed: "Placed") -> None:
-    from ashtune._src.dashboard.one_file import blocks_page, write
-    from ashtune._src.driver.environment import environment
-    from ashtune._src.reports import html
-    from ashtune._src.reports.roofline_section import (
-        placement_rows,
-        roofline_figures,
-        roofline_words,
-        roofs_table,
-    )
-
-    roofs = [html.figures(**roofline_figures(placed)), html.table(roofs_table(placed.machine))]
-    steps = [html.pairs(placement_rows(placement)) for placement in placed.placements]
+def _write(file: Path, placed: section.Placed) -> None:
+    roofs = [
+        html.figures(**section.roofline_figures(placed)),
+        html.table(section.roofs_table(placed.machine)),
+    ]
+    steps = [html.pairs(section.placement_rows(placement)) for placement in placed.placements]
     sections = [
         html.PageSection("Roofs", roofs),
-        html.PageSection("In words", [html.words(*roofline_words(placed)), *steps]),
-        html.PageSection("The run", [html.pairs(environment())]),
+        html.PageSection("In words", [html.words(*section.roofline_words(placed)), *steps]),
+        html.PageSection("The run", [html.pairs(facts.environment())]),
     ]
     write(blocks_page("Roofline", sections), file)
 
 
 def _print_epochs(directory: str, configuration: str) -> None:
-
-    import msgspec
-
-    from ashtune._src.study.objective_file import NAME
-    from ashtune._src.training.objectives import load_objective
-
     with redirect_stdout(sys.stderr):  # for any output of the user's modules
         objective, _ = load_objective(Path(directory, NAME), as_main=True)
         epochs = getattr(objective, "epochs", None)

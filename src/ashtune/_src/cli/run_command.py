@@ -2,30 +2,37 @@
 tunes a program.
 """
 
+# argparse would take the options of the user's program for its own, so main.py splits the command
+# line at "--" before it is parsed; the program is then in ``given.program``.
+
 import argparse
 from typing import Any
 
+from ashtune._src.api.tuning import run_study
+from ashtune._src.cli import flags as options
+from ashtune._src.cli.load_names import load_function, load_space
+from ashtune._src.cli.showing import train_and_show
+from ashtune._src.core import parse
 from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.driver.study_options import (
+    Controlling,
+    Ending,
+    Halving,
+    Preferring,
+    Searching,
+    Storage,
+    TuneOptions,
+    Watching,
+    WorkerOptions,
+)
+from ashtune._src.training.program import Program
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli import flags as options
-    from ashtune._src.core import parse
-    from ashtune._src.driver.study_options import (
-        Controlling,
-        Ending,
-        Halving,
-        Preferring,
-        Searching,
-        Storage,
-        Watching,
-        WorkerOptions,
-    )
-
     parser.add_argument(
         "objective", metavar="FILE:FUNCTION", nargs="?",
-        help="the training function, as train.py:train; or at the end, behind --, a program with "
+        help="the training function, as train.py:train; or at the end, after --, a program with "
              "its arguments, as "
         "-- python train.py --rate {rate} --epochs {target}",
     )  # fmt: skip
@@ -38,11 +45,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--metric", required=True, type=parse.names, metavar="NAME",
-        help="the reported metric that counts, or several, as accuracy,latency",
+        help="the reported metric to optimize, or several, as accuracy,latency",
     )  # fmt: skip
     parser.add_argument(
         "--mode", required=True, type=parse.names, metavar="MODE",
-        help="which way is better, min or max; one for each metric, as max,min",
+        help="min or max: minimize or maximize; one for each metric, as max,min",
     )  # fmt: skip
     for kind in (
         Halving,
@@ -60,11 +67,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Tune, and print the results."""
-    from ashtune._src.api.tuning import run_study
-    from ashtune._src.cli import flags as options
-    from ashtune._src.cli.showing import train_and_show
-    from ashtune._src.driver.study_options import TuneOptions
-
     what = _objective_and_space(given)
     more = options.given_options(TuneOptions, given)
     return train_and_show(
@@ -73,11 +75,8 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
-    from ashtune._src.cli.load_names import load_function, load_space
-    from ashtune._src.training.program import Program
-
     if (given.program is None) == (given.objective is None):
-        raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program behind --")
+        raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program after --")
     if given.program is None:
         return load_function(given.objective), load_space(given.space, given.objective)
     return Program(tuple(given.program)), load_space(given.space)

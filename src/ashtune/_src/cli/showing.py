@@ -1,9 +1,12 @@
 """Functions that print results for several commands."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
+
+import msgspec
 
 from ashtune._src.api.study import Study
 from ashtune._src.core.checks import refuse
@@ -12,11 +15,8 @@ from ashtune._src.core.numbers import number_text, seconds_text, value_text
 from ashtune._src.reports.profile import FLAME, profile_view
 from ashtune._src.reports.terminal.text import show, show_json, write
 
-if TYPE_CHECKING:
-    import argparse
 
-
-def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
+def show_study(study: Study, *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
     """Print the results of a study. Return the exit status, which is 1 if no trial has a result and
     else 0.
 
@@ -30,7 +30,7 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: boo
     return 0 if study.top(1) else 1
 
 
-def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
+def train_and_show(train: Callable[[], Study], given: argparse.Namespace) -> int:
     """Train a study, print its results, and return the exit status."""
     try:
         study = train()
@@ -44,7 +44,7 @@ def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") ->
     return status
 
 
-def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
+def show_profile(study: Study, *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
     """Print the training time of at most ``top`` functions, and the path of the flame graph.
 
     Raises:
@@ -59,37 +59,34 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
         write(f"flame graph: {study.directory / FLAME}\n", stream)
 
 
-def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:
+def show_trial(study: Study, number: int, *, as_json: bool, stream: TextIO) -> None:
     """Print a trial: its status, its configuration and its output.
 
     Raises:
         StudyError: If the trial does not exist, or a log cannot be read.
     """
-    import msgspec
-
     printed = study.log(number)
     record = study.trials[number]
     if as_json:
         show_json({**msgspec.structs.asdict(record), "printed": printed}, stream)
         return
-    why = f": {record.reason}" if record.reason else ""
+    heading = f"trial {number}, {record.status}"
+    if record.reason:
+        heading += f": {record.reason}"
     lines = [
-        f"trial {number}, {record.status}{why}",
+        heading,
         f"  {study.unit} {record.resource:,}, {seconds_text(record.seconds)}",
     ]
     if record.metrics and record.result_resource != record.resource:
         lines.append(f"  at {study.unit} {record.result_resource:,}:")
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
-    lines += [
-        "",
-        *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items()),
-    ]
-    lines += [
-        "",
-        "it printed:"
-        if printed
-        else "the logs of the workers, in logs/, have no output of this trial",
-    ]
+    lines.append("")
+    lines += [f"  {name}  {value_text(value)}" for name, value in record.configuration.items()]
+    lines.append("")
+    if printed:
+        lines.append("it printed:")
+    else:
+        lines.append("the logs of the workers, in logs/, have no output of this trial")
     write("\n".join(lines) + "\n" + printed, stream)
 
 
@@ -100,13 +97,14 @@ def check_page(file: str | None) -> None:
     Raises:
         SettingsError: If the page's folder does not exist.
     """
+    # A study, or a measurement, may take hours before its page is written.
     if not file:
         return
 
     folder = Path(file).absolute().parent
     refuse(
         {
-            f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(
+            f"--html {file} is a folder; give a file, as {Path(file, 'page.html')}": Path(
                 file
             ).is_dir(),
             f"--html {file}: no such folder; give a file in a folder that "

@@ -41,9 +41,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     seconds = options.argument_type(parse.seconds)
     parser.epilog = (
-        "Without CURVES they are made up, which does for questions about time. A study brings its "
-        "own scheduler and rungs, but for what is given here; its curves are continued beyond what "
-        "it trained, and `ashtune whatif` says how far that may be off."
+        "Without CURVES, learning curves are invented; this is enough for questions about time. A "
+        "study's scheduler and rungs are used unless others are given here. Its curves are "
+        "extrapolated beyond what was trained; `ashtune whatif` says how large the error may be."
     )
     parser.add_argument(
         "curves",
@@ -55,19 +55,19 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--metric",
         metavar="NAME",
-        help="the metric; also the array, trials by epochs, that holds it",
+        help="the metric, and the name of its array (trials by epochs)",
     )
-    table.add_argument("--mode", choices=("min", "max"), help="which way is better")
+    table.add_argument("--mode", choices=("min", "max"), help="minimize or maximize the metric")
     table.add_argument(
         "--times",
         metavar="ARRAY",
-        help="the array of seconds trained by each epoch (--epoch for all)",
+        help="the array of the seconds trained up to each epoch (--epoch for all)",
     )
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.set_defaults(scheduler=None, resource=None)  # a recorded study has its own
     work = parser.add_argument_group("work")
-    work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
+    work.add_argument("--workers", type=int, default=8, metavar="N", help="number of workers (8)")
     work.add_argument("--epoch", type=seconds, metavar="TIME", help="average time of an epoch (1s)")
     work.add_argument(
         "--straggle",
@@ -81,14 +81,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="P",
-        help="chance that a job is lost, each second (0)",
+        help="probability that a job is lost, for each second (0)",
     )
     work.add_argument(
-        "--save", type=seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)"
+        "--save", type=seconds, metavar="TIME", help="time to save a checkpoint (0, or as recorded)"
     )
-    work.add_argument("--load", type=seconds, default=0.0, metavar="TIME", help="to load one (0)")
     work.add_argument(
-        "--deaths", type=seconds, metavar="TIME", help="mean life of a worker (default: unlimited)"
+        "--load", type=seconds, default=0.0, metavar="TIME", help="time to load one (0)"
+    )
+    work.add_argument(
+        "--deaths", type=seconds, metavar="TIME", help="mean lifetime of a worker (unlimited)"
     )
     work.add_argument(
         "--replaced",
@@ -100,12 +102,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--until", type=seconds, metavar="TIME", help="stop the study after this virtual time"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides curves, stragglers and deaths (0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of curves, stragglers and deaths (0)"
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="write the study's journal there, for `ashtune report`"
+        "--directory", metavar="DIR", help="write the study's journal to DIR, for `ashtune report`"
     )
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(given: argparse.Namespace) -> int:
@@ -114,7 +116,7 @@ def main(given: argparse.Namespace) -> int:
     unit = _unit(given)
     curves, scheduler, ladder = _curves(given)
     trials = _trials(given, scheduler, curves)
-    # the first event of the session contains the number of trials
+    # No trial may start yet: the first event of the session has the number of trials.
     machine = scheduler.build(ladder, 0, given.seed)
     engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
     tally = Tally(ladder, curves.goal)
@@ -153,7 +155,7 @@ def main(given: argparse.Namespace) -> int:
     else:
         show(simulated_view(outcome, unit=unit), sys.stdout)
         if given.directory:
-            write(f"kept in {given.directory}: ashtune report {given.directory}\n", sys.stdout)
+            write(f"saved; see it with `ashtune report {given.directory}`\n", sys.stdout)
     return 0
 
 
@@ -174,50 +176,50 @@ def _check(given: argparse.Namespace) -> None:
         f"--{name}" for name in ("metric", "mode", "times") if getattr(given, name) is not None
     ]
     has_times = given.curves is not None and not (is_table and given.times is None)
-    is_there = given.directory is not None and Path(given.directory).exists()
+    exists = given.directory is not None and Path(given.directory).exists()
     never_ends = dies and given.replaced is None and given.until is None
     lacks_goal = is_table and None in (given.metric, given.mode)
     refuse(
         {
-            f"--drop {given.drop:g} is not a chance; give one from 0 to below 1": not 0
+            f"--drop {given.drop:g} is not a probability; give a number from 0 to below 1": not 0
             <= given.drop
             < 1,
-            "--replaced needs --deaths; add it, as in --deaths 4h": given.replaced is not None
+            "--replaced needs --deaths; add for example --deaths 4h": given.replaced is not None
             and not dies,
             "--deaths would end all workers; add --replaced 5m, or --until": never_ends,
-            f"{given.curves} was given without its metric; add --metric NAME and --mode min or "
-            f"max": lacks_goal,
+            f"{given.curves} needs a metric; add --metric NAME and --mode MODE": lacks_goal,
             f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table
             and not is_table,
             f"--epoch: {given.curves} has its own times; leave --epoch out": has_times
             and given.epoch is not None,
-            f"--directory {given.directory} is there already; give one that is not": is_there,
+            f"--directory {given.directory} exists already; give a new one": exists,
         }
     )
 
 
-def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
-
+def _curves(given: argparse.Namespace) -> tuple[LossCurves, Scheduler, Ladder]:
     recorded = None
     if given.curves is None:
-        curves = invent_curves(epoch_seconds=_epoch_seconds(given), seed=given.seed)
+        curves = invent_curves(epoch_seconds=given.epoch or 1.0, seed=given.seed)
     else:
         traces = _traces(given)
         recorded = traces.recorded
         curves = continue_curves(traces, seed=given.seed)
+    # Options of the command line come before those of the recorded study, so that a user can ask
+    # what another scheduler would have made of the same curves.
     scheduler = given.scheduler
     if scheduler is None:
         scheduler = "ash" if recorded is None else recorded.scheduler
     if scheduler is None:
         raise SettingsError(
-            f"{given.curves} has a scheduler that is unknown here; give another with --scheduler"
+            f"the scheduler of {given.curves} is unknown here; give another with --scheduler"
         )
     return curves, *_halving(given, scheduler, None if recorded is None else recorded.ladder)
 
 
 def _halving(
-    given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
-) -> "tuple[Scheduler, Ladder]":
+    given: argparse.Namespace, scheduler: str | Scheduler, recorded: Ladder | None
+) -> tuple[Scheduler, Ladder]:
     """Return the scheduler and the ladder of the recorded study. Given options replace the recorded
     values.
     """
@@ -239,14 +241,19 @@ def _halving(
     chosen = scheduler_alone("scheduler", scheduler)
     if is_as_recorded:
         return chosen, recorded
-    if factor is None and len(set(recorded.kept)) > 1:
-        raise SettingsError(
-            f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs"
-        )
-    own = 1 / recorded.kept[0] if recorded.kept else 2
-    low = recorded.rungs[0] if low is None else low
-    high = recorded.rungs[-1] if high is None else high
-    return chosen, Ladder(low, high, own if factor is None else factor)
+    if low is None:
+        low = recorded.rungs[0]
+    if high is None:
+        high = recorded.rungs[-1]
+    if factor is None:
+        if len(set(recorded.kept)) > 1:
+            raise SettingsError(
+                f"{given.curves} has several reduction factors; add --reduction-factor, or --rungs"
+            )
+        factor = 2
+        if recorded.kept:
+            factor = 1 / recorded.kept[0]
+    return chosen, Ladder(low, high, factor)
 
 
 def _unit(given: argparse.Namespace) -> str:
@@ -259,11 +266,7 @@ def _unit(given: argparse.Namespace) -> str:
     return Study.load(given.curves).unit if is_study else "epoch"
 
 
-def _epoch_seconds(given: argparse.Namespace) -> float:
-    return 1.0 if given.epoch is None else float(given.epoch)
-
-
-def _traces(given: argparse.Namespace) -> "Traces":
+def _traces(given: argparse.Namespace) -> Traces:
     """Return the recorded learning curves and times of a table or a study."""
     if not given.curves.endswith(".npz"):
         return traces_of(StudyReader(check_directory(given.curves)))
@@ -272,11 +275,11 @@ def _traces(given: argparse.Namespace) -> "Traces":
         Path(given.curves),
         Goal(given.metric, given.mode),
         times=given.times or "",
-        epoch_seconds=_epoch_seconds(given),
+        epoch_seconds=given.epoch or 1.0,
     )
 
 
-def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
+def _trials(given: argparse.Namespace, scheduler: Scheduler, curves: LossCurves) -> int | None:
     """Return the number of trials that the user gives, or the number of trials in the table or
     study.
     """
@@ -284,7 +287,7 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
         raise SettingsError(
             f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many"
         )
-    trials: int | None = given.trials if given.trials is not None else curves.size
+    trials: int | None = given.trials or curves.size
     if trials is None and (
         given.until is None or scheduler.needs_trials or given.directory is not None
     ):
@@ -294,13 +297,10 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
     return trials
 
 
-def _engine(
-    given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
-) -> "SimulatedEngine":
-
-    saving: dict[str, Any] = (
-        {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
-    )
+def _engine(given: argparse.Namespace, curves: LossCurves, *, has_curves: bool) -> SimulatedEngine:
+    saving: dict[str, Any] = {}
+    if given.save is not None:
+        saving = {"save_seconds": given.save, "release_seconds": None}
     training = curves.training(
         stretch=half_normal(given.straggle) if given.straggle else None,
         drop=given.drop,

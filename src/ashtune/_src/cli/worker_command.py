@@ -1,7 +1,27 @@
 """``ashtune worker DIR``: runs workers for the driver of a study."""
 
+# Decision 73 (docs/decisions/0073-workers-that-come-and-go.md). A worker needs the address and the
+# keys of its driver, which stand in rendezvous.json. Hosts without a shared file system get the
+# contents by an environment variable, which a batch system can pass on.
+
 import argparse
+import math
 import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from ashtune._src.cli.flags import argument_type
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_seconds, check_whole
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.engines.cluster.cluster_driver import check_installed
+from ashtune._src.engines.session_options import MOST_WORKERS
+from ashtune._src.engines.stop import StopSwitch, time_in_slurm
+from ashtune._src.engines.worker_resources import check_gpus_per_worker
+from ashtune._src.study.folders import ScratchDirectory
 
 RENDEZVOUS = "ASHTUNE_WORKER"
 """The environment variable with the contents of a file ``rendezvous.json``, for machines that
@@ -11,16 +31,13 @@ cannot get the file.
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from ashtune._src.cli.flags import argument_type
-    from ashtune._src.core import parse
-
     parser.epilog = (
         'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run '
         "the training "
         "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end "
         "of a SLURM job let "
-        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at "
-        "once. The environment "
+        "trials be saved at their next epoch before the workers leave; a second Ctrl-C ends the "
+        "workers immediately. The environment "
         f"variable {RENDEZVOUS}, with the contents of the file DIR/rendezvous.json, can take the "
         f"place of DIR."
     )
@@ -29,9 +46,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "directory",
         metavar="DIR",
         nargs=number,
-        help="the study's directory, as this machine sees it",
+        help="the path of the study's directory on this machine",
     )
-    parser.add_argument("--wait", action="store_true", help="wait for DIR if it is not there yet")
+    parser.add_argument("--wait", action="store_true", help="wait until DIR exists")
     parser.add_argument(
         "--slots", type=int, default=1, metavar="N", help="the number of workers (1)"
     )
@@ -39,13 +56,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--gpus-per-worker",
         type=float,
         metavar="N",
-        help="GPUs that each worker sees; by default as the driver says",
+        help="GPUs that each worker sees (default: the driver's setting)",
     )
     parser.add_argument(
         "--lifetime",
         type=argument_type(parse.seconds),
         metavar="TIME",
-        help="leave after this time, as in 55m",
+        help="leave after this time, such as 55m",
     )
 
 
@@ -53,43 +70,33 @@ def main(given: argparse.Namespace) -> int:
     """Run workers until the study ends or the lifetime is over. Return 143 after SIGTERM, as
     programs do.
     """
-    import math
-    import signal
-    import time
-    from pathlib import Path
-
-    import msgspec
-
-    from ashtune._src.core.checks import check_seconds, check_whole
-    from ashtune._src.core.errors import SettingsError, StudyError
-    from ashtune._src.engines.cluster.cluster_driver import check_installed
-    from ashtune._src.engines.session_options import MOST_WORKERS
-    from ashtune._src.engines.stop import StopSwitch, time_in_slurm
-    from ashtune._src.engines.worker_resources import check_gpus_per_worker
-
+    # First: the modules below import zmq, which is an extra, and would fail with a traceback.
     check_installed()
     from ashtune._src.engines.cluster.executors import PATIENCE_SECONDS
     from ashtune._src.engines.cluster.host import Slots, serve
     from ashtune._src.engines.cluster.rendezvous import Rendezvous
-    from ashtune._src.study.folders import ScratchDirectory
 
     gpus = given.gpus_per_worker
-    lifetime = math.inf if given.lifetime is None else check_seconds("--lifetime", given.lifetime)
+    if gpus is not None:
+        gpus = check_gpus_per_worker(gpus)
+    lifetime = math.inf
+    if given.lifetime is not None:
+        lifetime = check_seconds("--lifetime", given.lifetime)
     in_slurm, _ = time_in_slurm(os.environ, time.time()) or (math.inf, 0.0)
     slots = Slots(
-        number=check_whole("--slots", given.slots, at_most=MOST_WORKERS),
-        gpus_per_worker=None if gpus is None else check_gpus_per_worker(gpus),
+        number=check_whole("--slots", given.slots, at_most=MOST_WORKERS), gpus_per_worker=gpus
     )
-    # training functions do not see the keys
+    # Training functions must not see the keys, with which one can connect to the driver.
     text = os.environ.pop(RENDEZVOUS, "")
     scratch = ScratchDirectory()
+    # SLURM kills a job at its time limit. Leaving before it gives the trials time to be saved, and
+    # the driver assigns them to other workers.
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
         if given.directory is not None:
             study = Path(given.directory).resolve()
             if not (given.wait or os.path.isdir(study)):  # noqa: PTH112 - that of Path may raise
                 raise StudyError(
-                    f"{study}: there is no such folder; give the study's directory, or --wait for "
-                    f"it"
+                    f"{study}: no such folder; give the study's directory, or add --wait"
                 )
             serve(study, slots, stop)
         else:

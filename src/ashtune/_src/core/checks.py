@@ -50,7 +50,9 @@ def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = M
     """Return the value as an int, or raise if the value is not a whole number within the limits."""
     number = whole_number(value)
     if number is None or not at_least <= number <= at_most:
-        limit = f"at most {at_most:,}" if number and number > at_most else f"at least {at_least}"
+        limit = f"at least {at_least}"
+        if number and number > at_most:
+            limit = f"at most {at_most:,}"
         raise SettingsError(f"{name}={shown(value)} is not a whole number of {limit}")
     return number
 
@@ -61,18 +63,20 @@ def check_number(
     """Return the value as a float, or raise if the value is not a finite
     number within the limits.
     """
-    try:
-        number = (
-            float(value)
-            if isinstance(value, numbers.Real) and not isinstance(value, bool)
-            else math.nan
-        )
-    except OverflowError:  # a whole number above the largest float
-        number = math.inf
+    number = math.nan
+    # A bool is a number to Python, but ``time_limit=True`` is a mistake.
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number above the largest float
+            number = math.inf
     if not above < number <= at_most:
-        wanted = "a finite number" if above == -math.inf else f"a number above {above:g}"
-        limit = f", and at most {at_most:g}" if at_most < sys.float_info.max else ""
-        raise SettingsError(f"{name}={shown(value)} is not {wanted}{limit}")
+        wanted = f"a number above {above:g}"
+        if above == -math.inf:
+            wanted = "a finite number"
+        if at_most < sys.float_info.max:
+            wanted += f", and at most {at_most:g}"
+        raise SettingsError(f"{name}={shown(value)} is not {wanted}")
     return number
 
 
@@ -97,9 +101,9 @@ def check_budget(name: str, value: str) -> tuple[float, bool]:
     """Return the seconds of a budget, which is given as a text such as "40 gpu-hours", and whether
     they are of GPUs.
     """
-    seconds, is_of_gpus = _read(
-        name, value if isinstance(value, str) else shown(value), parse.budget
-    )
+    # A number has no unit, so it could be hours of workers or of GPUs: the parser refuses its text.
+    text = value if isinstance(value, str) else shown(value)
+    seconds, is_of_gpus = _read(name, text, parse.budget)
     return check_number(name, seconds, at_most=MOST_BUDGET), is_of_gpus
 
 
@@ -118,10 +122,10 @@ def check_name(what: str, name: str, example: str = "") -> str:
         or escaped(name) != name
         or len(name) > MOST_NAME
     ):
-        hint = f", as in {what}={example!r}" if example else ""
-        raise SettingsError(
-            f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters{hint}"
-        )
+        message = f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters"
+        if example:
+            message += f", as in {what}={example!r}"
+        raise SettingsError(message)
     return name
 
 
@@ -144,6 +148,8 @@ def check_confirm(name: str, value: Any) -> Confirm:
     """Return a checked :class:`Confirm`. If the value is a number, convert it to a
     :class:`Confirm`.
     """
-    confirm = value if isinstance(value, Confirm) else Confirm(value)
+    confirm = value
+    if not isinstance(value, Confirm):
+        confirm = Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

@@ -2,6 +2,9 @@
 slowly.
 """
 
+# Decision 32 (docs/decisions/0032-noise-and-enough.md): the expected gain of the next hour is never
+# larger than that of the last one, so no law of the curve is fitted.
+
 import msgspec
 
 HOUR = 3600.0

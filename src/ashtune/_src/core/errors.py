@@ -4,6 +4,9 @@ An error message is one line, which names the refused argument with its value, a
 instead. The command line prints the message and exits with status 2.
 """
 
+# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md): a defect of ashtune is no
+# AshtuneError, so that it shows its whole traceback. Only what a user can correct is one line.
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -84,6 +87,8 @@ class NoResultError(StudyError):
         super().__init__(message)
         self.directory = directory
 
+    # An exception is pickled with its ``args``, which have the message only, so a NoResultError
+    # from another process could not be read.
     def __reduce__(self) -> tuple[type["NoResultError"], tuple[str, str]]:
         return type(self), (str(self), self.directory)
 
@@ -147,6 +152,8 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
     Raises:
         ExtraMissing: If the library is not installed.
     """
+    # An extra installed without one of its dependencies raises the same exception: the hint to
+    # install the extra would then be wrong, and the real name would be lost.
     module = module or extra
     try:
         yield

@@ -8,6 +8,10 @@ Rule: a field of an event is never renamed or reused, because later versions mus
 today's journals.
 """
 
+# The bounds below are part of the reader: a journal may be damaged, or from someone else, and a
+# reader keeps arrays with one entry for each trial, rung and worker. A trial number of 10**18 would
+# take all memory. Numbers above 2**53 lose digits in programs that read JSON numbers as floats.
+
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -42,6 +46,7 @@ def _tag(name: str) -> str:
     return re.sub(r"\B(?=[A-Z])", "_", name).lower()
 
 
+# Python's garbage collector need not visit events (``gc=False``), as they form no cycles.
 class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):
     time: _Seconds
 

@@ -1,5 +1,8 @@
 """The basic types: trials, workers, jobs, results, and the goal of a study."""
 
+# Decision 31 (docs/decisions/0031-several-objectives.md) explains the order of results with
+# constraints: feasible results first, then by the violation in parts of the bound.
+
 import hashlib
 import math
 import struct
@@ -22,6 +25,8 @@ def derived_seed(seed: int, number: int) -> int:
     """Return a seed below 2**32, computed from another seed and a number, such as a study's seed
     and a trial number.
     """
+    # Not Python's hash(), which differs between processes and versions: a resumed study must give
+    # each trial the same seed.
     digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
@@ -82,20 +87,30 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         """The sort key of the result: its violation, followed by its losses."""
         return (self.violation or 0.0, *self.losses)
 
+    @property
+    def loss_or_key(self) -> Any:
+        """The loss, or the sort key if the study has several losses or constraints."""
+        if len(self.losses) == 1 and self.violation is None:
+            return self.losses[0]
+        return self.key
+
 
 def as_one(violation: float | None, loss: float) -> float:
     """Return a number that sorts results by their violation, and results with equal violation by
     their loss.
 
-    If there are no constraints, or after a failure, the number is the loss. If there are
+    Without constraints, or after a failure, the number is the loss. If there are
     constraints and no failure, the number is an integer: the 64 bits of the violation, followed by
     the 64 bits of the loss. If the loss is negative, its bits are inverted, so that the integers
     sort correctly.
     """
     if violation is None or loss == math.inf:
         return loss
+    # Adding 0.0 turns -0.0 into 0.0, which is equal to it but has other bits.
     high, low = struct.unpack(">qq", struct.pack(">dd", violation, loss + 0.0))
-    return int(high << 64) + int(low if low >= 0 else low ^ ((1 << 63) - 1))
+    if low < 0:
+        low ^= (1 << 63) - 1
+    return int((high << 64) + low)
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -134,7 +149,10 @@ class Constraint(msgspec.Struct, frozen=True):
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             return math.inf
-        excess = value - self.bound if self.sign == "<=" else self.bound - value
+        excess = value - self.bound
+        if self.sign == ">=":
+            excess = -excess
+        # Relative to the bound, so that bounds of different units can be added up.
         return min(max(0.0, excess) / (abs(self.bound) or 1.0), sys.float_info.max)
 
     def __str__(self) -> str:
@@ -186,19 +204,22 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         violations = [constraint.violation(metrics) for constraint in self.constraints]
         if math.inf in losses or math.inf in violations:
             return self.failed
-        return losses, min(sum(violations), sys.float_info.max) if violations else None
+        if not violations:
+            return losses, None
+        return losses, min(sum(violations), sys.float_info.max)
 
     def targets(self, target: float | Mapping[str, float] | None) -> Losses:
         """Return the target of each objective as a loss. An objective without target has inf. If
-        there is no target, return ().
+        ``target`` is None, return ().
 
         Args:
             target: The target of the first objective, or a dict from metric to target.
         """
         if target is None:
             return ()
-        by_metric = target if isinstance(target, Mapping) else {self.metric: target}
-        return tuple(each.loss(by_metric) for each in self.objectives)
+        if not isinstance(target, Mapping):
+            target = {self.metric: target}
+        return tuple(each.loss(target) for each in self.objectives)
 
     @property
     def failed(self) -> tuple[Losses, float | None]:
@@ -208,9 +229,9 @@ class Goal(Objective, frozen=True, omit_defaults=True):
     def __str__(self) -> str:
         words = [f"{each.metric} ({each.mode})" for each in self.objectives]
         words += map(str, self.constraints)
-        return ", ".join(words) + (
-            f", weights {', '.join(f'{each:g}' for each in self.weights)}" if self.weights else ""
-        )
+        if self.weights:
+            words.append("weights " + ", ".join(f"{each:g}" for each in self.weights))
+        return ", ".join(words)
 
 
 class KnownResult(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -10,6 +10,7 @@ Rule 2: max_resource is always the top rung.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
 from numbers import Real
@@ -66,6 +67,7 @@ class Ladder:
         rungs = [min_resource]
         resource = min_resource * factor
         while round(resource) < max_resource:
+            # With a factor near 1, several powers round to the same resource.
             if round(resource) > rungs[-1]:
                 rungs.append(round(resource))
             resource *= factor
@@ -111,21 +113,21 @@ class Ladder:
         rungs cost about the same, as with a constant reduction factor.
 
         Raises:
-            SettingsError: If there is no rung, more than 1,000 rungs, or they are not increasing
+            SettingsError: If ``rungs`` is empty, has more than 1,000 entries, or has no increasing
                 whole numbers.
         """
         if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
             raise SettingsError(
-                f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]"
+                f"rungs={shown(rungs)} is not a list of resources; give one, as in rungs=[1, 5, 20]"
             )
-        given = list(islice(rungs, MOST_RUNGS + 1))
+        given = list(islice(rungs, MOST_RUNGS + 1))  # an iterable may have no end
         _check_height(given)
         resources = [
             check_whole(f"rungs[{number}]", resource) for number, resource in enumerate(given)
         ]
         if not given or any(low >= high for low, high in pairwise(resources)):
             raise SettingsError(
-                f"rungs={shown(given)} do not increase; give them in order, as in rungs=[1, 5, 20]"
+                f"rungs={shown(given)} do not increase; give them sorted, as in rungs=[1, 5, 20]"
             )
         return cls._of(
             tuple(resources), tuple(Fraction(low, high) for low, high in pairwise(resources))
@@ -157,12 +159,14 @@ class Ladder:
         last = self.rungs[-1]
         if max_resource < last:
             raise SettingsError(
-                f"max_resource={max_resource} is below the top rung, {last}: rungs stay; give "
-                f"{last} or more"
+                f"max_resource={max_resource} is below the top rung, {last}, and rungs cannot be "
+                f"removed; give at least {last}"
             )
         if max_resource == last:
             return self
-        factor = 1 / self.kept[-1] if self.kept else Fraction(2)
+        factor = Fraction(2)
+        if self.kept:
+            factor = 1 / self.kept[-1]
         above = Ladder(last, max_resource, factor)
         _check_height(self.rungs + above.rungs[1:])
         return Ladder._of(self.rungs + above.rungs[1:], self.kept + above.kept)
@@ -189,9 +193,7 @@ class Ladder:
         )
         fits = fits and all(low < high for low, high in pairwise(rungs))
         if not fits or not all(0 < part < whole <= MOST_DENOMINATOR for part, whole in kept):
-            raise SettingsError(
-                "the rungs do not increase, or the fractions that are kept of them do not fit"
-            )
+            raise SettingsError("the rungs do not increase, or their promoted fractions do not fit")
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
@@ -237,10 +239,12 @@ def _check_height(rungs: Sequence[int]) -> None:
 
 def _exact(factor: Reduction) -> Fraction:
     """Return the factor as a fraction of its decimal digits: 1.1 becomes 11/10."""
-    try:
-        exact = Fraction(str(factor) if isinstance(factor, Real) else 0)
-    except ValueError:  # not finite, or thousands of digits
-        exact = Fraction(0)
+    # By its digits: the float 1.1 is a little more than 11/10, and the exact fraction of this float
+    # has a numerator of 16 digits.
+    exact = Fraction(0)
+    if isinstance(factor, Real):
+        with suppress(ValueError):  # not finite, or thousands of digits
+            exact = Fraction(str(factor))
     if not LEAST_FACTOR <= exact <= MOST_WHOLE or exact.numerator > MOST_DENOMINATOR:
         raise SettingsError(
             f"reduction_factor={shown(factor)} is not a number from {float(LEAST_FACTOR)} to "

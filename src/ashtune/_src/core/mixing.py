@@ -26,6 +26,7 @@ def mix(*numbers: int) -> int:
         >>> mix(1, 2) == mix(1, 2) != mix(2, 1)
         True
     """
+    # Not Python's ``random``: a choice must be the same in a replay on another version of Python.
     bits = 0
     for number in numbers:
         bits = scramble(bits + number + INCREMENT)

@@ -21,6 +21,7 @@ def seconds_text(seconds: float) -> str:
     """Return a duration as text in one or two units, such as ``0.42 s``, ``42 s``, ``4 min 02 s``
     or ``3 h 05 min``.
     """
+    # From 9.95 on, one digit after the point would be rounded up to "10.0 s".
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -39,21 +40,22 @@ def time_text(seconds: float) -> str:
     """
     if not 0 < seconds < 0.1:
         return seconds_text(seconds) if seconds else "0 s"
-    size, unit = next(
-        (each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns")
-    )
-    return f"{number_text(seconds / size, 3)} {unit}"
+    if seconds >= 1e-3:
+        return f"{number_text(seconds / 1e-3, 3)} ms"
+    if seconds >= 1e-6:
+        return f"{number_text(seconds / 1e-6, 3)} us"
+    return f"{number_text(seconds / 1e-9, 3)} ns"
 
 
 def bytes_text(size: float) -> str:
     """Return a number of bytes as text in powers of 1000, such as ``812 bytes`` or ``1.2 MB``."""
     unit = 0
+    # The limits are those at which the text changes: 999.5 would be written as 1000.
     while size >= 999.5 and unit < len(_BYTES) - 1:
-        size = size / 1000
-        unit = unit + 1
-    return (
-        f"{size:.0f} {_BYTES[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_BYTES[unit]}"
-    )
+        size /= 1000
+        unit += 1
+    digits = int(unit > 0 and size < 99.5)
+    return f"{size:.{digits}f} {_BYTES[unit]}"
 
 
 def share_text(share: float) -> str:
@@ -62,6 +64,7 @@ def share_text(share: float) -> str:
     """
     if not math.isfinite(share):
         return "?"
+    # A reader takes "100 %" for "all", and "0 %" for "none", so nothing is rounded to them.
     percent = round(100 * share)
     if percent == 100 and share < 1:
         percent = 99
@@ -94,7 +97,7 @@ def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " =
 
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, such as ``1 trial``, ``2 trials`` or ``1,000 trials``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun}" + "s" * (count != 1)
 
 
 def value_text(value: object) -> str:
@@ -114,7 +117,9 @@ def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
         return whole
     while pairs and len("  ".join(pairs)) > width - 4:
         pairs.pop()
-    return "  ".join([*pairs, "..."])[:width] if pairs else shortened(whole, width)
+    if not pairs:
+        return shortened(whole, width)
+    return "  ".join([*pairs, "..."])[:width]
 
 
 def shortened(text: str, width: int) -> str:
@@ -122,4 +127,6 @@ def shortened(text: str, width: int) -> str:
     off.
     """
     line = visible(" ".join(text.split()))
-    return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]
+    if len(line) <= width:
+        return line
+    return line[: max(0, width - 3)] + "..."[:width]

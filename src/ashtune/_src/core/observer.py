@@ -96,6 +96,8 @@ class Observer:
         An observer may override this method if it can take many events faster than one at a time.
         The observer's own method must have the same effect as the default method.
         """
+        # A call for each verdict and order takes time, and many observers need none of them. Why
+        # there are batches: decision 60 (docs/decisions/0060-a-turn-is-the-unit.md).
         hears_what_followed = _overrides(self, "followed")
         for event, followed in told:
             self.event(event)
@@ -163,20 +165,19 @@ class SearchFilter:
             self._confirming.add(what.trial)
         if not self._confirming or getattr(what, "trial", None) not in self._confirming:
             return what
-        return (
-            msgspec.structs.replace(what, trial=None, rung=0)
-            if isinstance(what, WorkerLost)
-            else None
-        )
+        # A lost worker concerns the search, even if the worker's trial does not.
+        if isinstance(what, WorkerLost):
+            return msgspec.structs.replace(what, trial=None, rung=0)
+        return None
 
 
 class Observers:
     """Several observers, which are called in the given order."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._filter = (
-            None if all(each.sees_confirmations for each in observers) else SearchFilter()
-        )
+        self._filter: SearchFilter | None = None
+        if not all(each.sees_confirmations for each in observers):
+            self._filter = SearchFilter()
         self._observers = [
             each for each in observers if _overrides(each, "event", "followed", "batch")
         ]
@@ -188,12 +189,10 @@ class Observers:
 
         Observers without confirmations receive only the events of the search.
         """
-        filtered = self._filter
-        of_the_search = (
-            told
-            if filtered is None or not filtered.concerns(told)
-            else self._of_the_search(told, filtered)
-        )
+        of_the_search: Sequence[tuple[Event | None, Sequence[Followed]]] = told
+        # Most studies confirm nothing, so most batches are passed on as they are.
+        if self._filter is not None and self._filter.concerns(told):
+            of_the_search = self._of_the_search(told, self._filter)
         for observer in self._observers:
             if of_the_search is told or observer.sees_confirmations:
                 observer.batch(told)

@@ -5,6 +5,9 @@ Commands take an option as ``--name``. Functions take a keyword argument, or an 
 options, such as ``stop=Stop(patience=20)``.
 """
 
+# Decision 59 (docs/decisions/0059-tune-in-few-names.md): one table defines each option once, by a
+# flat name. The signatures of functions are written by hand, so that editors show them.
+
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial, wraps
 from inspect import signature
@@ -114,14 +117,14 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
 
 
 def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequence[str]) -> str:
-    """Return which arguments are unknown, and what to write: of words of
-    other tools all at once.
+    """Return which arguments are unknown, and what to write. Of the arguments of other tools, all
+    are named.
     """
-    ours = {
-        name: f"did you mean {words[name]}?" if words[name] else "leave it out"
-        for name in unknown
-        if name in words
-    }
+    ours = {}
+    for name in unknown:
+        if name in words:
+            ours[name] = f"did you mean {words[name]}?" if words[name] else "leave it out"
+    # A script for another tool has several of them: one message saves the user several attempts.
     if len(ours) > 1:
         return ", ".join(f"{name}= ({advice})" for name, advice in ours.items())
     name = next(iter(ours), unknown[0])

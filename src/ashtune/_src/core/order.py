@@ -16,6 +16,9 @@ Failures come last.
 Rule 2: results with the same violation are ordered like feasible results.
 """
 
+# Decision 31 (docs/decisions/0031-several-objectives.md): one rule chooses, so that the best trial
+# of a report, of a page and of ``study.best`` is the same.
+
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,7 +96,8 @@ def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]
     distance = dict.fromkeys((trial for _, trial in front), 0.0)
     for loss in range(1, len(front[0][0])):
         along = sorted((key[loss], trial) for key, trial in front)
-        (lowest, first), (highest, last) = along[0], along[-1]
+        lowest, first = along[0]
+        highest, last = along[-1]
         distance[first] = distance[last] = math.inf
         if lowest < highest:
             for (before, _), (_, trial), (after, _) in zip(

@@ -1,8 +1,10 @@
-"""Orders tell an engine what to do. Verdicts say which trials failed or were promoted.
+"""Orders tell an engine what to do. Verdicts say which trials failed, and why, or were promoted.
 
 The journal contains no orders and verdicts, because a replay of the journal's events gives the same
 orders and verdicts. Observers receive orders and verdicts.
 """
+
+import re
 
 import msgspec
 
@@ -80,10 +82,15 @@ class TrialFailed(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, job: Job, event: JobFailed | WorkerLost) -> "TrialFailed":
         """Return the verdict on a job that failed with an event."""
-        lost = isinstance(event, WorkerLost)
-        kind = f"{OUT_OF_MEMORY}: " if event.is_out_of_memory else "worker lost: " if lost else ""
-        said = event.last_words if isinstance(event, WorkerLost) else event.traceback
-        return cls(job.trial, job.rung, f"{kind}{event.reason}", said, event.is_out_of_memory)
+        reason = event.reason
+        if isinstance(event, WorkerLost):
+            details = event.last_words
+            reason = f"worker lost: {reason}"
+        else:
+            details = event.traceback
+        if event.is_out_of_memory:
+            reason = f"{OUT_OF_MEMORY}: {event.reason}"
+        return cls(job.trial, job.rung, reason, details, event.is_out_of_memory)
 
 
 class TrialPromoted(msgspec.Struct, frozen=True, gc=False):
@@ -98,3 +105,28 @@ Order = Train | Release | Pause | Discard
 Verdict = TrialFailed | TrialPromoted
 Followed = Order | Verdict
 """An order or a verdict."""
+
+
+# A report groups failures by their reasons, and a study stops if promoted trials fail for the same
+# reason. A failure at epoch 7 and one at epoch 9 must then have the same reason.
+_A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
+_A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
+_OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
+"""The beginnings of failure messages from this package."""
+
+
+def without_numbers(reason: str) -> str:
+    """Replace decimals and trial numbers in a failure reason by "_", so that similar reasons become
+    equal.
+
+    Other whole numbers are replaced only in messages of this package, where whole numbers count
+    epochs or bytes. In messages from other code, a whole number may be an error code. Signal
+    numbers and exit statuses are not replaced. All reasons of trials that ran out of memory become
+    equal.
+    """
+    if reason.startswith(f"{OUT_OF_MEMORY}: "):
+        return OUT_OF_MEMORY
+    reason = _A_DECIMAL.sub("_", reason)
+    if _OURS.match(reason):
+        return _A_NUMBER.sub("_", reason)
+    return reason

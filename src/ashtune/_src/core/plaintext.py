@@ -12,7 +12,8 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
-# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
+# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md): text is escaped where it is shown,
+# and not where it is stored.
 LINE = 480
 """The maximum number of characters of an error message, which is one line."""
 VALUE = 60
@@ -96,6 +97,7 @@ def one_line(text: str, most: int = LINE) -> str:
     line = visible(" ".join(text.split()))
     if len(line) <= most:
         return line
+    # Both ends stay: a message begins with what failed, and often ends with the reason.
     end = most // 4
     return f"{line[: most - end - 5]} ... {line[-end:]}"
 
@@ -141,6 +143,7 @@ def did_you_mean(unknown: str, names: Iterable[str]) -> str:
     """Return a question that names one or two similar names, or "" if no name is similar."""
     unknown = unknown.lower()
     listed = list(names)
+    # Initials first: "lr" and "learning_rate" are the same to a user, but not similar as text.
     near = [each for each in listed if each == _initials(unknown) or unknown == _initials(each)]
     near = near or get_close_matches(unknown, listed, 2)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -160,8 +163,9 @@ def error_line(error: BaseException, most: int = REASON) -> str:
         >>> error_line(ValueError("no such\\nlayer"))
         'ValueError: no such layer'
     """
+    kind = type(error).__name__
     try:
         text = str(error)
     except (Exception, SystemExit):  # noqa: BLE001 - the user's own __str__
         text = "(its text cannot be shown)"
-    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, most)
+    return one_line(f"{kind}: {text}" if text else kind, most)

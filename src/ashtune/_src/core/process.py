@@ -22,6 +22,7 @@ user's values.
 _SET_ASIDE = "ASHTUNE_USERS_"
 
 
+# Without this, ``pid`` of a forked process would be the id of its parent.
 def _look_again() -> None:
     global pid  # noqa: PLW0603 - a process has one id
     pid = os.getpid()
@@ -34,8 +35,9 @@ def own_cores() -> list[int]:
     """Return the numbers of the cores that this process may use, from its affinity mask if the
     system has masks.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def environment_now() -> dict[str, str]:
@@ -43,18 +45,16 @@ def environment_now() -> dict[str, str]:
 
     ``os.environ.copy()`` would raise a KeyError for a variable that is removed during the copy.
     """
-    return {name: value for name in os.environ if (value := os.environ.get(name)) is not None}
+    values = {name: os.environ.get(name) for name in os.environ}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def variables_set_aside() -> dict[str, str]:
     """Return the user's values of the variables in ``STARTING``, under names that begin with
     ``ASHTUNE_USERS_``.
     """
-    return {
-        f"{_SET_ASIDE}{name}": value
-        for name in STARTING
-        if (value := os.environ.get(name)) is not None
-    }
+    values = environment_now()
+    return {f"{_SET_ASIDE}{name}": values[name] for name in STARTING if name in values}
 
 
 def restore_variables() -> None:
@@ -63,5 +63,6 @@ def restore_variables() -> None:
     """
     for name in STARTING:
         os.environ.pop(name, None)
-        if (value := os.environ.pop(f"{_SET_ASIDE}{name}", None)) is not None:
+        value = os.environ.pop(f"{_SET_ASIDE}{name}", None)
+        if value is not None:
             os.environ[name] = value

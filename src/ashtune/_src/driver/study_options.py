@@ -297,7 +297,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         ...     stop=Stop(patience=3),
         ... )
         >>> study.stopped
-        'patience=3: 3 results at the top rung brought no better one'
+        'patience=3: 3 results at the top rung without an improvement'
     """
 
     __module__ = "ashtune"

@@ -14,13 +14,15 @@ Rule 3: the choice of a rung depends on no clock, random number, number of worke
 scores are fractions.
 """
 
+# Decision 28 (docs/decisions/0028-where-trials-enter.md) has the rule as formulas.
+
 from collections import deque
 from fractions import Fraction
 from math import prod
 
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.schedulers.ash import AHEAD, EXPONENT, LEAST_SHARE, MOST_DENOMINATOR, AshMachine
+from ashtune._src.schedulers.ash import AHEAD, EXPONENT, LEAST_SHARE, AshMachine
 from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
 
 LOWEST_SHARE = 256
@@ -59,15 +61,10 @@ class AdaptiveMachine(AshMachine):
     """
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
-        super().__init__(
-            ladder,
-            trials,
-            ahead=AHEAD,
-            exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR),
-        )
+        super().__init__(ladder, trials, ahead=AHEAD, exponent=EXPONENT)
         self._passes: dict[TrialId, int] = {}  # the rung up to which each trial has a free pass
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
-        self._going_on: deque[Job] = deque()
+        self._continued: deque[Job] = deque()
         self._credit = Fraction(0)  # the resource that control trials may use
         # the number of trials at the last choice, and the rung
         self._chosen: tuple[int, int] = (-1, 0)
@@ -77,8 +74,8 @@ class AdaptiveMachine(AshMachine):
         """Return a job: first for trials with a free pass, then for promoted trials, then for new
         trials.
         """
-        if self._going_on:
-            return self._going_on.popleft()
+        if self._continued:
+            return self._continued.popleft()
         job = super().next_job()
         if job is not None and job.rung == 0:
             self._passes[job.trial] = self._next_pass(job.trial)
@@ -91,7 +88,7 @@ class AdaptiveMachine(AshMachine):
         self._losses_at[rung][trial] = result.losses[0]
         if rung < min(self._passes[trial], self.ladder.top) and not result.is_failure:
             self._rungs[rung].promoted.add(trial)
-            self._going_on.append(Job(trial, rung + 1))
+            self._continued.append(Job(trial, rung + 1))
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         super().withdraw(job, replace=replace)
@@ -123,32 +120,34 @@ class AdaptiveMachine(AshMachine):
             self._chosen = (started, chosen)
         if chosen >= safe:
             return chosen
-        is_control = self._credit > 0
-        cost = cost_of_entry(self.ladder, safe if is_control else chosen)
-        self._credit += CONTROLS * cost - (cost if is_control else 0)
-        return safe if is_control else chosen
+        # Without control trials, no trial would pass the low rungs any more, and the estimate of
+        # what they promote would stay as it is. A control trial costs more than its share, so the
+        # trials after it pay for it.
+        if self._credit > 0:
+            self._credit -= (1 - CONTROLS) * cost_of_entry(self.ladder, safe)
+            return safe
+        self._credit += CONTROLS * cost_of_entry(self.ladder, chosen)
+        return chosen
 
     def _choose(self, safe: int) -> int:
         """Return the rung with the best score. The score is how many good trials reach the top per
         unit of resource.
         """
-        keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
-        costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
-        scores = [
-            (
-                prod(keeps[rung:], start=Fraction(1)) ** 2 / (costs[rung] * costs[max(rung, safe)]),
-                rung,
-            )
-            for rung in range(len(self.ladder.rungs))
-        ]
-        chosen = max(scores)[1]
-        part = float(prod(keeps[chosen:safe], start=Fraction(1)))
         rungs = self.ladder.rungs
-        self._why = f"new trials are first judged at {rungs[chosen]:,}" + (
-            f", where about {part:.0%} of those that prove good at {rungs[safe]:,} are promoted"
-            if chosen < safe
-            else ""
-        )
+        keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
+        costs = [cost_of_entry(self.ladder, rung) for rung in range(len(rungs))]
+
+        def score(rung: int) -> tuple[Fraction, int]:
+            part = prod(keeps[rung:], start=Fraction(1))
+            return part**2 / (costs[rung] * costs[max(rung, safe)]), rung
+
+        chosen = max(range(len(rungs)), key=score)
+        self._why = f"new trials are first judged at {rungs[chosen]:,}"
+        if chosen < safe:
+            part = float(prod(keeps[chosen:safe], start=Fraction(1)))
+            self._why += (
+                f", which promotes about {part:.0%} of the trials that are good at {rungs[safe]:,}"
+            )
         return chosen
 
     def _part_kept(self, rung: int, safe: int) -> Fraction:
@@ -156,6 +155,7 @@ class AdaptiveMachine(AshMachine):
         rung freely.
         """
         kept = self.ladder.kept[rung]
+        # Before there are data, a low rung is believed to choose no better than chance.
         believed = TRUSTED if rung >= safe else kept
         here = self._losses_at[rung]
         losses = sorted(loss for trial, loss in here.items() if self._passes[trial] >= rung)

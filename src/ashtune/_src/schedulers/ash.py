@@ -7,7 +7,7 @@ https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 Rule 1: ``ranking.py`` decides which trials are promoted.
 Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random
 number.
-Rule 3: new trials may go straight to the top rung, if the lowest rung is dear (option
+Rule 3: new trials may enter at the top rung, if the lowest rung is expensive (option
 ``skip_above``, which depends on the seconds of results) or misleads (option ``least_agreement``):
 see ``entry.py``.
 """
@@ -51,12 +51,12 @@ class Ash(Scheduler, frozen=True):
         exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the
             paper, or less (at least 0.5). By default 0.8 if the user names no lowest rung, else 1.
         skip_above: If the lowest of three or more rungs takes more than this share of the seconds
-            of a full training, and no trial is resumed, new trials go straight to the top rung. By
+            of a full training, and no trial is resumed, new trials enter at the top rung. By
             default 0.4 if the user names no lowest rung and the search weighs seconds (``GP`` with
             a price), else 1.
         least_agreement: If the ranks of trials at the lowest rung and at the top rung have a
-            smaller correlation (Kendall's, from -1 to 1), every fourth new trial goes straight to
-            the top rung, and if these trials do better there than promoted ones, all new trials. By
+            smaller correlation (Kendall's, from -1 to 1), every fourth new trial enters at the top
+            rung, and if these trials are better there than promoted ones, all new trials do. By
             default 0.2 if the user names no lowest rung, else -1, which means never.
 
     Raises:
@@ -80,38 +80,29 @@ class Ash(Scheduler, frozen=True):
 
     def where_rungs_are_chosen(self, *, weighs_seconds: bool = False) -> "Ash":
         """Return the scheduler with the defaults that apply if the user names no lowest rung."""
-        return msgspec.structs.replace(
-            self,
-            ahead=AHEAD if self.ahead is None else self.ahead,
-            exponent=EXPONENT if self.exponent is None else self.exponent,
-            skip_above=SKIP_ABOVE
-            if weighs_seconds and self.skip_above is None
-            else self.skip_above,
-            least_agreement=LEAST_AGREEMENT
-            if self.least_agreement is None
-            else self.least_agreement,
-        )
+        defaults = {"ahead": AHEAD, "exponent": EXPONENT, "least_agreement": LEAST_AGREEMENT}
+        if weighs_seconds:
+            defaults["skip_above"] = SKIP_ABOVE
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return msgspec.structs.replace(self, **missing)
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
         return AshMachine(
             ladder,
             trials,
             ahead=self.ahead or 0,
-            exponent=_exact(1.0 if self.exponent is None else self.exponent),
-            skip_above=1.0 if self.skip_above is None else self.skip_above,
-            least_agreement=Fraction(
-                -1 if self.least_agreement is None else str(self.least_agreement)
-            ),
+            exponent=self.exponent or 1.0,
+            skip_above=self.skip_above,
+            least_agreement=self.least_agreement,
         )
 
 
-def _exact(number: float) -> Fraction:
-    """Return the nearest fraction with a small denominator: 4/5 for 0.8."""
-    return Fraction(number).limit_denominator(MOST_DENOMINATOR)
-
-
 class AshMachine(Machine):
-    """The machine of ``Ash``, which gives the jobs of the function ``get_job`` in the paper."""
+    """The machine of ``Ash``, which gives the jobs of the function ``get_job`` in the paper.
+
+    The arguments are the options of ``Ash``. ``skip_above`` and ``least_agreement`` are None if no
+    trial may enter at the top rung.
+    """
 
     def __init__(
         self,
@@ -119,13 +110,14 @@ class AshMachine(Machine):
         trials: int | None = None,
         *,
         ahead: int = 0,
-        exponent: Fraction = Fraction(1),
-        skip_above: float = 1.0,
-        least_agreement: Fraction = Fraction(-1),
+        exponent: float = 1.0,
+        skip_above: float | None = None,
+        least_agreement: float | None = None,
     ) -> None:
         self.ladder = ladder
         self._ahead = ahead
-        self._exponent = exponent
+        # A replayed study must have the same quotas on any machine, so 0.8 becomes 4/5.
+        self._exponent = Fraction(exponent).limit_denominator(MOST_DENOMINATOR)
         self._losses = 1  # the number of losses of a result
         self._rungs = [self._ranking(rung) for rung in range(ladder.top)]
         self._highest = -1  # the highest rung that may hold a promotable trial
@@ -134,14 +126,17 @@ class AshMachine(Machine):
         # for each rung, the results of trials that entered there
         self._entered = [0] * len(ladder.rungs)
         self._entry_rules: list[DearRungs | MisleadingRungs] = []
-        if skip_above < 1:
+        if skip_above is not None and skip_above < 1:
             self._entry_rules.append(DearRungs(ladder, skip_above))
-        if least_agreement > -1:
-            self._entry_rules.append(MisleadingRungs(ladder, least_agreement))
+        if least_agreement is not None and least_agreement > -1:
+            # By its digits: the float 0.2 is a little above 1/5.
+            self._entry_rules.append(MisleadingRungs(ladder, Fraction(str(least_agreement))))
         self.entries_follow_results = bool(self._entry_rules)
         # whether trials may enter above the lowest rung
         self._enters_above = self.entries_follow_results
-        self._entered_at: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
+        self._entered_at: dict[
+            TrialId, int
+        ] = {}  # for trials that did not enter at the lowest rung
         self._prospects = Prospects(self._rungs, self._entered)
 
     def quota_rule(self, rung: int) -> QuotaRule:
@@ -156,11 +151,14 @@ class AshMachine(Machine):
         return self._exponent == 1
 
     def next_job(self) -> Job | None:
-        """Return the next job for a free worker, or None if there is no job now. O(log n)."""
+        """Return the next job for a free worker, or None if no job can begin now. O(log n)."""
+        # From the highest rung down, as in the paper, so that good trials are soon at the top.
         while self._highest >= 0:
             rung = self._rungs[self._highest]
-            if rung.candidates and (trial := self._promoted(rung)) is not None:
-                return Job(trial, self._highest + 1)
+            if rung.candidates:
+                trial = self._promoted(rung)
+                if trial is not None:
+                    return Job(trial, self._highest + 1)
             self._highest -= 1
         newborn = self._budget.start()
         if newborn is None:
@@ -171,7 +169,7 @@ class AshMachine(Machine):
 
     @property
     def _every(self) -> int:
-        """Return n if every n-th new trial goes straight to the top rung; 0 if none does."""
+        """Return n if every n-th new trial enters at the top rung; 0 if none does."""
         return min((rule.every for rule in self._entry_rules if rule.every), default=0)
 
     def _skips(self, trial: TrialId) -> bool:
@@ -198,7 +196,7 @@ class AshMachine(Machine):
         return counts
 
     def notes(self) -> str:
-        """Return a text that says which new trials go straight to the top rung, and why. If none
+        """Return a text that says which new trials enter at the top rung, and why. If none
         does, it is empty.
         """
         every = self._every
@@ -208,8 +206,8 @@ class AshMachine(Machine):
         return next(rule.notes() for rule in self._entry_rules if rule.every == every)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the best trial of a rung that may be promoted, or None if there is no
-        such trial.
+        """Promote and return the best trial of a rung that may be promoted, or None if no trial
+        may.
         """
         return rung.promote()
 
@@ -219,15 +217,17 @@ class AshMachine(Machine):
         losses = result.losses
         count = len(losses)
         if count != self._losses:
-            self._losses = count  # known only from the first result on
+            # The number of losses is known only from the first result on, so the rungs are empty.
+            self._losses = count
             self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
             self._prospects = Prospects(self._rungs, self._entered)
         is_direct = self._enters_above and number > 0 and number == self.entry(result.trial)
         if is_direct:
             self._entered[number] += 1
             self._prospects.look_at_all()
-        is_plain = count == 1 and result.violation is None
-        entry: Any = (losses[0], result.trial) if is_plain else entry_of(result)
+        entry: Any = (losses[0], result.trial)
+        if count > 1 or result.violation is not None:  # entry_of() is slow for the usual result
+            entry = entry_of(result)
         if number < len(self._rungs):
             rung = self._rungs[number]
             rung.add(entry)
@@ -245,7 +245,8 @@ class AshMachine(Machine):
         """
         self._budget.withdraw(replace=replace)
         self._prospects.look_at_all()
-        if job.rung > (entry := self.entry(job.trial)):
+        entry = self.entry(job.trial)
+        if job.rung > entry:
             if entry:
                 self._entered[entry] -= 1
             for rung in self._rungs[entry : job.rung]:
@@ -287,11 +288,9 @@ class AshMachine(Machine):
         """Return the expected number of trials at each rung, without promotions that prove wrong
         (about sqrt(n)).
         """
-        counts = []
-        from_below = 0
-        for rung, entering in enumerate(self.entering(trials)):
-            counts.append(from_below + entering)
-            from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
+        counts = self.entering(trials)
+        for rung in range(self.ladder.top):
+            counts[rung + 1] += self.quota_rule(rung).of(counts[rung])
         return counts
 
 
@@ -352,7 +351,8 @@ class Prospects:
 
     def look_at_all(self) -> None:
         """Let the next sweep examine all rungs."""
-        self._lowest, self._highest = 0, len(self._levels) - 1
+        self._lowest = 0
+        self._highest = len(self._levels) - 1
 
     def arrived_in(self, number: int) -> None:
         """Let the next sweep examine a rung at which a result arrived, and all rungs above whose
@@ -379,6 +379,7 @@ class Prospects:
         if not self._is_one_loss:
             return self._failed(levels[number:])
         is_bounded = most_results < math.inf
+        # The rungs below have not changed, so what the last sweep counted for them still holds.
         arrivals = levels[number - 1].arrivals_above if number else most_results - sum(entered)
         for level in levels[number:]:
             rung = level.rung
@@ -410,6 +411,8 @@ class Prospects:
         """Return the trials of a study with several losses that have failed
         since the last sweep.
         """
+        # Not the trials beyond the quota: a new result may dominate others, and move a trial into a
+        # better front.
         failed: list[TrialId] = []
         for level in levels:
             failed += [

@@ -192,9 +192,10 @@ class BracketsMachine(Machine):
         counts = [0] * len(self.ladder.rungs)
         for bracket, size, times in self._sizes(trials):
             arrived = size
-            for rung in range(bracket.entry, len(counts)):
-                counts[rung] += arrived * times
-                arrived = self.ladder.quota(rung, arrived) if rung < self.ladder.top else 0
+            counts[bracket.entry] += arrived * times
+            for rung in range(bracket.entry, self.ladder.top):
+                arrived = self.ladder.quota(rung, arrived)
+                counts[rung + 1] += arrived * times
         return counts
 
     def _sizes(self, trials: int) -> list[tuple[Bracket, int, int]]:

@@ -1,5 +1,5 @@
-"""Two rules that let new trials of ``Ash`` go straight to the top rung: where low rungs are dear,
-or mislead.
+"""Two rules that let new trials of ``Ash`` enter at the top rung: if low rungs are expensive, or if
+they mislead.
 
 Each rule has a number ``every``: 0 if it lets no trial skip the lower rungs, n if every n-th trial
 skips them. Decisions use results only, and ranks are compared in whole numbers, so a replayed study
@@ -18,15 +18,14 @@ FEWEST_PRICES = 3
 MOST_PRICES = 15
 FEWEST_RUNGS = 3
 # Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A
-# wrong alarm costs about three full trainings, as then the trials that went straight to the top
+# wrong alarm costs about three full trainings, as then the trials that entered at the top rung
 # decide. Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
 FEWEST_PAIRS = 4
 MOST_PAIRS = 30
 FEWEST_DIRECT = 3
 MOST_COMPARED = 15
 PROBE_EVERY = 4
-"""While only the ranks say that low rungs mislead, every n-th new trial goes straight to the top
-rung.
+"""While only the ranks say that low rungs mislead, every n-th new trial enters at the top rung.
 """
 
 
@@ -67,7 +66,7 @@ class DearRungs:
             self.every = 0
             return
         if result.resource != rungs[result.rung]:
-            pass  # the trial ended itself early
+            pass  # the trial ended itself early, so its seconds are not those of the rung
         elif result.rung == 0:
             self._seconds[result.trial] = result.seconds
         elif result.rung == 1 and result.trial in self._seconds:
@@ -76,7 +75,7 @@ class DearRungs:
             full = result.seconds + pace * (rungs[-1] - rungs[1])
             self._prices.append(min(1.0, before / full) if full else 0.0)
         is_known = len(rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
-        self.every = 1 if is_known and self._price > self._above else 0
+        self.every = int(is_known and self._price > self._above)
 
     @property
     def _price(self) -> float:
@@ -87,8 +86,8 @@ class DearRungs:
         they do.
         """
         return (
-            f"new trials go straight to {self._rungs[-1]:,}, as {self._rungs[0]:,} takes "
-            f"{self._price:.0%} of the time of a full training, and no trial is resumed"
+            f"new trials are trained to {self._rungs[-1]:,} directly, because {self._rungs[0]:,} "
+            f"takes {self._price:.0%} of the time of a full training, and no trial is resumed"
         )
 
 
@@ -98,12 +97,12 @@ class MisleadingRungs:
 
     Rule 1: a trial that was promoted from the lowest rung to the top has a rank at both. If there
     are at least 4 such trials (the newest 30 count), and Kendall's correlation of their ranks is
-    below ``least``, every fourth new trial goes straight to the top rung. Only promoted trials have
+    below ``least``, every fourth new trial enters at the top rung. Only promoted trials have
     both ranks, so the correlation is too low where halving works well. Therefore it only starts a
     probe.
-    Rule 2: from the third result of a trial that went straight to the top, these trials decide.
+    Rule 2: from the third result of a trial that entered at the top rung, these trials decide.
     They are compared with the promoted ones, the newest 15 of each kind, in all pairs. If the
-    promoted trial of a pair is worse more often, all new trials go straight to the top. If it is
+    promoted trial of a pair is worse more often, all new trials enter at the top rung. If it is
     better more often, none does. If neither, rule 1 decides.
 
     The rule knows one loss only. The measurements are in
@@ -137,7 +136,10 @@ class MisleadingRungs:
             self._lows[result.trial] = loss
         if result.rung < top:
             return
-        (self._direct if is_direct else self._promoted).append(loss)
+        if is_direct:
+            self._direct.append(loss)
+        else:
+            self._promoted.append(loss)
         low = self._lows.get(result.trial)
         if low is not None:
             self._pairs.append((low, loss))
@@ -165,12 +167,12 @@ class MisleadingRungs:
         top = self._rungs[-1]
         if self.every == 1:
             return (
-                f"new trials go straight to {top:,}: such trials did better there than promoted "
-                f"ones"
+                f"new trials are trained to {top:,} directly, because such trials were better "
+                f"there than promoted trials"
             )
         return (
-            f"every fourth new trial goes straight to {top:,}, as ranks at {low:,} and at {top:,} "
-            f"agree little "
+            f"every fourth new trial is trained to {top:,} directly, because the ranks at {low:,} "
+            f"and at {top:,} agree little "
             f"(Kendall's correlation {float(self._agreement):.2f}, {len(self._pairs)} trials)"
         )
 

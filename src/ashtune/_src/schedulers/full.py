@@ -25,14 +25,14 @@ class FullMachine(Machine):
         self.ladder = ladder
         self._budget = Budget(trials)
         self._finished: list[TrialId] = []
-        self._to_go_on: deque[TrialId] = deque()  # trained to an earlier top rung
+        self._to_continue: deque[TrialId] = deque()  # trained to an earlier top rung
 
     def next_job(self) -> Job | None:
         """Return the job of a trial that ended at an earlier top rung, or else the job of a new
         trial.
         """
-        if self._to_go_on:
-            return Job(self._to_go_on.popleft(), self.ladder.top)
+        if self._to_continue:
+            return Job(self._to_continue.popleft(), self.ladder.top)
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, self.ladder.top)
 
@@ -40,10 +40,12 @@ class FullMachine(Machine):
         """Record a result. A trial that was trained to an earlier top rung will be trained to the
         present top rung.
         """
-        if not result.is_failure:
-            (self._finished if result.rung == self.ladder.top else self._to_go_on).append(
-                result.trial
-            )
+        if result.is_failure:
+            return
+        if result.rung == self.ladder.top:
+            self._finished.append(result.trial)
+        else:  # this job began before the ladder got longer
+            self._to_continue.append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         self._budget.withdraw(replace=replace)
@@ -56,7 +58,7 @@ class FullMachine(Machine):
         if ladder == self.ladder:
             return
         self.ladder = ladder
-        self._to_go_on.extend(self._finished)
+        self._to_continue.extend(self._finished)
         self._finished = []
 
     def entry(self, trial: TrialId) -> int:

@@ -120,8 +120,9 @@ class PashaMachine(AshMachine):
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
         """Promote and return the next trial of a rung. Return None if the next rung is not open."""
-        is_closed_above = self._open < self.ladder.top and rung is self._rungs[self._open]
-        return None if is_closed_above else rung.promote()
+        if self._open < self.ladder.top and rung is self._rungs[self._open]:
+            return None
+        return rung.promote()
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         super().withdraw(job, replace=replace)
@@ -149,10 +150,10 @@ class PashaMachine(AshMachine):
     def notes(self) -> str:
         """Return a text that says up to which resource trials are trained, and why."""
         rungs = self.ladder.rungs
-        noise = f"; differences up to {self._epsilon:.3g} count as none" if self._epsilon else ""
-        return (
-            f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
-        )
+        text = f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}"
+        if self._epsilon:
+            text += f"; differences up to {self._epsilon:.3g} are ignored"
+        return text
 
     def _look_at_the_orders(self, arrived: TrialId) -> None:
         """Open the next rung if the order of the trials at the open rung differs from their order
@@ -163,7 +164,10 @@ class PashaMachine(AshMachine):
         if self._is_settled():
             return
         rungs = self.ladder.rungs
-        self._why = f"the order at {rungs[self._open]:,} was not that at {rungs[self._open - 1]:,}"
+        self._why = (
+            f"the order at {rungs[self._open]:,} differed from the order at "
+            f"{rungs[self._open - 1]:,}"
+        )
         self._open += 1
         self._highest = max(self._highest, self._open - 1)
         self._differences = None
@@ -185,7 +189,8 @@ class PashaMachine(AshMachine):
         """Estimate ``epsilon`` again, if the order of any pair of trials has changed back."""
         here = self._losses_at[self._open]
         if self._differences is None:
-            self._differences, pairs = [], list(combinations(islice(here, MOST_PAIRED), 2))
+            self._differences = []
+            pairs = list(combinations(islice(here, MOST_PAIRED), 2))
         elif len(here) <= MOST_PAIRED:
             pairs = [(trial, arrived) for trial in here if trial != arrived]
         else:

@@ -20,6 +20,27 @@ time, and a withdrawal, which is rare, takes O(n log n) time. With several losse
 most O(m n^2) time for ``m`` losses.
 """
 
+# Theory of operation of OneLoss
+# ------------------------------
+# A rung of a long study has 100,000 results, and each result may move the quota. Sorting them again
+# would cost O(n) for each. Only the entry of rank ``quota`` decides, and it moves by one rank at a
+# time, so only its neighbourhood is kept sorted:
+#
+#   _better (a heap, the worst first)  |  _window (sorted)  |  _worse (a heap, the best first)
+#   ranks 0 .. len(_better) - 1        |  about 2 * _NEAR   |  all later ranks
+#
+# ``_window[quota - len(_better)]`` is the entry of rank ``quota``. An arrival outside of the window
+# is pushed to a heap. When the quota leaves the window, or the window has more than _WIDEST
+# entries, _centre() moves entries between window and heaps. That happens after dozens
+# of arrivals near the quota, so its cost is spread over them.
+#
+# ``candidates`` has every entry that was within the quota once. An entry can fall out of the quota
+# later, and a promoted one stays in the heap until it comes up: promote() tests both. An entry that
+# enters the quota enters either by its arrival, or because the quota grows by one: then it is the
+# entry of the new rank ``quota``.
+#
+# A withdrawal is rare, so it sorts everything again.
+
 import math
 import sys
 from bisect import insort
@@ -62,8 +83,10 @@ class QuotaRule:
         self.ahead = ahead
         self.exponent = exponent
         # The quota is computed often, and fractions are slow.
-        self._part, self._whole = kept.numerator, kept.denominator
-        self._power, self._root = exponent.numerator, exponent.denominator
+        self._part = kept.numerator
+        self._whole = kept.denominator
+        self._power = exponent.numerator
+        self._root = exponent.denominator
 
     def of(self, arrived: int) -> int:
         """Return the quota of a rung with ``arrived`` results."""
@@ -197,8 +220,8 @@ class OneLoss:
             heappush(self.candidates, entry)
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best unpromoted trial within the quota, or None if there is no
-        such trial.
+        """Promote and return the best unpromoted trial within the quota, or None if all of them are
+        promoted.
         """
         while self.candidates:
             entry = heappop(self.candidates)
@@ -246,8 +269,8 @@ class ManyLosses:
         self._best = None
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best unpromoted trial within the quota, or None if there is no
-        such trial.
+        """Promote and return the best unpromoted trial within the quota, or None if all of them are
+        promoted.
         """
         self._rank()
         for trial in self._in_order:

@@ -8,6 +8,10 @@ Rule: a scheduler and its machine use no clock, no random number and no file. Th
 the same answers.
 """
 
+# Decision 22 (docs/decisions/0022-schedulers-are-values.md): the journal stores the value, and each
+# replay builds a new machine from it. So a machine may depend on the ladder, the number of trials,
+# the seed and the calls that it gets, and on nothing else.
+
 import math
 from collections.abc import Sequence
 from enum import StrEnum
@@ -27,7 +31,9 @@ class Rule(StrEnum):
     SINCE_ITS_RESULT = "since its result"
     """At any time after its result, as in asynchronous promotion."""
     AT_ITS_RESULT = "at its result"
-    """When its result arrived, unless the quota was 0. The trial is promoted at once or never."""
+    """When its result arrived, unless the quota was 0. The trial is promoted immediately or
+    never.
+    """
     WHEN_PROMOTED = "when promoted"
     """When the trial is promoted: all trials of a rung wait for each other."""
     ALWAYS = "always"
@@ -53,7 +59,7 @@ class Machine(Protocol):
     """
 
     def next_job(self) -> Job | None:
-        """Return the job for a free worker, or None if there is no job now."""
+        """Return the job for a free worker, or None if no job can begin now."""
 
     def record(self, result: Result) -> None:
         """Record the result of a job. All results of a study have the same number of losses."""
@@ -70,7 +76,7 @@ class Machine(Protocol):
         del job
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials that may be started. If the number is None, there is no limit.
+        """Set the number of trials that may be started; None for no limit.
 
         Raises:
             SettingsError: If it is too late to change the number, which then stays the same.

@@ -42,7 +42,7 @@ DEFAULTS = tuple(Ash().where_rungs_are_chosen(weighs_seconds=each) for each in (
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
-    """The name, rule and machine of a scheduler. If there is no machine, ``missing`` says why in
+    """The name, rule and machine of a scheduler. If ``machine`` is None, ``missing`` says why in
     one line.
 
     ``machine`` knows no result. ``told`` is the machine that gets the study's results, where there
@@ -56,12 +56,12 @@ class SchedulerView(msgspec.Struct, frozen=True):
     told: Machine | None = None
 
     def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
-        """Return the rule for the quota of a rung. If there is no machine, the quota is the
+        """Return the rule for the quota of a rung. If ``machine`` is None, the quota is the
         ladder's fixed fraction.
         """
-        return (
-            QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
-        )
+        if self.machine is None:
+            return QuotaRule(ladder.kept[rung])
+        return self.machine.quota_rule(rung)
 
     def promotes_at_once(self, rung: int) -> bool:
         """Return whether a rung promotes a trial as soon as it is within the quota, or False
@@ -70,7 +70,7 @@ class SchedulerView(msgspec.Struct, frozen=True):
         return self.machine is not None and self.machine.promotes_at_once(rung)
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters. If there is no machine,
+        """Return the rung at which a trial enters. If ``machine`` is None,
         return the lowest rung.
         """
         return 0 if self.machine is None else self.machine.entry(trial)
@@ -85,8 +85,8 @@ class SchedulerView(msgspec.Struct, frozen=True):
         return None if self.machine is None else self.machine.expected(trials)
 
     def entering(self, trials: int) -> Sequence[int] | None:
-        """Return how many of the first ``trials`` trials enter at each rung. If there is no
-        machine, return None.
+        """Return how many of the first ``trials`` trials enter at each rung; None without a
+        machine.
         """
         return None if self.machine is None else self.machine.entering(trials)
 

@@ -1,8 +1,9 @@
-"""Asynchronous Successive Halving that stops a trial for good if the trial is not promoted at once.
+"""Asynchronous Successive Halving that stops a trial for good if the trial is not promoted
+immediately.
 
 Source: Li et al. (arXiv 1810.05934) describe the stopping form as an alternative to pausing, and
-most libraries call it "ASHA". A trial that reaches its rung is either promoted at once or stopped
-for good.
+most libraries call it "ASHA". A trial that reaches its rung is either promoted immediately or
+stopped for good.
 
 Rule 1: let a rung have ``n`` results, including the new result of a trial. This trial is promoted
 if the new result is among the best ``floor(n / reduction_factor)`` results, as ranked by
@@ -10,6 +11,9 @@ if the new result is among the best ``floor(n / reduction_factor)`` results, as 
 Rule 2: while the quota ``floor(n / reduction_factor)`` is 0, every trial is promoted unless it has
 failed.
 """
+
+# Decision 4 (docs/decisions/0004-what-a-result-is.md): while a rung has fewer results than the
+# reduction factor, a trial continues, because the first results are compared with nothing.
 
 from collections import deque
 
@@ -21,7 +25,7 @@ from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Rule, Sc
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
-    """When a trial reaches a rung, either promote it at once or stop it for good."""
+    """When a trial reaches a rung, either promote it immediately or stop it for good."""
 
     rule = Rule.AT_ITS_RESULT
     default_reduction_factor = 3
@@ -38,20 +42,20 @@ class StoppingMachine(Machine):
         self.ladder = ladder
         self._rungs: list[Ranking] = [OneLoss(QuotaRule(kept)) for kept in ladder.kept]
         self._losses = 1  # the number of losses of a result
-        self._going_on: deque[Job] = deque()
+        self._continued: deque[Job] = deque()
         self._stopped: list[TrialId] = []
         self._finished: list[Result] = []  # the results of the top rung, in order of arrival
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
-        if self._going_on:
-            return self._going_on.popleft()
+        if self._continued:
+            return self._continued.popleft()
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
     def record(self, result: Result) -> None:
-        """Record a result, and promote or stop its trial at once, in O(log
-        n) time with one loss.
+        """Record a result, and promote or stop its trial immediately, in O(log n) time with one
+        loss.
         """
         if len(result.losses) != self._losses:  # the first result of a study
             self._losses = len(result.losses)
@@ -63,7 +67,7 @@ class StoppingMachine(Machine):
         entry = entry_of(result)
         rung.add(entry)
         if not result.is_failure and (rung.quota == 0 or rung.is_within_quota(entry)):
-            self._going_on.append(Job(result.trial, result.rung + 1))
+            self._continued.append(Job(result.trial, result.rung + 1))
         else:
             self._stopped.append(result.trial)
 

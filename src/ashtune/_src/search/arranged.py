@@ -119,20 +119,23 @@ class Grouped:
         hyperparameters form runs.
         """
         begin = block * BLOCK
-        end = begin + BLOCK if self.size is None else min(begin + BLOCK, self.size)
+        end = begin + BLOCK
+        if self.size is not None:
+            end = min(end, self.size)
         waiting: dict[tuple[object, ...], list[int]] = {}
         key_of: dict[int, tuple[object, ...]] = {}
         for number in range(begin, end):
             configuration = self._search.configuration(number)
             key = key_of[number] = tuple(hashable(configuration.get(name)) for name in self._names)
             waiting.setdefault(key, []).append(number)
-        few = BLOCK if self._trials is None else min(BLOCK, self._trials)
+        few = min(BLOCK, self._trials or BLOCK)
         longest = max(1, min(LONGEST_RUN, few // (RUNS_OF_A_KIND * max(1, len(waiting)))))
         order: list[int] = []
         done: set[int] = set()
         for number, key in key_of.items():
             if number not in done:
-                run, waiting[key] = waiting[key][:longest], waiting[key][longest:]
+                run = waiting[key][:longest]
+                del waiting[key][:longest]
                 order += run
                 done.update(run)
         return order

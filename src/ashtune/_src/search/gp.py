@@ -1,6 +1,6 @@
 """The options of the search by a Gaussian process; ``gp_proposer.py`` has its rules."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -84,15 +84,11 @@ def _with_logarithms(space: Space) -> Space:
     logarithmic scale.
     """
 
-    def scaled(given: dict[str, Any]) -> dict[str, Any]:
-        is_wide = (
-            given["type"].startswith("uniform")
-            and 0 < WIDE * given.get("lower", 0) <= given["upper"]
-        )
-        return {**given, "log": True} if is_wide else given
-
     record = space.to_record()
-    columns = [scaled(given) for given in record["space"]["hyperparameters"]]
-    return Space(
-        {**record, "space": {**record["space"], "hyperparameters": columns}}, space.rules.valid
-    )
+    columns = []
+    for given in record["space"]["hyperparameters"]:
+        is_uniform = given["type"].startswith("uniform")
+        is_wide = is_uniform and 0 < WIDE * given.get("lower", 0) <= given["upper"]
+        columns.append(given | {"log": True} if is_wide else given)
+    scaled = {**record, "space": record["space"] | {"hyperparameters": columns}}
+    return Space(scaled, space.rules.valid)

@@ -264,7 +264,9 @@ def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Ar
         before = np.array([by_height[low][trial] for trial in both])
         after = np.array([by_height[high][trial] for trial in both])
         spread = np.subtract(*np.percentile(before, [75, 25]))
-        ratio = np.subtract(*np.percentile(after, [75, 25])) / spread if spread > 0 else 1.0
+        ratio = 1.0
+        if spread > 0:
+            ratio = np.subtract(*np.percentile(after, [75, 25])) / spread
         is_below = heights <= low
         scale = float(np.clip(ratio, LEAST_RATIO, MOST_RATIO))
         mapped[is_below] = np.median(after) + scale * (mapped[is_below] - np.median(before))

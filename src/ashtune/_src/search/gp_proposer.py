@@ -21,8 +21,8 @@ Rule 6: the first ten trials cover the space evenly (a Latin hypercube), and a t
 trials are random. If a configuration has results from before the study, it replaces one of the
 first ten trials and is not proposed.
 Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the
-latest after 16 new results. Between two fits, the process uses each new result at once. A fit takes
-four fifths of a proposal's time. With several losses, the kernel is fitted for each proposal,
+latest after 16 new results. Between two fits, the process uses each new result immediately. A fit
+takes four fifths of a proposal's time. With several losses, the kernel is fitted for each proposal,
 because the weights of the losses differ from trial to trial (``scalarisation.py``).
 Rule 8: a third Gaussian process predicts whether a configuration fits into memory. Its values are
 -1 for trials that ran out of memory, and for other trials the logarithm of the memory limit divided

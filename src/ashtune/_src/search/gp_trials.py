@@ -85,23 +85,17 @@ class SeenTrials:
         if result.is_failure:
             self.failures[trial] = result.rung
             if result.is_out_of_memory:
-                self._note_losses(result)
+                self.losses.setdefault(trial, {})[result.resource] = result.loss_or_key
             return
         self.resources[result.rung] = max(result.resource, self.resources.get(result.rung, 0))
         if trial not in self.losses and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
-        self._note_losses(result)
+        self.losses.setdefault(trial, {})[result.resource] = result.loss_or_key
         before = self._highest.get(trial, 0)
         if result.resource >= before:
             self._standings.get(before, {}).pop(trial, None)
             self._standings.setdefault(result.resource, {})[trial] = result.key
             self._highest[trial] = result.resource
-
-    def _note_losses(self, result: Result) -> None:
-        is_plain = len(result.losses) == 1 and result.violation is None
-        self.losses.setdefault(result.trial, {})[result.resource] = (
-            result.losses[0] if is_plain else result.key
-        )
 
     def _note_memory(self, result: Result) -> None:
         if result.is_out_of_memory:

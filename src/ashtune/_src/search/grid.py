@@ -80,25 +80,31 @@ class GridDesign:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
                     f"the grid has {self._lattice.volume:,} combinations before its conditions; "
-                    f"give fewer points, for at most {LARGEST_ENUMERATED:,}, or search at random"
+                    f"give fewer points, for at most {LARGEST_ENUMERATED:,}, or use search='random'"
                 )
             self._members = self._lattice.members()
 
     @property
     def size(self) -> int:
         """The number of valid configurations in the grid."""
-        return self._lattice.volume if self._members is None else len(self._members)
+        if self._members is None:
+            return self._lattice.volume
+        return len(self._members)
 
     def configuration(self, trial: int) -> dict[str, object]:
         refuse_outside(trial, self.size)
-        return self._lattice.configuration(trial if self._members is None else self._members[trial])
+        if self._members is not None:
+            trial = self._members[trial]
+        return self._lattice.configuration(trial)
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
         point = self._lattice.point(configuration)
         if point is None or self._members is None:
             return point
         trial = bisect_left(self._members, point)
-        return trial if self._members[trial : trial + 1] == [point] else None
+        if self._members[trial : trial + 1] != [point]:
+            return None
+        return trial
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
@@ -113,8 +119,8 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
     for name, count in points.items():
         if name not in ranges:
             raise SpaceError(
-                f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this "
-                f"space are {ranges}"
+                f"points={{{name!r}: {shown(count)}}} does not name a range of numbers; the ranges "
+                f"are {ranges}"
             )
     return dict(points)
 
@@ -127,9 +133,9 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     high = column.high
     if points is None:
         raise SpaceError(
-            f"{name}={low:g} .. {high:g} has no end of values; give "
-            f"search=ashtune.Grid(points={{{name!r}: 5}}) for "
-            "five, or points=5 (--search grid:points=5) for five of every range"
+            f"{name}={low:g} .. {high:g} has infinitely many values; give "
+            f"search=ashtune.Grid(points={{{name!r}: 5}}) for five of them, or points=5 (--search "
+            f"grid:points=5) for five of every range"
         )
     values = _even_values(low, high, points, column.is_log)
     return sorted({round(value) for value in values}) if column.is_integer else values
@@ -142,6 +148,8 @@ def _even_values(low: float, high: float, points: int, is_log: bool) -> list[flo
     import numpy as np
 
     if points == 1:
+        # Halves, and square roots, of the ends: their sum, and their product, may overflow.
         return [float(np.sqrt(low) * np.sqrt(high) if is_log else low / 2 + high / 2)]
-    spaced = np.geomspace(low, high, points) if is_log else np.linspace(low, high, points)
+    spaced = (np.geomspace if is_log else np.linspace)(low, high, points)
+    # The ends are given as they are: numpy's may differ in the last bit, and be out of range.
     return [float(low), *spaced[1:-1].tolist(), float(high)]

@@ -93,4 +93,6 @@ def lattice_of(space: Space) -> Lattice | None:
             return None
         axes[name] = values
     lattice = Lattice(space, axes)
-    return lattice if lattice.volume <= LARGEST_ENUMERATED else None
+    if lattice.volume > LARGEST_ENUMERATED:
+        return None
+    return lattice

@@ -82,8 +82,9 @@ class _Mutating(Proposer):
         self._results = 0
         self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
         self._configuration: dict[str, object] = {}
-        # used with several losses
-        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()
+        # With several losses: the highest rung with a result, and the Pareto front there.
+        self._rung = -1
+        self._front: list[tuple[Key, int, dict[str, object]]] = []
         self._mutations: list[dict[str, object] | None] = []
         self._made_for: object = None  # the best result and the block of these mutations
         self._asked = (-1, 0)  # the trial asked for last, and how many times
@@ -97,7 +98,8 @@ class _Mutating(Proposer):
             return
         standing = (result.rung, -as_one(result.violation, result.losses[0]), -result.trial)
         if standing > self._best:
-            self._best, self._configuration = standing, dict(configuration)
+            self._best = standing
+            self._configuration = dict(configuration)
 
     def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep a result with several losses if no other result at the highest rung dominates this
@@ -130,21 +132,20 @@ class _Mutating(Proposer):
         if not self._configuration:
             return None
         block, row = divmod(trial, BLOCK)
-        self._asked = (trial, self._asked[1] + 1 if trial == self._asked[0] else 1)
-        if self._asked[1] > 1:
+        asked_trial, times = self._asked
+        if trial != asked_trial:
+            times = 0
+        self._asked = (trial, times + 1)
+        if times:  # the mutation of the block was tried before, or was forbidden
             [configuration] = self._make([self._seed, *self._asked], 1)
         else:
             if self._made_for != (self._best, block):
-                self._mutations, self._made_for = (
-                    self._make([self._seed, block], BLOCK),
-                    (self._best, block),
-                )
+                self._mutations = self._make([self._seed, block], BLOCK)
+                self._made_for = (self._best, block)
             configuration = self._mutations[row]
-        return (
-            None
-            if configuration is None
-            else Proposal(fresh(configuration), mutation_text(-self._best[2]))
-        )
+        if configuration is None:
+            return None
+        return Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
         """Return a list of allowed mutations for ``trials`` trials; an entry None means a random
@@ -155,7 +156,9 @@ class _Mutating(Proposer):
         wrong = [
             place for place, one in enumerate(mutations) if one is not None and forbidding(one)
         ]
-        spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
+        if not wrong:
+            return mutations
+        spare = self._draw([*seeds, 1], SPARE * len(wrong))
         right = [one for one in spare if one is not None and not forbidding(one)]
         for place, one in zip_longest(wrong, right[: len(wrong)]):
             mutations[place] = one

@@ -15,6 +15,8 @@ Rule 4: the journal has the class name and options of the sampler, not a pickle,
 journal executes no code.
 """
 
+# Rules 1 and 4: decision 33 (docs/decisions/0033-priors-and-others-samplers.md).
+
 import heapq
 import math
 import random
@@ -79,7 +81,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
             own proposal.
 
     Raises:
-        SettingsError: If there is no such class, or an option is out of its range.
+        SettingsError: If the class was not found, or an option is out of its range.
 
     Example:
         >>> OptunaSearch("GPSampler", {"deterministic_objective": True}).most_ahead
@@ -114,20 +116,22 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         """Return a new sampler of Optuna.
 
         Raises:
-            SettingsError: If Optuna is not installed, there is no such sampler, or the options do
-                not fit.
+            SettingsError: If Optuna is not installed, or the sampler was not found, or its options
+                do not fit.
         """
         name = str(self.sampler)
         kind = _class(name)
-        options = OURS.get(name, {}) if self.options is None else self.options
+        options = self.options
+        if options is None:
+            options = OURS.get(name, {})
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # many options of Optuna are called experimental
                 sampler: BaseSampler = kind(**options, seed=seed)
         except Exception as error:  # noqa: BLE001 - any exception of a foreign class
             raise SettingsError(
-                f"{shown(f'{name}(**{options})')} cannot be made ({error_line(error)}); give "
-                f"options of {name}, which has to take a seed"
+                f"{shown(f'{name}(**{options})')} cannot be created ({error_line(error)}); give "
+                f"options of {name}, which must accept a seed"
             ) from None
         return sampler
 
@@ -177,8 +181,8 @@ def _class(name: str) -> Any:
             raise TypeError("it is not derived from BaseSampler")
     except Exception as error:  # noqa: BLE001 - any exception of a foreign module
         raise SettingsError(
-            f"sampler={shown(name)} is no sampler of Optuna ({error_line(error)}); give the name "
-            "of a class in optuna.samplers, or 'module:Class'"
+            f"sampler={shown(name)} is not a sampler of Optuna ({error_line(error)}); give the "
+            "name of a class in optuna.samplers, or 'module:Class'"
         ) from None
     return kind
 
@@ -227,10 +231,7 @@ class OptunaProposer(Proposer):
         self.running.discard(result.trial)
         self._place(result.trial, configuration)
         if self._is_seen(configuration):
-            is_plain = len(result.losses) == 1 and result.violation is None
-            self.losses.setdefault(result.rung, {})[result.trial] = (
-                result.losses[0] if is_plain else result.key
-            )
+            self.losses.setdefault(result.rung, {})[result.trial] = result.loss_or_key
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         self.known.add(result.trial)
@@ -248,7 +249,9 @@ class OptunaProposer(Proposer):
         if rung is None or chance.random() < self._search.random_share:
             return None
         trials = self._visible_trials(self._scalars(rung, trial))
-        for _ in range(1 + REDRAWS if trials else 0):
+        if not trials:
+            return None
+        for _ in range(1 + REDRAWS):
             configuration, notes = self._ask(trials, chance.getrandbits(32))
             if self._is_new(configuration):
                 self._proposed.append(configuration)
@@ -313,8 +316,11 @@ class OptunaProposer(Proposer):
     ) -> "FrozenTrial":
         from optuna.trial import create_trial
 
-        varied = {name: self._axes[name] for name in self._axes if name in configuration}
-        varied = {name: axis for name, axis in varied.items() if not axis.is_constant}
+        varied = {
+            name: axis
+            for name, axis in self._axes.items()
+            if name in configuration and not axis.is_constant
+        }
         return create_trial(
             state=state,
             value=loss,
@@ -367,13 +373,13 @@ class SampledAxis:
         if self._choices is not None:
             count = len(self._choices)
             self.is_constant = count == 1
-            self.distribution = (
-                CategoricalDistribution(range(count))
-                if column.is_category
-                else IntDistribution(0, count - 1)
-            )
+            if column.is_category:
+                self.distribution = CategoricalDistribution(range(count))
+            else:
+                self.distribution = IntDistribution(0, count - 1)
             return
-        self._low, self._high = column.low, column.high
+        self._low = column.low
+        self._high = column.high
         is_log = column.is_log
         if not column.is_integer:
             self.distribution = FloatDistribution(float(self._low), float(self._high), log=is_log)

@@ -41,7 +41,10 @@ def results_text(results: int, known: int) -> str:
     """Return a text with two counts: the results that a proposal uses, and the results from before
     the study.
     """
-    return f"{results} results" + (f", {known} from before" if known else "")
+    text = f"{results} results"
+    if known:
+        text += f", {known} from before"
+    return text
 
 
 def mutation_text(parent: int) -> str:
@@ -62,7 +65,9 @@ def sort_of(origin: str) -> Sort:
         return Sort.OTHER
     if origin.endswith(NOT_READY):
         return Sort.STANDING_IN
-    return Sort.MUTATION if first.startswith(_MUTATION) else Sort.MODEL
+    if first.startswith(_MUTATION):
+        return Sort.MUTATION
+    return Sort.MODEL
 
 
 SORTS = {

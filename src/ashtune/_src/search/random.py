@@ -83,12 +83,19 @@ class DrawnDesign:
             while len(self._order) <= trial:
                 self._extend_order(self._lattice)
             return self._lattice.configuration(self._order[trial])
-        block, row = self._place(trial) if self._space.rules.has_clauses else divmod(trial, BLOCK)
+        if self._space.rules.has_clauses:
+            block, row = self._place(trial)
+        else:
+            block, row = divmod(trial, BLOCK)
         return fresh(self._block(block)[row])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        point = None if self._lattice is None else self._lattice.point(configuration)
-        return None if point is None else self._trials.get(point)
+        if self._lattice is None:
+            return None
+        point = self._lattice.point(configuration)
+        if point is None:
+            return None
+        return self._trials.get(point)
 
     def _valid_configurations(self, block: int) -> list[dict[str, object]]:
         configurations = self._space.at(self._points(block))
@@ -108,7 +115,7 @@ class DrawnDesign:
             if empty == _EMPTY_BLOCKS:
                 raise SpaceError(
                     f"none of {_EMPTY_BLOCKS * BLOCK:,} draws was valid; narrow the ranges, or use "
-                    "a grid (valid and forbidden clauses rule configurations out)"
+                    "a grid (valid or forbidden clauses exclude nearly all configurations)"
                 )
         block = bisect_right(self._ends, trial) - 1
         return block, trial - self._ends[block]
@@ -116,7 +123,8 @@ class DrawnDesign:
     @cached_property
     def _members(self) -> list[int]:
         assert self._lattice is not None
-        if not (members := self._lattice.members()):
+        members = self._lattice.members()
+        if not members:
             raise SpaceError(
                 f"none of the {self._lattice.volume:,} configurations is valid; widen the ranges"
             )

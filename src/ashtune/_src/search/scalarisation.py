@@ -13,6 +13,9 @@ five results.
 Rule 3: a result that violates a constraint gets a larger number than every feasible result.
 """
 
+# Decision 31 (docs/decisions/0031-several-objectives.md): a search that learns sees one number,
+# with other weights for each trial.
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,12 +73,16 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
         scaled = (losses[is_finite] - low) / np.where(high > low, high - low, 1.0)
     weighted = weights * np.clip(scaled, -FARTHEST, FARTHEST)
     values[is_finite] = weighted.max(axis=1) + AUGMENTED * weighted.sum(axis=1)
-    if (is_violating := is_finite & (violations > 0)).any():
+    is_violating = is_finite & (violations > 0)
+    if is_violating.any():
         feasible = values[is_finite & ~is_violating]
         amounts = violations[is_violating]
-        worst, extent = (
-            (feasible.max(), max(np.ptp(feasible), 1.0)) if len(feasible) else (0.0, 1.0)
-        )
+        worst = 0.0
+        extent = 1.0
+        if len(feasible):
+            worst = feasible.max()
+            extent = max(np.ptp(feasible), extent)
+        # A violation half as large as usual adds a third of ``extent``, and any at most all of it.
         values[is_violating] = worst + extent * amounts / (amounts + np.median(amounts))
     return values
 
@@ -99,7 +106,8 @@ def clip_outliers(values: "Array") -> "Array":
         return values
     best = finite.min()
     middle = float(np.median(finite))
-    bounded: Array = np.minimum(
-        values, middle + CLIP * (middle - best) if middle > best else finite.max()
-    )
+    most = finite.max()
+    if middle > best:
+        most = middle + CLIP * (middle - best)
+    bounded: Array = np.minimum(values, most)
     return bounded

@@ -34,7 +34,7 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
     try:
         written = space.to_serialized_dict()
     except Exception as error:  # noqa: BLE001 - ConfigSpace may raise anything here
-        raise SpaceError(f"the space cannot be written down: {error_line(error)}") from None
+        raise SpaceError(f"the space cannot be stored in a journal: {error_line(error)}") from None
     for entry in written["hyperparameters"]:
         meta = entry.pop("meta", None)
         if isinstance(meta, dict) and META in meta:
@@ -62,7 +62,8 @@ def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]
 
     if hyperparameter.name != name:
         raise SpaceError(
-            f"{name}: its hyperparameter is named {hyperparameter.name!r}; give both one name"
+            f"{name}: its hyperparameter has the name {hyperparameter.name!r}; give both the same "
+            f"name"
         )
     space = ConfigurationSpace()
     space.add(copy.copy(hyperparameter))  # the user's object stays unchanged
@@ -86,7 +87,7 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
             # Decoding changes the record.
             return ConfigurationSpace.from_serialized_dict(copy.deepcopy(record["space"]))
     except Exception as error:  # noqa: BLE001 - ConfigSpace may raise anything here
-        raise SpaceError(f"ConfigSpace has no such space: {error_line(error)}") from None
+        raise SpaceError(f"ConfigSpace cannot represent the space: {error_line(error)}") from None
 
 
 def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]) -> None:
@@ -97,9 +98,7 @@ def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]
         _put_in_order(part, orders)
     if "values" in clause:
         order = orders[clause["name"]]
-        clause["values"] = (
-            sorted(clause["values"]) if order is None else sorted(clause["values"], key=order.index)
-        )
+        clause["values"].sort(key=None if order is None else order.index)
 
 
 def _plain_tree(value: object) -> Any:

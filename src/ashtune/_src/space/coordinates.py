@@ -7,7 +7,27 @@ normal or beta.
 Rule: a journal stores a hyperparameter in ConfigSpace's JSON format, which other tools can read.
 """
 
-# Decision 55 (docs/decisions/0055-spaces-without-configspace.md).
+# Decision 55 (docs/decisions/0055-spaces-without-configspace.md): importing ConfigSpace took each
+# process 0.75 s and 65 MB, so its JSON is the format of exchange only.
+
+# Theory of operation
+# -------------------
+# Every value has an interval of coordinates, as wide as its probability:
+#
+#   kind     a value's interval                     a value's coordinate (place)
+#   -------  -------------------------------------  -------------------------------------------
+#   choices  [end of the choice before, its end)    the middle of the interval
+#   ints     one of high - low + 1 equal parts of   the coordinate of the middle of the part
+#            the range
+#   floats   a point                                the point
+#
+# A normal or beta distribution changes the coordinate before all other steps (``at``), so before a
+# logarithmic scale. ``place`` is the inverse of ``at`` up to the last bits, because
+# logarithms and quantiles round. So code that compares points rounds them (``gp_trials.DIGITS``),
+# and code that compares configurations rounds floats (``plain.rounded_identity``).
+#
+# The parts of an integer range are computed in floats, which lose digits above 2**53. The last step
+# therefore uses Python's integers, and limits the result to the range.
 
 import math
 from collections.abc import Sequence
@@ -141,11 +161,12 @@ class Column:
     """
 
     def __init__(self, hyperparameter: HyperparameterRecord) -> None:
-        self.name, kind = hyperparameter.name, hyperparameter.type
+        self.name = hyperparameter.name
+        kind = hyperparameter.type
         if escaped(self.name) != self.name or not 0 < len(self.name) <= MOST_NAME:
             raise SpaceError(
-                f"{shown(self.name)} cannot name a hyperparameter; give up to {MOST_NAME} plain "
-                f"characters"
+                f"{shown(self.name)} is not a valid name of a hyperparameter; give up to "
+                f"{MOST_NAME} plain characters"
             )
         self.low: int | float = hyperparameter.lower
         self.high: int | float = hyperparameter.upper
@@ -157,10 +178,10 @@ class Column:
         self._shape_text = ""
         if kind == "categorical":
             self._list(hyperparameter.choices, hyperparameter.weights)
-        elif kind in ("ordinal", "constant"):
-            self._list(
-                hyperparameter.sequence if kind == "ordinal" else [hyperparameter.value], None
-            )
+        elif kind == "ordinal":
+            self._list(hyperparameter.sequence, None)
+        elif kind == "constant":
+            self._list([hyperparameter.value], None)
         else:
             self._check_range()
             self.spacing = 1 / (self.high - self.low + 1) if self.is_integer else 0.0
@@ -191,17 +212,24 @@ class Column:
         if self.is_integer and not all(
             isinstance(end, int) and -WIDEST <= end < WIDEST for end in (low, high)
         ):
-            raise SpaceError(f"{what} is no range of 64-bit integers; give two of these")
+            raise SpaceError(f"{what} is not a range of 64-bit integers; give two 64-bit integers")
         if not self.is_integer:
-            self.low, self.high = low, high = float(low), float(high)
+            self.low = low = float(low)
+            self.high = high = float(high)
+        self._bottom = float(low)
+        self._width = float(high) - float(low)
         if not (low < high and math.isfinite(high - low)):
             raise SpaceError(
                 f"{what} is empty, or wider than any float; give (low, high) with low < high"
             )
-        if self.is_log and low <= 0:
-            raise SpaceError(
-                f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'"
-            )
+        if self.is_log:
+            if low <= 0:
+                raise SpaceError(
+                    f"{what} has no logarithm at its low end; give a low end above 0, or leave out "
+                    "'log'"
+                )
+            self._log_bottom = math.log(self._bottom)
+            self._log_width = math.log(float(high)) - self._log_bottom
 
     def _bend(self, given: HyperparameterRecord) -> None:
         """Set the normal or beta distribution of a range, with the parameters that ConfigSpace
@@ -212,10 +240,9 @@ class Column:
         middle = given.mu
         deviation = given.sigma
         if given.type.startswith("beta"):
-            self._shape, has_weight = (
-                _Beta(given.alpha, given.beta),
-                1 <= min(given.alpha, given.beta) < math.inf,
-            )
+            self._shape = _Beta(given.alpha, given.beta)
+            # Below 1, the density of a beta distribution is infinite at an end of the range.
+            has_weight = 1 <= min(given.alpha, given.beta) < math.inf
             self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
         else:
             if self.is_log and middle > 0 and deviation > 0:
@@ -228,7 +255,8 @@ class Column:
             self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
         if not has_weight:
             raise SpaceError(
-                f"{self.name}={self} has next to nothing in its range; give another distribution"
+                f"{self.name}={self} has almost no probability in its range; give another "
+                f"distribution"
             )
 
     def __str__(self) -> str:
@@ -237,12 +265,15 @@ class Column:
         """
         if self.choices is not None:
             texts = [str(choice) for choice in self.choices]
-            texts = texts if len(texts) <= MOST_SHOWN else [*texts[:3], "...", texts[-1]]
+            if len(texts) > MOST_SHOWN:
+                texts = [*texts[:3], "...", texts[-1]]
             return (", " if self.is_category else " < ").join(texts)
-        low, high = (
-            str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high)
-        )
-        return f"{low} .. {high}{', log' if self.is_log else ''}{self._shape_text}"
+        text = f"{self.low} .. {self.high}"
+        if not self.is_integer:
+            text = f"{number_text(self.low, 6)} .. {number_text(self.high, 6)}"
+        if self.is_log:
+            text += ", log"
+        return text + self._shape_text
 
     def at(self, coordinates: "Coordinates") -> list[object]:
         """Return the values at coordinates of shape ``(n,)``, each in [0, 1]."""
@@ -269,7 +300,7 @@ class Column:
         low = int(self.low)
         high = int(self.high)
         parts = self._parts(numbers).tolist()
-        # the sum may exceed 64 bits
+        # The sum may exceed 64 bits, so it is computed with Python's integers and then limited.
         return np.array([min(low + int(part), high) for part in parts], np.int64)
 
     def place(self, value: object) -> float:
@@ -282,7 +313,9 @@ class Column:
             low, high = self.ends(value)
             return (low + high) / 2
         number = float(value)  # type: ignore[arg-type]  # a range has numbers
-        return float(self._middles(np.array([number - self.low if self.is_integer else number]))[0])
+        if self.is_integer:
+            number -= self.low
+        return float(self._middles(np.array([number]))[0])
 
     def ends(self, choice: object) -> tuple[float, float]:
         """Return the ends of the interval of coordinates that give a choice."""
@@ -306,9 +339,7 @@ class Column:
             return middles
         if not self.is_integer:
             return coordinates
-        return self._middles(
-            np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low))
-        )
+        return self._middles(np.minimum(self._parts(self._numbers(coordinates)), self._width))
 
     def _numbers(self, coordinates: "Coordinates") -> "Coordinates":
         """Convert coordinates to numbers in the range, without rounding to integers."""
@@ -316,14 +347,12 @@ class Column:
 
         if self._shape is not None:
             coordinates = self._shape.at(coordinates)
-        low = float(self.low)
-        high = float(self.high)
-        if not self.is_log:
-            numbers = low + coordinates * (high - low)
+        if self.is_log:
+            numbers = np.exp(self._log_bottom + coordinates * self._log_width)
         else:
-            numbers = np.exp(math.log(low) + coordinates * (math.log(high) - math.log(low)))
+            numbers = self._bottom + coordinates * self._width
         # Rounding errors of exp and log may leave the range by one bit.
-        inside: Coordinates = np.clip(numbers, low, high)
+        inside: Coordinates = np.clip(numbers, self._bottom, float(self.high))
         return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
@@ -332,9 +361,8 @@ class Column:
         """
         import numpy as np
 
-        low = float(self.low)
-        high = float(self.high)
-        parts: Coordinates = np.floor((numbers - low) / (high - low) * (high - low + 1))
+        width = self._width
+        parts: Coordinates = np.floor((numbers - self._bottom) / width * (width + 1))
         return parts
 
     def _middles(self, numbers: "Coordinates") -> "Coordinates":
@@ -343,15 +371,15 @@ class Column:
         """
         import numpy as np
 
-        low = float(self.low)
-        high = float(self.high)
+        low = self._bottom
+        width = self._width
         if self.is_integer:
-            numbers = low + (numbers + 0.5) / (high - low + 1) * (high - low)
-        numbers = np.clip(numbers, low, high)
+            numbers = low + (numbers + 0.5) / (width + 1) * width
+        numbers = np.clip(numbers, low, float(self.high))
         if self.is_log:
-            inside = (np.log(numbers) - math.log(low)) / (math.log(high) - math.log(low))
+            inside = (np.log(numbers) - self._log_bottom) / self._log_width
         else:
-            inside = (numbers - low) / (high - low)
+            inside = (numbers - low) / width
         return inside if self._shape is None else self._shape.share(inside)
 
     def every_value(self) -> Sequence[object] | None:
@@ -390,7 +418,7 @@ class Column:
                 value, [choice for choice in self.choices or () if isinstance(choice, str)]
             )
         raise SpaceError(
-            f"{self.name}={shown(value)} is outside; {near or f'give a value in {self}'}"
+            f"{self.name}={shown(value)} is out of range; {near or f'give a value in {self}'}"
         )
 
     def is_within(self, number: Any) -> bool:

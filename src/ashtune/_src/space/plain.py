@@ -26,8 +26,8 @@ def plain(value: object) -> object:
             return [plain(part) for part in value]
         except RecursionError:  # or a list that contains itself
             raise SpaceError(
-                f"{shown(value)} is nested too deep; use a name that your training function looks "
-                f"up"
+                f"{shown(value)} is nested too deeply; use a name that your training function "
+                f"looks up"
             ) from None
     if (
         type(value).__module__ == "numpy"
@@ -44,7 +44,7 @@ def plain(value: object) -> object:
     if type(value) is float and math.isfinite(value):
         return value
     raise SpaceError(
-        f"{shown(value)} cannot be kept in a journal; use None, a bool, a 64-bit int, a finite "
+        f"{shown(value)} cannot be stored in a journal; use None, a bool, a 64-bit int, a finite "
         "float, a str or a list of these, such as a name that your training function looks up"
     )
 
@@ -53,7 +53,7 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
     """Return the choices of a hyperparameter as plain values.
 
     Raises:
-        SpaceError: If there are no choices, two choices are equal, or a choice is not plain.
+        SpaceError: If ``choices`` is empty, two choices are equal, or a choice is not plain.
     """
     values: list[object] = []
     seen: set[object] = set()
@@ -62,9 +62,10 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
             value = plain(choice)
         except SpaceError as error:
             raise SpaceError(f"{name}: the choice {error}") from None
-        if (key := hashable(value)) in seen:
+        key = hashable(value)
+        if key in seen:
             raise SpaceError(
-                f"{name}: the choice {shown(choice)} is there twice (True equals 1); keep one"
+                f"{name}: the choice {shown(choice)} is repeated (True equals 1); give it once"
             )
         seen.add(key)
         values.append(value)
@@ -100,6 +101,7 @@ def rounded_identity(configuration: Mapping[str, object]) -> object:
 
 def fresh(configuration: dict[str, object]) -> dict[str, object]:
     """Return a deep copy of a configuration."""
+    # A training function may change its configuration, and must not change the study's.
     return {
         name: plain(value) if type(value) is list else value
         for name, value in configuration.items()

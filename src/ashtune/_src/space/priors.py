@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Coordinates = NDArray[np.float64]
 
-# Decision 33 (docs/decisions/0033-priors-and-others-samplers.md).
+# Decision 33 (docs/decisions/0033-priors-and-others-samplers.md): half of the draws ignore the
+# priors, which limits the cost of a wrong one.
 SHARE = 0.5
 """The fraction of random draws that follow the priors; the other draws ignore the priors."""
 DEVIATION = 0.15
@@ -90,7 +91,7 @@ class Belief:
             if self._low == self._high:
                 raise SpaceError(
                     f"the prior of {column.name}: {self.value!r} is a choice of weight 0; give "
-                    f"another one"
+                    f"another choice"
                 )
             self._share = max(CHOICE_SHARE, self._high - self._low)
 

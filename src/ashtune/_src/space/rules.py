@@ -6,6 +6,9 @@ Rule 2: a configuration is forbidden if a forbidden clause holds, or if the user
 False.
 """
 
+# Decision 55 (docs/decisions/0055-spaces-without-configspace.md): the function ``valid`` and the
+# forbidden clauses are one mechanism.
+
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
@@ -31,14 +34,6 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     operator.le),
     "GT": (">", operator.gt), "GE": (">=", operator.ge),
 }  # fmt: skip
-
-
-def _all(parts: Iterable[Any]) -> Any:
-    return reduce(operator.and_, parts, True)
-
-
-def _any(parts: Iterable[Any]) -> Any:
-    return reduce(operator.or_, parts, False)
 
 
 class _Condition(NamedTuple):
@@ -97,9 +92,9 @@ class Rules:
         }
         try:
             self.parents_first = list(TopologicalSorter(parents).static_order())
-        except CycleError as circle:
+        except CycleError as error:
             raise SpaceError(
-                f"conditions form a circle: {', '.join(circle.args[1])}; leave out one of them"
+                f"conditions form a cycle: {', '.join(error.args[1])}; leave out one of them"
             ) from None
         self._parents = {parent for every in parents.values() for parent in every}
         self._conditions = {
@@ -138,7 +133,8 @@ class Rules:
         known: dict[str, tuple[NDArray[Any], Mask]] = {}
         for name in self.parents_first if self._conditions else ():
             if name in self._conditions:
-                mask = _all(rule.where(known) for rule in self._conditions[name])
+                masks = [rule.where(known) for rule in self._conditions[name]]
+                mask = reduce(operator.and_, masks)
                 # a rule without parts has no array
                 found[name] = np.broadcast_to(mask, len(points[name]))
             if name in self._parents:
@@ -168,9 +164,8 @@ class Rules:
             return bool(self.valid(fresh(dict(configuration))))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             raise SpaceError(
-                f"valid raised {error_line(error)} for {shown(dict(configuration))}; it has to "
-                f"return True or False, "
-                "also where a hyperparameter is absent as its condition does not hold"
+                f"valid raised {error_line(error)} for {shown(dict(configuration))}; it must "
+                "return True or False, also if a hyperparameter is inactive and missing"
             ) from None
 
     def conditions_text(self, name: str) -> str:
@@ -191,7 +186,8 @@ class Rules:
             several = [column.member(value) for value in record["values"]]
             return _test(
                 column,
-                lambda value: _any(value == each for each in several),
+                # `or` would fail for arrays of numbers, which have no truth value
+                lambda value: reduce(operator.or_, (value == each for each in several), False),
                 f"{column.name} in {several}",
             )
         sign, compare = _COMPARISONS["EQ" if kind == "EQUALS" else kind.removeprefix("CLAUSE_")]
@@ -202,7 +198,7 @@ class Rules:
         if column.is_category:
             name = column.name
             raise SpaceError(
-                f"{text}: the values of {name} have no order; give ordered ones, or compare with =="
+                f"{text}: the values of {name} are not ordered; write Ordered([...]), or use =="
             )
         place = column.position(wanted)
         return _test(column, lambda value: compare(column.position(value), place), text)
@@ -226,11 +222,11 @@ def _test(column: Column, test: Callable[[Any], Any], text: str) -> _Condition:
         import numpy as np
 
         ranks, is_active = known[name]
-        is_true = (
-            test(ranks)
-            if column.choices is None
-            else np.array([test(each) for each in column.choices])[ranks]
-        )
+        if column.choices is None:
+            is_true = test(ranks)
+        else:
+            # Each choice is tested once, and not each of n configurations.
+            is_true = np.array([test(each) for each in column.choices])[ranks]
         found: Mask = is_active & is_true
         return found
 
@@ -238,12 +234,15 @@ def _test(column: Column, test: Callable[[Any], Any], text: str) -> _Condition:
 
 
 def _combine(parts: list[_Condition], *, is_and: bool) -> _Condition:
-    every, every_mask, joint = (all, _all, " and ") if is_and else (any, _any, " or ")
+    every = all if is_and else any
+    combine: Callable[[Any, Any], Any] = operator.and_ if is_and else operator.or_
+    joint = " and " if is_and else " or "
+    of_none: Any = is_and  # what a rule without parts says, which an altered journal may have
     return _Condition(
         lambda values: every(part.holds(values) for part in parts),
         f"({joint.join(part.text for part in parts)})",
         [name for part in parts for name in part.names],
-        lambda known: every_mask(part.where(known) for part in parts),
+        lambda known: reduce(combine, (part.where(known) for part in parts), of_none),
     )
 
 
@@ -256,10 +255,13 @@ def _relation(left: Column, right: Column, kind: str) -> _Condition:
         for low, high in product(left.choices or [left.low], right.choices or [right.low]):
             compare(low, high)
     except TypeError:
-        raise SpaceError(f"{text}: the values of these two have no common order") from None
+        raise SpaceError(
+            f"{text}: values of these two cannot be compared; leave out this rule"
+        ) from None
 
     def where(known: "Known") -> "Mask":
-        (ranks, is_active), (others, is_other_active) = known[one], known[other]
+        ranks, is_active = known[one]
+        others, is_other_active = known[other]
         pairs = zip(left.values(ranks), right.values(others), strict=True)
         return is_active & is_other_active & [compare(value, against) for value, against in pairs]
 

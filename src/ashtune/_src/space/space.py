@@ -7,6 +7,9 @@ session.
 Rule: reading a record executes no code from the record.
 """
 
+# Decision 23 (docs/decisions/0023-searches.md): one map from the unit cube to the space serves
+# random draws, Sobol points and mutations.
+
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +78,7 @@ class Space:
         }
         if sorted(read.names) != sorted(given):
             raise SpaceError(
-                f"it names {shown(read.names)} where its space has {shown(list(given))}"
+                f"its names are {shown(read.names)}, but its space has {shown(list(given))}"
             )
         self._record = dict(record)
         self.names = tuple(read.names)
@@ -107,13 +110,13 @@ class Space:
         """
         if isinstance(space, Space):
             return space if valid is None else cls(space.to_record(), valid)
+        if is_of_configspace(space) and isinstance(space, Mapping):
+            return cls(record_of_space(space), valid)
         if isinstance(space, Mapping):
-            return cls(
-                record_of_space(space) if is_of_configspace(space) else record_of(space), valid
-            )
+            return cls(record_of(space), valid)
         raise SpaceError(
-            f"{shown(space)} is no search space; give a dict such as {{'lr': (1e-4, 1.0), 'depth': "
-            "(1, 9)}, or a ConfigSpace.ConfigurationSpace"
+            f"{shown(space)} is not a search space; give a dict such as {{'lr': (1e-4, 1.0), "
+            "'depth': (1, 9)}, or a ConfigSpace.ConfigurationSpace"
         )
 
     @classmethod
@@ -127,7 +130,9 @@ class Space:
         try:
             return cls(record, valid)
         except Exception as error:  # noqa: BLE001 - a record that was altered may hold anything
-            why = str(error) if isinstance(error, SpaceError) else error_line(error)
+            why = error_line(error)
+            if isinstance(error, SpaceError):
+                why = str(error)
             raise SpaceError(f"the record of the space cannot be read: {why}") from None
 
     def to_record(self) -> dict[str, Any]:
@@ -161,7 +166,7 @@ class Space:
         """
         if not isinstance(configuration, Mapping):
             raise SpaceError(
-                f"{shown(configuration)} is no configuration; give a dict of "
+                f"{shown(configuration)} is not a configuration; give a dict of "
                 f"{', '.join(self.names)}"
             )
         for name, value in configuration.items():
@@ -213,11 +218,12 @@ class Space:
             if not is_active and name in values:
                 condition = self.rules.conditions_text(name)
                 yield (
-                    f"{name}={shown(values[name])} is inactive here; leave it out, for it counts "
+                    f"{name}={shown(values[name])} is inactive here; leave it out, as it is used "
                     f"only if {condition}"
                 )
-        if rule := self.rules.forbidding(values):
-            yield f"{shown(dict(given))} is ruled out by {rule!r}; change one of these values"
+        rule = self.rules.forbidding(values)
+        if rule:
+            yield f"{shown(dict(given))} is forbidden by {rule!r}; change one of these values"
 
     def at(
         self, points: "NDArray[np.float64]", given: Mapping[str, object] = _NOTHING

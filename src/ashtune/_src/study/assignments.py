@@ -53,11 +53,14 @@ class Arrivals:
         self.of = array("h")
 
     def __getitem__(self, trial: TrialId) -> int:
-        return self.of[trial] if trial < len(self.of) else NOT_STARTED
+        if trial >= len(self.of):
+            return NOT_STARTED
+        return self.of[trial]
 
     def start(self, trial: TrialId) -> None:
         """Record that a trial has started, unless its start is recorded already."""
-        if (missing := trial + 1 - len(self.of)) > 0:
+        missing = trial + 1 - len(self.of)
+        if missing > 0:
             self.of.extend([NOT_STARTED] * missing)
         if self.of[trial] == NOT_STARTED:
             self.of[trial] = NO_RESULT
@@ -162,11 +165,12 @@ class Assignments:
 
     def end_job(self, worker: WorkerId) -> None:
         """Record that a worker has ended a job."""
-        if self._offers and (offer := self._offers.get(worker)) is not None:
+        offer = self._offers.get(worker)
+        if offer is None:
+            self._idle[worker] = None
+        else:
             offer.jobs -= 1
             self._place(worker, offer)
-        else:
-            self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
         """Give a job to the preferred worker if it is idle, or else to the longest idle worker.
@@ -176,15 +180,16 @@ class Assignments:
             worker = preferred
         else:
             worker = next(iter(self._idle or self._spare))
-        if self._offers and (offer := self._offers.get(worker)) is not None:
+        offer = self._offers.get(worker)
+        if offer is None:
+            del self._idle[worker]
+        else:
             offer.jobs += 1
             self._place(worker, offer)
-        else:
-            del self._idle[worker]
         self.running[job.trial] = Assigned(worker, job)
         return worker
 
-    def go_on(self, job: Job, worker: WorkerId) -> None:
+    def continue_in_place(self, job: Job, worker: WorkerId) -> None:
         """Record that a worker continues the trial in its memory, up to the rung of ``job``."""
         self.running[job.trial] = Assigned(worker, job, is_in_place=True)
 
@@ -227,7 +232,8 @@ class Assignments:
         """Record that a trial is saved or its worker is lost. A job that waited for the trial can
         now be assigned.
         """
-        if (job := self._waiting.pop(trial, None)) is not None:
+        job = self._waiting.pop(trial, None)
+        if job is not None:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
@@ -243,6 +249,7 @@ class Assignments:
         failed: Assigned | None = None
         for trial in [t for t, assigned in self.running.items() if assigned.worker == worker]:
             assigned = self.running.pop(trial)
+            # A worker with several places dies of one trial; the others are not to blame.
             if trial == event.trial and self.deaths.is_failure(event):
                 failed = assigned
             else:

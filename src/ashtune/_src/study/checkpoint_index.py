@@ -73,7 +73,9 @@ class CheckpointIndex:
         above the limit.
         """
         orders: list[Order] = []
-        if (older := self._forget(trial)) is not None and older.resource != resource:
+        older = self._forget(trial)
+        # At the same resource, the new checkpoint has replaced the older one under its path.
+        if older is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
         saved = Saved(worker, resource, size, next(self._serial))
         self._saved[trial] = saved
@@ -91,8 +93,9 @@ class CheckpointIndex:
             _, _, serial, least = entry
             if least in self._in_use:
                 continue  # the trial's next checkpoint will be in the heap
-            if (latest := self._saved.get(least)) is None or latest.serial != serial:
-                continue
+            latest = self._saved.get(least)
+            if latest is None or latest.serial != serial:
+                continue  # entries of deleted checkpoints stay in the heap until they come up
             if least in self._bests:
                 bests.append(entry)
             else:
@@ -116,16 +119,19 @@ class CheckpointIndex:
         """Record the checkpoint of an interrupted job. The size limit
         deletes this checkpoint last.
         """
+        # The job will be assigned again before any new job, so its checkpoint is needed soon.
         return self.put(
             trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf
         )
 
     def remove(self, trial: TrialId) -> list[Order]:
-        """Forget a trial's checkpoint, and return the order to delete it. If there is no
-        checkpoint, return [].
+        """Forget a trial's checkpoint, and return the order to delete it. Without a checkpoint,
+        return [].
         """
         saved = self._forget(trial)
-        return [] if saved is None else [Discard(trial, saved.resource)]
+        if saved is None:
+            return []
+        return [Discard(trial, saved.resource)]
 
     def resources(self) -> dict[TrialId, int]:
         """Return the resource of each trial's checkpoint."""
@@ -215,6 +221,7 @@ class RungBests:
         for rung, best in enumerate(self._rungs):
             count = len(best)
             if best and len(best[0][0]) == _OF_ONE_LOSS:
+                # ``best`` has up to MOST trials, as any of them may move up after a withdrawal.
                 count = self._to_confirm if rung == highest else 1
             self._trials.update(trial for _, trial in best[:count])
         return sorted(before - self._trials)
@@ -225,8 +232,10 @@ def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
     ``front`` itself.
     """
     key = entry[0]
-    if front and key[0] != front[0][0][0]:
-        return [entry] if key[0] < front[0][0][0] else front
+    if front and key[0] < front[0][0][0]:  # a smaller violation of the constraints
+        return [entry]
+    if front and key[0] > front[0][0][0]:
+        return front
     if any(other < entry and is_as_good(other[0], key) for other in front):
         return front
     return [other for other in front if not is_as_good(key, other[0])] + [entry]

@@ -19,6 +19,8 @@ code, so only the driver's own workers load pickles, while a study is run or res
 PyTorch state dicts executes no code.
 """
 
+# Rules 1 and 2: decision 15 (docs/decisions/0015-checkpoints-that-hold.md).
+
 import errno
 import io
 import os
@@ -84,9 +86,9 @@ class Checkpoints:
         Raises:
             StudyError: If the store cannot be used.
         """
-        RemoteFolder.begin(
-            self._study, checkpoints if is_remote(checkpoints) else "", self.patience
-        )
+        if not is_remote(checkpoints):
+            checkpoints = ""
+        RemoteFolder.begin(self._study, checkpoints, self.patience)
 
     def of(self, trial: TrialId, resource: int) -> str:
         """Return the path of a trial's checkpoint at a resource, whether or not it exists."""
@@ -115,36 +117,31 @@ class Checkpoints:
         """Return whether ``sweep`` would delete a checkpoint, or False if the folder is unreadable.
         O(checkpoints).
         """
-        keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         with suppress(OSError):
-            return any(
-                OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder)
-            )
+            return bool(_unwanted(self.disk.names(self.folder), wanted))
         return False
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
         """Delete all checkpoints that a killed driver left, except the
         checkpoints in ``wanted``.
         """
-        keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         if self.remote is not None:
             with refused_by_store(self.remote.address):
                 names = self.remote.names()
-            self.remote.delete(name for name in names if OURS.fullmatch(name) and name not in keep)
+            self.remote.delete(_unwanted(names, wanted))
         try:
             if self.disk.status(self.folder).is_link:
-                self._move_in(keep)
+                self._move_in(_names_of(wanted))
             names = self.disk.names(self.folder)
         except FileNotFoundError:
             return
         except OSError as error:
             raise StudyError(
-                f"{self.folder}: {error.strerror}; checkpoints are kept there: make it a folder "
-                "that can be read, or move it away to train without the checkpoints"
+                f"{self.folder}: {error.strerror}; the checkpoints are stored there: make it a "
+                "readable folder, or move it away to train without the checkpoints"
             ) from None
-        for name in names:
-            if OURS.fullmatch(name) and name not in keep:
-                delete(self.disk, f"{self.folder}/{name}")
+        for name in _unwanted(names, wanted):
+            delete(self.disk, f"{self.folder}/{name}")
 
     def _move_in(self, keep: set[str]) -> None:
         """Let the link ``checkpoints`` point to this study's own subfolder of a folder that studies
@@ -159,8 +156,8 @@ class Checkpoints:
             disk.names(folder)
         except FileNotFoundError:
             raise StudyError(
-                f"{folder} leads to {target}, which is not there; make that folder, or remove the "
-                f"link"
+                f"{folder} is a link to {target}, which was not found; make that folder, or remove "
+                f"the link"
             ) from None
         own = f"ashtune-{self._study.name[:40]}-{os.urandom(6).hex()}"
         disk.make_folder(f"{folder}/{own}")
@@ -172,6 +169,16 @@ class Checkpoints:
             disk.unlink(f"{folder}.new")
         disk.make_link(f"{target.rstrip('/')}/{own}", f"{folder}.new")
         disk.rename(f"{folder}.new", folder)
+
+
+def _names_of(wanted: dict[TrialId, int]) -> set[str]:
+    return {f"{trial}.{resource}" for trial, resource in wanted.items()}
+
+
+def _unwanted(names: list[str], wanted: dict[TrialId, int]) -> list[str]:
+    """Return the names of ashtune's own form, without the wanted checkpoints (Rule 2)."""
+    keep = _names_of(wanted)
+    return [name for name in names if OURS.fullmatch(name) and name not in keep]
 
 
 class CheckpointWriter:
@@ -201,11 +208,14 @@ class CheckpointWriter:
         self._clock = clock
         self._began = clock()
         self._not_read = self._not_saved = self._left_here = ""
-        self._earlier = checkpoints.of(trial, start) if start else ""
+        self._earlier = ""
         self._copy = f"{self._unfinished}.earlier"
-        if self._earlier and (flaw := self._flaw_of_earlier(size)):
-            self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
-            self._earlier = ""
+        if start:
+            self._earlier = checkpoints.of(trial, start)
+            flaw = self._flaw_of_earlier(size)
+            if flaw:
+                self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
+                self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
         # contents at the last rung, if the trial continued in place
@@ -216,8 +226,10 @@ class CheckpointWriter:
         """Return the flaw of the earlier checkpoint, or "". If the checkpoint is in a remote store,
         first copy it.
         """
+        # The disk first, even if there is a store: an interrupted session may have left it here.
         flaw = flaw_of(self._disk, self._earlier, size)
-        if not flaw or (remote := self._checkpoints.remote) is None:
+        remote = self._checkpoints.remote
+        if not flaw or remote is None:
             return flaw
         try:
             self._make_folders()
@@ -264,8 +276,9 @@ class CheckpointWriter:
         return None
 
     def _path_of_saved(self) -> str:
-        folder = self._earlier
-        return f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
+        if self._disk.status(self._earlier).is_folder:
+            return f"{self._earlier}/{SAVED}"
+        return self._earlier
 
     def _unread(self, error: OSError) -> CheckpointUnread:
         self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
@@ -338,6 +351,8 @@ class CheckpointWriter:
         return Path(self._elsewhere or self._unfinished_folder)
 
     def _fill_folder(self) -> None:
+        # A copy: a job that is killed, or changes a file and cannot save, would otherwise take the
+        # checkpoint away (decision 66, docs/decisions/0066-no-checkpoint-is-moved.md).
         if self._earlier and self._disk.status(self._earlier).is_folder:
             copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED_BY_ANY)
         else:
@@ -392,14 +407,13 @@ class CheckpointWriter:
             if remote is not None:
                 remote.push(written, os.path.basename(final))
                 delete(disk, written)
-        except (
-            InterruptedError
-        ) as error:  # the study stops: the next session finds the checkpoint here
+        except InterruptedError as error:
+            # The study stops: the next session finds the checkpoint on this disk.
             remote = None
             folder = self._checkpoints.folder
-            self._left_here = f"checkpoint kept in {folder}: {error.strerror}"
+            self._left_here = f"checkpoint left in {folder}: {error.strerror}"
             self._checkpoints.patience.tell(
-                f"{error.filename}: {error.strerror}; a checkpoint is kept in {folder}"
+                f"{error.filename}: {error.strerror}; a checkpoint was left in {folder}"
             )
         if remote is None:
             rename(disk, written, final)
@@ -478,7 +492,9 @@ class PartWriter(CheckpointWriter):
         # process 0 has made it if the store is remote
         copy = f"{folder.removesuffix('.unfinished.d')}.earlier"
         if start:
-            self._earlier = copy if os.path.lexists(copy) else checkpoints.of(trial, start)
+            self._earlier = checkpoints.of(trial, start)
+            if os.path.lexists(copy):
+                self._earlier = copy
         self._folder = folder
         self._name = f"{SAVED}.of-rank-{process}"
 
@@ -548,15 +564,11 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
         elif not status.is_file:
             return "it is not a file"
         if size is not None and total != size:
-            return (
-                f"{total:,} of {size:,} bytes are there"
-                if total < size
-                else f"{total:,} bytes where {size:,} belong"
-            )
+            return f"it has {total:,} bytes instead of {size:,}"
         if not all(_is_whole(disk, inside) for inside in pickled):
-            return "it is not what was written"
+            return "its check value is wrong"
     except FileNotFoundError:
-        return "it is not there"
+        return "it was not found"
     except OSError as error:
         return str(error.strerror)
     return ""

@@ -14,6 +14,10 @@ file to withdraw the command. A command is executed only if the driver deletes t
 before the sender does.
 """
 
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder needs no thread, port or
+# protocol, and belongs to the study's owner. The driver alone writes the journal, so replay, audit
+# and resume need nothing else.
+
 import errno
 import os
 import re
@@ -40,10 +44,10 @@ _ANSWER = ".answer"
 _UNFINISHED = ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _ENDED = (
-    "the session ended before this was looked at; resume the study with --control, and send it "
-    "again"
+    "the session ended before it read the command; resume the study with --control, and send the "
+    "command again"
 )
-_EARLIER = "this was sent before the session took commands; send it again"
+_EARLIER = "the command was sent before the session accepted commands; send it again"
 _FILE = re.compile(r"(\d{20}-[0-9a-f]{16})\.command", re.ASCII)
 
 
@@ -95,7 +99,9 @@ def read_command(data: bytes) -> Command:
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise StudyError(f"no command ({error}); send one of {', '.join(NAMES)} as JSON") from None
+        raise StudyError(
+            f"not a command ({error}); send one of {', '.join(NAMES)} as JSON"
+        ) from None
 
 
 class CommandFolder:
@@ -108,7 +114,7 @@ class CommandFolder:
 
     def __init__(self, directory: Path) -> None:
         path = directory / NAME
-        advice = "commands need it, leave control out"
+        advice = "this folder is needed for commands; make it usable, or leave control out"
         with instead_of_os_error(StudyError, path, advice), suppress(FileExistsError):
             DISK.make_folder(str(path))
         self._path = path
@@ -116,7 +122,8 @@ class CommandFolder:
         for file in DISK.names(self._folder):
             with suppress(OSError):  # withdrawn, or a folder, which is harmless
                 DISK.unlink(file, at=self._folder)
-                if (found := _FILE.fullmatch(file)) is not None:
+                found = _FILE.fullmatch(file)
+                if found is not None:
                     self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
@@ -127,7 +134,8 @@ class CommandFolder:
         with suppress(OSError):  # the file system does not respond for a moment
             names = DISK.names(self._folder)
         for found in filter(None, map(_FILE.fullmatch, names)):
-            if (command := self._read_and_delete(found[0])) is not None:
+            command = self._read_and_delete(found[0])
+            if command is not None:
                 yield found[1], command
 
     def answer(self, name: str, error: str = "") -> None:
@@ -141,6 +149,7 @@ class CommandFolder:
         """Refuse the waiting commands, and accept no more commands. Answers to commands stay in the
         folder.
         """
+        # Until no command is left: a sender may add one while the others are answered.
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
@@ -170,7 +179,7 @@ class CommandFolder:
         except StudyError as error:
             command = error
         except OSError as error:
-            command = StudyError(f"a command that cannot be read ({error.strerror})")
+            command = StudyError(f"the command cannot be read ({error.strerror}); send it again")
         try:
             DISK.unlink(file, at=self._folder)
         except OSError:
@@ -203,12 +212,13 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
                     f"withdrawn; send it again"
                 )
             answer = _wait_for(folder, name, seconds)
-        silent = (
-            "the driver has read the command, and not answered; the page shows whether the "
-            "command was obeyed"
-        )
-        if refusal := silent if answer is None else answer.error:
-            raise StudyError(refusal)
+        if answer is None:
+            raise StudyError(
+                "the driver has read the command, but has not answered; the page shows whether "
+                "the command was executed"
+            )
+        if answer.error:
+            raise StudyError(answer.error)
     finally:
         with suppress(OSError):
             DISK.unlink(name + _ANSWER, at=folder)
@@ -234,21 +244,18 @@ def _open_folder(path: Path) -> int:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         raise StudyError(
-            f"{path} is not there: no driver takes commands; run or resume with --control"
+            f"{path} was not found, so no driver accepts commands; run or resume with --control"
         ) from None
     except OSError as error:
-        is_no_folder = error.errno in (errno.ENOTDIR, errno.ELOOP)
-        advice = (
-            ": no folder, or a symbolic link, which is not followed; remove it"
-            if is_no_folder
-            else ""
-        )
-        raise StudyError(f"{path}: {error.strerror}{advice}") from None
+        why = str(error.strerror)
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            why = f"{why}: it is a file, or a symbolic link, which is not followed; remove it"
+        raise StudyError(f"{path}: {why}") from None
     status = os.fstat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
         DISK.close(folder)
         whose = f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}"
-        raise StudyError(f"{path}: others than you may write to it or read it ({whose}); remove it")
+        raise StudyError(f"{path}: other users can read or write it ({whose}); remove it")
     return folder
 
 

@@ -6,6 +6,8 @@ trial. In a finite space, the enqueued and the planned configuration swap places
 configuration is tried twice.
 """
 
+# The rule: decision 42 (docs/decisions/0042-control-from-the-page.md).
+
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -103,13 +105,11 @@ class Configurations:
         if confirms is not None:
             self._numbering.confirms(trial)
             return
-        if (
-            origin == ENQUEUED
-            and self._waiting
-            and (place := self._numbering.place(trial)) >= self._enqueued
-        ):
-            self._waiting.popleft()
-            self._move(place, configuration)
+        if origin == ENQUEUED and self._waiting:
+            place = self._numbering.place(trial)
+            if place >= self._enqueued:
+                self._waiting.popleft()
+                self._move(place, configuration)
         if self.proposals is not None:
             self.proposals.tried(configuration)
 
@@ -133,12 +133,12 @@ class Configurations:
         if is_at_the_start or any(identity(each) == wanted for each in known):
             raise SettingsError(
                 f"{shown(dict(configuration))} was tried or enqueued before, and each "
-                "configuration of this search is tried once; give another one"
+                "configuration of this search is tried once; give another configuration"
             )
         if self.proposals is None and number is None:
             raise SettingsError(
-                f"{shown(dict(configuration))} is none of the {self._design.size:,} configurations "
-                "of this search; give one of them"
+                f"{shown(dict(configuration))} is not one of the {self._design.size:,} "
+                "configurations of this search; give one of them"
             )
         return configuration
 
@@ -155,9 +155,10 @@ class Configurations:
                 a journal accepts.
         """
         place = self._numbering.place(trial)
-        if place < self._enqueued:
-            origin = ENQUEUED if place < self._by_the_user else OF_OTHER_TASKS
-            proposal = Proposal(self._design.configuration(place), origin)
+        if place < self._by_the_user:
+            proposal = Proposal(self._design.configuration(place), ENQUEUED)
+        elif place < self._enqueued:
+            proposal = Proposal(self._design.configuration(place), OF_OTHER_TASKS)
         elif self._waiting:
             proposal = Proposal(self._waiting[0], ENQUEUED)
         elif self.proposals is None:
@@ -170,8 +171,8 @@ class Configurations:
             except SpaceError as error:
                 reason = str(error).partition(";")[0]
                 raise SpaceError(
-                    f"the search gave trial {trial} a wrong configuration: {reason}; correct the "
-                    f"search"
+                    f"the search gave trial {trial} an invalid configuration: {reason}; correct "
+                    f"the search"
                 ) from None
         self.put(trial, proposal.configuration, origin=proposal.origin)
         return proposal
@@ -208,6 +209,8 @@ class Configurations:
             return
         instead = self._moved.pop(place, place)
         if instead != wanted:
-            self._moved[
-                next((at for at, number in self._moved.items() if number == wanted), wanted)
-            ] = instead
+            # Where ``wanted`` is planned now: an earlier swap may have moved it.
+            planned_at = next(
+                (at for at, number in self._moved.items() if number == wanted), wanted
+            )
+            self._moved[planned_at] = instead

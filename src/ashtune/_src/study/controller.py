@@ -88,28 +88,9 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 import math
 from typing import assert_never
 
+from ashtune._src.core import events
 from ashtune._src.core.confirm import Confirming
 from ashtune._src.core.errors import JournalError
-from ashtune._src.core.events import (
-    ConfigurationEnqueued,
-    Event,
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    PlacesChanged,
-    ProgramCompiled,
-    SessionStarted,
-    StopRequested,
-    StudyContinued,
-    StudyPaused,
-    TrialReleased,
-    TrialsExtended,
-    TrialStarted,
-    TrialWithdrawn,
-    WorkerJoined,
-    WorkerLost,
-    WorkersChanged,
-)
 from ashtune._src.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune._src.core.numbers import plural, shortened
 from ashtune._src.core.order import is_as_good
@@ -121,15 +102,20 @@ from ashtune._src.core.orders import (
     Train,
     TrialFailed,
     TrialPromoted,
+    without_numbers,
 )
 from ashtune._src.core.plaintext import REASON
-from ashtune._src.core.reasons import without_numbers
 from ashtune._src.schedulers.scheduler_protocol import Machine
 from ashtune._src.study.assignments import Arrivals, Assigned, Assignments, Holding
 from ashtune._src.study.checkpoint_index import CheckpointIndex, RungBests
 from ashtune._src.study.settings import next_ladder
 
-REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
+REMARKS = (
+    events.TrialStarted,
+    events.ProgramCompiled,
+    events.ConfigurationEnqueued,
+    events.WorkersChanged,
+)
 """Events after which no worker needs a new job."""
 # Decision 4 (docs/decisions/0004-what-a-result-is.md).
 WITHDRAWN_IN_A_ROW = 1_000
@@ -155,6 +141,10 @@ place.
 """
 
 
+def _limit(given: int | None) -> float:
+    return math.inf if given is None else given
+
+
 class Controller:
     """Turns the events of a study into orders for its workers.
 
@@ -176,7 +166,7 @@ class Controller:
         self._goal = goal
         self._is_plain = goal.is_plain
         self._failed = goal.failed
-        self._configurations = math.inf if configurations is None else configurations
+        self._configurations = _limit(configurations)
         self._assignments = Assignments()
         self._allowed = 0.0  # trials that the scheduler may start, without replacements
         self._replaced = 0  # withdrawn trials that another trial may replace
@@ -262,10 +252,10 @@ class Controller:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the study has ended by itself, because no job is left."""
+        """Whether the study has ended because no job is left."""
         return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
 
-    def handle(self, event: Event) -> list[Followed]:
+    def handle(self, event: events.Event) -> list[Followed]:
         """Record one event, and return the verdicts and orders that follow from it. O(log n).
 
         Raises:
@@ -278,7 +268,7 @@ class Controller:
         followed = self._follow(event)
         if self.stopping and (self.stopping, self._ends_search_only) != before:
             stays = self._confirmations.of if self._ends_search_only else ()
-            at_once = type(event) is StopRequested and not self._ends_search_only
+            at_once = type(event) is events.StopRequested and not self._ends_search_only
             held: dict[TrialId, Assigned | Holding] = {**self._assignments.running}
             if at_once:
                 held.update(self._assignments.releasing)  # their workers may wait for a store
@@ -289,50 +279,58 @@ class Controller:
             ]
         return followed
 
-    def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
+    def _follow(self, event: events.Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
         orders: list[Followed] = []
         match event:
-            case JobFinished():  # this method assigns the next jobs itself
+            case events.JobFinished():  # this method assigns the next jobs itself
                 return self._finish(event)
-            case TrialReleased():
+            case events.TrialReleased():
                 orders = self._end_release(event)
-            case TrialStarted() | ProgramCompiled() | ConfigurationEnqueued() | WorkersChanged():
+            case (
+                events.TrialStarted()
+                | events.ProgramCompiled()
+                | events.ConfigurationEnqueued()
+                | events.WorkersChanged()
+            ):
                 return []
-            case WorkerJoined(worker=worker):
+            case events.WorkerJoined(worker=worker):
                 self._assignments.join(worker)
-            case PlacesChanged(worker=worker, places=places):
+            case events.PlacesChanged(worker=worker, places=places):
                 self._assignments.offer(worker, places)
-            case JobFailed(worker=worker, trial=trial, rung=rung):
-                orders = self._fail(self._leave(worker, trial, rung), event, seconds=event.seconds)
-            case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
-                orders = self._withdraw(self._leave(worker, trial, rung).job)
-            case JobPaused():
-                orders = self._break_off(event)
-            case WorkerLost():
-                if (failed := self._assignments.lose(event)) is not None:
-                    orders = self._fail(failed, event)
-            case StopRequested(reason=reason, ends_search=ends_search):
+            case events.JobFailed(worker=worker, trial=trial, rung=rung):
+                orders = self._fail(
+                    self._end_job(worker, trial, rung), event, seconds=event.seconds
+                )
+            case events.TrialWithdrawn(worker=worker, trial=trial, rung=rung):
+                orders = self._withdraw(self._end_job(worker, trial, rung).job)
+            case events.JobPaused():
+                orders = self._interrupt(event)
+            case events.WorkerLost():
+                lost = self._assignments.lose(event)
+                if lost is not None:
+                    orders = self._fail(lost, event)
+            case events.StopRequested(reason=reason, ends_search=ends_search):
                 self._stop_at(reason, ends_search=ends_search)
-            case StudyPaused():
+            case events.StudyPaused():
                 return self._pause()
-            case StudyContinued():
+            case events.StudyContinued():
                 self.is_paused = False
-            case TrialsExtended(trials=trials):
+            case events.TrialsExtended(trials=trials):
                 self._allow(trials)
                 # with more trials, the quota may include any trial
                 self._assignments.to_discard.clear()
                 self._kept_as_best.clear()
-            case SessionStarted():
+            case events.SessionStarted():
                 self._start_session(event)
             case _:
                 assert_never(event)
         return orders + self._assign_jobs(None)
 
-    def _finish(self, event: JobFinished) -> list[Followed]:
+    def _finish(self, event: events.JobFinished) -> list[Followed]:
         worker = event.worker
         trial = event.trial
         assignments = self._assignments
-        assigned = self._take_off(worker, trial, event.rung)
+        assigned = self._unassign(worker, trial, event.rung)
         losses, violation = self._goal.judged(event.metrics)
         loss = as_one(violation, losses[0])
         orders: list[Followed] = []
@@ -364,7 +362,7 @@ class Controller:
         return orders
 
     def _arrive(
-        self, event: JobFinished, losses: Losses, violation: float | None
+        self, event: events.JobFinished, losses: Losses, violation: float | None
     ) -> list[Followed]:
         """Record the result of a trial of the search. Discard the checkpoints of trials that are no
         longer the best.
@@ -399,14 +397,16 @@ class Controller:
 
     def _count_since_best(self, loss: float) -> None:
         """Count the results at the top rung since the best result."""
-        self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
-        self._best_at_top = min(loss, self._best_at_top)
+        self._since_better += 1
+        if loss < self._best_at_top:
+            self._since_better = 0
+            self._best_at_top = loss
 
-    def _end_release(self, event: TrialReleased) -> list[Followed]:
+    def _end_release(self, event: events.TrialReleased) -> list[Followed]:
         holding = self._assignments.release(event.trial)
         if holding is None or holding.worker != event.worker:
             raise JournalError(
-                f"worker {event.worker} released trial {event.trial}, which it did not hold"
+                f"worker {event.worker} released trial {event.trial}, which it did not have"
             )
         if event.checkpoint is None:
             self._assignments.to_discard.discard(event.trial)
@@ -451,8 +451,8 @@ class Controller:
             self._assignments.to_discard.add(trial)
         return self.checkpoints.remove(trial)
 
-    def _break_off(self, event: JobPaused) -> list[Followed]:
-        job = self._leave(event.worker, event.trial, event.rung).job
+    def _interrupt(self, event: events.JobPaused) -> list[Followed]:
+        job = self._end_job(event.worker, event.trial, event.rung).job
         if job.trial not in self._confirmations.of:
             self.total_resource += event.resource - event.start
         self._assignments.give_back(job)
@@ -465,7 +465,11 @@ class Controller:
         ]
 
     def _fail(
-        self, assigned: Assigned, event: JobFailed | WorkerLost, *, seconds: float = 0.0
+        self,
+        assigned: Assigned,
+        event: events.JobFailed | events.WorkerLost,
+        *,
+        seconds: float = 0.0,
     ) -> list[Followed]:
         """Record a failure: the trial is ranked last in its rung, and is not trained again."""
         job = assigned.job
@@ -473,10 +477,8 @@ class Controller:
         if job.trial not in self._confirmations.of:
             if self.arrivals[job.trial] >= 0:
                 self._count_promoted_failure(failure, is_in_place=assigned.is_in_place)
-            place, (losses, violation) = (
-                self._confirmations.numbering.place(job.trial),
-                self._failed,
-            )
+            place = self._confirmations.numbering.place(job.trial)
+            losses, violation = self._failed
             resource = self._rungs[job.rung]
             self._scheduler.record(
                 Result(place, job.rung, resource, losses, seconds, violation=violation)
@@ -513,7 +515,7 @@ class Controller:
         count = sum(self._promoted_failures)
         if count >= max(PROMOTED_FAILURES, self._failures_allowed / 4):
             why = shortened(self._why_promoted_fail, REASON)
-            self._give_up(f"{count:,} promoted trials failed for one reason: {why}")
+            self._give_up(f"{count:,} promoted trials failed for the same reason: {why}")
 
     def _withdraw(self, job: Job) -> list[Followed]:
         """Remove a trial from the scheduler. Another trial may replace the removed trial."""
@@ -547,16 +549,18 @@ class Controller:
         if self.arrivals[trial] >= 0:
             self._withdrawn_in_a_row[1] = 0
 
-    def _start_session(self, event: SessionStarted) -> None:
+    def _start_session(self, event: events.SessionStarted) -> None:
         ladder = next_ladder(self._scheduler.ladder, event)
         self._assignments.dismiss_all()
         self._scheduler.lengthen(ladder)
         if len(ladder.rungs) > len(self._rungs):
-            self._since_better, self._best_at_top = 0, math.inf
+            # There is no result at the new top rung yet, so no result is better or worse.
+            self._since_better = 0
+            self._best_at_top = math.inf
         self._rungs = ladder.rungs
-        self._patience = math.inf if event.patience is None else event.patience
+        self._patience = _limit(event.patience)
         self._allow(event.trials)
-        self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
+        self._resource_allowed = _limit(event.total_resource)
         self._targets = self._goal.targets(event.target)
         self._is_at_target = bool(self._targets) and self._bests.has_as_good(self._targets)
         self._ways_that_work.clear()
@@ -564,7 +568,7 @@ class Controller:
         self._failures_at_first = 0
         self._withdrawn_in_a_row = [0, 0]
         self._has_result = False
-        self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
+        self._failures_allowed = _limit(event.max_failures)
         self._confirmations.wanted = event.confirm
         self._bests.confirm(event.confirm.best if event.confirm else 1)
         self._kept_as_best.clear()
@@ -582,9 +586,8 @@ class Controller:
         most = self._configurations - self._replaced
         # With fewer trials than before, free configurations can replace trials that were withdrawn
         # without replacement.
-        allowed = most if trials is None else min(trials + self._not_replaced, most)
-        self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
-        self._allowed = allowed
+        self._allowed = min(_limit(trials) + self._not_replaced, most)
+        self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
         self._is_searched = False
 
     def _pause(self) -> list[Followed]:
@@ -607,7 +610,7 @@ class Controller:
         if self._since_better >= self._patience:
             results = f"{plural(self._since_better, 'result')} at the top rung"
             self._stop_at(
-                f"patience={self._patience}: {results} brought no better one", ends_search=True
+                f"patience={self._patience}: {results} without an improvement", ends_search=True
             )
         if self.total_resource >= self._resource_allowed:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
@@ -624,25 +627,25 @@ class Controller:
         self.gave_up = self.gave_up or not self.stopping
         self._stop_at(reason)
 
-    def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
+    def _end_job(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
         """Record that a worker has ended its job and is free; return the job."""
-        assigned = self._take_off(worker, trial, rung)
+        assigned = self._unassign(worker, trial, rung)
         self._assignments.end_job(worker)
         return assigned
 
-    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
+    def _unassign(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
         running = self._assignments.running
         assigned = running.get(trial)
         if assigned is None or assigned.worker != worker or assigned.job.rung != rung:
             raise JournalError(
-                f"replay orders {self._assignments.orders_of(worker)} where the file says trial "
-                f"{trial} to rung {rung}"
+                f"the journal says trial {trial} to rung {rung}, but the replay gives "
+                f"{self._assignments.orders_of(worker)}"
             )
         del running[trial]
         return assigned
 
     def _assign_jobs(self, holding: Holding | None) -> list[Followed]:
-        """Give jobs to free workers. A job goes to the worker that saved its trial, or else to the
+        """Give jobs to free workers: each job to the worker that saved its trial, or else to the
         longest idle worker.
 
         ``holding`` is the trial of a worker that has just reported a result. This worker continues
@@ -658,7 +661,7 @@ class Controller:
             if job is None:
                 break
             if holding is not None and job.trial == holding.trial:
-                orders.append(self._go_on(holding, job))
+                orders.append(self._continue_in_place(holding, job))
                 holding = None
             elif job.trial in assignments.releasing:
                 assignments.wait_for_release(job)
@@ -675,18 +678,24 @@ class Controller:
         """Return a job to assign again, or the scheduler's next job. Append the trial's promotion
         to ``followed``.
         """
-        if (job := self._assignments.next_returned_job()) is not None:
-            return job
-        while (job := self._scheduler.next_job()) is not None:
+        returned = self._assignments.next_returned_job()
+        if returned is not None:
+            return returned
+        while True:
+            job = self._scheduler.next_job()
+            if job is None:
+                return None
             self._started = max(self._started, job.trial + 1)
             trial = self._confirmations.numbering.trial(job.trial)
             if trial not in self._ended_early:
-                job = Job(trial, job.rung)
                 break
-            self._scheduler.pass_over(job)
-        if job is not None and job.rung and (rung := self.arrivals[job.trial]) >= 0:
-            followed.append(TrialPromoted(job.trial, rung, job.rung))
-        return job
+            self._scheduler.pass_over(job)  # the training function has ended this trial
+        # A trial may enter above the lowest rung: then it has no result, and is not promoted.
+        if job.rung:
+            rung = self.arrivals[trial]
+            if rung >= 0:
+                followed.append(TrialPromoted(trial, rung, job.rung))
+        return Job(trial, job.rung)
 
     def _next_confirmation(self) -> Job | None:
         """Return the next job of a confirming trial. While a job of the
@@ -694,7 +703,8 @@ class Controller:
         """
         confirmations = self._confirmations
         assignments = self._assignments
-        if (job := assignments.returned_job_of(confirmations.of)) is not None:
+        job = assignments.returned_job_of(confirmations.of)
+        if job is not None:
             assignments.take_returned(job)
             return job
         if not assignments.running.keys() <= confirmations.of.keys() or (
@@ -702,7 +712,8 @@ class Controller:
         ):
             return None
         self._is_searched = True
-        if (confirmed := confirmations.next) is None:
+        confirmed = confirmations.next
+        if confirmed is None:
             return None
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
@@ -722,17 +733,26 @@ class Controller:
         """Give a job to a free worker, preferably to the worker that saved the job's trial."""
         trial = job.trial
         saved = self.checkpoints.use(trial)
-        worker = self._assignments.take(job, None if saved is None else saved.worker)
-        target = self._rungs[job.rung]
-        start, size = (0, None) if saved is None else (saved.resource, saved.size)
-        confirms = self._confirmations.of.get(trial)
-        alone = trial in self.deaths.out_of_memory
+        start = 0
+        size = None
+        saved_by = None
+        if saved is not None:
+            start = saved.resource
+            size = saved.size
+            saved_by = saved.worker
         return Train(
-            worker, trial, job.rung, start, target, size=size, confirms=confirms, alone=alone
+            self._assignments.take(job, saved_by),
+            trial,
+            job.rung,
+            start,
+            self._rungs[job.rung],
+            size=size,
+            confirms=self._confirmations.of.get(trial),
+            alone=trial in self.deaths.out_of_memory,
         )
 
-    def _go_on(self, holding: Holding, job: Job) -> Train:
-        self._assignments.go_on(job, holding.worker)
+    def _continue_in_place(self, holding: Holding, job: Job) -> Train:
+        self._assignments.continue_in_place(job, holding.worker)
         return Train(
             holding.worker,
             job.trial,

@@ -96,7 +96,9 @@ def _parts(value: object) -> Mapping[Any, Any]:
         return msgspec.structs.asdict(value)
     if isinstance(value, list):
         return dict(enumerate(value))
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def _short(value: object) -> str:

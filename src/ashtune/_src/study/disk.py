@@ -5,7 +5,7 @@ Rule 1: no call follows a symbolic link at the end of a path. The folder ``check
 be a link.
 Rule 2: only the owner can access new files and folders, since ``resume`` executes code from these
 files.
-Rule 3: only regular files are opened. A pipe or device is refused at once, without waiting.
+Rule 3: only regular files are opened. A pipe or device is refused immediately, without waiting.
 """
 
 import errno
@@ -229,7 +229,10 @@ def read_part(disk: Disk, file: int, size: int, position: int) -> bytes:
     bytes.
     """
     parts = []
-    while size > 0 and (part := disk.read_at(file, size, position)):
+    while size > 0:
+        part = disk.read_at(file, size, position)
+        if not part:
+            break
         parts.append(part)
         position += len(part)
         size -= len(part)
@@ -255,8 +258,8 @@ def write_new(
     """Write ``data`` to a file, completely or not at all. An existing file is replaced.
 
     Args:
-        mark: The end of the temporary name. Processes that write the same file at once need
-            different marks.
+        mark: The end of the temporary name. Processes that write the same file at the same time
+            need different marks.
         mode: The permissions, less the umask.
         is_synced: Whether the new file survives a power loss.
     """
@@ -287,11 +290,9 @@ def reason_of(error: OSError | ValueError) -> str:
     """Return in words why a file operation failed."""
     if not isinstance(error, OSError):
         return str(error)
-    return (
-        "a symbolic link, which is not followed"
-        if error.errno == errno.ELOOP
-        else str(error.strerror)
-    )
+    if error.errno == errno.ELOOP:  # the system's text speaks of too many links
+        return "a symbolic link, which is not followed"
+    return str(error.strerror)
 
 
 DISK = Disk()

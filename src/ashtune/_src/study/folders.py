@@ -30,8 +30,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
     path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
     if not isinstance(path, str) or not path.strip() or visible(path) != path:
         raise SettingsError(
-            f"directory={shown(directory)} is not the name of a folder; give one, as in "
-            f"'runs/digits'"
+            f"directory={shown(directory)} is not a path; give one, such as 'runs/digits'"
         )
     return Path(with_home(path))
 
@@ -108,13 +107,12 @@ def delete(disk: Disk, path: str) -> None:
 def _delete(disk: Disk, path: str, at: int | None) -> None:
     try:
         disk.unlink(path, at=at)
-    except (
-        IsADirectoryError,
-        PermissionError,
-    ) as error:  # the errors of Linux and macOS for a folder
+    # Linux answers IsADirectoryError for a folder, and macOS PermissionError.
+    except (IsADirectoryError, PermissionError) as error:
         status = disk.status(path, at=at)
         if not status.is_folder:
             raise error from None
+        # A training function may have copied read-only folders, which cannot be emptied.
         if status.mode & 0o700 != 0o700:
             disk.make_writable(path, at=at)
         # fails if a link has replaced the folder
@@ -238,9 +236,11 @@ def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Pa
     except FileNotFoundError:
         return path
     if not (status.is_folder if is_folder else status.is_file):
-        what = "a link" if status.is_link else f"no {'folder' if is_folder else 'regular file'}"
+        what = "not a folder" if is_folder else "not a regular file"
+        if status.is_link:
+            what = "a link"
         raise StudyError(
-            f"{path} is {what}, and no copy is written there; delete it, or name another place"
+            f"{path} is {what}, so no copy is written there; delete it, or give another path"
         )
     return path
 

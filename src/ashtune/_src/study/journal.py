@@ -40,6 +40,7 @@ import msgspec
 from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import Event, SessionStarted
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import shortened
 from ashtune._src.study.disk import DISK, Disk, read_part, reason_of
 from ashtune._src.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladder, next_ladder
 
@@ -91,7 +92,7 @@ class JournalReader:
             faster.
 
     Raises:
-        JournalError: If there is no journal, or no turn begins at ``position``.
+        JournalError: If the journal was not found, or no turn begins at ``position``.
     """
 
     def __init__(
@@ -138,9 +139,11 @@ class JournalReader:
         ends, checks, problem = self._turns(block)
         block = block[: ends[-1]]
         unreadable_line = 0
+        # Most blocks have no wanted line: their lines are not even split.
         if self._only and not self._only.search(block):
             self._lines += block.count(b"\n")
-            self.position, self._check = self.position + ends[-1], checks[-1]
+            self.position += ends[-1]
+            self._check = checks[-1]
             return Batch([], []), problem, 0
         lines = block.split(b"\n")[:-1]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
@@ -163,11 +166,9 @@ class JournalReader:
                     del events[len(wanted) :]
                     break
         self._lines += bisect_left(begins, ends[-1])
-        begin, self.position, self._check = (
-            self.position,
-            self.position + ends[-1],
-            checks[len(ends) - 1],
-        )
+        begin = self.position
+        self.position += ends[-1]
+        self._check = checks[len(ends) - 1]
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
 
     def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
@@ -199,15 +200,18 @@ class JournalReader:
         follows.
         """
         size = BLOCK
-        while not (end := end_of(block := self._read_at(file, size, position))):
+        while True:
+            block = self._read_at(file, size, position)
+            end = end_of(block)
+            if end:
+                return block[:end]
             if len(block) > MOST_LINE_BYTES:
                 raise unreadable(
                     self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes"
                 )
-            if len(block) < size:
+            if len(block) < size:  # the end of the file
                 return b""
             size = min(4 * size, MOST_LINE_BYTES + 1)
-        return block[:end]
 
     def _check_before(self, file: int) -> int:
         """Return the check value of the line before the current position."""
@@ -247,16 +251,18 @@ class JournalReader:
     def _is_another(self, why: str) -> JournalError:
         return JournalError(
             f"{self._path}: {why}; it is another journal, or its last lines were lost in a power "
-            f"loss: read it again"
+            f"loss; read it again"
         )
 
 
 def end_of_turns(block: bytes) -> int:
     """Return where the last complete turn in a block ends, or 0 if no turn ends in the block."""
-    end = len(block)
-    while (end := block.rfind(b"\n", 0, end)) >= 0:
+    # From the end, as a block has thousands of turns, and the last one is wanted.
+    end = block.rfind(b"\n")
+    while end >= 0:
         if _CHECK.match(block, max(0, end - CHECK_BYTES)):
             return end + 1
+        end = block.rfind(b"\n", 0, end)
     return 0
 
 
@@ -264,7 +270,7 @@ def read_settings(path: Path, disk: Disk = DISK) -> Settings:
     """Return the settings in the first line of a journal.
 
     Raises:
-        JournalError: If there is no journal, or its first line is not valid.
+        JournalError: If the journal was not found, or its first line is not valid.
     """
     return JournalReader(path, disk=disk).settings
 
@@ -315,19 +321,17 @@ def unreadable(path: Path, number: int, what: str) -> JournalError:
     """Return the error for an unreadable line. The error's message says which lines can be kept."""
     if number == 1:
         return JournalError(
-            f"{path} line 1: {what}; take the file from a copy, or begin the study again"
+            f"{path} line 1: {what}; restore the file from a copy, or start the study again"
         )
     return JournalError(
-        f"{path} line {number}: {what}; the lines before it are whole: keep them "
+        f"{path} line {number}: {what}; the lines before it are complete: keep only them "
         f"(head -n {number - 1}) to continue from there"
     )
 
 
 def _as_shown(what: object) -> str:
     """Return a short text from a file as one line, without the control characters of a terminal."""
-    text = str(what) or type(what).__name__
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 2 * MOST_SHOWN])
-    return shown + "..." * (len(text) > 2 * MOST_SHOWN)
+    return shortened(str(what) or type(what).__name__, 2 * MOST_SHOWN)
 
 
 @contextmanager
@@ -351,6 +355,7 @@ def studies_in(folder: Path) -> list[Path]:
     """
     for patterns in ([NAME], [f"*/{NAME}", f"*/*/{NAME}"]):
         names = [name for each in patterns for name in glob(each, root_dir=folder)]  # noqa: PTH207 - may raise
-        if found := {Path(folder, name).parent for name in names}:
+        found = {Path(folder, name).parent for name in names}
+        if found:
             return sorted(place for place in found if place.parent not in found)
     return []

@@ -44,7 +44,7 @@
 #                            itself, so it compares process numbers.
 #
 # Every opening copies the file, even though most files are sound, since the failed sync may have
-# happened in a driver that no longer exists.
+# happened in a driver that no longer exists (decision 3, docs/decisions/0003-journal.md).
 #
 # The check value is a CRC-32 and not a cryptographic hash: it finds accidents. Against someone
 # who forges a journal nothing here helps; a reader believes no number of a journal in any case.
@@ -133,8 +133,8 @@ class Journal:
             raise self._refusal(self._sync_error)
         if self._is_writing:
             raise JournalError(
-                f"{self._path}: a write was interrupted; open the study again: what is written is "
-                f"kept"
+                f"{self._path}: a write was interrupted; open the study again (no written event is "
+                f"lost)"
             )
         if self._turn:
             self._close_turn()
@@ -285,7 +285,7 @@ class Journal:
     def _with_half_the_curve(self, event: Event, size: int) -> Event:
         if not isinstance(event, JobFinished | JobPaused) or len(event.curve) < 2:
             raise JournalError(
-                f"{self._path}: an event of {size:,} bytes is longer than a line may be, "
+                f"{self._path}: an event of {size:,} bytes is longer than the limit of "
                 f"{MOST_LINE_BYTES:,}; report fewer metrics"
             )
         return msgspec.structs.replace(event, curve=event.curve[1::2])
@@ -305,7 +305,7 @@ class Journal:
         if not whole:
             raise JournalError(
                 f"{self._path}: its last line has no check value; `ashtune report "
-                f"{self._path.parent}` says more"
+                f"{self._path.parent}` shows the reason"
             )
         if end + whole < size:
             disk.truncate(file, end + whole)
@@ -313,7 +313,7 @@ class Journal:
 
     def _refusal(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path}: {reason_of(error)}; what is written so far is kept: make room, then "
+            f"{self._path}: {reason_of(error)}; no written event is lost: free some space, then "
             f"`ashtune resume {self._path.parent}`"
         )
 

@@ -51,8 +51,8 @@ class StudyLock:
             holder = self._holder(file) or "another process"
             disk.close(file)
             raise StudyError(
-                f"{directory} is being driven by {holder}; wait for it to end, stop it, or give "
-                f"another directory"
+                f"{directory} is in use by {holder}; wait until it ends, stop it, or give another "
+                f"directory"
             ) from None
         except OSError as error:
             disk.close(file)

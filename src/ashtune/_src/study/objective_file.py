@@ -2,6 +2,9 @@
 per study.
 """
 
+# Decision 54 (docs/decisions/0054-what-travels-by-value.md): an object that cannot be sent is
+# named, by looking into functions, classes and closures (_carried).
+
 import inspect
 import os
 import pickle
@@ -38,7 +41,7 @@ def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """
     if not callable(objective) or isinstance(objective, type):
         raise ObjectiveError(
-            f"{shown(objective)} is no function; write a function: def train(trial)"
+            f"{shown(objective)} is not a function; write a function: def train(trial)"
         )
     from ashtune._src.pickles.pickler import dumps
 
@@ -54,10 +57,13 @@ def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
 
 def _hint(objective: Callable[..., Any], size: int) -> str:
     sizes = [(_size(value), where) for where, value in _carried(objective, "", set())]
-    what = f", {max(sizes)[0] / 1e6:,.0f} of them {max(sizes)[1]}" if sizes else ""
+    what = ""
+    if sizes:
+        most, where = max(sizes)
+        what = f", {most / 1e6:,.0f} of them {where}"
     return (
-        f"{name_of(objective)} carries {size / 1e6:,.0f} MB to every worker{what}; "
-        "read data inside a function with functools.cache"
+        f"{name_of(objective)} sends {size / 1e6:,.0f} MB to every worker{what}; "
+        "load the data inside a function with functools.cache"
     )
 
 
@@ -140,7 +146,7 @@ def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> No
     function.
     """
     path = study / name
-    with instead_of_os_error(StudyError, path, "make room or give another directory"):
+    with instead_of_os_error(StudyError, path, "free some space, or give another directory"):
         write_new(disk, str(path), pickled)
 
 
@@ -165,7 +171,7 @@ def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
         valid: Callable[[dict[str, Any]], Any] = look_at(study / VALID)[0]
     except Exception as error:  # noqa: BLE001 - unpickling runs the objects' own code
         raise StudyError(
-            f"{study / VALID} cannot be read ({error_line(error)}); continue by tune(valid=..., "
+            f"{study / VALID} cannot be read ({error_line(error)}); continue with tune(valid=..., "
             f"directory=...)"
         ) from None
     return valid

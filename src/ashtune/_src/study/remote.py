@@ -10,6 +10,12 @@ incomplete, its trial begins again.
 Each error of a store is raised as an OSError, so that a store is treated like a disk.
 """
 
+# Decision 79 (docs/decisions/0079-checkpoints-in-a-store.md). Why a copy: object stores have no
+# rename, and users' libraries need real paths. Why one tar file: it is one request to delete, and
+# an interrupted copy of a folder would mix the files of two checkpoints. Its last member says that
+# the file is complete, as some libraries end an interrupted upload as an object. Why a token: two
+# copies of a study would otherwise restore each other's checkpoints.
+
 import copy
 import errno
 import io
@@ -161,12 +167,12 @@ def refused_by_store(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = f"remove {URL_FILE}, and all trials begin again"
+        advice = f"remove {URL_FILE} to train all trials again"
         if error.errno == errno.ENOENT:
-            advice = f"bring it back, or {advice}"
+            advice = f"restore it, or {advice}"
         # Only this module raises EINVAL and EBUSY: _errors() gives ENOENT or EIO.
         elif error.errno not in (errno.EINVAL, errno.EBUSY):
-            advice = "try again when the store can be used; the checkpoints are untouched"
+            advice = "try again when the store is available; the checkpoints are unchanged"
         raise StudyError(f"{address}: {error.strerror}; {advice}") from None
 
 
@@ -192,9 +198,9 @@ def check_address(name: str, address: str) -> None:
     except (ImportError, ValueError) as error:
         reason = str(error)
     if kind == "memory":
-        reason = "each worker has its own memory"
+        reason = "each worker has its own memory; give a store that all workers share"
     elif not place.strip("/") or (kind in ("file", "local") and not place.startswith("/")):
-        reason = "give the whole path of a folder"
+        reason = "give the absolute path of a folder"
     if reason:
         raise SettingsError(f"{name}={shown(address)}: {reason}")
 
@@ -213,15 +219,15 @@ class RemoteFolder:
 
     @classmethod
     def of(cls, study: Path, patience: Patience = PATIENT) -> "RemoteFolder | None":
-        """Return the folder that the file ``checkpoints.url`` names, or None if there is no such
-        file.
+        """Return the folder that the file ``checkpoints.url`` names, or None if the file was not
+        found.
 
         Raises:
             StudyError: If the file cannot be read, or has no address.
         """
         path = study / URL_FILE
         with (
-            instead_of_os_error(StudyError, path, "write an address, or remove it"),
+            instead_of_os_error(StudyError, path, "write an address into it, or remove it"),
             suppress(FileNotFoundError),
         ):
             address, *tokens = read_whole(str(path), MOST_URL_BYTES).decode(
@@ -268,7 +274,7 @@ class RemoteFolder:
         """
         above, _, name = self.address.rpartition("/")
         if without_userinfo(above) != without_userinfo(address):
-            raise OSError(errno.EINVAL, "the checkpoints of the study are there")
+            raise OSError(errno.EINVAL, "the study's checkpoints are at this address")
         return RemoteFolder(f"{address}/{name}", self._tokens, self._patience)
 
     def _claim(self, study: Path, *, is_new: bool) -> None:
@@ -374,14 +380,15 @@ class RemoteFolder:
 
     def wait_for_deletions(self) -> None:
         """Wait until the objects are deleted. If the wait is too long, print what is left, and
-        continue .
+        continue.
         """
         before = DELETIONS.left
-        if left := DELETIONS.wait(self._patience.is_stopped):
+        left = DELETIONS.wait(self._patience.is_stopped)
+        if left:
             names = plural(left, "checkpoint")
             self._patience.tell(
                 f"{without_userinfo(self.address)} does not answer: {names} of {before:,} not "
-                "deleted yet; the study's next session deletes what is left"
+                "deleted yet; the study's next session deletes them"
             )
 
     @property
@@ -421,12 +428,13 @@ class RemoteFolder:
         """
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - each library has errors of its own
-            number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EIO
-            reason = (
-                os.strerror(number) if number == errno.ENOENT else getattr(error, "strerror", "")
-            )
-            reason = reason or error_line(error, sys.maxsize)
+        except Exception as error:  # noqa: BLE001 - each library has other errors
+            if isinstance(error, FileNotFoundError):
+                number = errno.ENOENT
+                reason = os.strerror(number)
+            else:
+                number = errno.EIO
+                reason = getattr(error, "strerror", "") or error_line(error, sys.maxsize)
             for secret in self._secrets:
                 reason = reason.replace(secret, "***")
             # A traceback must not show the library's own text, which may have the password.
@@ -437,7 +445,9 @@ class RemoteFolder:
 
 def _if_stored(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Leave out pipes, sockets and devices, as all copies of checkpoints do."""
-    return member if member.isreg() or member.isdir() or member.issym() or member.islnk() else None
+    if member.isreg() or member.isdir() or member.issym() or member.islnk():
+        return member
+    return None
 
 
 def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:

@@ -11,6 +11,9 @@ keep arrays with one item per trial and rung. A trial is refused if its configur
 the study's space.
 """
 
+# Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): one replay gives what
+# followed from each event, to a live study and to readers of a journal.
+
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -48,7 +51,7 @@ class Replay:
     Args:
         controller: A new controller without events; None to derive verdicts from events alone,
             which is faster.
-        rungs: The number of rungs, needed if there is no controller.
+        rungs: The number of rungs, needed without a controller.
     """
 
     def __init__(self, controller: Controller | None = None, *, rungs: int = MOST_RUNGS) -> None:
@@ -92,7 +95,9 @@ class Replay:
                 return self._controller.handle(event)
             except (JournalError, SettingsError) as error:
                 self.derive_from_now_on(str(error))
-        return () if type(event) is TrialStarted else self._derive(event)
+        if type(event) is TrialStarted:
+            return ()
+        return self._derive(event)
 
     def derive_from_now_on(self, difference: str) -> None:
         """Stop using the controller, because its orders differ from the journal."""
@@ -136,9 +141,9 @@ class Replay:
                     told.append((event, feed(event)))
                     if is_strict and self.difference:
                         raise JournalError(
-                            f"{path} line {line + len(told)}: {self.difference}; continue it with "
-                            f"the ashtune that "
-                            f"wrote it, or read it with `ashtune report {path.parent}`"
+                            f"{path} line {line + len(told)}: {self.difference}; continue the "
+                            f"study with the ashtune version that wrote this line, or run "
+                            f"`ashtune report {path.parent}`"
                         )
             except JournalError as error:
                 if is_strict and self.difference:
@@ -162,7 +167,9 @@ class Replay:
         """The reason why the study stopped, or "" if the study did not stop or the reason is
         unknown.
         """
-        return "" if self._controller is None or self.difference else self._controller.stopping
+        if self._controller is None or self.difference:
+            return ""
+        return self._controller.stopping
 
     def _check(self, event: Event) -> None:
         """Raise if the trial has not started, the rung does not exist, or the configuration is
@@ -179,15 +186,15 @@ class Replay:
             started = len(self._highest)
             self._left_out += max(0, event.trial - started)
             if self._left_out > MOST_LEFT_OUT:
-                raise JournalError(f"trial {event.trial} starts where {started} is the next")
+                raise JournalError(f"trial {event.trial} starts, but the next one is {started}")
             self._arrivals.start(event.trial)
         elif isinstance(event, _OF_A_JOB) and event.trial is not None:
             if self._arrivals[event.trial] == NOT_STARTED:
                 raise JournalError(f"an event of trial {event.trial}, which has not started")
             if event.rung >= self._rungs:
                 raise JournalError(
-                    f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the "
-                    f"top one"
+                    f"trial {event.trial} is at rung {event.rung}, but the top rung is "
+                    f"{self._rungs - 1}"
                 )
 
     def _derive(self, event: Event) -> list[Verdict]:

@@ -60,7 +60,7 @@ class _WatchedFile:
             raise
 
     def flush(self) -> None:
-        """Do nothing, since there is no buffer."""
+        """Do nothing, since nothing is buffered."""
 
 
 def dump(states: States, file: "Writable") -> None:
@@ -88,7 +88,7 @@ def load(file: BinaryIO, size: int) -> States:
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
         raise StudyError(
-            "the checkpoint holds no state dicts by name, as trial.checkpoint() saves them"
+            "the checkpoint has no named state dicts, as trial.checkpoint() saves them"
         )
     return States(read[STATES], read[RANDOM])
 
@@ -109,7 +109,7 @@ def read_weights(file: BinaryIO) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - a file from elsewhere may break PyTorch's reader in any way
         raise StudyError(
-            f"the checkpoint is not one of weights only, and nothing of it was executed: "
+            f"the checkpoint has more than weights, and none of its code was executed: "
             f"{no_weights(error)}"
         ) from None
 
@@ -123,9 +123,8 @@ def check_version() -> None:
         version = torch.__version__
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
         raise StudyError(
-            "the checkpoint holds state dicts of PyTorch, which before 2.6 executes what a "
-            "checkpoint says "
-            f"(CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
+            "the checkpoint has state dicts of PyTorch, which before 2.6 executes code from a "
+            f"checkpoint (CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
         )
 
 
@@ -134,7 +133,7 @@ def no_weights(error: Exception) -> str:
     of weights.
     """
     found = re.search(r"GLOBAL (\S+)", str(error))
-    return error_line(error, NO_WEIGHTS) if found is None else f"it holds {found[1]}"
+    return error_line(error, NO_WEIGHTS) if found is None else f"it contains {found[1]}"
 
 
 def check(state: Any, name: str) -> None:
@@ -145,15 +144,13 @@ def check(state: Any, name: str) -> None:
     """
     for place, value in _others(state, ""):
         kind = type(value)
-        hint = (
-            "float(...) makes a plain number of it"
-            if kind.__module__ == "numpy"
-            else "leave it out of state_dict()"
-        )
+        advice = "leave it out of state_dict()"
+        if kind.__module__ == "numpy":
+            advice = "convert it to a plain number with float(...)"
         raise ObjectiveError(
-            f"trial.checkpoint({name}=...): its state holds {shown(value)} at {name}{place}, a "
+            f"trial.checkpoint({name}=...): its state contains {shown(value)} at {name}{place}, a "
             f"{kind.__module__}.{kind.__qualname__}; only tensors, plain values and containers of "
-            f"them are kept: {hint}"
+            f"them can be saved: {advice}"
         )
 
 
