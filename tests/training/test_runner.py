@@ -172,7 +172,7 @@ def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succe
 ) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
-    assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
+    assert "trial.checkpoint(model=3): no state_dict" in event.reason
     assert event.failure is not None
 
 
@@ -429,7 +429,7 @@ def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> 
         return 9.0
 
     _, released = run(train, RELEASE)
-    assert "returned score=9.0 where its last report says score=4.0" in released.problem
+    assert "returned score=9.0, but its last report has score=4.0" in released.problem
     assert released.checkpoint > 0
 
 
