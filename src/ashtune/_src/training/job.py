@@ -469,7 +469,7 @@ class RunningJob:
             self._conclude_outside(returned, number)
         if has_reported and (name := self.reports.difference(number)):
             raise ObjectiveError(
-                f"the training function returned {self._beside(name, number)}; return nothing"
+                f"the training function returned {self._beside(name, number)}; return no metric"
             )
 
     def _conclude_loop(self, returned: Any, number: Mapping[str, Any] | None) -> None:

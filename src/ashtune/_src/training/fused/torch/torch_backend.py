@@ -37,8 +37,8 @@ ROUNDING_VARIABLE = "MKL_CBWR"
 ROUNDING = "AUTO,STRICT"
 COUNTED_BY = (
     "PyTorch's formulas for the products of a step and of the evaluation, times their number in an "
-    "epoch; elementwise operations and the optimizer count 0 flop; bytes: what was there before is "
-    "read once, and written if changed"
+    "epoch; elementwise operations and the optimizer count 0 flop; bytes: each existing tensor is "
+    "read once, and written if it changes"
 )
 
 _ORDER = 0
