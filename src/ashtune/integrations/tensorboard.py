@@ -46,7 +46,6 @@ TOP = 100
 SECONDS_BETWEEN = 30.0
 """Seconds between two updates of the folders while a study runs."""
 _FILE = re.compile(r"events\.out\.tfevents\.(\d{10})\.(\d+)\.([0-9a-f]+)")
-_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 _FOLDER = re.compile(r"trial-\d+")
 
 
@@ -85,7 +84,7 @@ class TensorBoardTracker(Tracker):
 
     def open(self) -> None:
         """Make the folder."""
-        name = f"{short_name(_NOT_IN_NAMES.sub('_', self.study.name))}-{self.key}"
+        name = f"{short_name(self.study.name)}-{self.key}"
         if self.out:
             folder = Path(self.out).absolute()
             self._root = folder / name

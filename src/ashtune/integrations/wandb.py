@@ -13,7 +13,6 @@ Source: https://docs.wandb.ai/ref/python/init
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from ashtune._src.integrations.tracking import (
     RunTracker,
     TrackedRun,
+    short_name,
     with_own,
 )
 from ashtune._src.study.disk import read_whole
@@ -32,7 +32,6 @@ NOTE = "ashtune.json"
 """The note in the folder of a complete run: a digest of its trial."""
 MOST_NOTE = 1 << 16
 """The largest number of bytes of a note."""
-_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
 class WandbTracker(RunTracker):
@@ -88,12 +87,13 @@ class WandbTracker(RunTracker):
         import wandb
 
         trial = run.trial
+        name = short_name(self.study.name)
         earlier = self._folders.pop(run.number, None)
         if earlier is not None:
             shutil.rmtree(earlier)
         opened = wandb.init(
-            project=_name(self.study.name),
-            group=f"{_name(self.study.name)}-{self.key}",
+            project=name,
+            group=f"{name}-{self.key}",
             id=run.identity,
             name=self.study.name if run.kind == "study" else trial.name,
             job_type=run.kind,
@@ -131,7 +131,3 @@ def _settings() -> Any:
         x_disable_stats=True,
         x_save_requirements=False,
     )
-
-
-def _name(name: str) -> str:
-    return _NOT_IN_NAMES.sub("_", name)[:100] or "_"

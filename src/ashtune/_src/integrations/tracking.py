@@ -22,6 +22,7 @@ Rule 3: a tracker sends nothing to another machine, unless the user names anothe
 # stays short. The oldest change is written first, so that no trial waits forever.
 
 import math
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ T = TypeVar("T")
 State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]
 SECONDS_BETWEEN = 5.0
 """Seconds between two writes of changes while a study runs."""
+_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
 class Point(NamedTuple):
@@ -401,12 +403,12 @@ def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, 
 
 def short_name(text: str) -> str:
     """Return a part of a file name: the beginning of a text, with at most 100 characters and at
-    most 200 bytes.
+    most 200 bytes. Each character that is not a letter, a digit, or one of ``_.-`` becomes ``_``.
 
     The caller must add a suffix, such as the study's key, which distinguishes texts with the same
     beginning.
     """
-    return text[:100].encode()[:200].decode(errors="ignore")
+    return _NOT_IN_NAMES.sub("_", text)[:100].encode()[:200].decode(errors="ignore")
 
 
 def _reports(event: JobFinished | JobPaused) -> Iterator[tuple[int, Metrics]]:
