@@ -112,9 +112,9 @@ def test_a_forked_child_that_returns_sends_nothing_to_the_driver(tmp_path: Path)
     study = tuned(tmp_path, train)
     assert not [event for event in events(study) if isinstance(event, JobFailed | WorkerLost)]
     logs = "".join(log.read_text() for log in (study.directory / "logs").iterdir())
-    assert "a process that the training function forked has come back from it" in logs
+    assert "a process that the training function forked returned from the function" in logs
     assert "a child that fails" in logs
-    assert "cannot use its trial" in logs
+    assert "cannot use the trial" in logs
 
 
 def test_a_study_with_trials_stopped_on_purpose_ends_with_them_counted(tmp_path: Path) -> None:

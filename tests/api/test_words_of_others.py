@@ -145,11 +145,11 @@ def sets_an_attribute(trial: Any) -> None:
     [
         (
             suggests,
-            "a trial has no attribute suggest_float; give the space to tune, and read trial['lr']",
+            "a trial has no attribute suggest_float; pass the space to tune, and read trial['lr']",
         ),
         (
             prunes,
-            "a trial has no attribute should_prune; leave it out: the loop over trial.epochs() "
+            "a trial has no attribute should_prune; remove it: the loop over trial.epochs() "
             "ends when",
         ),
         (reads_params, "a trial has no attribute params; did you mean trial.config?"),
@@ -164,7 +164,7 @@ def sets_an_attribute(trial: Any) -> None:
         ),
         (
             sets_an_attribute,
-            "a trial has no attribute set_user_attr; leave it out, or report a number beside",
+            "a trial has no attribute set_user_attr; remove it, or report a number in addition",
         ),
         (misspells, "a trial has no attribute reprot; did you mean 'report'?"),
     ],
@@ -212,8 +212,8 @@ def test_a_missing_hyperparameter_stays_a_key_error(name: str, advice: str, tmp_
         with pytest.raises(KeyError) as refusal:
             trial[name]
         assert str(refusal.value) == (
-            f"the configuration of this trial has no {name!r}; {advice}; a conditional "
-            f"hyperparameter is missing where it is inactive: trial.config.get({name!r})"
+            f"the configuration of this trial has no {name!r}; {advice}; an inactive "
+            f"conditional hyperparameter is missing: use trial.config.get({name!r})"
         )
         assert isinstance(refusal.value, AshtuneError)
         assert str(pickle.loads(pickle.dumps(refusal.value))) == str(refusal.value)

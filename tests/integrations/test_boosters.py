@@ -408,56 +408,56 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
             {"objective": "binary", "metric": "auc"},
             "auc",
             "min",
-            "LightGBM says that auc is better the hi",
+            "in LightGBM a higher auc is better",
         ),
         (
             "lightgbm",
             {"objective": "regression"},
             "l2",
             "max",
-            "LightGBM says that l2 is better the lower it is",
+            "in LightGBM a lower l2 is better",
         ),
         (
             "xgboost",
             {"objective": "binary:logistic", "eval_metric": "auc"},
             "auc",
             "min",
-            "auc is better the higher",
+            "a higher auc is better",
         ),
         (
             "xgboost",
             {},
             "rmse",
             "max",
-            "XGBoost says that rmse is better the lower it is; give tune mode='min'",
+            "in XGBoost a lower rmse is better; give tune mode='min'",
         ),
         (
             "xgboost",
             {"objective": "binary:logistic", "eval_metric": "error@0.3"},
             "error@0.3",
             "max",
-            "the lower it",
+            "a lower error@0.3 is better",
         ),
         (
             "xgboost",
             {"objective": "binary:logistic", "eval_metric": "ndcg@3-"},
             "ndcg@3-",
             "min",
-            "the higher it is",
+            "a higher ndcg@3- is better",
         ),
         (
             "catboost",
             {"loss_function": "Logloss", "eval_metric": "F:beta=2"},
             "F:beta=2",
             "min",
-            "the higher it is",
+            "a higher F:beta=2 is better",
         ),
         (
             "catboost",
             {},
             "RMSE",
             "max",
-            "CatBoost says that RMSE is better the lower it is; give tune mode='min'",
+            "in CatBoost a lower RMSE is better; give tune mode='min'",
         ),
     ],
 )
@@ -470,7 +470,7 @@ def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
     ).to(9)
     assert not training.results
     reason = training.failures[0].reason
-    assert f"mode={mode!r}: " in reason
+    assert f"mode={mode!r}, but in " in reason
     assert words in reason
 
 
@@ -539,10 +539,10 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "wrong", "words"),
     [
-        ("xgboost", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
-        ("lightgbm", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
+        ("xgboost", {"num_boost_round": 5}, "ended after 5 of 9 rounds; give num_boost_round"),
+        ("lightgbm", {"num_boost_round": 5}, "ended after 5 of 9 rounds; give num_boost_round"),
         ("catboost", {"params": {"iterations": 5}}, "the loop over trial.epochs() ended at 6 of 9"),
-        ("xgboost", {"early_stopping_rounds": 1, "params": {"eta": 3.0}}, "no early stopping"),
+        ("xgboost", {"early_stopping_rounds": 1, "params": {"eta": 3.0}}, "remove the library's early stopping"),
         ("lightgbm", {"params": {"early_stopping_rounds": 1}},
         "the loop over trial.epochs() ended at"),
         ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"},
@@ -551,11 +551,11 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         "the loop over trial.epochs() en"),
         ("catboost", {"params": {"metric_period": 5}}, "RMSE has 1 values after 2 rounds"),
         ("xgboost", {"evals": []},
-        "no data are evaluated, so there is nothing to report; give evals="),
+        "no evaluation data were given, so nothing is reported; give evals="),
         ("lightgbm", {"valid_sets": None},
-        "no data are evaluated, so there is nothing to report; give valid_sets="),
+        "no evaluation data were given, so nothing is reported; give valid_sets="),
         ("catboost", {"eval_set": None},
-        "no data are evaluated, so there is nothing to report; give eval_set="),
+        "no evaluation data were given, so nothing is reported; give eval_set="),
         ("xgboost", {"which": {"metric": "mae"}},
         "'mae' of 'valid' is not evaluated, but 'rmse of valid'"),
         ("xgboost", {"which": {"data": "test"}},
@@ -565,7 +565,7 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"},
         "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"},
-        "extra_trees=1 would draw the same"),
+        "extra_trees=1 would repeat its random draws"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_path: Path) -> None:

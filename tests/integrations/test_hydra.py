@@ -241,13 +241,13 @@ def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["lr=0.1"], "nothing to search"),
+        (["lr=0.1"], "no override has a range or a list"),
         (["lr=range(3,3)"], "lr=range(3,3) has no values"),
         (["lr=range(0,3,0)"], "has no values"),
-        (["lr=tag(log,range(16,513,16))"], "log is for steps of 1"),
+        (["lr=tag(log,range(16,513,16))"], "log needs a step of 1"),
         (["lr=range(0,1,1e-9)"], "more than 10,000 values"),
         (["model=glob(x*)"], "has no values"),
-        (["lr=1,2", "lr=interval(0,1)"], "given by 2 overrides"),
+        (["lr=1,2", "lr=interval(0,1)"], "2 overrides set lr"),
     ],
 )
 def test_overrides_that_cannot_be_searched_are_refused(
@@ -278,7 +278,7 @@ def test_overrides_that_cannot_be_searched_are_refused(
         (
             ["lr=1,2"],
             ["hydra/launcher=queue"],
-            "hydra/launcher 'hydra_plugins.queue.Queue' is not used",
+            "hydra/launcher='hydra_plugins.queue.Queue' cannot be used",
         ),
         (["lr=1,2"], ["hydra.sweep.dir=main.py"], "File exists: 'main.py'"),
     ],

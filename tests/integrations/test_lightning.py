@@ -288,7 +288,7 @@ class Handed:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_epochs": 3}, r"Trainer\(max_epochs=3\).*max_epochs is then 9"),
+        ({"max_epochs": 3}, r"Trainer\(max_epochs=3\).*so that max_epochs is 9"),
         ({"max_steps": 30}, r"Trainer\(max_steps=30\)"),
         ({"fast_dev_run": True}, r"Trainer\(fast_dev_run=True\)"),
         ({"min_epochs": 2}, r"Trainer\(min_epochs=2\)"),
@@ -304,7 +304,7 @@ class Handed:
         ),
         (
             {"devices": 2},
-            r"Trainer\(devices=2, strategy='ddp'\) trains in processes that cannot ask the study",
+            r"Trainer\(devices=2, strategy='ddp'\) starts processes that cannot ask the study",
         ),
     ],
 )
@@ -332,7 +332,7 @@ def test_trainers_that_start_processes_are_refused(
         fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
     assert f"Trainer(devices={devices}, strategy={strategy!r})" in str(raised.value)
     assert (
-        "engine=ashtune.Local(processes_per_trial=N), call trial.torch_distributed() before"
+        "engine=ashtune.Local(processes_per_trial=N), first call trial.torch_distributed()"
         in str(raised.value)
     )
     assert "\n" not in str(raised.value)
@@ -346,7 +346,7 @@ def test_ranks_without_their_variables_are_refused(
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     trial: Any = Handed(tmp_path)
     trial.world_size = 2
-    with pytest.raises(ObjectiveError, match=r"call trial\.torch_distributed\(\) before"):
+    with pytest.raises(ObjectiveError, match=r"first call trial\.torch_distributed\(\)"):
         fit(
             trial,
             learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2}),

@@ -145,7 +145,7 @@ def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     words = (
-        "the training function reports 'mean', 'loss', and not 'accuracy', which the study needs"
+        "the training function reports 'mean', 'loss', but not 'accuracy', which the study needs"
     )
     with pytest.raises(ObjectiveError, match=words):
         tuned(learn, trials=1, metric="accuracy")

@@ -285,16 +285,15 @@ def test_the_learning_rate_is_that_of_the_top_resource_at_every_rung(outcome: Ou
 
 EXPECTED = {
     "saves elsewhere": "which is kept",
-    "forgets the checkpoint": "begins at epoch 0 where trial 6 continues from epoch 1; give "
+    "forgets the checkpoint": "begins at epoch 0, but trial 6 continues from epoch 1; give "
     "output_dir",
     "does not evaluate": "the Trainer has eval_strategy='no'",
     "keeps the best": "the Trainer has load_best_model_at_end=True",
     "saves the model only": "the Trainer has save_only_model=True",
     "restores callbacks": "the Trainer has restore_callback_states_from_checkpoint=True",
     "delays": "the Trainer has eval_delay=2",
-    "ends too early": "the Trainer ends at step 3, evaluation 1, where trial 6 is to be trained "
-    "to 2",
-    "another metric": "and not 'loss'",
+    "ends too early": "the Trainer ended at step 3, evaluation 1, but the target of trial 6 is 2",
+    "another metric": "but not 'loss'",
     "stops before": 2,
     "stops behind": 2,
     "keeps one checkpoint": 2,

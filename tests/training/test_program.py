@@ -220,7 +220,7 @@ def test_a_result_file_without_the_metric_is_refused(
         ),
         (
             "import sys; print('so far loss=1'); sys.exit('out of luck')",
-            "left with exit status 1; it said last: out of luck",
+            "left with exit status 1; its last output: out of luck",
         ),
         ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
         (

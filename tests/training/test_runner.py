@@ -168,7 +168,7 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
 def test_a_usage_error_before_training_ends_the_study(run: Any) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
-    assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
+    assert "trial.checkpoint(model=3): no state_dict" in event.reason
     assert event.failure is not None
 
 
@@ -419,7 +419,7 @@ def test_a_returned_result_unlike_the_last_report_is_a_problem(run: Any) -> None
         return 9.0
 
     _, released = run(train, RELEASE)
-    assert "returned score=9.0 where its last report says score=4.0" in released.problem
+    assert "returned score=9.0, but its last report has score=4.0" in released.problem
     assert released.checkpoint > 0
 
 

@@ -284,15 +284,15 @@ def test_no_code_in_a_checkpoint_is_executed(
     [
         (
             {"model": 3},
-            "trial.checkpoint(model=3) is no object with state_dict and load_state_dict",
+            "trial.checkpoint(model=3): no state_dict and load_state_dict",
         ),
         (
             {"model": torch.nn.Linear},
-            "is no object with state_dict and load_state_dict; give the object itself",
+            ": no state_dict and load_state_dict; pass an object",
         ),
         (
             {"model": {"weight": 1.0}},
-            "trial.checkpoint(model={'weight': 1.0}) is no object with state_dict",
+            "trial.checkpoint(model={'weight': 1.0}): no state_dict",
         ),
     ],
 )

@@ -76,7 +76,8 @@ def callback(trial: Trial, *, metric: str | None = None) -> Any:
 class _CatBoostCallback:
     def __init__(self, trial: Trial, metric: str | None) -> None:
         self._rounds = Rounds(trial, metric=metric)
-        self._trained = -1  # number of rounds; -1 before the first call
+        # The number of rounds trained so far; -1 before the first call.
+        self._trained = -1
 
     def after_iteration(self, info: Any) -> bool:
         """Report a round. Return False if the training must end after this round."""
@@ -91,10 +92,10 @@ class _CatBoostCallback:
         values = rounds.value(metrics)
         if len(values) != self._trained:
             raise ObjectiveError(
-                f"{rounds.metric} has {len(values)} values after {self._trained} rounds, and the "
-                "study needs one of each: leave metric_period out"
+                f"{rounds.metric} has {len(values)} values after {self._trained} rounds; remove "
+                "metric_period, because the study needs one value for each round"
             )
-        # one round ahead if the study stopped before the first round of a rung
+        # CatBoost is one round ahead if the study stopped before the first round of a rung.
         while rounds.number <= len(values):
             rounds.report(values[rounds.number - 1])
             if not rounds.next():
@@ -108,13 +109,14 @@ class _CatBoostCallback:
         rounds = self._rounds
         start = self._rounds.trial.start
         rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
-        if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
+        is_higher_better = _is_higher_better(rounds.metric)
+        if is_higher_better is not None:
             rounds.check_direction("CatBoost", is_higher_better=is_higher_better)
         values = rounds.value(metrics)
         self._trained = len(values)
         if len(values) <= start:
             raise ObjectiveError(
-                f"the model has {len(values) - 1} rounds where trial {rounds.trial.number} "
+                f"the model has {len(values) - 1} rounds, but trial {rounds.trial.number} "
                 f"continues from {start}; give its class the arguments snapshot(trial)"
             )
         for number, value in enumerate(values[:start], 1):
@@ -137,6 +139,8 @@ def _is_higher_better(metric: str) -> bool | None:
     try:
         is_higher = described.is_max_optimal()
         is_lower = described.is_min_optimal()
-    except catboost.CatBoostError:  # a metric of the user
+    except catboost.CatBoostError:
+        # CatBoost does not know a metric that the user has defined.
         return None
-    return bool(is_higher) if is_higher != is_lower else None  # CtrFactor has neither direction
+    # CtrFactor has neither direction.
+    return bool(is_higher) if is_higher != is_lower else None

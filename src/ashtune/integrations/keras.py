@@ -7,7 +7,7 @@ that shuffle arrays.
 Rule 2: a saved variable belongs to the model's variable at the same position, since layer names
 differ by process.
 Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit``
-at the trial's rung. If a trial is promoted at once, its training continues in the same call of
+at the trial's rung. If a trial is promoted immediately, its training continues in the same call of
 ``fit``.
 """
 
@@ -70,7 +70,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         super().__init__()
         self._trial = trial
         self._epochs: Iterator[int] = iter(())
-        self._epoch = 0  # the epoch to be trained next, from 1
+        # The epoch to be trained next, counted from 1.
+        self._epoch = 0
         self._is_over = False
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -87,8 +88,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 RANDOM,
             }:
                 raise ObjectiveError(
-                    f"trial {self._trial.number} saved {shown(type(state).__name__)}, which is no "
-                    "state of KerasCallback; leave saving to it"
+                    f"trial {self._trial.number} saved a {type(state).__name__}, which is not a "
+                    "state of KerasCallback; remove trial.save, because the callback saves"
                 )
             load_state(self.model, state)
             _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
@@ -97,7 +98,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._epochs = self._trial.epochs()
         self._is_over = False
         self._go_on()
-        if self._is_over:  # the study stops: fit trains one batch before it checks
+        # The study stops. Keras still trains one batch before it looks at stop_training.
+        if self._is_over:
             self.model.stop_training = True
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -108,8 +110,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         if not self._is_over and epoch + 1 != self._epoch:
             raise ObjectiveError(
-                f"fit trains epoch {epoch + 1} where trial {self._trial.number} is at epoch "
-                f"{self._epoch}; give fit initial_epoch=trial.start"
+                f"fit trains epoch {epoch + 1}, but the next epoch of trial {self._trial.number} "
+                f"is {self._epoch}; give fit initial_epoch=trial.start"
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -122,7 +124,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         trial = self._trial
         model = self.model
-        if self._is_over:  # another callback may have set another value
+        # Another callback may have set it back to False.
+        if self._is_over:
             model.stop_training = True
             return
         trial.report(
@@ -153,13 +156,13 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self._is_over:
             return
         self._is_over = True
-        if self._epoch > self.params["epochs"]:  # there was nothing to train
+        # initial_epoch was already at epochs, so fit trained nothing.
+        if self._epoch > self.params["epochs"]:
             self._check_reached(self.params["epochs"])
         if self._epoch == self._trial.start + 1:
             raise ObjectiveError(
                 f"another callback ended fit after trial {self._trial.number} was promoted at "
-                f"epoch {self._trial.start}; give KerasCallback as the last of callbacks, which "
-                "sees that in time"
+                f"epoch {self._trial.start}; give KerasCallback as the last of callbacks"
             )
         self._trial.stop()
         self._save()
@@ -171,13 +174,14 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def _check_reached(self, epoch: int) -> None:
         if epoch < self._trial.target:
             raise ObjectiveError(
-                f"fit ends at epoch {epoch} where trial {self._trial.number} is to be trained to "
-                f"{self._trial.target}; "
-                "give fit epochs=, and the learning rate's schedule, the study's max_resource"
+                f"fit ended at epoch {epoch}, but the target of trial {self._trial.number} is "
+                f"{self._trial.target}; give fit, and the learning rate's schedule, the study's "
+                "max_resource as the number of epochs"
             )
 
     def _save(self) -> None:
-        if self._trial.needs_checkpoint:  # otherwise the weights stay on their device
+        # Reading the variables would copy all weights from the device for nothing.
+        if self._trial.needs_checkpoint:
             self._trial.save(_state_of(self.model))
 
 
@@ -204,7 +208,8 @@ def _state_of(model: Any) -> dict[str, Any]:
         OPTIMIZER: _values(model.optimizer),
         RANDOM: random_states(),
     }
-    if others := _other_optimizers(model):
+    others = _other_optimizers(model)
+    if others:
         state[OTHERS] = {
             name: {VARIABLES: _values(optimizer), PLACES: _places(model, optimizer)}
             for name, optimizer in others.items()
@@ -243,8 +248,8 @@ def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(
-            f"the model has the optimizers {shown(sorted(others))} besides that of compile, and "
-            f"{shown(sorted(saved))} were saved; build it from trial.config alone"
+            f"the model has the further optimizers {shown(sorted(others))}, but the checkpoint "
+            f"has {shown(sorted(saved))}; build the model from trial.config alone"
         )
     for name, optimizer in others.items():
         if saved[name][PLACES] and not optimizer.built:
@@ -256,16 +261,11 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
     shapes = [tuple(variable.shape) for variable in variables]
     saved = [np.shape(value) for value in values]
     if shapes != saved:
-        place = next(
-            (place for place, (a, b) in enumerate(zip(shapes, saved, strict=False)) if a != b), None
-        )
-        words = (
-            f"has {len(shapes)} variables, and {len(saved)} were saved"
-            if place is None
-            else f"has the shape {shapes[place]} for variable {place}, and {saved[place]} was saved"
-        )
-        raise ObjectiveError(
-            f"the {what} {words}; build it from trial.config alone, before its state is loaded"
-        )
+        pairs = enumerate(zip(shapes, saved, strict=False))
+        place = next((place for place, (own, other) in pairs if own != other), None)
+        words = f"{len(shapes)} variables, but the checkpoint has {len(saved)}"
+        if place is not None:
+            words = f"the shape {shapes[place]} of variable {place}, but {saved[place]} was saved"
+        raise ObjectiveError(f"the {what} has {words}; build it from trial.config alone")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -61,8 +61,8 @@ class LaunchedTrial:
             self._result = Path(os.environ["ASHTUNE_RESULT"])
         except KeyError as error:
             raise ObjectiveError(
-                f"{error.args[0]} is not in the environment; start this program by: ashtune run "
-                f"... -- torchrun ..."
+                f"the environment variable {error.args[0]} is not set; start this program by: "
+                "ashtune run ... -- torchrun ..."
             ) from None
         self._reports: list[dict[str, Any]] = []
         self._is_stopped = False
@@ -97,5 +97,7 @@ class LaunchedTrial:
 
     def _write(self) -> None:
         if self._reports and os.environ.get("RANK", "0") == "0":
-            last = {**self._reports[-1], **({STOPPED: True} if self._is_stopped else {})}
+            last = dict(self._reports[-1])
+            if self._is_stopped:
+                last[STOPPED] = True
             self._result.write_text(json.dumps([*self._reports[:-1], last]))

@@ -85,7 +85,7 @@ def seeds(trial: Trial) -> Any:
 
 class _LightGBMCallback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
-        # after LightGBM's recording, before its early stopping
+        # LightGBM calls callbacks by order: recording has 20, early stopping 30.
         self.order = 25
         self.before_iteration = False
         self._trial = trial
@@ -102,8 +102,10 @@ class _LightGBMCallback:
         if not self._is_begun:
             self._is_begun = True
             self._begin(env, evaluations)
-            if not rounds.next():  # the study stops; this round is not used
-                if (saved := self._trial.restore()) is not None:
+            if not rounds.next():
+                # The study stops. LightGBM has already trained a round, which is not used.
+                saved = self._trial.restore()
+                if saved is not None:
                     self._trial.save(saved)
                 raise EarlyStopException(env.iteration, env.evaluation_result_list)
         rounds.report(rounds.value(evaluations))
@@ -123,15 +125,14 @@ class _LightGBMCallback:
         trees = saved.current_iteration() if saved is not None else 0
         if env.begin_iteration != trees:
             raise ObjectiveError(
-                f"the booster begins with {env.begin_iteration} trees where trial "
-                f"{self._trial.number} continues from "
-                f"{start} with {trees}; give init_model=trial.restore()"
+                f"the booster has {env.begin_iteration} trees, but trial {self._trial.number} "
+                f"continues from round {start} with {trees} trees; give init_model=trial.restore()"
             )
         if not start and env.model.train_set.get_init_score() is not None:
             raise ObjectiveError(
-                "the training data have an init_score, yours or what a booster that continued has "
-                "left in this Dataset: a booster that continues begins with its own predictions; "
-                "leave it out, and make a Dataset for each call"
+                "the training data have an init_score, which would replace the predictions of a "
+                "booster that continues; remove it, and make a new Dataset in each call, because "
+                "a booster that continued leaves an init_score in its Dataset"
             )
         rounds.choose(evaluations, VALID_SETS)
         chosen = rounds.data, rounds.metric
@@ -144,7 +145,7 @@ class _LightGBMCallback:
         drawn = _drawing(settings)
         if drawn and not hasattr(env.model, SEEDED):
             raise ObjectiveError(
-                f"{drawn[0]}={settings[drawn[0]]} would draw the same again after each rung; "
+                f"{drawn[0]}={settings[drawn[0]]} would repeat its random draws after each rung; "
                 "give callbacks=[callback(trial), seeds(trial)]"
             )
         if saved is not None and rounds.has_best:
@@ -153,7 +154,7 @@ class _LightGBMCallback:
 
     def _save(self, model: Any) -> None:
         rounds = self._rounds
-        # without the data
+        # A copy without the training data, which would make the checkpoint large.
         booster = lightgbm.Booster(model_str=model.model_to_string(num_iteration=-1))
         if rounds.has_best:
             booster.best_iteration = self._best_trees
@@ -163,7 +164,7 @@ class _LightGBMCallback:
 
 
 class _Seeds:
-    """A booster uses a new seed for columns at once. A booster uses a new seed for rows only if the
+    """A booster uses a new seed for columns immediately, but a new seed for rows only if the
     fraction of rows changes. Therefore the callback changes the fraction of rows by a tiny amount,
     and changes it back. A booster draws new rows at every ``bagging_freq``-th tree since the last
     rung. Each draw of rows gets the seed of the last round that is a multiple of ``bagging_freq``.
@@ -194,7 +195,7 @@ class _Seeds:
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
             given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:
-            # a second call would draw columns again, and undo a draw of rows
+            # All in one call: a second call would draw columns again, and undo a draw of rows.
             env.model.reset_parameter(given)
 
     def _seed(self, name: str, number: int) -> int:

@@ -106,7 +106,8 @@ def _root_of(trainer: Any) -> str:
             if kind.__name__ == "Trainer" and kind.__module__.startswith(f"{root}."):
                 return root
     raise ObjectiveError(
-        f"{shown(trainer)} is no Trainer of {' or '.join(ROOTS)}; call fit(trial, trainer, model)"
+        f"{shown(trainer)} is not a Trainer of {' or '.join(ROOTS)}; call fit(trial, trainer, "
+        "model)"
     )
 
 
@@ -116,11 +117,11 @@ def _check(trainer: Any, trial: Trial) -> None:
     """
     most = trainer.max_epochs
     every = trainer.reload_dataloaders_every_n_epochs
-    # a Timer, which max_time adds
+    # The argument max_time becomes a Timer callback.
     timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]
     how_far = (
-        f"the study says how far to train; leave it out: max_epochs is then {trial.max_resource}, "
-        "that of the top rung, so that schedules of the learning rate end there in every job"
+        "the study decides how many epochs are trained; remove it, so that max_epochs is "
+        f"{trial.max_resource}, where learning rate schedules end in every job"
     )
     for is_wrong, setting, why in (
         (bool(trainer.fast_dev_run), f"fast_dev_run={trainer.fast_dev_run}", how_far),
@@ -135,13 +136,13 @@ def _check(trainer: Any, trial: Trial) -> None:
         ),
         (
             bool(every), f"reload_dataloaders_every_n_epochs={every}",
-            "it counts from the resume point, so a resumed trial would see other data; leave it "
-            "out, and let a sampler choose those of an epoch: Lightning calls its set_epoch",
+            "it counts from the resume point, so a resumed trial would see different data; remove "
+            "it, and let a sampler with set_epoch choose the data of an epoch",
         ),
         (
             any(timer.time_remaining() is not None for timer in timers), "max_time=...",
-            "it ends training in the middle of an epoch; leave it out, and give tune time_limit= "
-            "or trial_timeout=",
+            "it ends training in the middle of an epoch; remove it, and give tune time_limit= or "
+            "trial_timeout=",
         ),
     ):  # fmt: skip
         if is_wrong:
@@ -154,7 +155,9 @@ def _check_files(folder: Path) -> None:
     """
     for path in (*folder.glob("random-*.pt"), folder / CHECKPOINT):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ObjectiveError(f"{path} is missing, or no file of its own; leave saving to fit")
+            raise ObjectiveError(
+                f"{path} is missing, or is a link or a device; let fit write all checkpoints"
+            )
 
 
 def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
@@ -175,8 +178,9 @@ def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
     if is_refused:
         given = shown(trainer._accelerator_connector._strategy_flag)
         raise ObjectiveError(
-            f"Trainer(devices={trainer.num_devices}, strategy={given}) trains in processes that "
-            "cannot ask the study; give tune engine=ashtune.Local(processes_per_trial=N), call "
-            "trial.torch_distributed() before, and give Trainer(devices=N, strategy='ddp'); for "
-            "one process give devices=1 and no strategy"
+            f"Trainer(devices={trainer.num_devices}, strategy={given}) starts processes that "
+            "cannot ask the study; for N processes give tune "
+            "engine=ashtune.Local(processes_per_trial=N), first call trial.torch_distributed(), "
+            "and give Trainer(devices=N, strategy='ddp'); for one process give devices=1 and no "
+            "strategy"
         )

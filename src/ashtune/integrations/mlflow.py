@@ -45,7 +45,7 @@ MOST_NAMED = 100
 MOST_VALUE = 6_000
 """The largest number of characters in a parameter or a tag of MLflow."""
 MOST_RUNS = 10_000
-"""The number of runs read at once."""
+"""The largest number of runs that MLflow returns in one request."""
 MOST_NEW = 1_000
 """The number of runs added in one transaction."""
 LOCK_SECONDS = 60.0
@@ -100,7 +100,8 @@ class MLflowTracker(Tracker):
         self._runs: dict[str, _MLflowRun] = {}
         name = f"{_name(self.study.name)}-{self.key}"
         self._is_file = self.place.startswith("sqlite:")
-        with _quiet("alembic", "mlflow.store.db.utils"):  # they log each table of a new database
+        # These two libraries log each table of a new database.
+        with _quiet("alembic", "mlflow.store.db.utils"):
             self._client = MlflowClient(tracking_uri=self.place)
             experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
@@ -110,7 +111,7 @@ class MLflowTracker(Tracker):
             experiment = self._client.get_experiment(self._experiment)
         elif experiment.lifecycle_stage != "active":
             raise StudyError(
-                f"MLflow's experiment {name} was deleted; restore it, or give another place"
+                f"MLflow's experiment {name} was deleted; restore it, or give another out="
             )
         else:
             self._experiment = experiment.experiment_id
@@ -172,12 +173,14 @@ class MLflowTracker(Tracker):
             for run in page:
                 info = run.info
                 tags = run.data.tags
-                if (trial := tags.get("ashtune.trial")) is not None:
+                trial = tags.get("ashtune.trial")
+                if trial is not None:
                     self._runs[trial] = _MLflowRun(
                         info.run_id, tags.get("ashtune.digest", ""), info.status
                     )
                     self._runs[trial].is_deleted = info.lifecycle_stage == "deleted"
-            if not (token := page.token):
+            token = page.token
+            if not token:
                 return
 
     def _create(self, trial: str, name: str, began: float, tags: Mapping[str, str]) -> None:
@@ -258,11 +261,14 @@ class MLflowTracker(Tracker):
         for batch in full:
             self._client.log_batch(run.id, metrics=batch)
         self._client.log_batch(run.id, metrics=last, params=params[:MOST_NAMED], tags=tags)
-        if (status := STATUS[trial.state]) != "RUNNING":
+        status = STATUS[trial.state]
+        if status != "RUNNING":
             self._client.set_terminated(run.id, status, _milliseconds(trial.ended))
         elif run.status != status:
             self._client.update_run(run.id, status)
-        run.points, run.digest, run.status = len(trial.points), _digest(trial), status
+        run.points = len(trial.points)
+        run.digest = _digest(trial)
+        run.status = status
 
     def _params(self, trial: TrackedTrial) -> list[Any]:
         from mlflow.entities import Param
@@ -366,8 +372,9 @@ def _name(name: str) -> str:
 
 
 def _own_place(directory: str) -> str:
-    for beside in ("-journal", "-wal", "-shm"):
-        place_in(directory, f"mlflow.db{beside}")
+    # SQLite writes these files next to the database, so they must not be links either.
+    for suffix in ("-journal", "-wal", "-shm"):
+        place_in(directory, f"mlflow.db{suffix}")
     return str(place_in(directory, "mlflow.db"))
 
 

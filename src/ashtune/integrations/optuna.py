@@ -10,7 +10,7 @@ that ended at a lower rung counts as pruned. A withdrawn trial counts as failed.
 Rule 2: as in Optuna, a categorical hyperparameter is written as an index in the list of choices,
 and a number is not converted. Inactive hyperparameters are not written.
 Rule 3: only the best trials are written, at most ``MOST``, because the dashboard fetches all trials
-at once. Trials that confirm other trials are not part of the search, and are not written.
+in one request. Trials that confirm other trials are not part of the search, and are not written.
 """
 
 import json
@@ -115,11 +115,10 @@ class OptunaLog(Tracker):
             times = {"datetime_start": _moment(trial.began)}
             if outcome["state"] != _RUNNING:
                 times["datetime_complete"] = _moment(trial.ended)
-            reports = (
-                []
-                if goal.others
-                else [point for point in trial.points if goal.metric in point.metrics]
-            )
+            # Optuna has no reports in a study with several objectives.
+            reports = [
+                point for point in trial.points if goal.metric in point.metrics and not goal.others
+            ]
             yield {
                 "op_code": _CREATE_TRIAL,
                 "study_id": 0,
@@ -169,7 +168,8 @@ class OptunaLog(Tracker):
             attributes["results from before"] = len(settings.known)
         if self._tally.best is not None:
             attributes["best trial"] = self._tally.best.trial
-        if (confirmed := self._tally.confirmed) is not None:
+        confirmed = self._tally.confirmed
+        if confirmed is not None:
             attributes["confirmed"] = {"trial": confirmed.trial, "mean": confirmed.mean}
         return attributes
 
@@ -188,8 +188,8 @@ def _refuse_others(file: Path, created: float) -> None:
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
     if lines and not (own in lines and all(mark in line for line in lines)):
         raise StudyError(
-            f"{file} is not this study alone: it holds another one, or another program has written "
-            "there, as a dashboard does with notes; give another file, or delete it"
+            f"{file} has another study, or another program has written to it, as a dashboard does "
+            "with notes; give another file, or delete it"
         )
 
 
@@ -269,7 +269,8 @@ class StoredAxis:
             kind = "CategoricalDistribution"
             attributes = {"choices": _labels(column.choices)}
         else:
-            self._low, self._high = column.low, column.high
+            self._low = column.low
+            self._high = column.high
             kind = "IntDistribution" if column.is_integer else "FloatDistribution"
             step = 1 if column.is_integer else None
             attributes = {"step": step, "low": self._low, "high": self._high, "log": column.is_log}
@@ -279,7 +280,7 @@ class StoredAxis:
         """Return a value of the hyperparameter in the storage's format."""
         if self._choices is not None:
             return self._choices.index(value)
-        # a bound is rounded, an equal value is not
+        # A bound is rounded, but an equal value of a trial is not, and would be outside.
         number: int | float = min(max(value, self._low), self._high)
         return number
 

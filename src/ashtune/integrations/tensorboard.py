@@ -46,7 +46,6 @@ TOP = 100
 SECONDS_BETWEEN = 30.0
 """Seconds between two updates of the folders while a study runs."""
 _FILE = re.compile(r"events\.out\.tfevents\.(\d{10})\.(\d+)\.([0-9a-f]+)")
-_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 _FOLDER = re.compile(r"trial-\d+")
 
 
@@ -85,7 +84,7 @@ class TensorBoardTracker(Tracker):
 
     def open(self) -> None:
         """Make the folder."""
-        name = f"{short_name(_NOT_IN_NAMES.sub('_', self.study.name))}-{self.key}"
+        name = f"{short_name(self.study.name)}-{self.key}"
         if self.out:
             folder = Path(self.out).absolute()
             self._root = folder / name
@@ -123,11 +122,13 @@ class TensorBoardTracker(Tracker):
         for (name, trial), shown in zip(wanted.items(), values, strict=True):
             shown |= {each: str(value) for each, value in shown.items() if each in texts}
             row = f"{self._root.name} {trial.name}"
-            if _digest_in(self._root / name) != (digest := digest_of(trial, shown, row)):
+            digest = digest_of(trial, shown, row)
+            if _digest_in(self._root / name) != digest:
                 self._put(self._root / name, trial.began, digest, _events_of(trial, shown, row))
         if summary is not None and summary.best is not None:
             text = _summary_text(self.study.name, self.study.unit, summary)
-            if _digest_in(self._root) != (digest := digest_of(text, summary.ended)):
+            digest = digest_of(text, summary.ended)
+            if _digest_in(self._root) != digest:
                 found = _event(summary.ended, summary=_text("study", text))
                 self._put(self._root, self.study.created, digest, [found])
         self._brought_up = time.monotonic()
@@ -166,7 +167,7 @@ def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
 
 
 def _digest_in(folder: Path) -> str:
-    """Return the digest of the newest events file in a folder, or "" if there is no file. Delete
+    """Return the digest of the newest events file in a folder, or "" without such a file. Delete
     older events files.
     """
     *older, newest = _files_in(folder) or [(0, "", folder)]

@@ -11,20 +11,16 @@ Source: https://huggingface.co/docs/trackio
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.integrations.tracking import (
     Point,
-    StudySummary,
-    TrackedTrial,
-    Tracker,
-    digest_of,
+    RunTracker,
+    TrackedRun,
     short_name,
     with_own,
 )
@@ -34,7 +30,7 @@ __all__ = ["TrackioTracker"]
 FOLDER = "TRACKIO_DIR"
 
 
-class TrackioTracker(Tracker):
+class TrackioTracker(RunTracker):
     """Copies a study to Trackio on this machine, by default to Trackio's own folder
     (``TRACKIO_DIR``).
 
@@ -68,73 +64,48 @@ class TrackioTracker(Tracker):
 
         if self.out is not None and Path(self.out).absolute() != Path(TRACKIO_DIR).absolute():
             raise SettingsError(
-                f"out={self.out}: Trackio uses {TRACKIO_DIR} in this process already; leave out= "
-                f"out"
+                f"out={self.out}: Trackio already uses {TRACKIO_DIR} in this process; remove out="
             )
         self._storage: type[Any] = SQLiteStorage
         name = "".join(c for c in self.study.name if c.isalnum() or c in "-_")
         self._project = f"{short_name(name)}-{self.key}"
         self.place = str(self._storage.get_project_db_path(self._project))
-        self._runs: dict[str, _TrackioRun] = {}
+        self.digests = {}
+        self._points: dict[str, int] = {}
         for configuration in self._storage.get_all_run_configs(self._project).values():
             own = configuration.get("ashtune", {})
             if isinstance(own, Mapping) and "digest" in own:
-                self._runs[str(own.get("trial"))] = _TrackioRun(
-                    str(own["digest"]), int(own.get("points", 0))
-                )
+                number = str(own.get("trial"))
+                self.digests[number] = str(own["digest"])
+                self._points[number] = int(own.get("points", 0))
 
-    def write(self, trials: Sequence[TrackedTrial]) -> None:
-        for trial in trials:
-            self._put(str(trial.number), trial.name, trial, trial.facts)
-
-    def close(self, summary: StudySummary) -> None:
-        if summary.best is not None:
-            own = {
-                "trial": "study",
-                "trials": summary.trials,
-                "failed": summary.failed,
-                "best": summary.best.number,
-            }
-            own |= {"resource": summary.resource, "metrics": summary.metrics}
-            study = msgspec.structs.replace(
-                summary.best, points=(), began=self.study.created, ended=summary.ended
-            )
-            self._put("study", "study", study, own)
-
-    def _put(self, number: str, name: str, trial: TrackedTrial, own: dict[str, Any]) -> None:
-        run = self._runs.get(number, _TrackioRun("", 0))
-        digest = digest_of(trial, own)
-        if run.digest == digest:
-            return
+    def put(self, run: TrackedRun) -> None:
+        trial = run.trial
+        # The results are in the configuration: Trackio would drop a later point at the same
+        # resource.
+        points = [] if run.kind == "study" else trial.points
         # A run without rows is not shown. If a run has no new point, its last point is sent again,
         # which Trackio drops.
-        points = trial.points[run.points :] or trial.points[-1:] or [Point(0, trial.began, {})]
-        identity = f"{self.key}-{number}"
+        new = points[self._points.get(run.number, 0) :] or points[-1:]
+        new = new or [Point(0, trial.began, {})]
         self._storage.bulk_log(
             project=self._project,
-            run=name,
-            run_id=identity,
-            metrics_list=[_rename(point.metrics) for point in points],
-            steps=[point.resource for point in points],
-            timestamps=[_time(point.time) for point in points],
-            log_ids=[f"{identity}-{point.resource}" for point in points],
+            run="study" if run.kind == "study" else trial.name,
+            run_id=run.identity,
+            metrics_list=[_rename(point.metrics) for point in new],
+            steps=[point.resource for point in new],
+            timestamps=[_time(point.time) for point in new],
+            log_ids=[f"{run.identity}-{point.resource}" for point in new],
             config=with_own(
                 trial.configuration,
                 {
-                    "ashtune": own | {"points": len(trial.points), "digest": digest},
+                    "ashtune": run.own | {"points": len(points), "digest": run.digest},
                     "_Created": _time(trial.began),
                     "_Group": self.study.name,
                 },
             ),
         )
-        self._runs[number] = _TrackioRun(digest, len(trial.points))
-
-
-class _TrackioRun(NamedTuple):
-    """An existing run, with a digest of the run's trial and the number of the run's points."""
-
-    digest: str
-    points: int
+        self._points[run.number] = len(points)
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -71,10 +71,12 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     def __init__(self, trial: Trial | LaunchedTrial) -> None:
         self._trial = trial
         self._epochs: Iterator[int] = iter(())
-        self._unit = 0  # the unit to be trained next, from 1
+        # The unit to be trained next, counted from 1.
+        self._unit = 0
         self._is_training = self._is_over = self._is_short = False
         self._logged: dict[str, Any] = {}
-        self._step = 0  # of the last report
+        # The global step at the last report.
+        self._step = 0
 
     @property
     def checkpoint(self) -> str | None:
@@ -93,13 +95,15 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """
         self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
-        self._logged, self._step = {}, state.global_step
+        self._logged = {}
+        self._step = state.global_step
         self._is_training = True
         self._is_over = False
         self._is_short = False
         self._epochs = self._trial.epochs()
         self._go_on()
-        if self._is_over:  # the study stops: the Trainer trains one step before it checks
+        # The study stops. The Trainer still trains one step before it looks at the flag.
+        if self._is_over:
             control.should_training_stop = True
         return control
 
@@ -123,7 +127,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """
         if not self._is_training or self._is_over:
             return control
-        # eval_on_start, or a data set after those with the study's metrics
+        # Nothing was trained since the last report: this is eval_on_start, or a data set after
+        # those with the study's metrics.
         if state.global_step == self._step:
             self._logged = {}
             return control
@@ -155,7 +160,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """If the trial must not continue, let the Trainer neither evaluate nor save again."""
-        if self._is_over:  # if the study stopped at the beginning, the trained step does not count
+        # If the study stopped at the beginning, one step was trained, which must not count.
+        if self._is_over:
             control.should_evaluate = control.should_save = False
         return control
 
@@ -185,13 +191,13 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             return
         self._is_over = True
         if state.global_step >= state.max_steps:
-            self._unit -= 1  # the unit trained last
+            # The unit that was trained last; the loop has already counted the next one.
+            self._unit -= 1
             self._check_reached(state)
         if self._unit == self._trial.start + 1:
             raise ObjectiveError(
                 f"another callback ended training after trial {self._trial.number} was promoted at "
-                f"{self._trial.start}; give TransformersCallback as the last of callbacks, which "
-                f"sees that in time"
+                f"{self._trial.start}; give TransformersCallback as the last of callbacks"
             )
         self._trial.stop()
 
@@ -218,8 +224,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     def _check_reached(self, state: Any) -> None:
         if self._unit < self._trial.target:
             raise ObjectiveError(
-                f"the Trainer ends at step {state.global_step}, evaluation {self._unit}, where "
-                f"trial {self._trial.number} is to be trained to {self._trial.target}; give "
+                f"the Trainer ended at step {state.global_step}, evaluation {self._unit}, but the "
+                f"target of trial {self._trial.number} is {self._trial.target}; give "
                 "TrainingArguments the num_train_epochs or max_steps of the study's max_resource"
             )
 
@@ -229,11 +235,11 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """
         folder = self._trial.checkpoint_dir
         processes = (
-            "this trial has another number; give engine=ashtune.Local(processes_per_trial=...) and "
-            "call trial.torch_distributed() before, or use ashtune run ... -- torchrun with a "
-            "LaunchedTrial"
+            "this trial has another number of processes; give "
+            "engine=ashtune.Local(processes_per_trial=...) and first call "
+            "trial.torch_distributed(), or use ashtune run ... -- torchrun with a LaunchedTrial"
         )
-        last_state = "a trial continues from its last state; leave it out"
+        last_state = "a trial continues from its last state; remove it"
         unit = "an evaluation is a unit of the resource"
         strategy = shown(str(args.eval_strategy.value))
         for is_wrong, setting, why in (
@@ -246,23 +252,23 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                 args.eval_strategy not in ("epoch", "steps"), f"eval_strategy={strategy}",
                 f"{unit}; give 'epoch', or 'steps' and eval_steps",
             ),
-            (bool(args.eval_delay), f"eval_delay={args.eval_delay}", f"{unit}; leave it out"),
+            (bool(args.eval_delay), f"eval_delay={args.eval_delay}", f"{unit}; remove it"),
             (args.save_strategy == "best", "save_strategy='best'", last_state),
             (args.load_best_model_at_end, "load_best_model_at_end=True", last_state),
             (
                 args.restore_callback_states_from_checkpoint,
                 "restore_callback_states_from_checkpoint=True",
-                "restored callbacks would stand behind TransformersCallback, which has to be the "
-                "last; leave it out",
+                "TransformersCallback must be the last callback, but restored callbacks come "
+                "after it; remove it",
             ),
             (
                 data is not None and args.eval_strategy == "epoch" and not has_length(data),
                 "data without a length",
-                "it cannot continue from an epoch; give eval_strategy='steps', eval_steps and "
-                "max_steps",
+                "training cannot continue from an epoch; give eval_strategy='steps', eval_steps "
+                "and max_steps",
             ),
             (args.save_only_model, "save_only_model=True",
-            "a trial continues with its optimizer; leave it out"),
+            "a trial also needs the optimizer's state to continue; remove it"),
             (
                 isinstance(self._trial, Trial) and args.world_size not in (1,
                 self._trial.world_size),
@@ -279,7 +285,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         if abs(begins - expected) > 1e-6:
             unit = "step" if is_by_steps else "epoch"
             raise ObjectiveError(
-                f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} "
+                f"the Trainer begins at {unit} {begins:g}, but trial {self._trial.number} "
                 f"continues from {unit} {expected}; give output_dir=trial.checkpoint_dir, and "
                 "trainer.train(resume_from_checkpoint=callback.checkpoint)"
             )

@@ -13,20 +13,14 @@ Source: https://docs.wandb.ai/ref/python/init
 
 import json
 import os
-import re
 import shutil
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ashtune._src.integrations.tracking import (
-    Point,
-    StudySummary,
-    TrackedTrial,
-    Tracker,
-    digest_of,
+    RunTracker,
+    TrackedRun,
+    short_name,
     with_own,
 )
 from ashtune._src.study.disk import read_whole
@@ -38,10 +32,9 @@ NOTE = "ashtune.json"
 """The note in the folder of a complete run: a digest of its trial."""
 MOST_NOTE = 1 << 16
 """The largest number of bytes of a note."""
-_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
-class WandbTracker(Tracker):
+class WandbTracker(RunTracker):
     """Copies a study to offline runs of W&B, by default in the folder ``wandb`` of the study's
     directory.
 
@@ -65,7 +58,10 @@ class WandbTracker(Tracker):
     """
 
     module = extra = "wandb"
+    # Fewer than in other trackers, because W&B needs 20 ms or more for a run.
     most_changed = 20
+    # Each change would write the trial's whole folder again.
+    takes_running = False
 
     def open(self) -> None:
         """Find the existing runs of the study, and delete incomplete runs."""
@@ -74,71 +70,46 @@ class WandbTracker(Tracker):
         if not self.out:
             place_in(self._folder, "wandb", is_folder=True)
         self.place = str(self._folder / "wandb")
-        # otherwise W&B would use another folder
+        # If this folder does not exist, W&B uses another one.
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
-        self._digests: dict[str, str] = {}
+        self.digests = {}
         self._folders: dict[str, Path] = {}
         for folder in Path(self.place).glob(f"offline-run-*-{self.key}-*"):
-            run = f"{self.key}-{folder.name.rpartition('-')[2]}"
+            run = folder.name.rpartition("-")[2]
             try:
-                self._digests[run] = json.loads(read_whole(str(folder / NOTE), MOST_NOTE))["digest"]
+                self.digests[run] = json.loads(read_whole(str(folder / NOTE), MOST_NOTE))["digest"]
                 self._folders[run] = folder
             except (OSError, ValueError, LookupError):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write changed trials. While the study runs, a running trial is written only when the
-        trial pauses or ends.
-        """
-        for trial in trials:
-            if trial.state != "running" or not self.is_live:
-                kind = "trial" if trial.confirms is None else "confirmation"
-                self._put(trial, str(trial.number), trial.name, kind, trial.facts)
-
-    def close(self, summary: StudySummary) -> None:
-        if summary.best is None:
-            return
-        own = {"trials": summary.trials, "failed": summary.failed, "best": summary.best.number}
-        last = Point(summary.resource, summary.ended, summary.metrics)
-        study = msgspec.structs.replace(
-            summary.best,
-            state="completed",
-            began=self.study.created,
-            ended=summary.ended,
-            points=[last],
-        )
-        self._put(study, "study", self.study.name, "study", own)
-
-    def _put(
-        self, trial: TrackedTrial, number: str, name: str, kind: str, own: Mapping[str, Any]
-    ) -> None:
-        """Write the whole folder of a run, unless the same version of the run exists."""
+    def put(self, run: TrackedRun) -> None:
+        """Write the whole folder of a run."""
         import wandb
 
-        run_id = f"{self.key}-{number}"
-        digest = digest_of(trial, own)
-        if self._digests.get(run_id) == digest:
-            return
-        if (there := self._folders.pop(run_id, None)) is not None:
-            shutil.rmtree(there)
-        run = wandb.init(
-            project=_name(self.study.name),
-            group=f"{_name(self.study.name)}-{self.key}",
-            id=run_id,
-            name=name,
-            job_type=kind,
-            config=with_own(trial.configuration, {"ashtune": dict(own)}),
+        trial = run.trial
+        name = short_name(self.study.name)
+        earlier = self._folders.pop(run.number, None)
+        if earlier is not None:
+            shutil.rmtree(earlier)
+        opened = wandb.init(
+            project=name,
+            group=f"{name}-{self.key}",
+            id=run.identity,
+            name=self.study.name if run.kind == "study" else trial.name,
+            job_type=run.kind,
+            config=with_own(trial.configuration, {"ashtune": run.own}),
             dir=str(self._folder),
             mode="offline",
             reinit="create_new",
             settings=_settings(),
         )
-        folder = Path(run.settings.sync_dir)
+        folder = Path(opened.settings.sync_dir)
         for point in trial.points:
-            run.log({**point.metrics, "_timestamp": point.time}, step=point.resource)
-        run.finish(exit_code=int(trial.state == "failed"))
-        replace_file(folder / NOTE, json.dumps({"digest": digest}).encode())
-        self._digests[run_id], self._folders[run_id] = digest, folder
+            opened.log({**point.metrics, "_timestamp": point.time}, step=point.resource)
+        opened.finish(exit_code=int(trial.state == "failed"))
+        # The note comes last: a folder without it is of a killed driver, and is written again.
+        replace_file(folder / NOTE, json.dumps({"digest": run.digest}).encode())
+        self._folders[run.number] = folder
 
 
 def _settings() -> Any:
@@ -160,7 +131,3 @@ def _settings() -> Any:
         x_disable_stats=True,
         x_save_requirements=False,
     )
-
-
-def _name(name: str) -> str:
-    return _NOT_IN_NAMES.sub("_", name)[:100] or "_"

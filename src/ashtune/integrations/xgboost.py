@@ -76,7 +76,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         start = self._trial.start
         if trained != start:
             raise ObjectiveError(
-                f"the booster has {trained} rounds where trial {self._trial.number} continues from "
+                f"the booster has {trained} rounds, but trial {self._trial.number} continues from "
                 f"{start}; give xgb_model=trial.restore()"
             )
         settings = json.loads(model.save_config())["learner"]
@@ -86,7 +86,8 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         self._has_draws = name == "dart" or any(
             float(value) < 1 for each in DRAWN for value in _values_of(settings, each)
         )
-        if start and self._rounds.has_best and (score := model.attr("best_score")) is not None:
+        score = model.attr("best_score")
+        if start and self._rounds.has_best and score is not None:
             self._rounds.note(int(model.attr("best_iteration")) + 1, float(score))
         return model
 
@@ -97,7 +98,9 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
             if not self._rounds.next():
                 return True
         if self._has_draws:
-            model.load_config(model.save_config())  # this makes new updaters
+            # Loading the configuration makes new updaters, whose random state begins from the seed
+            # below.
+            model.load_config(model.save_config())
             model.set_param({"seed": seed_of(self._seed, self._rounds.number)})
         return False
 

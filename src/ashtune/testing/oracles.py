@@ -138,7 +138,9 @@ def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> li
     quota at some time between the two results.
     """
     wrong = []
-    ever: set[Job] = set()  # promotions that were due at some time so far
+    # The promotions that were due at some time so far. A promotion stays valid if better results
+    # arrive later.
+    ever: set[Job] = set()
     for moment, result in enumerate(results):
         trial = result.job.trial
         rung = result.job.rung

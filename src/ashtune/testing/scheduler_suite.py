@@ -66,7 +66,8 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
-_FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)  # few values, so that ties are frequent
+# Few values, so that ties are frequent: the order of equal losses must be the same, too.
+_FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)
 _LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
 _REPORTS = st.lists(st.sampled_from((*_FEW, math.inf)), max_size=12)
 _SECONDS = st.lists(
@@ -109,7 +110,7 @@ def check_scheduler(
     """
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, (
-            "read back it is another one"
+            "read back from its record, the scheduler differs"
         )
     make = scheduler.build if isinstance(scheduler, Scheduler) else scheduler
     study = {
@@ -125,7 +126,7 @@ def check_scheduler(
 
 
 class _OracleRaised(BaseException):
-    """Stops Hypothesis at once. After an ``Exception``, Hypothesis would search for a shorter
+    """Stops Hypothesis immediately. After an ``Exception``, Hypothesis would search for a shorter
     history.
     """
 
@@ -156,7 +157,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         self.ladder = data.draw(st.sampled_from(self.ladders))
         self.tops = {self.ladder.top}
         self.trials = data.draw(st.sampled_from(self.budgets))
-        self.reports, self.seconds = data.draw(_REPORTS), data.draw(_SECONDS)
+        self.reports = data.draw(_REPORTS)
+        self.seconds = data.draw(_SECONDS)
         self.resumes = data.draw(st.booleans())
         self.results = 0
         self.scheduler = type(self).make(self.ladder, self.trials)
@@ -168,7 +170,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     @rule(losses=st.lists(_LOSSES, min_size=1, max_size=12))
     def a_worker_asks_and_reports_at_once(self, losses: list[float]) -> None:
         for loss in losses:
-            if (job := self._ask()) is not None:
+            job = self._ask()
+            if job is not None:
                 self._report(job, loss)
 
     @rule(workers=st.integers(2, 8))
@@ -218,7 +221,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     def a_worker_is_lost_and_the_study_gives_its_job_again(self, pick: int) -> None:
         job = self._running_job(pick)
         self.running.remove(job)
-        self.running.append(job)  # the scheduler is not told; the job's result comes later
+        # The scheduler is not told about a lost worker: the controller gives the job to another
+        # one, and only the result comes later.
+        self.running.append(job)
 
     @rule(data=st.data())
     def the_number_of_trials_is_changed(self, data: st.DataObject) -> None:
@@ -226,7 +231,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         try:
             self.scheduler.extend(trials)
         except SettingsError:
-            return  # the change was refused, so the oracle must not see it
+            # The scheduler refused the change, so the oracle must not see it.
+            return
         self.history.append(Extended(trials))
         self.hopeless.clear()
 
@@ -237,7 +243,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         ladder = before.lengthened(times * before.rungs[-1])
         self.scheduler.lengthen(ladder)
         assert self.scheduler.ladder == ladder, (
-            f"the ladder is still {self.scheduler.ladder}, and not {ladder}"
+            f"the ladder is {self.scheduler.ladder} after lengthen({ladder})"
         )
         self.history.append(Lengthened(ladder))
         self.tops.add(ladder.top)
@@ -248,7 +254,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         for trial in self.scheduler.hopeless():
             assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
             assert trial not in self.gone, (
-                f"trial {trial} is out of the race and was named hopeless"
+                f"trial {trial} was withdrawn or passed over and is named hopeless"
             )
             assert trial not in [job.trial for job in self.running], (
                 f"trial {trial} is running and named hopeless"
@@ -294,17 +300,17 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
             )
             raise _OracleRaised(error) from error
         job = self.scheduler.next_job()
-        assert job == expected, f"gave {job} where the oracle gives {expected}"
+        assert job == expected, f"next_job() is {job}, but the oracle gives {expected}"
         if job is not None:
             self._give(job)
         return job
 
     def _give(self, job: Job) -> None:
         assert job.trial not in self.hopeless, (
-            f"trial {job.trial} was named hopeless and is given again"
+            f"trial {job.trial} was named hopeless and is trained again"
         )
         assert job.trial not in self.gone, (
-            f"trial {job.trial} is out of the race and is given again"
+            f"trial {job.trial} was withdrawn or passed over and is trained again"
         )
         self.history.append(Given(job))
         self.running.append(job)
@@ -332,10 +338,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         """Return a result's other losses and its violation, computed from its first loss and its
         job.
         """
-        if loss == math.inf:
-            return (loss,) * (self.losses - 1), math.inf if self.has_constraints else None
-        if loss == _WORST:
-            return (loss,) * (self.losses - 1), _WORST if self.has_constraints else None
+        if loss in (math.inf, _WORST):
+            return (loss,) * (self.losses - 1), loss if self.has_constraints else None
         chance = random.Random(f"{loss} {job.trial} {job.rung}")
         more = tuple(chance.choice(_FEW) for _ in range(self.losses - 1))
         return more, chance.choice((0.0, 0.0, 0.5, 2.0)) if self.has_constraints else None
@@ -355,7 +359,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
             if expected is not None:
                 assert len(expected) == rungs, f"expected({trials}) is {expected} for {rungs} rungs"
                 assert all(each >= new for each, new in zip(expected, entering, strict=True)), (
-                    "fewer than enter there"
+                    f"expected({trials}) is {expected}, below entering({trials})"
                 )
         assert "\n" not in self.scheduler.notes(), "the notes are more than one line"
 
@@ -370,7 +374,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                 case Given(job):
                     earlier = [job_before for job_before in seen if job_before.trial == job.trial]
                     if earlier:
-                        before = earlier[-1].rung  # a finished trial may go to any rung
+                        # A trial that has finished the top rung may continue at any new rung above.
+                        before = earlier[-1].rung
                         follows = (
                             job.rung > before if before in self.tops else job.rung == before + 1
                         )

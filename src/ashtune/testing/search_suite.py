@@ -37,7 +37,7 @@ def check_design(search: Search, space: object, *, trials: int = 600) -> None:
     """
     parsed = Space.parse(space)
     for seed in SEEDS:
-        check_sequence(lambda: search.build(parsed, seed), parsed, trials=trials)  # noqa: B023 - called at once
+        check_sequence(lambda: search.build(parsed, seed), parsed, trials=trials)  # noqa: B023 - called immediately
 
 
 def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 600) -> None:
@@ -69,10 +69,12 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
             f"trial {trial} is shared with the caller"
         )
     if size is None:
-        assert not drawn or design.find(drawn[0]) is None, "a design without end finds no trial"
+        assert not drawn or design.find(drawn[0]) is None, (
+            "find() of an infinite design must return None"
+        )
         return
     texts = {repr(sorted(configuration.items())) for configuration in drawn}
-    assert len(texts) == len(drawn), "a design with an end gives a configuration twice"
+    assert len(texts) == len(drawn), "a finite design has a configuration twice"
     for trial in {numbers[0], numbers[-1], numbers[len(numbers) // 2]} if numbers else ():
         assert design.find(drawn[trial]) == trial, (
             f"trial {trial} is not found by its configuration"
@@ -82,7 +84,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
             design.configuration(outside)
         except IndexError:
             continue
-        raise AssertionError(f"trial {outside} of {size} is no IndexError")
+        raise AssertionError(f"trial {outside} of {size} raises no IndexError")
 
 
 def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
@@ -127,9 +129,7 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     for seed in SEEDS:
         state = random.getstate()
         first = _proposed(search, parsed, seed, trials)
-        assert random.getstate() == state, (
-            "it draws from the random numbers that the user's code draws from"
-        )
+        assert random.getstate() == state, "it draws from the global generator of the module random"
         assert _proposed(search, parsed, seed, trials) == first, (
             "it proposes other configurations after the same calls"
         )
@@ -156,7 +156,7 @@ def _proposed(
         )
         before = deepcopy(configuration)
         proposer.know(result, configuration)
-        assert repr(configuration) == repr(before), "it changes a configuration that it is shown"
+        assert repr(configuration) == repr(before), "it changes a configuration that it gets"
     proposals: list[Proposal | None] = []
     for trial in range(trials if design.size is None else min(trials, design.size)):
         proposal = proposer.propose(trial)
@@ -170,9 +170,10 @@ def _proposed(
             before = deepcopy(checked)
             proposer.started(Job(TrialId(trial), rung), checked)
             loss = chance.choice((chance.random(), chance.random(), math.inf))
-            if chance.random() < 0.9:  # the other results never arrive, as after a killed driver
+            # The other results never arrive, as after a killed driver.
+            if chance.random() < 0.9:
                 proposer.observe(Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), checked)
-            assert repr(checked) == repr(before), "it changes a configuration that it is shown"
+            assert repr(checked) == repr(before), "it changes a configuration that it gets"
             if loss > 0.4:
                 break
     return proposals

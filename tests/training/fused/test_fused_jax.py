@@ -20,8 +20,7 @@ from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, LaneMetrics, Variant
 from ashtune._src.training.fused.jax.bank import CHEAPLY, QUICKLY, compile_with
-from ashtune._src.training.fused.jax.jax_backend import JaxBackend
-from ashtune._src.training.fused.jax.jax_program import JaxProgram
+from ashtune._src.training.fused.jax.jax_backend import JaxBackend, JaxProgram
 from ashtune._src.training.fused.jax.recipe import Recipe
 from tests.training.fused.toy_lanes import TrialAlone
 
@@ -180,7 +179,7 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(
         return compile_with(lowered, options)
 
     monkeypatch.setattr(
-        "ashtune._src.training.fused.jax.jax_program.compile_with", compile_and_note
+        "ashtune._src.training.fused.jax.jax_backend.compile_with", compile_and_note
     )
     backend = JaxBackend(RECIPE, 0, None)
     assert backend.is_quick

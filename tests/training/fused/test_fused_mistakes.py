@@ -41,10 +41,10 @@ def objective(**more: Any) -> Any:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ((X, X[:-3]), r"train has \[17, 20\] examples; give arrays with as many each"),
-        (X[:0], r"train has \[0\] examples; give arrays with as many each, at least 1"),
-        ([1.0, 2.0], "train has a number where arrays are asked for"),
-        ((), "train has a number where arrays are asked for"),
+        ((X, X[:-3]), r"the arrays of train have \[17, 20\] examples; give arrays of one length"),
+        (X[:0], r"the arrays of train have \[0\] examples; give arrays of one length"),
+        ([1.0, 2.0], "train has a value that is not an array"),
+        ((), "train has a value that is not an array"),
     ],
 )
 def test_data_that_are_no_examples_are_refused_before_a_study_begins(
@@ -70,40 +70,40 @@ def evaluates(given: Callable[..., Any]) -> dict[str, Any]:
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "only the state": (
         steps(lambda w, config: {"w": w}),
-        r"step gives a dict; give \(state, metrics\)",
+        r"step returns a dict; return \(state, metrics\)",
     ),
     "another structure": (
         steps(lambda w, config: ([w], {})),
-        r"step gives state\['w'\] as None; it was float32\[1, 2\]",
+        r"step changes state\['w'\] from float32\[1, 2\] to None",
     ),
     "another shape": (
         steps(lambda w, config: ({"w": w[:, :1]}, {})),
-        r"state\['w'\] as float32\[1, 1\]; it was float32\[1, 2\], and has to stay",
+        r"state\['w'\] from float32\[1, 2\] to float32\[1, 1\]; keep",
     ),
     "another type": (
         steps(lambda w, config: ({"w": w.astype("int32")}, {})),
-        r"state\['w'\] as int32\[1, 2\]",
+        r"state\['w'\] from float32\[1, 2\] to int32\[1, 2\]",
     ),
     "a step's metric of several": (
         steps(lambda w, config: ({"w": w}, {"a": w})),
-        "step gives a as an array of shape",
+        "step returns a as an array of shape",
     ),
     "by a number": (
         steps(lambda w, config: ({"w": w}, {} if config["rate"] > 1 else {"a": 1.0})),
-        "step needs the value of what is traced",
+        "step needs the value of a traced number",
     ),
     "a metric of several": (
         evaluates(lambda w: {"loss": w}),
-        r"evaluate gives loss as an array of shape \(1, 2\); give a scalar",
+        r"evaluate returns loss as an array of shape \(1, 2\); return a scalar",
     ),
-    "no metrics": (evaluates(lambda w: w.sum()), "give a dict of scalars by the names of metrics"),
+    "no metrics": (evaluates(lambda w: w.sum()), "return a dict of scalars by metric name"),
     "a metric of both": (
         steps(lambda w, config: ({"w": w}, {"loss": w.sum()})),
-        "step and evaluate both give 'loss', and only one would be reported",
+        "step and evaluate both return the metric 'loss'; rename one",
     ),
     "not static": (
         {"static": []},
-        r"init needs the value of what is traced .* named in static=\[...\]",
+        r"init needs the value of a traced number .* to static=\[...\]",
     ),
 }
 

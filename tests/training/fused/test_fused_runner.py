@@ -193,7 +193,7 @@ def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
 def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) -> None:
     room.run(job(0, silent=1))
     (broken,) = room.channel.of(Broken)
-    assert "reports 'unknown', 'trained', and not 'score', which the study needs" in broken.reason
+    assert "reports 'unknown', 'trained', but not 'score', which the study needs" in broken.reason
 
 
 def test_waiting_trials_are_paused_at_once(room: Room, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.training.fused.fused_protocol import LaneMetrics, Variant
 from ashtune._src.training.fused.torch.module import TorchRecipe, own_randomness, torch_seed
 from ashtune._src.training.fused.torch.optimizers import numbers_of, rule
+from ashtune._src.training.fused.torch.torch_backend import TorchProgram, TorchShape
 from ashtune._src.training.fused.torch.torch_objective import cross_entropy
-from ashtune._src.training.fused.torch.torch_program import TorchProgram, TorchShape
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -379,7 +379,7 @@ ONE = nn.Linear(FEATURES, CLASSES)
 REFUSED = {
     "gru": (
         lambda config: nn.Sequential(nn.Linear(FEATURES, 4), Recurrent()),
-        r"layer '1\.inner' \(GRU\) cannot be trained as lanes; train it without them: "
+        r"layer '1\.inner' \(GRU\) cannot be trained as lanes; train it without lanes: "
         r"RuntimeError: Batching rule",
     ),
     "cumulative": (
@@ -393,13 +393,13 @@ REFUSED = {
     ),
     "inplace": (
         lambda config: Stateful(lambda layer, x: layer.inner(x.mul_(2))),
-        "differs when called again",
+        "differs at a second call",
     ),
-    "counts": (lambda config: Stateful(counts), "differs when called again"),
+    "counts": (lambda config: Stateful(counts), "differs at a second call"),
     "clips": (lambda config: Stateful(clips), r"changes its parameter 'inner\.weight' in place"),
     "numpy_s": (
         lambda config: Stateful(lambda layer, x: layer.inner(x) * np.random.rand()),
-        "differs when called again; let it draw by torch only",
+        "differs at a second call; draw random numbers by torch only",
     ),
     "shape": (
         lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
@@ -411,16 +411,16 @@ REFUSED = {
         r"the module \(Stateful\) cannot be trained as lanes",
     ),
     "not static": (lambda config: nn.Linear(config["depth"], 2),
-    r"'depth', which is not static; name it in static="),
-    "no module": (lambda config: torch.relu, "module gives a builtin_function_or_method"),
+    r"'depth', which is not static; add it to static="),
+    "no module": (lambda config: torch.relu, "module returns a builtin_function_or_method"),
     "unseeded": (
         lambda config: nn.Linear(FEATURES,
         CLASSES).requires_grad_(bool(np.random.rand())).to(torch.float64).apply(
             lambda layer: layer.weight.data.mul_(np.random.rand())
         ),
-        "'weight' of the module begins with other numbers each time",
+        "the initial value of 'weight' differs at each call",
     ),
-    "one object": (lambda config: ONE, "module gives the same object at each call"),
+    "one object": (lambda config: ONE, "module returns the same object at each call"),
     "untrainable": (lambda config: nn.Softmax(dim=1),
     r"the module \(Softmax\) has no parameter to train"),
     "detached": (
@@ -449,28 +449,28 @@ def test_an_invalid_recipe_is_refused() -> None:
 
     refused("optimizer='lion' is unknown; give one of sgd, adam", optimizer="lion")
     refused("train is a ndarray; give a tuple", train=data(0)[0])
-    refused(r"train has \[49, 50\] examples", train=(data(0)[0], data(0)[1][1:]))
+    refused(r"the arrays of train have \[49, 50\] examples", train=(data(0)[0], data(0)[1][1:]))
     refused(
-        r"train\[1\] cannot be a tensor: can't convert np.ndarray of type numpy.str_",
+        r"train\[1\] cannot be converted to a tensor: can't convert np.ndarray of type numpy.str_",
         train=(data(0)[0], np.full(EXAMPLES, "a")),
     )
     refused(
-        r"loss gives a tensor of shape \(16,\)", loss=lambda outputs, labels: outputs.mean(dim=1)
+        r"loss returns a tensor of shape \(16,\)", loss=lambda outputs, labels: outputs.mean(dim=1)
     )
     refused(
-        r"evaluate gives x=a tensor of shape \(3,\)",
+        r"evaluate returns x=a tensor of shape \(3,\)",
         evaluate=lambda outputs, labels: {"x": outputs[0]},
     )
     refused(
-        "evaluate gives x=a float; give a dict of scalar tensors, without .item",
+        "evaluate returns x=a float; return a dict of scalar tensors, without .item",
         evaluate=lambda outputs, labels: {"x": 1.0},
     )
     refused(
-        r"evaluate gives a tensor of shape \(\) and type float64",
+        r"evaluate returns a tensor of shape \(\) and type float64",
         evaluate=lambda outputs, labels: outputs.mean(),
     )
     refused(
-        "what the loss or evaluate does cannot be called",
+        "loss or evaluate cannot be called",
         evaluate=lambda outputs, labels: outputs @ outputs,
     )
 

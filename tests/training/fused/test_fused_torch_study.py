@@ -172,9 +172,15 @@ def test_an_invalid_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPat
     refused("batch_size='batch' is not static", batch_size="batch")
     refused("batch_size=0 is not a whole number", batch_size=0)
     refused("train is a ndarray; give a tuple", train=data(0)[0])
-    refused(r"validation has \[81, 82\] examples", validation=(data(1)[0], data(1)[1][1:]))
+    refused(
+        r"the arrays of validation have \[81, 82\] examples",
+        validation=(data(1)[0], data(1)[1][1:]),
+    )
     gradient = torch.zeros(EXAMPLES, FEATURES, requires_grad=True)
-    refused(r"train\[0\] cannot be a tensor: Can't call numpy\(\)", train=(gradient, data(0)[1]))
+    refused(
+        r"train\[0\] cannot be converted to a tensor: Can't call numpy\(\)",
+        train=(gradient, data(0)[1]),
+    )
     monkeypatch.setattr(
         "ashtune._src.training.fused.torch.torch_objective.find_spec", lambda name: None
     )

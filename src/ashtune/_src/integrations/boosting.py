@@ -48,8 +48,8 @@ class Rounds:
         number: The round that began last, counted from 1.
         best: The best value so far; None before the first value.
         best_round: The round of the best value.
-        is_over: Whether no round follows, because the trial is at its rung and not promoted at
-            once, or because the study stops.
+        is_over: Whether no round follows, because the trial is at its rung and is not
+            promoted immediately, or because the study stops.
 
     Raises:
         ObjectiveError: If the study has several metrics.
@@ -58,8 +58,8 @@ class Rounds:
     def __init__(self, trial: Trial, *, metric: str | None = None, data: str | None = None) -> None:
         if len(trial.metrics) > 1:
             raise ObjectiveError(
-                f"the study needs {names_text(dict.fromkeys(trial.metrics))}; the callback reports "
-                "one metric, so give tune one"
+                f"the study has the metrics {names_text(dict.fromkeys(trial.metrics))}, but the "
+                "callback reports only one; give tune one metric"
             )
         self.trial = trial
         self.metric = trial.metric if metric is None else metric
@@ -82,17 +82,19 @@ class Rounds:
             MetricMissing: If the metric is not evaluated.
         """
         if not evaluations:
-            raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
-        self.data = list(evaluations)[-1] if self.data is None else self.data
+            raise MetricMissing(
+                f"no evaluation data were given, so nothing is reported; give {how}"
+            )
+        if self.data is None:
+            self.data = list(evaluations)[-1]
         if self.metric not in evaluations.get(self.data, ()):
-            there = [
+            evaluated = [
                 f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics
             ]
-            found = names_text(dict.fromkeys(there))
             raise MetricMissing(
-                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but {found}; give "
-                f"the library its "
-                "parameter for metrics, or callback(trial, metric=...) the name of one that is"
+                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but "
+                f"{names_text(dict.fromkeys(evaluated))}; set the library's parameter for metrics, "
+                "or give callback(trial, metric=...) an evaluated metric"
             )
 
     def check_direction(self, library: str, *, is_higher_better: bool) -> None:
@@ -105,8 +107,8 @@ class Rounds:
         if is_higher_better != (mode == "max"):
             better, right = ("higher", "max") if is_higher_better else ("lower", "min")
             raise ObjectiveError(
-                f"mode={mode!r}: {library} says that {self.metric} is better the {better} it is; "
-                f"give tune mode={right!r}"
+                f"mode={mode!r}, but in {library} a {better} {self.metric} is better; give tune "
+                f"mode={right!r}"
             )
 
     def value(self, evaluations: Evaluations) -> Any:
@@ -121,7 +123,8 @@ class Rounds:
             self.is_over = True
             return False
         if self.trial.target != self._target:
-            self._start, self._target = number - 1, self.trial.target
+            self._start = number - 1
+            self._target = self.trial.target
             self._every = math.ceil((self._target - self._start) / REPORTS)
         self.number = number
         return True
@@ -153,9 +156,8 @@ class Rounds:
         """
         if not self.is_over:
             raise ObjectiveError(
-                f"training ended after {self.number - 1} rounds of {self._target}: give {how} of "
-                "at least the study's max_resource, and no early stopping of the library's own: "
-                "the study says when to stop"
+                f"training ended after {self.number - 1} of {self._target} rounds; give {how} of "
+                "at least the study's max_resource, and remove the library's early stopping"
             )
 
 
@@ -171,7 +173,8 @@ def threads() -> int:
     ashtune sets OMP_NUM_THREADS to the number of the worker's cores. If OMP_NUM_THREADS is not set,
     the main thread gets all permitted cores, and another thread gets one core.
     """
-    # for nested regions, there is one number each
+    # OMP_NUM_THREADS may have one number for each nested parallel region; the first is the
+    # outermost.
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if first.isdigit() and int(first):
         return int(first)

@@ -139,14 +139,14 @@ def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoa
     swept = [_key(override) for override in overrides if override.is_sweep_override()]
     if not swept:
         raise SpaceError(
-            "no override has a range or a list of values, so there is nothing to search; give one, "
-            "as lr=interval(1e-4,1e-1) or batch=16,32"
+            "no override has a range or a list of values; give one, such as lr=interval(1e-4,1e-1) "
+            "or batch=16,32"
         )
     for key in swept:
         lines = [str(override.input_line) for override in overrides if _key(override) == key]
         if len(lines) > 1:
             raise SpaceError(
-                f"{key} is given by {len(lines)} overrides, {' and '.join(lines)}; give one of them"
+                f"{len(lines)} overrides set {key}: {' and '.join(lines)}; give one of them"
             )
     return Swept(
         [
@@ -173,12 +173,12 @@ def _dimension(override: "Override") -> Dimension:
         return Dimension(key, name, _ranged(*bounds, sweep.tags), bounds)
     if isinstance(sweep, RangeSweep):
         return _of_range(key, name, sweep, str(override.input_line))
-    # without a shuffle
+    # The list of a ChoiceSweep, because the iterator would shuffle values with the tag shuffle.
     elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())
     if not elements:
         raise SpaceError(
-            f"{override.input_line} has no values; `python main.py --help` lists those of config "
-            f"groups"
+            f"{override.input_line} has no values; `python main.py --help` lists the options of "
+            "config groups"
         )
     return _of_choices(key, name, elements)
 
@@ -197,7 +197,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
         return Dimension(key, name, _ranged(low, high, sweep.tags), (low, high))
     if "log" in sweep.tags:
         raise SpaceError(
-            f"{line}: log is for steps of 1; give tag(log,interval(low,high)), or leave log out"
+            f"{line}: log needs a step of 1; give tag(log,interval(low,high)), or remove log"
         )
     values = sorted(islice(numbers, MOST_VALUES + 1))
     if not 0 < len(values) <= MOST_VALUES:
@@ -209,7 +209,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
-    """Return the dimension of a list. If an element is no number, all elements become texts in
+    """Return the dimension of a list. If an element is not a number, all elements become texts in
     Hydra's notation.
     """
     from hydra.core.override_parser.types import Transformer
@@ -229,7 +229,8 @@ def _meaning(element: Any, text: str) -> Any:
     """Return the value of a list element for the file with the best result."""
     if element is None or isinstance(element, str | int | float):
         return element
-    return getattr(element, "text", text)  # of quoted text
+    # A quoted text has its content in the attribute text.
+    return getattr(element, "text", text)
 
 
 ENVIRONMENT = (
@@ -257,7 +258,7 @@ class HydraJob:
         self._context = context
         self._swept = swept
         self._top = top
-        # a study may be resumed from another folder
+        # Absolute, because a study may be resumed from another folder.
         self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())
         self._composed = _digest(composed)
         self._state = Singleton.get_state()
@@ -293,9 +294,9 @@ class HydraJob:
         returned = done.return_value
         if trial.target < self._top and not is_asked_for():
             raise MetricMissing(
-                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it trains "
-                f"all at once, and max_resource={self._top} has rungs below; call it and report "
-                "from inside, or leave max_resource out"
+                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it cannot "
+                f"stop at the rungs below max_resource={self._top}; call it and report each epoch, "
+                "or remove max_resource"
             )
         return returned
 
@@ -362,7 +363,8 @@ class Sweep:
         self._refuse_launcher()
         if options.get("engine") == "threads":
             raise SettingsError(
-                "engine='threads': Hydra has one config for a process; leave engine out"
+                "engine='threads' cannot be used, because Hydra has one config in a process; "
+                "remove engine"
             )
         engine = choose_engine(
             options.get("engine", AUTO), workers_given=options.get("workers") is not None
@@ -375,7 +377,7 @@ class Sweep:
             self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1]
         )
         folder = Path(str(self._config.hydra.sweep.dir))
-        # a job may change the current folder
+        # Absolute, because a job may change the current folder.
         directory = folder.absolute() / self._named("directory", "study")
         self._keep_config(folder, directory)
         mode = self._named("mode", "min")
@@ -404,7 +406,7 @@ class Sweep:
     def _named(self, name: str, example: str) -> Any:
         if self._settings[name] is None:
             raise SettingsError(
-                f"hydra.sweeper.{name} is missing; give it, as in hydra.sweeper.{name}={example}"
+                f"hydra.sweeper.{name} is missing; give hydra.sweeper.{name}={example}"
             )
         return self._settings[name]
 
@@ -413,9 +415,9 @@ class Sweep:
         target = BASIC_LAUNCHER if launcher is None else launcher.get("_target_", "")
         if target != BASIC_LAUNCHER:
             raise SettingsError(
-                f"hydra/launcher {shown(target)} is not used: jobs of hydra/sweeper=ashtune run "
-                f"in its own workers "
-                "(hydra.sweeper.workers=4, or the ranks of an MPI launch); leave hydra/launcher out"
+                f"hydra/launcher={shown(target)} cannot be used: hydra/sweeper=ashtune runs jobs "
+                "in its own workers (hydra.sweeper.workers=4, or the ranks of an MPI launch); "
+                "remove hydra/launcher"
             )
 
     def _composed(self, arguments: Sequence[str]) -> tuple[Swept, list["DictConfig"]]:
@@ -430,7 +432,7 @@ class Sweep:
                 loader.load_sweep_config(self._config, overrides) for overrides in swept.probes()
             ]
         except (HydraException, OmegaConfBaseException) as error:
-            # the override, if it cannot be read
+            # If an override cannot be read, Hydra names it only in this attribute.
             texts = (getattr(error, "override", ""), error, error.__cause__ or "")
             reason = "; ".join(filter(None, map(str, texts)))
             raise SettingsError(reason or type(error).__name__) from None

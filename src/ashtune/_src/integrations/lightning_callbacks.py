@@ -50,10 +50,10 @@ class Fit:
         self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False
     ) -> None:
         """Report the metrics of the last epoch, if there are any, and end training if the study
-        says so.
+        ends the job.
 
         Args:
-            is_ended: Whether training ends by itself.
+            is_ended: Whether a callback of the user or of Lightning ends training.
 
         Raises:
             ObjectiveError: If the study refuses the report.
@@ -107,12 +107,13 @@ class FirstCallback:
         """
         if trainer.current_epoch != self._fit.start:
             raise ObjectiveError(
-                f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained "
-                f"to {self._fit.start}; make a new Trainer in each call of the training function"
+                f"the Trainer begins at epoch {trainer.current_epoch}, but the trial continues "
+                f"from {self._fit.start}; make a new Trainer in each call of the training function"
             )
-        # StochasticWeightAveraging replaces the schedules by fewer schedules of its own.
-        for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
-            if change := change_of_length(taken_up, made):
+        # StochasticWeightAveraging replaces the schedules by fewer schedules.
+        for resumed, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
+            change = change_of_length(resumed, made)
+            if change:
                 raise ObjectiveError(f"the trial {change}")
         if threading.current_thread() is threading.main_thread() and self._on_sigterm is not None:
             signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -122,7 +123,8 @@ class FirstCallback:
         fit = self._fit
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
-        # does not follow links
+        # OpenFile does not follow links: a study may come from another person, and a link could
+        # name any file.
         with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:
             states = read_weights(io.BytesIO(opened.readall()))
         set_random_states(states)
@@ -146,7 +148,8 @@ class FirstCallback:
         _remove_link(fit.random_file(trainer))
         if trainer.is_global_zero:
             _remove_link(fit.folder / CHECKPOINT)
-        trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # the complete state
+        # The complete state, with optimizers and schedules; weights alone cannot continue a trial.
+        trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)
         loaders = [generator.get_state() for generator in _generators(trainer)]
         torch.save({**random_states(), LOADERS: loaders}, fit.random_file(trainer))
         if trainer.is_global_zero and fit.weights_only:
@@ -192,20 +195,17 @@ class LastCallback:
                 report.
         """
         trainer.check_val_every_n_epoch = self._every
-        logged = trainer.callback_metrics  # on all ranks, because it may reduce over them
-        is_new = self._is_validated or not trainer.enable_validation
-        metrics = (
-            {name: value.item() for name, value in logged.items() if value.numel() == 1}
-            if is_new
-            else None
-        )
-        if metrics is not None:
+        # Read on all ranks, because it may reduce over them.
+        logged = trainer.callback_metrics
+        metrics = None
+        if self._is_validated or not trainer.enable_validation:
+            metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1}
             self._reported_to = self._fit.trial.target
         elif trainer.should_stop and self._reported_to != self._fit.trial.target:
             raise ObjectiveError(
-                f"training ended at epoch {trainer.current_epoch + 1}, which is not validated, "
-                f"before any that is, as check_val_every_n_epoch={self._every}: there is no "
-                "result; leave that out, or end training later"
+                f"training ended at epoch {trainer.current_epoch + 1} without a validation, "
+                f"because of check_val_every_n_epoch={self._every}, so the trial has no result; "
+                "remove it, or end training later"
             )
         self._fit.has_trained = True
         self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
@@ -223,7 +223,8 @@ def _generators(trainer: Any) -> list[Any]:
         sampler = getattr(loader, "sampler", None)
         batches = getattr(loader, "batch_sampler", None)
         for holder in (loader, sampler, getattr(batches, "sampler", None)):
-            if isinstance(generator := getattr(holder, "generator", None), torch.Generator):
+            generator = getattr(holder, "generator", None)
+            if isinstance(generator, torch.Generator):
                 found[id(generator)] = generator
     return list(found.values())
 
@@ -239,11 +240,11 @@ def _check_weights_only(checkpoint: Path) -> None:
     import torch
 
     try:
-        # tensors are not read
+        # With mmap, the tensors are not read, so the check of a large file is fast.
         torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ObjectiveError(
             f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; "
-            f"leave that out of "
-            "save_hyperparameters(ignore=...) and of states, or give fit weights_only=False"
+            "exclude it by save_hyperparameters(ignore=...) and from states, or give fit "
+            "weights_only=False"
         ) from None

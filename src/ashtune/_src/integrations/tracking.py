@@ -9,7 +9,20 @@ export, equals the existing value.
 Rule 3: a tracker sends nothing to another machine, unless the user names another place.
 """
 
+# Theory of operation ------------------- A tracker may be killed at any time, together with the
+# driver, and nobody records what it has written: a note of that would itself be lost, or be ahead
+# of the copy. So a tracker begins at the first event in each session, computes what each run has to
+# be, and compares that with what the copy has. A run with an equal digest is not touched. All
+# values must therefore be functions of the journal: the time of a report is computed from the time
+# and the seconds of its job, and not taken from a clock, or a second export would write each value
+# a second time.
+#
+# While past events are read, nothing is written, because the copy already has newer data. While the
+# study runs, changed trials are written every few seconds, and only some at a time, so that a tick
+# stays short. The oldest change is written first, so that no trial waits forever.
+
 import math
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +48,7 @@ T = TypeVar("T")
 State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]
 SECONDS_BETWEEN = 5.0
 """Seconds between two writes of changes while a study runs."""
+_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
 class Point(NamedTuple):
@@ -99,7 +113,7 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a study so far.
 
-    ``best`` is the study's best trial, or None if there is no result. ``metrics`` are the metrics
+    ``best`` is the study's best trial, or None without a result. ``metrics`` are the metrics
     of the best result, and ``resource`` is the resource of this result. ``ended`` is the time of
     the study's last event, in seconds since 1970.
     """
@@ -186,8 +200,9 @@ class Tracker(Exporter, ABC):
     def event(self, event: Event) -> None:
         self._trials.event(event)
         self._tally.event(event)
-        if (own := self._of_the_search(event)) is not None:
-            self._results.event(own)
+        searched = self._of_the_search(event)
+        if searched is not None:
+            self._results.event(searched)
         self._now = event.time
         trial: TrialId | None = getattr(event, "trial", None)
         if trial is None or isinstance(event, TrialReleased):
@@ -195,7 +210,8 @@ class Tracker(Exporter, ABC):
         now = self.study.created + event.time
         if isinstance(event, TrialStarted):
             self._reports_of[trial] = ReportsOfTrial(now, now)
-        if (course := self._reports_of.get(trial)) is None:
+        course = self._reports_of.get(trial)
+        if course is None:
             return
         course.ended = now
         if isinstance(event, JobFinished | JobPaused):
@@ -205,8 +221,9 @@ class Tracker(Exporter, ABC):
     def followed(self, what: Followed) -> None:
         self._trials.followed(what)
         self._tally.followed(what)
-        if (own := self._of_the_search(what)) is not None:
-            self._results.followed(own)
+        searched = self._of_the_search(what)
+        if searched is not None:
+            self._results.followed(searched)
         if isinstance(what, Train | TrialFailed) and what.trial in self._reports_of:
             self._changed[what.trial] = None
 
@@ -288,6 +305,75 @@ class Tracker(Exporter, ABC):
         )
 
 
+class TrackedRun(NamedTuple):
+    """A run of a tool: of a trial or, with the number "study", of the study's results.
+
+    ``kind`` is "trial", "confirmation" or "study". ``own`` are the facts besides the
+    hyperparameters, and ``digest`` is a digest of all data of the run.
+    """
+
+    number: str
+    identity: str
+    kind: str
+    trial: TrackedTrial
+    own: dict[str, Any]
+    digest: str
+
+
+class RunTracker(Tracker):
+    """A tracker for a tool that has one run for each trial, and a run for the study's results.
+
+    A subclass has :meth:`open`, which sets ``digests`` to the digests of the existing runs by
+    number, and :meth:`put`.
+    """
+
+    takes_running: ClassVar[bool] = True
+    """Whether a running trial is written while the study runs."""
+    digests: dict[str, str]
+
+    @abstractmethod
+    def put(self, run: TrackedRun) -> None:
+        """Write a run that is new or has changed."""
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        for trial in trials:
+            if self.takes_running or not self.is_live or trial.state != "running":
+                kind = "trial" if trial.confirms is None else "confirmation"
+                self._put_changed(str(trial.number), kind, trial, trial.facts)
+
+    def close(self, summary: StudySummary) -> None:
+        """Write the run of the study's results: the best trial, with its result as the only
+        point.
+        """
+        best = summary.best
+        if best is None:
+            return
+        own = {
+            "trial": "study",
+            "trials": summary.trials,
+            "failed": summary.failed,
+            "best": best.number,
+            "resource": summary.resource,
+            "metrics": summary.metrics,
+        }
+        study = msgspec.structs.replace(
+            best,
+            state="completed",
+            began=self.study.created,
+            ended=summary.ended,
+            points=[Point(summary.resource, summary.ended, summary.metrics)],
+        )
+        self._put_changed("study", "study", study, own)
+
+    def _put_changed(
+        self, number: str, kind: str, trial: TrackedTrial, own: dict[str, Any]
+    ) -> None:
+        digest = digest_of(trial, own)
+        if self.digests.get(number) != digest:
+            self.put(TrackedRun(number, f"{self.key}-{number}", kind, trial, own, digest))
+            self.digests[number] = digest
+
+
 def require(module: str, extra: str) -> None:
     """Check that a library is installed, without importing it.
 
@@ -295,7 +381,8 @@ def require(module: str, extra: str) -> None:
         ExtraMissing: If the library is not installed.
     """
     spec = find_spec(module)
-    # a folder with this name, such as wandb makes, is found without an origin
+    # A folder with this name, such as wandb makes, is found as a namespace package without an
+    # origin.
     if spec is None or spec.origin is None:
         raise ExtraMissing(module, extra)
 
@@ -316,12 +403,12 @@ def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, 
 
 def short_name(text: str) -> str:
     """Return a part of a file name: the beginning of a text, with at most 100 characters and at
-    most 200 bytes.
+    most 200 bytes. Each character that is not a letter, a digit, or one of ``_.-`` becomes ``_``.
 
     The caller must add a suffix, such as the study's key, which distinguishes texts with the same
     beginning.
     """
-    return text[:100].encode()[:200].decode(errors="ignore")
+    return _NOT_IN_NAMES.sub("_", text)[:100].encode()[:200].decode(errors="ignore")
 
 
 def _reports(event: JobFinished | JobPaused) -> Iterator[tuple[int, Metrics]]:

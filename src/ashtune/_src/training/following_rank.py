@@ -56,12 +56,10 @@ class FollowingJob(RunningJob):
         if isinstance(heard, End):
             self.phase = "failed" if heard.is_failed else "over"
             return False
-        self.phase, self.rung, self.start, self.target = (
-            heard.phase,
-            heard.rung,
-            heard.start,
-            heard.target,
-        )
+        self.phase = heard.phase
+        self.rung = heard.rung
+        self.start = heard.start
+        self.target = heard.target
         self.is_kept = heard.is_kept
         return heard.goes_on
 
@@ -83,9 +81,11 @@ class Follower:
     """Trains the trials of rank 0 in another rank, which ``ranks`` describes."""
 
     def __init__(self, leader: Channel, ranks: Ranks) -> None:
-        self._mailbox: Any = Mailbox(leader)  # with other messages
+        # Typed as Any, because these ranks exchange other messages than worker and driver.
+        self._mailbox: Any = Mailbox(leader)
         self._ranks = ranks
-        self._is_over = False  # rank 0 has ended the training function, too
+        # Whether rank 0 has ended the training function, too.
+        self._is_over = False
 
     def serve(self) -> None:
         """Train until rank 0 ends the connection.
@@ -102,8 +102,10 @@ class Follower:
             objective = partial(_cannot_load, error)
             file = ""
         while True:
-            if not isinstance(begin := self._mailbox.next(), Begin):
-                continue  # left by a job that this rank has ended before
+            begin = self._mailbox.next()
+            if not isinstance(begin, Begin):
+                # It belongs to a job that this rank ended before rank 0 did.
+                continue
             self._is_over = False
             if begin.is_after_failure:
                 self._ranks.renew()
@@ -112,7 +114,8 @@ class Follower:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._mailbox.send(ended)
             if ended.failure is not None:
-                # a rank that waits for this one in a collective operation gets an error
+                # Ends the process group, so that a rank that waits for this one in a collective
+                # operation gets an error and does not hang.
                 self._ranks.leave()
                 self._wait_for_the_others(job.failed(ended.failure))
             while not self._is_over:
@@ -143,7 +146,8 @@ class Follower:
         file: str,
     ) -> Ended:
         ranks = self._ranks
-        ranks.address, ranks.port = begin.address, begin.port
+        ranks.address = begin.address
+        ranks.port = begin.port
         writer = PartWriter(
             checkpoints, job.trial, job.start, folder=begin.folder, process=ranks.rank
         )

@@ -76,6 +76,7 @@ from ashtune._src.core.events import (
     TrialWithdrawn,
 )
 from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.numbers import plural
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
 from ashtune._src.training.reports import Reports, is_flag_or_text, names_text
@@ -131,14 +132,16 @@ class RunningJob:
         """The error message for a misuse of the trial; the trial fails even if the function catches
         the exception.
         """
-        self.agree: Callable[[Callable[[], bool]], bool] | None = None
-        """Decides, with a function that decides for this rank, whether all ranks continue; None
-        without other ranks.
-        """
+        self.agree: Callable[[Callable[[], bool]], bool] = _decide_alone
+        """Decides, with a function that decides for this rank, whether all ranks continue."""
         self._asked_for_start = False
-        self._late = ""  # a remark on a report or a loop that came too late
-        self._is_closed = False  # the training function has ended
-        self._has_ended_training = False  # it has returned or reported, even invalidly
+        # A remark on a report or a loop that came after the result; the result stays valid.
+        self._late = ""
+        # Whether the training function has ended, so that its threads may not use the trial.
+        self._is_closed = False
+        # Whether it has returned or reported, even invalidly. Decides whether a failure counts as
+        # one of a function that never trained.
+        self._has_ended_training = False
         self._loop: object = None
         self._lock = threading.RLock()
         self._process = process.pid
@@ -152,26 +155,27 @@ class RunningJob:
         """Begin a loop over ``trial.epochs()``; return a token that identifies this loop."""
         with self._lock:
             self._check_may_speak()
-            has_reports = self.reports.last_resource >= 0
-            # the loop trains nothing, and a pause still needs the epoch
-            if self.phase != "training":
-                if self._loop is not None and self.phase == "releasing":
-                    self._late = (
-                        "trial.epochs() was called a second time, after its loop had ended: it "
-                        "trained nothing"
+            is_second = self._loop is not None
+            if self.phase == "training":
+                has_reports = self.reports.last_resource >= 0
+                # A loop without a report may only have counted the epochs, so another may follow.
+                if is_second and (has_reports or self.has_gone_on):
+                    self._refuse(
+                        "trial.epochs() was called a second time; use one loop, which also trains "
+                        "beyond the rung"
                     )
-            elif self._loop is not None and (has_reports or self.has_gone_on):
-                self._refuse(
-                    "trial.epochs() was called a second time: one loop over it trains to the rung "
-                    "and beyond"
-                )
-            elif has_reports:
-                self._refuse(
-                    "trial.report() was called before the loop over trial.epochs(): report within "
-                    "the loop"
-                )
-            else:
+                if has_reports:
+                    self._refuse(
+                        "trial.report() was called before the loop over trial.epochs(); report "
+                        "inside the loop"
+                    )
+                # Not in other phases: the event of a pause still needs the epoch.
                 self.epoch = 0
+            elif is_second and self.phase == "releasing":
+                self._late = (
+                    "trial.epochs() was called a second time after its loop had ended; the second "
+                    "loop trained nothing"
+                )
             self._loop = object()
             return self._loop
 
@@ -183,14 +187,9 @@ class RunningJob:
             self._check_may_speak()
             if loop is not self._loop:
                 self._refuse(
-                    "trial.epochs() is used in two places at a time: only one loop can train a "
-                    "trial"
+                    "two loops over trial.epochs() run at the same time; use one loop for a trial"
                 )
-            goes_on = (
-                self._goes_on(trained)
-                if self.agree is None
-                else self.agree(lambda: self._goes_on(trained))
-            )
+            goes_on = self.agree(lambda: self._goes_on(trained))
             if goes_on:
                 self.epoch = trained + 1
             return goes_on
@@ -222,8 +221,8 @@ class RunningJob:
                 self.report(metrics, is_loop=self._loop is not None)
             elif self.phase == "releasing":
                 self._late = (
-                    f"{names_text(metrics)} reported after the loop had ended and the result "
-                    f"counted: not kept"
+                    f"the report of {names_text(metrics)} was ignored, because it came after the "
+                    "loop had ended"
                 )
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
@@ -275,8 +274,8 @@ class RunningJob:
             reached = max(self.start, self.reports.last_resource)
             if not (reached < resource <= self.target or resource == self.reports.last_resource):
                 raise ObjectiveError(
-                    f"trial {self.trial} is at {reached} and is to be trained to {self.target}; a "
-                    f"report at {resource} is not on this way"
+                    f"trial {self.trial} reported at {resource}; report above {reached} and up to "
+                    f"the target {self.target}"
                 )
             self.epoch = resource
             self.report(metrics)
@@ -297,12 +296,14 @@ class RunningJob:
         if self.reports.metric not in metrics:
             return before
         if before >= self.target:
-            self._refuse(
-                f"trial.report() was called {_times(before - self.start + 1)} to train from "
-                f"{self.start} to "
-                f"{self.target}: the study decides how far a trial is trained; {self._right_lines}"
-            )
+            self._refuse(self._wrong_count(before - self.start + 1))
         return before + 1
+
+    def _wrong_count(self, reports: int) -> str:
+        return (
+            f"trial.report() was called {plural(reports, 'time')} to train from {self.start} to "
+            f"{self.target}; {self._right_lines}"
+        )
 
     @property
     def _right_lines(self) -> str:
@@ -345,7 +346,9 @@ class RunningJob:
         """Restart the trial from 0, because its checkpoint cannot be read; return False if training
         has begun.
         """
-        if self.epoch or self.reports.last_resource >= 0 or self.agree is not None:
+        has_begun = self.epoch > 0 or self.reports.last_resource >= 0
+        # Other ranks have already got this start, so this rank alone cannot change it.
+        if has_begun or self.agree is not _decide_alone:
             return False
         self.start = 0
         self.must_restore = False
@@ -378,8 +381,8 @@ class RunningJob:
             self.must_restore = False
             return
         self._refuse(
-            f"trial {self.trial} continues from {self.start}, where it was saved, but nothing was "
-            "restored: begin with: model = trial.restore() or build(trial.config)"
+            f"trial {self.trial} continues from {self.start}, but the training function did not "
+            "restore its checkpoint; begin with: model = trial.restore() or build(trial.config)"
         )
 
     def _check_may_speak(self) -> None:
@@ -388,12 +391,12 @@ class RunningJob:
         """
         if process.pid != self._process:
             raise ObjectiveError(
-                "a process that the training function forked cannot use its trial: hand results "
-                "back"
+                "a process that the training function forked cannot use the trial; return its "
+                "results to the parent process"
             )
         if self._is_closed:
             raise ObjectiveError(
-                f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more"
+                f"trial {self.trial} has ended; a thread or a loop that still runs cannot use it"
             )
 
     def _refuse(self, reason: str) -> NoReturn:
@@ -411,7 +414,7 @@ class RunningJob:
             A remark to send with the result, or an empty string.
 
         Raises:
-            ObjectiveError: If there is no result for this rung.
+            ObjectiveError: If this rung has no result.
         """
         reports = self.reports
         with self._lock:
@@ -421,7 +424,7 @@ class RunningJob:
             if self.phase == "releasing" and (name := reports.difference(number)):
                 return (
                     f"the training function returned {self._beside(name, number)}; the report "
-                    f"counts"
+                    "is the result"
                 )
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""
@@ -436,13 +439,14 @@ class RunningJob:
             Whether the trial continues in place, with a higher target.
 
         Raises:
-            ObjectiveError: If there is no result for this rung.
+            ObjectiveError: If this rung has no result.
         """
         with self._lock:
             self._check_may_speak()
-            if not (self._is_promoted() if self.agree is None else self.agree(self._is_promoted)):
+            if not self.agree(self._is_promoted):
                 return False
-            self.epoch = 0  # the next report may again have no resource
+            # In the next stretch, a report outside of a loop has no known resource either.
+            self.epoch = 0
             return True
 
     def _is_promoted(self) -> bool:
@@ -465,7 +469,7 @@ class RunningJob:
             self._conclude_outside(returned, number)
         if has_reported and (name := self.reports.difference(number)):
             raise ObjectiveError(
-                f"the training function returned {self._beside(name, number)}; give one of them"
+                f"the training function returned {self._beside(name, number)}; return no metric"
             )
 
     def _conclude_loop(self, returned: Any, number: Mapping[str, Any] | None) -> None:
@@ -473,13 +477,13 @@ class RunningJob:
         if epoch < self.target and not self.is_stopped:
             raise ObjectiveError(
                 f"the loop over trial.epochs() ended at {epoch} of {self.target}; call "
-                f"trial.stop() to end a trial "
-                "early on purpose, or let the loop end by itself, without break or return"
+                "trial.stop() to end a trial early, or remove the break or return from the loop"
             )
         if self.reports.last_resource < epoch:
             self._report_returned(returned, number)
         if self.reports.last_resource < epoch and not self.is_stopped:
-            self.reports.repeat_at(epoch)  # not every epoch has a report
+            # Not every epoch needs a report, but the rung does: the last one counts.
+            self.reports.repeat_at(epoch)
 
     def _conclude_outside(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         reports = self.reports
@@ -489,10 +493,7 @@ class RunningJob:
         if count == 1:
             reports.move_last_to(self.target)
         elif reports.last_resource < self.target and not self.is_stopped:
-            raise ObjectiveError(
-                f"trial.report() was called {_times(count)} to train from {self.start} to "
-                f"{self.target}: {self._right_lines}"
-            )
+            raise ObjectiveError(self._wrong_count(count))
 
     def _report_returned(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         """Treat the returned value as a report if the value has the study's metric, or if there is
@@ -512,7 +513,7 @@ class RunningJob:
     def _beside(self, metric: str, returned: Mapping[str, Any] | None) -> str:
         given = None if returned is None else returned[metric]
         return (
-            f"{metric}={shown(given)} where its last report says "
+            f"{metric}={shown(given)}, but its last report has "
             f"{metric}={self.reports.metrics[metric]!r}"
         )
 
@@ -520,7 +521,8 @@ class RunningJob:
         """Send the job's result, or a failure if the result is invalid; return whether the driver
         will answer.
         """
-        if complaint := self.refusal or self.reports.complaint:
+        complaint = self.refusal or self.reports.complaint
+        if complaint:
             self.say(self.failed(Failure(complaint)), "failed")
             return False
         self.say(self.finished(held=True), "reported")
@@ -543,7 +545,8 @@ class RunningJob:
         """
         with self._lock:
             self._is_closed = True
-            if self.phase == "reported":  # an exception interrupted the wait
+            # An exception interrupted the wait for the answer, which will still come.
+            if self.phase == "reported":
                 self._mailbox.answer(self.trial, self.hear)
 
     def hear(self, answer: Assignment | Release) -> bool:
@@ -553,7 +556,8 @@ class RunningJob:
             self.phase = "releasing"
             self.is_kept = answer.keep
             return False
-        self.rung, self.target = answer.rung, answer.target
+        self.rung = answer.rung
+        self.target = answer.target
         self.start = answer.start
         self.reports.clear()
         self.has_gone_on = True
@@ -615,16 +619,15 @@ class RunningJob:
         return kind(time=0, worker=self.worker, trial=self.trial, seconds=self.seconds, **more)
 
 
-def _times(times: int) -> str:
-    return "once" if times == 1 else f"{times:,} times"
+def _decide_alone(decide: Callable[[], bool]) -> bool:
+    """Return the decision of this rank, which has no other ranks to ask."""
+    return decide()
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
     """Convert the value that a training function returned to metrics; None if the study's metric is
     missing.
     """
-    if type(returned) is float:
-        return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}
     value = metrics.get(metric)
     if is_flag_or_text(value) or not hasattr(type(value), "__float__"):

@@ -76,13 +76,13 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = error_line(error)
         raise ObjectiveError(
-            f"the training function of {path.parent} cannot be loaded here ({reason}); give it, "
-            f"as in objective=train"
+            f"the training function of {path.parent} cannot be loaded ({reason}); pass it, as in "
+            "objective=train"
         ) from None
     if modules:
         raise ObjectiveError(
-            f"the training function of {path.parent} stands in a script, and engine='threads' "
-            "trains in this process, which does not run it; give the function, as in "
+            f"the training function of {path.parent} is defined in a script that this process "
+            "does not run, so engine='threads' cannot use it; pass the function, as in "
             "objective=train, or resume by `ashtune resume`"
         )
     return objective, file

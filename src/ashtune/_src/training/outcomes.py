@@ -50,7 +50,8 @@ class Outcomes:
         """
         match job.phase:
             case "training":
-                if complaint := job.reports.complaint:
+                complaint = job.reports.complaint
+                if complaint:
                     job.say(job.failed(Failure(complaint)), "over")
                     return
                 checkpoint = writer.commit(job.reports.last_resource)
@@ -58,7 +59,9 @@ class Outcomes:
                 job.say(job.finished(checkpoint=checkpoint, problem=_problem(writer)), "over")
             case "releasing":
                 checkpoint = writer.commit(job.target) if job.is_kept else None
-                writer.abandon()  # before another worker may get this trial
+                # Must come before the message: after it, another worker may get this trial and its
+                # folder.
+                writer.abandon()
                 job.say(
                     job.released(checkpoint=checkpoint, problem=_problem(writer) or remark), "over"
                 )
@@ -73,7 +76,8 @@ class Outcomes:
     def tell_error(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
         """Report an exception that ended the training or the release of a trial."""
         reason = error_line(error, REASON_CHARACTERS)
-        writer.abandon()  # before another worker may get this trial
+        # Must come before the message: after it, another worker may get this trial and its folder.
+        writer.abandon()
         if job.phase == "training" and isinstance(error, InvalidConfiguration):
             job.say(job.withdrawn(reason.partition(": ")[2] or NO_REASON), "over")
         elif job.phase == "training" and isinstance(error, CannotGoOn):
@@ -86,7 +90,8 @@ class Outcomes:
 
     def tell_failure(self, failure: Failure, job: RunningJob, writer: CheckpointWriter) -> None:
         """Report that the training or the release of a trial failed."""
-        writer.abandon()  # before another worker may get this trial
+        # Must come before the message: after it, another worker may get this trial and its folder.
+        writer.abandon()
         match job.phase:
             case "training":
                 job.say(job.failed(failure), "over")

@@ -48,7 +48,8 @@ class Marks:
             return
         try:  # noqa: SIM105 - this runs after every trial, and suppress() is five times slower
             sys.stdout.flush()
-        except (OSError, ValueError):  # replaced or closed by the training function
+        except (OSError, ValueError):
+            # The training function may have replaced or closed standard output.
             pass
         if self._current_place() != self._place:
             os.write(_STDOUT, mark_of(trial, start).encode())
@@ -60,7 +61,8 @@ class Marks:
         """
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
-        except OSError:  # closed by the training function, or not a file
+        except OSError:
+            # Standard output was closed by the training function, or is not a file.
             return self._place
 
 

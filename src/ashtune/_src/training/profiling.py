@@ -9,6 +9,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -89,17 +90,12 @@ def read_profiles(study: Path) -> Iterator[WorkerProfile]:
     for path in sorted((study / FOLDER).glob("worker-*.json")):
         try:
             profile = decoder.decode(read_whole(str(path), MOST_PROFILE_BYTES))
+            known = range(len(profile.frames))
+            for stack in profile.stacks:
+                if not stack.frames or any(frame not in known for frame in stack.frames):
+                    raise ValueError("a stack has an unknown frame")
         except (OSError, ValueError, RecursionError) as error:
-            raise StudyError(f"{path} is no profile of a worker ({error}); delete it") from None
-        places = range(len(profile.frames))
-        if any(
-            not stack.frames or any(place not in places for place in stack.frames)
-            for stack in profile.stacks
-        ):
-            raise StudyError(
-                f"{path} is no profile of a worker (a stack names a frame that is not there); "
-                f"delete it"
-            )
+            raise StudyError(f"{path} is not a worker's profile ({error}); delete it") from None
         yield profile
 
 
@@ -114,7 +110,7 @@ class StackSampler:
     def __init__(self, names: dict[str, str]) -> None:
         from pyinstrument import Profiler
 
-        # "disabled": the training function may run its own profiler beside this one.
+        # "disabled": the training function may run its own profiler in addition to this one.
         self._profiler = Profiler(interval=SAMPLE_SECONDS, async_mode="disabled")
         self._names = names
         self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
@@ -126,7 +122,8 @@ class StackSampler:
     def start(self, root: FrameType) -> None:
         """Start to sample the functions that the frame ``root`` calls."""
         frame: FrameType | None = root
-        self._depth = 1  # for the thread
+        # Starts at 1, because the first frame of a pyinstrument stack is the thread.
+        self._depth = 1
         while frame is not None:
             self._depth += 1
             frame = frame.f_back
@@ -135,11 +132,13 @@ class StackSampler:
     def stop(self) -> None:
         """Stop sampling, and add the new samples to the profile."""
         session = self._profiler.stop()
-        self._profiler.reset()  # without a reset, the next job would be added to this session
+        # Without a reset, the next job would be added to this session.
+        self._profiler.reset()
         self._cpu_seconds += session.cpu_time
         for stack, seconds in session.frame_records:
             words = map(self._in_words, stack[self._depth :])
-            if below := tuple(takewhile(bool, words)):
+            below = tuple(takewhile(bool, words))
+            if below:
                 self._seconds[below] += seconds
                 self._samples += 1
 
@@ -175,7 +174,9 @@ class StackSampler:
             name, file, line = identity.split("\x00")
             of_class = [f"\x01{attribute}" for attribute in attributes if attribute.startswith("c")]
             words = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
-            self._words[frame] = words = "" if file == _MEASURING else words
+            if file == _MEASURING:
+                words = ""
+            self._words[frame] = words
         return words
 
 
@@ -195,7 +196,8 @@ class Profiler:
         self._is_on = False
 
     def __enter__(self) -> None:
-        if sys.getprofile() is None:  # otherwise a profiler of the training function is active
+        # If a profiler is already set, the training function uses one; two cannot be active.
+        if sys.getprofile() is None:
             self._sampler.start(sys._getframe(1))
             self._is_on = True
 
@@ -211,15 +213,16 @@ class Profiler:
         if isinstance(error, Shutdown):
             self.write()
 
-    def begin_wait(self) -> None:
-        """Stop sampling during a wait for the driver's answer."""
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Sample nothing in the block, which exchanges messages with the driver."""
         if self._is_on:
             self._sampler.stop()
-
-    def end_wait(self) -> None:
-        """Continue sampling after a wait for the driver's answer."""
-        if self._is_on:
-            self._sampler.go_on()
+        try:
+            yield
+        finally:
+            if self._is_on:
+                self._sampler.go_on()
 
     def write_if_due(self) -> None:
         """Write the profile's file if enough time has passed since the last write."""
@@ -265,16 +268,10 @@ class ProfiledMailbox(Mailbox):
         """Send a message to the driver without profiling, because the message already has the job's
         seconds.
         """
-        self._profiler.begin_wait()
-        try:
+        with self._profiler.paused():
             self._send(message)
-        finally:
-            self._profiler.end_wait()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
         """Wait for the driver's answer about a trial, without profiling."""
-        self._profiler.begin_wait()
-        try:
+        with self._profiler.paused():
             return super().answer(trial, hear)
-        finally:
-            self._profiler.end_wait()

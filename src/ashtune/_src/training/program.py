@@ -7,6 +7,28 @@ The program ignores the signals by which a batch system announces the end of a j
 driver handles these signals.
 """
 
+# Theory of operation
+# -------------------
+# A program knows nothing of ashtune, so the job is over when the process ends, and its reports are
+# read from its output. Three questions follow from that:
+#
+# Which reports count? If there are as many as epochs to train, they are the learning curve. With
+# any other number, nobody knows their epochs, and only the last one counts, at the target. Programs
+# print metrics also for parts of an epoch, and a wrong curve would mislead schedulers that read
+# curves. A program that stops early has fewer reports, which are the first epochs.
+#
+# When does a report end? A metric that is printed again begins the next report, but only if the
+# current report has all of the study's metrics. So a program may print loss and accuracy in one
+# line or in several, and in any order.
+#
+# When is the output at its end? Not at the end of the process: a child process in the background
+# may keep the pipe open for hours. Not before it either: what the pipe still holds may be the
+# result. So reading continues for LEFT_OPEN_SECONDS after the end, or until nothing is left.
+#
+# The program ignores SIGINT, SIGTERM and SIGUSR1 from its start, since a batch system sends them to
+# the whole process group. If the program died of them, its trial would fail, while the driver only
+# wants to pause it. An ignored signal stays ignored after exec.
+
 import atexit
 import hashlib
 import json
@@ -111,8 +133,8 @@ class Program:
             command = msgspec.convert(self.command, Words)
         except msgspec.ValidationError:
             raise ObjectiveError(
-                f"command={shown(self.command)} is no list of words; give ['python', 'train.py', "
-                f"'--lr', '{{lr}}']"
+                f"command={shown(self.command)} is not a list of strings; give ['python', "
+                "'train.py', '--lr', '{lr}']"
             ) from None
         object.__setattr__(self, "command", command)
         object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - the folder may not exist
@@ -133,9 +155,10 @@ class Program:
     def version_parts(self) -> dict[str, Any]:
         """Return the command, and the digests of the current contents of its files."""
         files = {}
-        # in a fixed order, for the digest
+        # In a fixed order, because the digest depends on it.
         for word in filter(None, (self.command[0], self._script)):
-            with suppress(OSError, ValueError):  # not the name of a file
+            # Most words are not names of files, and some cannot be names at all.
+            with suppress(OSError, ValueError):
                 path = Path(self.folder, word)
                 if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
                     files[word] = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
@@ -153,7 +176,7 @@ class Program:
         found = which(place)
         if "{" not in program and found is None:
             raise ObjectiveError(
-                f"{shown(program)} is no program that can be run; give its path, or put it on PATH"
+                f"program {shown(program)} was not found; give its path, or add its folder to PATH"
             )
         used = set[str]()
         for word in self.command:
@@ -161,9 +184,9 @@ class Program:
                 used.add(match[1])
                 if match[1] is not None and match[1] not in names and match[1] not in OWN:
                     raise ObjectiveError(
-                        f"{{{match[1]}}} in {shown(word)} is no hyperparameter and none of "
-                        f"{', '.join(OWN)}; the space "
-                        f"has {one_line(', '.join(names), LAST_WORDS)}; {{{{ and }}}} are braces"
+                        f"{{{match[1]}}} in {shown(word)} is not a hyperparameter; the space has "
+                        f"{one_line(', '.join(names), LAST_WORDS)}, every trial has "
+                        f"{', '.join(OWN)}, and {{{{ and }}}} are braces"
                     )
         if names and used.isdisjoint(names) and not self._may_read_all(found or program):
             raise ObjectiveError(
@@ -176,11 +199,13 @@ class Program:
         """Return whether the command, or a file that it names, may take the configuration from the
         environment.
         """
-        if "-m" in self.command:  # the file of a module of Python is not known
+        # With -m, the file of the Python module is not known, so it may read the configuration.
+        if "-m" in self.command:
             return True
         texts = [word.encode(errors="ignore") for word in self.command]
         for word in (program, *self.command):
-            with suppress(OSError, ValueError):  # not the name of a file
+            # Most words are not names of files, and some cannot be names at all.
+            with suppress(OSError, ValueError):
                 file = os.path.realpath(os.path.join(self.folder, word))  # noqa: PTH118 - any text
                 texts.append(read_whole(file, LARGEST_SCRIPT))
         return any(READS_ALL.search(text) for text in texts)
@@ -203,7 +228,8 @@ class Program:
             reports: list[dict[str, Any]] = _read(values["result"]) or printed.reports()
         is_stopped = reports[-1].get(STOPPED) is True
         for metrics in reports:
-            if isinstance(metrics.get(STOPPED), bool):  # a number is a metric with this name
+            # Only true and false are the mark; a number is a metric of the user with this name.
+            if isinstance(metrics.get(STOPPED), bool):
                 del metrics[STOPPED]
         if is_stopped:
             trial.stop()
@@ -250,7 +276,8 @@ class Program:
         try:
             last = ""
             for line in _lines(process):
-                # the disk is full, or the log's encoding lacks a character
+                # The disk may be full, or the log's encoding may lack a character. Neither is a
+                # fault of the program.
                 with suppress(OSError, UnicodeError):
                     sys.stdout.write(line)
                 last = line.strip() or last
@@ -264,7 +291,7 @@ class Program:
             is_out_of_memory = status == -signal.SIGKILL and kernel_kills() > kills_before
             kind = ProgramOutOfMemory if is_out_of_memory else ProgramFailed
             raise kind(
-                f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}"
+                f"{self.__name__} {'was ' if status < 0 else ''}{how}; its last output: {words}"
             )
 
 
@@ -314,7 +341,7 @@ class Printed:
         """Return all reports if there are ``most`` reports; otherwise, return only the last report.
 
         Raises:
-            ProgramFailed: If there is no report.
+            ProgramFailed: If nothing was reported.
         """
         if self._is_whole:
             self._close()
@@ -338,7 +365,8 @@ def _deaf() -> Iterator[None]:
     job's end.
     """
     before = {}
-    # only possible in the main thread; elsewhere the program has its own group
+    # Handlers can be set only in the main thread. In other threads, the program has its own process
+    # group, which gets no signal.
     with suppress(ValueError):
         before = {number: signal.signal(number, signal.SIG_IGN) for number in ANNOUNCING}
     try:
@@ -357,10 +385,12 @@ def _lines(process: ChildProcess) -> Iterator[str]:
     rest = bytearray()
     until = math.inf
     while time.monotonic() < until:
-        if until == math.inf and process.is_dead:  # one more read takes the remaining output
+        # The program has ended. Its remaining output is still in the pipe, and needs one more read.
+        if until == math.inf and process.is_dead:
             until = time.monotonic() + LEFT_OPEN_SECONDS
         part = process.read_output(LEFT_OPEN_SECONDS)
-        if part is None and until == math.inf:  # the program may still run
+        # Nothing was printed in this second, and the program still runs.
+        if part is None and until == math.inf:
             continue
         if not part:
             break
@@ -382,18 +412,19 @@ def _kill_all() -> None:
 
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
     for metrics in reports:
-        if missing := [name for name in needed if name not in metrics]:
+        missing = [name for name in needed if name not in metrics]
+        if missing:
             absent = names_text(dict.fromkeys(missing))
             right = json.dumps(dict.fromkeys(needed, 0.25))
             raise MetricMissing(
-                f"$ASHTUNE_RESULT says {names_text(metrics)}, and not {absent}, which the study "
-                f"needs in every report; write {right}, or name another metric"
+                f"$ASHTUNE_RESULT has {names_text(metrics)}, but not {absent}, which the study "
+                f"needs in every report; write {right}, or choose another metric"
             )
 
 
 def _read(path: str) -> list[dict[str, Any]]:
-    """Return the reports in a file of results, which may be a link. If there is no file, return an
-    empty list.
+    """Return the reports in a file of results, which may be a link. If the file was not found,
+    return an empty list.
 
     Raises:
         ProgramFailed: If the file is too large, not a regular file, or not JSON of metrics.
@@ -407,5 +438,5 @@ def _read(path: str) -> list[dict[str, Any]]:
         raise ProgramFailed(f"$ASHTUNE_RESULT cannot be read ({why}); {_RIGHT}") from None
     reports = found if isinstance(found, list) else [found]
     if not reports or not all(isinstance(metrics, dict) for metrics in reports):
-        raise ProgramFailed(f"$ASHTUNE_RESULT holds {shown(found)}; {_RIGHT}")
+        raise ProgramFailed(f"$ASHTUNE_RESULT has {shown(found)}; {_RIGHT}")
     return reports

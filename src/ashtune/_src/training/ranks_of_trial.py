@@ -13,6 +13,30 @@ of the worker.
 
 # Decision 75 (docs/decisions/0075-ranks-of-a-trial.md).
 
+# Theory of operation
+# -------------------
+# Each rank runs the user's function from the beginning to the end, as under torchrun. The function
+# contains collective operations, so no rank may train an epoch that another rank does not train.
+# Therefore only rank 0 decides, and it decides only where all ranks ask: in ``agree()``.
+#
+#   message    direction         when
+#   ---------  ----------------  ---------------------------------------------------------------
+#   Setup      rank 0 -> others  once, before the first trial
+#   Begin      rank 0 -> others  a trial begins, with the folder and the port that rank 0 made
+#   Decision   rank 0 -> others  at each step of trial.epochs(), also if it says "train on"
+#   End        rank 0 -> others  rank 0 has left the function, or a rank has failed
+#   Ended      others -> rank 0  a rank has left the function, perhaps by an exception
+#
+# Rank 0 waits at the rung for the driver, and the others wait for rank 0. A decision is sent for
+# each epoch, though it is nearly always the same: a rank that assumed it would train an epoch too
+# many when the study stops.
+#
+# A rank that fails may leave the others inside of a collective operation, where no message
+# reaches them. So the failed rank leaves its process group, which raises an error in the others if
+# the backend notices, and after STOP_SECONDS the whole worker ends. The
+# communicator of MPI is replaced after a failure, because messages of the failed trial may be left
+# in it, and would be taken for messages of the next one.
+
 import os
 import sys
 import time
@@ -163,7 +187,8 @@ class Ranks:
             and distributed.is_available()
             and distributed.is_initialized()
         ):
-            with suppress(Exception):  # another rank is gone
+            # The group cannot be destroyed in order if another rank has died.
+            with suppress(Exception):
                 distributed.destroy_process_group()
         for name, value in self._before.items():
             os.environ.pop(name, None)

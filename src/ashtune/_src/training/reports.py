@@ -59,8 +59,8 @@ class Reports:
     def _missing(self, plain: Mapping[str, Any]) -> str:
         missing = dict.fromkeys(name for name in self.needed if name not in plain)
         return (
-            f"the training function reports {names_text(plain)}, and not {names_text(missing)}, "
-            f"which the study needs in every report; write {self.right}, or name another metric"
+            f"the training function reports {names_text(plain)}, but not {names_text(missing)}, "
+            f"which the study needs in every report; write {self.right}, or choose another metric"
         )
 
     @property
@@ -165,15 +165,14 @@ class NoSuchHyperparameter(SpaceError, KeyError):  # noqa: N818 - the name says 
     have.
     """
 
-    __str__ = Exception.__str__  # a KeyError shows the repr of its text
+    # KeyError.__str__ would show the repr of the message.
+    __str__ = Exception.__str__
 
 
 @lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise ObjectiveError(
-            f"{shown(name)} is not the name of a metric; give a text that can be printed"
-        )
+        raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a printable string")
 
 
 def names_text(metrics: Mapping[str, Any]) -> str:
@@ -182,7 +181,7 @@ def names_text(metrics: Mapping[str, Any]) -> str:
 
 
 def is_flag_or_text(value: Any) -> bool:
-    """Return whether a value, also of numpy, is no metric although ``float`` takes it."""
+    """Return whether a value, also of numpy, is not a metric, although ``float`` accepts it."""
     return isinstance(value, bool | str | bytes | bytearray) or type(value).__name__ in (
         "bool",
         "bool_",

@@ -2,6 +2,13 @@
 the worker.
 """
 
+# The order in run() matters. The checkpoint is committed after all ranks have left the function,
+# since each of them writes into the same folder. The outcome is sent after the commit, because
+# another worker may get the trial as soon as the driver has the message. After an exception, the
+# ranks leave their process group first: other ranks may wait for this one in a collective
+# operation. Then the driver's answer to an earlier result is awaited, because the driver's next
+# message would otherwise be taken for an answer of the next job.
+
 import os
 import sys
 import time
@@ -164,10 +171,14 @@ class TrialRunner:
                     others.begin(msgspec.structs.replace(assignment, start=job.start), str(folder))
                     job.agree = partial(others.agree, job)
                 returned = call_objective(self._objective, trial, job, writer, objects)
-                if others is not None and (problem := others.finish()):
-                    writer.fail(problem)
+                if others is not None:
+                    problem = others.finish()
+                    if problem:
+                        writer.fail(problem)
                 remark = job.conclude(returned)
-                if not self._mailbox.is_sure:  # because of an exception in another thread
+                # An exception of a thread of the function may have interrupted the exchange of
+                # messages.
+                if not self._mailbox.is_sure:
                     raise Unsure
                 self._outcomes.tell_end(job, writer, remark)
         except (Shutdown, Unsure):
@@ -177,7 +188,8 @@ class TrialRunner:
             failed = (
                 None if others is None else others.failure(error_line(error, REASON_CHARACTERS))
             )
-            # a rank that waits for this one in a collective operation gets an error
+            # Ends the process group, so that a rank that waits for this one in a collective
+            # operation gets an error and does not hang.
             self._ranks.leave()
             are_whole = others is None or others.stop()
             self._hear_out(job)
@@ -208,7 +220,8 @@ class TrialRunner:
         """End the worker if it is unknown what the driver has received."""
         if self._mailbox.is_sure:
             return
-        if isinstance(error, ConnectionError):  # the driver is gone
+        # The driver has ended, so no message can be lost any more.
+        if isinstance(error, ConnectionError):
             raise error
         raise Unsure from error
 
@@ -252,7 +265,7 @@ def _leave(status: int) -> NoReturn:
     worker's connection.
     """
     sys.stderr.write(
-        "a process that the training function forked has come back from it, and ends here\n"
+        "a process that the training function forked returned from the function, and now ends\n"
     )
     sys.stdout.flush()
     sys.stderr.flush()
@@ -278,9 +291,9 @@ def runner_of(
 
         if isinstance(objective, HasRunner | Program):
             raise ObjectiveError(
-                "this function trains in one process; give it one process for each trial, or a "
-                "program that starts its "
-                "own, as in: ashtune run ... -- torchrun --standalone --nproc-per-node 2 train.py"
+                "this training function uses one process for each trial, so give tune one process "
+                "for each trial, or run a program that starts several, as in: ashtune run ... -- "
+                "torchrun --standalone --nproc-per-node 2 train.py"
             )
     if isinstance(objective, HasRunner):
         return objective.make_runner(setup, mailbox, file=file, profiler=profiler)

@@ -48,7 +48,7 @@ class StatefulObjects:
         """
         if self._objects:
             raise ObjectiveError(
-                "trial.checkpoint() was called a second time; name all objects in one call"
+                "trial.checkpoint() was called a second time; pass all objects in one call"
             )
         if self._checkpoint.has_begun:
             raise ObjectiveError(
@@ -56,7 +56,7 @@ class StatefulObjects:
             )
         if not objects:
             raise ObjectiveError(
-                "trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)"
+                "trial.checkpoint() got no object; write trial.checkpoint(model=model)"
             )
         for name, stateful in objects.items():
             _check(name, stateful)
@@ -66,25 +66,25 @@ class StatefulObjects:
         self._objects = objects
 
     def _restore(self, objects: Mapping[str, Any]) -> None:
-        # a pickle is refused, as it would be executed
+        # A pickle is refused, because reading it would execute code.
         saved = self._checkpoint.restore(lambda _: None)
         trial = self._job.trial
         if not isinstance(saved, States):
             raise ObjectiveError(
-                f"trial {trial} was not saved by trial.checkpoint(); take it up as it was saved, "
-                "by trial.restore() or from trial.checkpoint_dir"
+                f"trial {trial} was not saved by trial.checkpoint(); restore it in the way it was "
+                "saved, by trial.restore() or from trial.checkpoint_dir"
             )
         if saved.keys() != objects.keys():
             raise ObjectiveError(
-                f"trial.checkpoint() got {', '.join(objects)}, and of trial {trial} "
-                f"{', '.join(saved)} were saved; give the same names"
+                f"trial.checkpoint() got {', '.join(objects)}, but trial {trial} has saved "
+                f"{', '.join(saved)}; use the same names"
             )
         for name, stateful in objects.items():
-            if hasattr(stateful, "state_dict") and (
-                change := change_of_length(saved[name], stateful.state_dict())
-            ):
-                raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
-            # set_state: of a generator
+            if hasattr(stateful, "state_dict"):
+                change = change_of_length(saved[name], stateful.state_dict())
+                if change:
+                    raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
+            # A torch.Generator has set_state in place of load_state_dict.
             set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state
             set_state(saved[name])
         set_random_states(saved.random)
@@ -126,8 +126,8 @@ def _check(name: str, stateful: Any) -> None:
     has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
     if not (has_state or isinstance(stateful, torch.Generator)) or isinstance(stateful, type):
         raise ObjectiveError(
-            f"trial.checkpoint({name}={shown(stateful)}) is no object with state_dict and "
-            "load_state_dict; give the object itself, or save it with trial.save"
+            f"trial.checkpoint({name}={shown(stateful)}): no state_dict and load_state_dict; pass "
+            "an object that has both, or save it with trial.save"
         )
     check(_state_of(stateful), name)
 
@@ -143,7 +143,8 @@ def random_states() -> dict[str, Any]:
     import numpy as np
 
     states = {"python": random.getstate(), "numpy": _plain(np.random.get_state(legacy=False))}
-    if (torch := sys.modules.get("torch")) is not None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
         states["torch"] = torch.get_rng_state()
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             states["cuda"] = torch.cuda.get_rng_state_all()
@@ -160,7 +161,7 @@ def set_random_states(states: Mapping[str, Any]) -> None:
         _set(states)
     except Exception as error:  # noqa: BLE001 - a file from elsewhere may hold anything
         raise StudyError(
-            f"the checkpoint holds no states of random generators that could be set: "
+            f"the random generators' states in the checkpoint cannot be restored: "
             f"{error_line(error)}"
         ) from None
 
@@ -170,7 +171,7 @@ def _set(states: Mapping[str, Any]) -> None:
 
     position = states["numpy"]["state"].get("pos", 0)
     if not 0 <= position <= WORDS:
-        raise ValueError(f"numpy's is at {position} of {WORDS}")
+        raise ValueError(f"NumPy's position {position} is not from 0 to {WORDS}")
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     if "torch" not in states:
@@ -200,15 +201,14 @@ def change_of_length(saved: Any, made: Any) -> str:
     """
     if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
         return ""
-    # a ChainedScheduler has no position of its own
+    # A ChainedScheduler has no last_epoch, only the states of its inner schedules.
     if "last_epoch" not in made and INNER not in made:
         return ""
     for name in LENGTHS:
         if name in saved and name in made and saved[name] != made[name]:
             return (
-                f"was trained with a schedule of {name}={saved[name]}, which cannot become one of "
-                f"{made[name]}; make "
-                "it as it was, or begin a new study, with warm_start if max_resource is another"
+                f"was trained with a schedule of {name}={saved[name]}, not {made[name]}; keep the "
+                "value, or start a new study, with warm_start if max_resource has changed"
             )
     inner = zip(saved.get(INNER, ()), made.get(INNER, ()), strict=False)
     return next(filter(None, (change_of_length(*both) for both in inner)), "")

@@ -92,12 +92,13 @@ class Trial:
         if name not in self.config:
             raise NoSuchHyperparameter(
                 f"the configuration of this trial has no {shown(name)}; "
-                f"{instead_of(name, self.config)}; a conditional "
-                f"hyperparameter is missing where it is inactive: trial.config.get({shown(name)})"
+                f"{instead_of(name, self.config)}; an inactive conditional hyperparameter is "
+                f"missing: use trial.config.get({shown(name)})"
             )
         return self.config[name]
 
-    if not TYPE_CHECKING:  # so that a type checker refuses unknown attributes
+    # Hidden from type checkers, so that they refuse unknown attributes.
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
@@ -106,7 +107,7 @@ class Trial:
                 advice = f"did you mean trial[{name!r}]?"
             elif name.startswith("suggest_"):
                 advice = (
-                    f"give the space to tune, and read trial[{next(iter(self.config), 'lr')!r}]"
+                    f"pass the space to tune, and read trial[{next(iter(self.config), 'lr')!r}]"
                 )
             else:
                 known = [each for each in dir(self) if not each.startswith("_")]
@@ -187,8 +188,8 @@ class Trial:
 
         The variables are MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE, LOCAL_RANK and
         LOCAL_WORLD_SIZE. The port is reserved for this trial. LOCAL_RANK is the index of this
-        process among the processes that see the same GPUs, so it is 0 if each process has GPUs of
-        its own. When the training function ends, the variables get their earlier values, and a
+        process among the processes that see the same GPUs, so it is 0 if each process has its own
+        GPUs. When the training function ends, the variables get their earlier values, and a
         process group that is left is destroyed.
 
         Returns:
@@ -205,9 +206,9 @@ class Trial:
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
 
-        The report at the target decides whether the loop continues. If the trial is promoted at
-        once, the loop continues, and nothing is saved or loaded. If the trial is not promoted at
-        once, the loop ends. Save the model after the loop.
+        The report at the target decides whether the loop continues. If the trial is promoted
+        immediately, the loop continues, and nothing is saved or loaded. Otherwise the loop ends.
+        Save the model after the loop.
         """
         epoch = self._job.start
         loop = self._job.begin_loop()
@@ -317,8 +318,8 @@ class Trial:
     def save(self, state: object) -> None:
         """Save an object, pickled by cloudpickle, for the next job of this trial.
 
-        Nothing is written if :attr:`needs_checkpoint` is False. Each rank of a trial saves an
-        object of its own.
+        Nothing is written if :attr:`needs_checkpoint` is False. Each rank of a trial saves its own
+        object.
 
         Raises:
             ObjectiveError: If :meth:`checkpoint` already saves this trial.
@@ -353,10 +354,10 @@ class Trial:
 
 
 _OPTUNAS = {
-    "should_prune": "leave it out: the loop over trial.epochs() ends when the trial stops",
+    "should_prune": "remove it: the loop over trial.epochs() ends when the trial stops",
     "params": "did you mean trial.config?",
-    "set_user_attr": "leave it out, or report a number beside the metric: trial.report(loss=..., "
-    "size=...)",
+    "set_user_attr": "remove it, or report a number in addition to the metric: "
+    "trial.report(loss=..., size=...)",
 }
 """What replaces attributes of Optuna's trials."""
 CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)

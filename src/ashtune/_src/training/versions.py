@@ -8,9 +8,19 @@ or a callable object: plain values and arrays by value, functions by source, oth
 and objects of a user's class also by state.
 """
 
-# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md): a walk over bytecode had to
-# know Python's compiler from inside, and could not compare versions of Python. The price of text is
-# that a changed comment is a change too.
+# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md).
+#
+# The version answers one question: would the trained trials have the same results under the code of
+# today? Text is compared, because a walk over bytecode had to know Python's compiler, caches, enums
+# and dataclasses from inside, and could not compare versions of Python. The price: a changed
+# comment is a change, too. In the function's own file only the statements that the function reaches
+# count, so that ``tune(..., trials=200)`` in the same script is not part of it. In other files the
+# whole text counts, because an import executes all of it.
+#
+# Most objects have no text. Plain values and arrays count by value, and objects of a user's class
+# by class and state. Any other object counts by its class alone: its repr may contain an address,
+# which differs in each process. An object that was seen before is named by its number, since
+# objects may contain each other.
 
 import ast
 import hashlib
@@ -113,7 +123,7 @@ class _Parts:
         self._texts: dict[str, list[str]] = defaultdict(list)
         self._seen: set[tuple[str, str]] = set()
         self._of_files: dict[str, dict[str, list[_Definition]]] = {}
-        # it keeps the objects alive, so that each id stays unique
+        # The values keep the objects alive, so that each id stays unique.
         self._met: dict[int, tuple[int, Any]] = {}
         self._texts[getattr(inner, "__name__", type(inner).__name__)].append(self._text(objective))
 
@@ -156,7 +166,8 @@ class _Parts:
                 return self._source(value, [*(code.co_filename for code in _codes(value)), module])
             case MethodType():
                 return self._text([value.__func__, value.__self__])
-        return self._text([value.func, value.args, value.keywords])  # a partial
+        # The only remaining kind of _CODE is functools.partial.
+        return self._text([value.func, value.args, value.keywords])
 
     def _of_object(self, value: Any) -> str:
         kind = type(value)
@@ -186,7 +197,8 @@ class _Parts:
         name = value.__qualname__
         if file is None or _NOT_THE_USERS.match(file):
             return f"{value.__module__}.{name}"
-        # its file counts; it may have many lambdas
+        # The user's other files are parts as a whole, so a name is enough. A lambda has no unique
+        # name in its file, so its source is added.
         if value.__module__ not in (self._home, *_SCRIPT):
             return f"{value.__module__}.{name}" + (_source_of(value) if "<" in name else "")
         names = (
@@ -197,11 +209,13 @@ class _Parts:
         if name in self._definitions(file):
             self._add({name}, file, names)
             return name
-        if not (text := _source_of(value)):
+        text = _source_of(value)
+        if not text:
             return name
         try:
             read = _names(ast.parse(textwrap.dedent(text)))[1]
-        except SyntaxError:  # the lines of a lambda are not always a statement
+        except SyntaxError:
+            # The lines of a lambda are not always a statement, for instance if it is an argument.
             read = set(value.__code__.co_names) if isinstance(value, FunctionType) else set()
         self._add(read, file, names)
         return text
@@ -251,7 +265,8 @@ def _codes(kind: type) -> Iterator[CodeType]:
 
 def _closure(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # the cell is still empty
+        # A cell is empty while its variable has no value yet.
+        with suppress(ValueError):
             yield cell.cell_contents
 
 

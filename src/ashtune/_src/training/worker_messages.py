@@ -173,7 +173,7 @@ class Mailbox:
             self._collect()
 
     def next(self) -> ToWorker:
-        """Return the oldest message; if there is no message, wait."""
+        """Return the oldest message; wait until a message has arrived."""
         self.wait()
         return self._waiting.popleft()
 
@@ -204,7 +204,7 @@ class Mailbox:
         return False
 
     def is_to_end(self) -> bool:
-        """Return whether an order to pause at once has arrived. The order stays in the queue."""
+        """Return whether an order to pause immediately has arrived, and keep it in the queue."""
         self._collect()
         return any(isinstance(message, Pause) and message.at_once for message in self._waiting)
 

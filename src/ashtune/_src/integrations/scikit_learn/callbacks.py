@@ -37,11 +37,10 @@ class Tasks:
         """Run the ``with`` block as the task "search", and yield the observers for the study."""
         task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
         task.call_on_fit_task_begin(estimator=self._search)
-        yield (
-            [_Evaluations(self._search, task, candidates)]
-            if hasattr(self._search, "_skl_callbacks")
-            else []
-        )
+        observers: list[Observer] = []
+        if hasattr(self._search, "_skl_callbacks"):
+            observers.append(_Evaluations(self._search, task, candidates))
+        yield observers
         task.call_on_fit_task_end(estimator=self._search)
 
     @contextmanager

@@ -26,7 +26,7 @@ class Parameters:
 
     Raises:
         TypeError: If a value is not a list, a distribution or a range.
-        ValueError: If there is nothing to choose from, or if the meaning of a value is ambiguous.
+        ValueError: If a parameter has no value, or if the meaning of a value is ambiguous.
     """
 
     def __init__(self, given: Any) -> None:
@@ -124,7 +124,8 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
             return (int(low), int(high)), _as_it_is
         if kind == "uniform" or low >= LEAST_LOG:
             return (float(low), float(high), *(["log"] if kind != "uniform" else [])), _as_it_is
-    if hasattr(values, "ppf"):  # any other distribution: the quantile of a uniform draw
+    # Any other distribution becomes a uniform dimension, whose values are mapped by its quantiles.
+    if hasattr(values, "ppf"):
         number = int if hasattr(values, "pmf") else float
         return (0.0, 1.0), lambda place: number(values.ppf(min(max(place, 1e-12), 1 - 1e-12)))
     return (0, 2**31 - 1), lambda seed: values.rvs(random_state=seed)

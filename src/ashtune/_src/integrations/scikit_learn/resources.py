@@ -116,15 +116,17 @@ class PartialFit(Resource):
             if len(estimator.steps) > 1:
                 before = estimator[:-1]
                 X = before.transform(X) if start else before.fit_transform(X, y)
-                # with memory=, the slice has fitted copies of the steps
+                # With memory=, fitting replaces the steps of the slice by fitted copies, so they
+                # are put back.
                 estimator.steps[:-1] = before.steps
-        if not start and isinstance(seed := getattr(last, "random_state", None), numbers.Integral):
+        seed = getattr(last, "random_state", None)
+        if not start and isinstance(seed, numbers.Integral):
             last.set_params(random_state=np.random.RandomState(int(seed)))
         data = (X,) if y is None else (X, y)
         while start < target:
-            first: dict[str, Any] = (
-                {"classes": self._classes} if self._classes is not None and not start else {}
-            )
+            first: dict[str, Any] = {}
+            if self._classes is not None and not start:
+                first["classes"] = self._classes
             start += _make_passes(last, target - start, *data, **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
@@ -165,8 +167,10 @@ def _make_passes(estimator: Any, passes: int, *data: Any, **fit: Any) -> int:
             for _ in range(passes - 1):
                 train(*given, **more)
         elif "max_iter" in more:
-            made, more["max_iter"] = passes, passes
-            estimator.tol = None  # a pass that improves little does not end the training
+            made = passes
+            more["max_iter"] = passes
+            # With a tolerance, a pass that improves little would end the training before the rung.
+            estimator.tol = None
         train(*given, **more)
 
     kept = {name: value for name, value in vars(estimator).items() if name == "tol"}
@@ -203,11 +207,14 @@ def resource_of(
         if prefix + name in known and f"{prefix}warm_start" in known
     ]
     if wanted == "auto":
-        if prefix.removesuffix("__") in searched:  # another last step has other parameters
+        # If the last step is searched, each candidate may have another one, with other parameters.
+        if prefix.removesuffix("__") in searched:
             return Samples()
         free = [name for name in growing if name not in searched]
         is_passed = _learns_in_passes(last, prefix, searched) and not (prefix and has_fit_params)
-        wanted = PARTIAL_FIT if is_passed else free[0] if free else SAMPLES
+        wanted = next(iter(free), SAMPLES)
+        if is_passed:
+            wanted = PARTIAL_FIT
     if wanted in searched:
         raise ValueError(
             f"Cannot use parameter {wanted} as the resource since it is part of the searched "
@@ -220,8 +227,8 @@ def resource_of(
     if wanted == PARTIAL_FIT and hasattr(last, PARTIAL_FIT):
         if prefix and has_fit_params:
             raise ValueError(
-                "resource='partial_fit' of a pipeline cannot share out fit parameters; leave them "
-                "out"
+                "resource='partial_fit' of a pipeline cannot pass fit parameters to steps; remove "
+                "them"
             )
         return PartialFit(_classes(y) if is_classifier(estimator) else None)
     if wanted not in known:
@@ -232,11 +239,9 @@ def resource_of(
     is_by_trees = any(
         base.__name__.startswith("BaseHistGradientBoosting") for base in type(last).__mro__
     )
-    return (
-        Growth(wanted)
-        if wanted in growing and (is_by_trees or not wanted.endswith("max_iter"))
-        else Plain(wanted)
-    )
+    if wanted in growing and (is_by_trees or not wanted.endswith("max_iter")):
+        return Growth(wanted)
+    return Plain(wanted)
 
 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
@@ -288,7 +293,7 @@ def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
             value = estimator.get_params()[resource.parameter]
             if not isinstance(value, numbers.Integral):
                 raise ValueError(
-                    f"{resource.parameter}={value!r} says no number; give max_resources=100"
+                    f"{resource.parameter}={value!r} is not a number; give max_resources=100"
                 )
             return int(value)
 
@@ -298,7 +303,7 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
     class.
 
     Args:
-        y: The classes of all rows; None if there are no classes.
+        y: The classes of all rows; None if the target has no classes.
     """
     shuffled = np.random.default_rng(seed).permutation(np.asarray(train))
     if y is None:

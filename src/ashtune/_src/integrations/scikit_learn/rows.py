@@ -30,7 +30,8 @@ def candidate_rows(
 ) -> list[CandidateRow]:
     """Return one row per candidate and rung, ordered by rung and then by trial."""
     configurations: dict[int, dict[str, Any]] = {}
-    reached: dict[tuple[int, int], str] = {}  # with the reason of a failure
+    # By rung and trial, the reason of a failure; "" for a result.
+    reached: dict[tuple[int, int], str] = {}
     for event in read_events(Path(study.directory, NAME)):
         match event:
             case TrialStarted(trial=trial, configuration=configuration):
@@ -41,7 +42,8 @@ def candidate_rows(
                 reached[rung, trial] = text or reason
             case _:
                 pass
-    for record in study.trials:  # a trial whose worker died has no failure event
+    # A trial whose worker died has no failure event in the journal, only a status.
+    for record in study.trials:
         next_rung = 0 if record.rung is None else record.rung + 1
         if record.status == "failed" and (next_rung, record.number) not in reached:
             reached[next_rung, record.number] = record.reason
@@ -55,7 +57,8 @@ def candidate_rows(
             name: _mean([row[name] for row in rows.values()])
             for name in ("fit_time", "score_time", *kinds)
         }
-        # the mean is not changed
+        # An unused fold has the means of the used folds, so that the mean over folds stays the
+        # same.
         return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]
 
     return [
@@ -89,5 +92,6 @@ def leave_out(results: dict[str, Any], splits: int) -> None:
             )
         scores = np.array([results[f"split{split}_{name}"] for split in range(splits)])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of a candidate whose fits all failed
+            # NumPy warns about a candidate whose fits all failed; its standard deviation is NaN.
+            warnings.simplefilter("ignore", RuntimeWarning)
             results[f"std_{name}"] = np.nanstd(scores, axis=0)

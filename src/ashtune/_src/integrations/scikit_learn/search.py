@@ -59,6 +59,7 @@ from ashtune._src.integrations.scikit_learn.validated import (
     RAISED,
     Validated,
     read_data,
+    score_kinds,
     write_data,
 )
 from ashtune._src.schedulers.ash import LEAST_SHARE, Ash
@@ -212,7 +213,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             ValueError: If an argument is wrong, or all fits failed.
             AshtuneError: If the study cannot be run.
         """
-        # other ranks do not return
+        # Called first: under mpiexec, the other ranks work for rank 0 from here on, and do not
+        # return.
         has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None
         scorers, refit_metric = self._get_scorers()
         if callable(self.scoring) and isinstance(self.refit, str):
@@ -222,7 +224,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         routed = self._get_routed_params_for_fit(params)
         tasks = Tasks(self, X, y, params)
         splits = self._splits(X, y, routed.splitter.split)
-        kept = 0 if self.directory is not None else None  # a continued study keeps one seed
+        # With a directory, fit may continue a study, which needs the seed of its first call.
+        kept = 0 if self.directory is not None else None
         chance = check_random_state(kept if self.random_state is None else self.random_state)
         self.seed_ = int(chance.randint(2**31 - 1))
         parameters = Parameters(self.param_distributions)
@@ -296,10 +299,12 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         lowest = least if isinstance(given, str) else int(given)
         if given == "auto":
             lowest = Ladder.from_above(top, self.factor, LEAST_SHARE).rungs[0]
-        if isinstance(wanted, str):  # as many as needed for one to reach the top
+        # As many candidates as are needed for one of them to reach the top.
+        if isinstance(wanted, str):
             wanted = max(1, top // lowest)
         self._candidates = candidates = int(min(wanted, parameters.size))
-        if given == "exhaust":  # so that the last candidates reach the top
+        # As in scikit-learn, so that the last candidates reach the top.
+        if given == "exhaust":
             lowest = max(least, top // self.factor ** int(math.log(candidates, self.factor) + 1e-9))
         if lowest > top:
             raise ValueError(f"min_resources_={lowest} is greater than max_resources_={top}.")
@@ -319,7 +324,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         By default, the directory is new. A new directory is deleted if the search object is deleted
         or SIGTERM arrives.
         """
-        if (removal := self.__dict__.pop("_removal", None)) is not None:
+        removal = self.__dict__.pop("_removal", None)
+        if removal is not None:
             removal()
         if self.directory is not None:
             folder = os.path.abspath(self.directory)  # noqa: PTH100
@@ -348,7 +354,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         workers = joblib.effective_n_jobs(self.n_jobs)
         more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
         if self.min_resources == "auto":
-            # so that one of a few candidates reaches the top
+            # With fewer rungs, one of a few candidates still reaches the top.
             if candidates < ENOUGH_FOR_THREE_RUNGS:
                 more["min_resource"] = -(
                     -self.max_resources_ // (1 if candidates == 1 else self.factor)
@@ -356,7 +362,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 if self.scheduler == "ash":
                     more["scheduler"] = Ash(ahead=1)
             elif SCHEDULERS.part(self.scheduler).least_share == LEAST_SHARE:
-                more["min_resource"] = None  # the same rung, with the quota for an explicit choice
+                # The same lowest rung; tune then makes the ladder from the top rung down.
+                more["min_resource"] = None
         if not has_ranks:
             more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}
         raised = Path(self.directory_, RAISED)
@@ -368,16 +375,17 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
                 directory=self.directory_, quiet=not self.verbose,
-                # failures have error_score, and never stop the search
+                # A failed fit has error_score, as in scikit-learn, and never stops the search.
                 stop=Stop(max_failures=MOST_WHOLE),
                 observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
-            pass  # reported below, as in scikit-learn
+            # Reported by _read, with the error that scikit-learn raises.
+            pass
         except FunctionChanged:
             raise StudyError(
-                f"{self.directory_} holds another search: its data, splits, estimator, scoring or "
-                "distributions are not these; give another directory"
+                f"{self.directory_} has another search, with other data, splits, estimator, "
+                "scoring or distributions; give another directory"
             ) from None
         except AshtuneError:
             if not raised.exists():
@@ -397,7 +405,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         out = []
         more = []
         error_score = np.nan if self.error_score == "raise" else self.error_score
-        kinds = ("test_scores", "train_scores") if self.return_train_score else ("test_scores",)
+        kinds = score_kinds(self.return_train_score)
         for row in candidate_rows(study, self.n_splits_, error_score, kinds):
             own = parameters.read(row.configuration)
             if resource.parameter is not None:
@@ -406,7 +414,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             out += row.splits
             more.append((row.rung, rungs[row.rung]))
         if not out:
-            raise ValueError("No fits were performed. Did the time limit end before the first?")
+            raise ValueError("No fits were performed. Was time_limit too short for the first fit?")
         _warn_or_raise_about_fit_failures(out, error_score)
         _insert_error_scores(out, error_score)
         iterations, resources = zip(*more, strict=True)

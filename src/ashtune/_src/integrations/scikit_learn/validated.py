@@ -6,6 +6,18 @@ incomplete. The journal has only the main score of a candidate, and no score for
 Rule 2: workers use the scikit-learn settings of the process that called ``fit``.
 """
 
+# Why the results of splits are files, and not in the journal: ``cv_results_`` needs the score and
+# the times of each split, and the journal has one value of each metric for a rung. A file is
+# written before the result is reported, so each result in the journal has its file, also after a
+# kill. A file without a result in the journal belongs to a rung that is trained again, and is
+# overwritten.
+#
+# Why the data are a file that is mapped into memory: each of n workers would else have its own
+# copy. The data are not part of the pickled function, which is read again for each worker.
+#
+# Why exceptions of ``error_score="raise"`` pass through a file: the user expects the exception of
+# the fit, with its type, from ``fit``, but the worker is another process, perhaps on another host.
+
 import json
 import os
 import time
@@ -87,13 +99,15 @@ class Validated:
                 return
             try:
                 self._train(trial)
-            except (CannotGoOn, CheckpointUnread):  # the worker handles these
+            except (CannotGoOn, CheckpointUnread):
+                # The worker handles these two: the first ends the study, the second restarts the
+                # trial.
                 raise
             except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
                 self._stop_with(error)
 
     def _train(self, trial: Trial) -> None:
-        """Train to the rung. While the study promotes the candidate at once, train further. Save
+        """Train to the rung, and further while the study promotes the candidate immediately. Save
         the estimators at the end.
 
         If a candidate cannot be promoted any more, nothing is saved. At the top rung, candidates
@@ -103,7 +117,8 @@ class Validated:
         is_by_folds = isinstance(self._resource, Folds)
         estimators: dict[int, Any] = {}
         rows: dict[int, dict[str, Any]] = {}
-        if (saved := trial.restore()) is not None:
+        saved = trial.restore()
+        if saved is not None:
             estimators, rows = saved
         is_promoted = True
         while is_promoted:
@@ -111,7 +126,9 @@ class Validated:
             target = trial.target
             for split in range(len(rows), target) if is_by_folds else range(len(self._splits)):
                 estimator = estimators.pop(split, None)
-                is_new = estimator is None  # a new candidate, or one whose fit failed on this split
+                # None for a new candidate, and for one whose fit failed on this split at the last
+                # rung.
+                is_new = estimator is None
                 if is_new:
                     estimator = self._candidate(trial.config)
                 rows[split] = self._of_split(estimator, split, 0 if is_new else start, target)
@@ -130,8 +147,8 @@ class Validated:
                 trial.save((estimators, rows if is_by_folds else {}))
             except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
                 line = (
-                    f"a fitted estimator cannot be saved ({error_line(error)}): one that is "
-                    f"promoted is fitted again"
+                    f"a fitted estimator cannot be saved ({error_line(error)}); it is fitted again "
+                    "if it is promoted"
                 )
                 warnings.warn(line, stacklevel=2)
 
@@ -171,7 +188,8 @@ class Validated:
         try:
             is_whole = isinstance(self._resource, Folds | Samples)
             with nullcontext() if is_whole else warnings.catch_warnings():
-                if not is_whole:  # a rung stops early on purpose
+                # A rung below the top stops before convergence on purpose.
+                if not is_whole:
                     warnings.simplefilter("ignore", ConvergenceWarning)
                 self._resource.train(
                     estimator, X_train, y_train, start=start, target=target, **fit_params
@@ -200,22 +218,16 @@ class Validated:
 
     def _failed(self) -> dict[str, Any]:
         names = getattr(self._scorer, "_scorers", None)
-        scores = (
-            float(self._error_score)
-            if names is None
-            else dict.fromkeys(names, float(self._error_score))
-        )
-        kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
-        return dict.fromkeys(kinds, scores)
+        score = float(self._error_score)
+        scores = score if names is None else dict.fromkeys(names, score)
+        return dict.fromkeys(score_kinds(self._returns_train_score), scores)
 
     @property
     def _counted_failure(self) -> float | None:
         """Return the main score of a failed fit, or None if a failed fit gets no score."""
-        return (
-            None
-            if self._error_score == "raise" or np.isnan(self._error_score)
-            else float(self._error_score)
-        )
+        if self._error_score == "raise" or np.isnan(self._error_score):
+            return None
+        return float(self._error_score)
 
     def _stop_with(self, error: Exception) -> NoReturn:
         """Stop the study, and write its first exception to a file. The process that called ``fit``
@@ -231,10 +243,15 @@ class Validated:
             kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
         path = Path(self._folder, RAISED)
         with suppress(OSError):
-            # a later exception may be that the study has ended, and is no cause
+            # The first exception is the cause. A later one may only say that the study has ended.
             if not path.exists():
                 _write(path, kept)
         raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
+
+
+def score_kinds(has_train_scores: bool) -> tuple[str, ...]:
+    """Return the keys of scores in the result of a split."""
+    return ("test_scores", "train_scores")[: 1 + has_train_scores]
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
@@ -247,7 +264,8 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
     """
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))
-    if not path.exists():  # an existing file may be mapped into memory
+    # An existing file is not written again, because workers may have mapped it into memory.
+    if not path.exists():
         unfinished = path.with_suffix(f".{os.getpid()}")
         joblib.dump(content, unfinished)
         unfinished.replace(path)
@@ -267,8 +285,8 @@ def read_data(folder: str, digest: str) -> Any:
         return joblib.load(path, mmap_mode="r")
     except OSError as error:
         raise CannotGoOn(
-            f"{path}: {error.strerror}; every process that fits has to see the directory under "
-            "this name; one that was moved continues by the script that calls fit"
+            f"{path}: {error.strerror}; every process that fits needs this directory at this path; "
+            "continue a moved directory by the script that calls fit"
         ) from None
 
 

@@ -179,7 +179,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(size, str):
             self.examples_a_batch(())
         elif size not in self.static:
-            raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
+            raise ObjectiveError(f"batch_size={size!r} is not static; add it to static=[{size!r}]")
 
     def split(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Split a configuration into its static hyperparameters, which identify the shape, and the
@@ -193,7 +193,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.static:
             if name not in configuration:
                 raise ObjectiveError(
-                    f"static={name!r} is no hyperparameter; there are "
+                    f"static={name!r} is not a hyperparameter; the configuration has "
                     f"{', '.join(configuration) or 'none'}"
                 )
         lane: dict[str, float] = {}
@@ -202,8 +202,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise ObjectiveError(
-                    f"{name}={value!r} is no number, and lanes differ in numbers only; name it in "
-                    f"static=[{name!r}]"
+                    f"{name}={value!r} is not a number, and lanes can differ only in numbers; add "
+                    f"it to static=[{name!r}]"
                 )
             if not math.isfinite(value):
                 raise InvalidConfiguration(f"{name}={value!r} is not finite")
@@ -237,7 +237,8 @@ def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
     """
     try:
         parameters = list(signature(evaluate).parameters.values())
-    except (TypeError, ValueError):  # no signature
+    except (TypeError, ValueError):
+        # Some builtin functions have no signature; they are called without the configuration.
         return False
     asked = [
         each

@@ -5,6 +5,32 @@ pack fails, its lanes are trained again alone, so that only trials with errors f
 are its share of the pack's seconds.
 """
 
+# Theory of operation
+# -------------------
+# A worker has several trials at a time, and the driver does not know that they share a program: to
+# the driver, each lane is a separate job. A lane is in one of these places:
+#
+#   place      meaning                                      what moves the lane
+#   ---------  -------------------------------------------  --------------------------------------
+#   _waiting   assigned, or promoted in place               next_pack() chooses its pack
+#   _training  in the pack that is trained now              the pack reaches its rung, or fails
+#   _held      its result is sent; the state is in memory   the driver promotes or releases it
+#
+# A pack is trained in calls of about a quarter of a second. Between two calls the worker reads its
+# messages, so that a pause or a new lane never waits for a whole rung.
+#
+# Why the worker asks for places for two packs: while one pack is trained, the driver answers the
+# results of the pack before, and the lanes of the next one arrive. With places for one pack only,
+# the worker would wait for the driver after every pack.
+#
+# Why a failed pack is not a failed trial: an exception inside of one compiled call says nothing
+# about the lane that caused it. Each lane of the pack is trained again alone, from its state before
+# the pack, and only a lane that then fails is reported. A worker that dies leaves no exception, so
+# the driver marks such trials as ``alone``, and they come first, each in a pack of one lane.
+#
+# Why a job has its own clock: several jobs pass at the same time. The clock of a lane counts its
+# share of the seconds of its packs, without the compile time, which has a separate event.
+
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -225,7 +251,8 @@ class FusedRunner:
                 if lane.is_training and lane.is_to_pause and pack.trained < pack.target:
                     pack.put_back(lane)
                     self._pause(lane)
-            if going := pack.going:
+            going = pack.going
+            if going:
                 pack.go_on(shape.choose(len(going), pack.target - pack.trained))
         for lane in pack.lanes:
             if lane.is_training:
@@ -248,7 +275,9 @@ class FusedRunner:
         self._report(pack.lanes, metrics, start, seconds)
 
     def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
-        if not (seconds and program.is_built_here):  # what was loaded is not counted as compiled
+        # A program that was loaded from the bank must not count as compiled: its short time would
+        # make later programs look cheap to compile.
+        if not (seconds and program.is_built_here):
             return
         shape.note_compiled(program.variant, program.build_seconds)
         lanes = program.variant.lanes
@@ -280,10 +309,11 @@ class FusedRunner:
         """Pause a waiting trial now, and a trial in training after the current call. Ignore an
         ended trial.
         """
-        if (lane := self._waiting.pop(trial, None)) is not None:
-            self._pause(lane)
-        elif (lane := self._training.get(trial)) is not None:
-            lane.is_to_pause = True
+        waiting = self._waiting.pop(trial, None)
+        if waiting is not None:
+            self._pause(waiting)
+        elif trial in self._training:
+            self._training[trial].is_to_pause = True
 
     def _pause(self, lane: Lane) -> None:
         lane.job.phase = "pausing"

@@ -82,7 +82,8 @@ def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
     packs = {group: lanes[: lanes[0].shape.most] for group, lanes in groups.items()}
     due = [lane for lane in waiting if lane.due <= now]
     if due:
-        return packs[max(due, key=lambda lane: lane.rung).group]  # the first one if equal
+        # If rungs are equal, max() takes the lane that has waited longest.
+        return packs[max(due, key=lambda lane: lane.rung).group]
     return max(packs.values(), key=lambda pack: (len(pack) / pack[0].shape.most, pack[0].rung))
 
 
@@ -96,7 +97,8 @@ class Pack:
     def __init__(self, lanes: Sequence[Lane], program: FusedProgram) -> None:
         self.lanes = list(lanes)
         self.program = program
-        self.trained, self.target = lanes[0].trained, lanes[0].job.target
+        self.trained = lanes[0].trained
+        self.target = lanes[0].job.target
         self._compile_seconds = program.compile_seconds
         self._state = program.together(
             [lane.state for lane in lanes], [lane.numbers for lane in lanes]
@@ -105,9 +107,9 @@ class Pack:
     @property
     def going(self) -> list[Lane]:
         """The lanes whose jobs have not ended; empty if the pack has reached the target."""
-        return (
-            [lane for lane in self.lanes if lane.is_training] if self.trained < self.target else []
-        )
+        if self.trained >= self.target:
+            return []
+        return [lane for lane in self.lanes if lane.is_training]
 
     def train(self, epochs: int) -> tuple[LaneMetrics, float]:
         """Train for at most ``epochs`` epochs; return the metrics, and the seconds without the

@@ -13,6 +13,11 @@ Until the slowdown is measured, the whole time of the quick program counts as ti
 program would save.
 """
 
+# Nobody knows how long a study will be, so a program is compiled when it would already have paid
+# for itself. That needs no constant for the length of studies. The moving average of a program's
+# times falls immediately and rises slowly, because a busy moment of the machine makes times longer,
+# and never shorter.
+
 import math
 from typing import NamedTuple
 
@@ -88,7 +93,7 @@ class Shape:
         self._backend = backend
         self._programs: dict[Variant, FusedProgram] = {}
         self._seconds: dict[Variant, float] = {}
-        # what each program that is not compiled would have saved
+        # The seconds that each program would have saved so far, had it been compiled.
         self._saved = dict.fromkeys(self._full, 0.0)
         self._compile_seconds = backend.compile_seconds
         self._learnt = learnt or Learnt()
@@ -128,7 +133,8 @@ class Shape:
         return self._program(self._choose(lanes, epochs))
 
     def _choose(self, lanes: int, epochs: int) -> Variant:
-        if all(variant.quick for variant in self._seconds):  # no measured time to estimate from
+        # No full program has a measured time, so no time can be estimated from the ratio of lanes.
+        if all(variant.quick for variant in self._seconds):
             theirs = [
                 variant
                 for variant in self._variants
@@ -144,7 +150,8 @@ class Shape:
                 variant: self._cost(variant, lanes) for variant in [*self._seconds, *self._full]
             }
             cheapest = min(self._seconds, key=costs.__getitem__)
-            wanted = min(costs, key=costs.__getitem__)  # if equal, a program that exists
+            # If costs are equal, min() takes a measured program, which comes first.
+            wanted = min(costs, key=costs.__getitem__)
             if wanted in self._seconds or self._is_there(wanted):
                 return wanted
             share = 1 - costs[wanted] / costs[cheapest]

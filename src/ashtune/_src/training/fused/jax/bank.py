@@ -119,7 +119,9 @@ class ProgramBank:
         )
 
     def _write(self, file: Path, program: Any) -> None:
-        with suppress(Exception):  # some programs cannot be serialized, some disks refuse
+        # Some programs cannot be serialized, and some disks are full. Then this worker alone has
+        # the program.
+        with suppress(Exception):
             content = pickle.dumps(serialize_executable.serialize(program))
             checked = hashlib.sha256(content).digest() + content
             write_new(DISK, str(file), checked, mark=str(os.getpid()), is_synced=False)
@@ -130,7 +132,7 @@ class ProgramBank:
 
 
 def _load(file: Path) -> Any:
-    """Return the program in a file; None if there is no file, or if it is damaged or was not
+    """Return the program in a file; None if the file was not found, is damaged or was not
     written by this user.
     """
     try:
@@ -155,19 +157,23 @@ def _claim(claim: Path) -> Iterator[bool]:
     try:
         claim.parent.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
         opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
-    except OSError:  # the folder is not writable: nothing is shared
+    except OSError:
+        # The folder is not writable, so workers share nothing, and each compiles.
         yield True
         return
     is_mine = True
     try:
-        with suppress(OSError):  # a file system without locks: every worker compiles
+        # A file system may have no locks. Then every worker compiles, as without a bank.
+        with suppress(OSError):
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 is_mine = False
         yield is_mine
     finally:
-        if is_mine:  # who waits looks for the program again after it has locked the claim
+        # Unlinking before the unlock is safe: a worker that waits looks for the program again after
+        # it has locked the claim.
+        if is_mine:
             with suppress(OSError):
                 claim.unlink()
         os.close(opened)
@@ -205,7 +211,7 @@ def _constants(traced: Any) -> Iterator[Any]:
 
 @cache
 def _surroundings() -> str:
-    """Return, as text, what a program depends on beside the trace: this package, JAX, the
+    """Return, as text, what a program depends on besides the trace: this package, JAX, the
     processor, threads, flags.
     """
     sources = b"".join(

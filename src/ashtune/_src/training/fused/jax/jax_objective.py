@@ -97,7 +97,8 @@ def fused(
         batch_size=batch_size,
         static=tuple(static),
     )
-    recipe.count_examples()  # refuses data without examples
+    # Called for its check: it refuses data without examples, before a study begins.
+    recipe.count_examples()
     recipe.check_batch_size()
     is_x64 = bool(jax.config.jax_enable_x64)
     return FusedObjective(step, recipe, partial(JaxBackend, recipe, seed, is_x64=is_x64), lanes)

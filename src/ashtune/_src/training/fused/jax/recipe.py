@@ -50,13 +50,12 @@ class Recipe(Batched, frozen=True, kw_only=True):
         }
         if not shapes or () in shapes:
             raise ObjectiveError(
-                "train has a number where arrays are asked for, (examples, ...) each; give "
-                "numpy's arrays"
+                "train has a value that is not an array; give NumPy arrays of shape (examples, ...)"
             )
         sizes = sorted({shape[0] for shape in shapes})
         if len(sizes) != 1 or not sizes[0]:
             raise ObjectiveError(
-                f"train has {sizes} examples; give arrays with as many each, at least 1"
+                f"the arrays of train have {sizes} examples; give arrays of one length, at least 1"
             )
         return int(sizes[0])
 
@@ -78,14 +77,16 @@ class Recipe(Batched, frozen=True, kw_only=True):
             given = self.step(state, batch, config)
         if not isinstance(given, tuple) or len(given) != 2:
             raise ObjectiveError(
-                f"step gives {_kind(given)}; give (state, metrics), a dict, which may be empty"
+                f"step returns {_kind(given)}; return (state, metrics); metrics is a dict, which "
+                "may be empty"
             )
         old, new = (_types(tree) for tree in (state, given[0]))
-        if changed := sorted(old.items() ^ new.items()):
+        changed = sorted(old.items() ^ new.items())
+        if changed:
             name = changed[0][0]
             raise ObjectiveError(
-                f"step gives state{name} as {new.get(name)}; it was {old.get(name)}, and has to "
-                f"stay"
+                f"step changes state{name} from {old.get(name)} to {new.get(name)}; keep its "
+                "shape and type"
             )
         return given[0], _scalars("step", given[1])
 
@@ -101,7 +102,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
 
     def trace_key(self, static: Static, state: State, lane: Mapping[str, float]) -> str:
         """Return a text that contains all that ``step`` and ``evaluate`` do for a shape; "" if
-        there is none.
+        no text can be made.
 
         Args:
             state: The shapes and types of the arrays of a state.
@@ -121,7 +122,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
                 lambda array: jax.ShapeDtypeStruct(array[:size].shape, kind(array.dtype)), data
             )
             traced, (metrics, _) = jax.make_jaxpr(run, return_shape=True)(state, first, numbers)
-            return (text := trace_text(traced)) and f"{text} {metrics}"
+            text = trace_text(traced)
+            return text and f"{text} {metrics}"
 
         sizes = {min(batch, examples), examples % batch} - {0}
         parts = [trace(self.checked_step, self.train, size) for size in sorted(sizes)]
@@ -151,7 +153,7 @@ class TracedEpochs:
         read only once.
         """
         start, stop, orders = stretch
-        # traced once, though used twice
+        # Without jit, JAX would trace the epoch twice, for the shapes and for the loop.
         one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))
 
         def epoch(number: Any, carried: Any) -> Any:
@@ -184,10 +186,10 @@ class TracedEpochs:
         config = {**self._static, **numbers}
         state, during = self._steps(state, config, order, train)
         after = self._recipe.checked_evaluate(state, validation, config)
-        if both := during.keys() & after.keys():
+        both = during.keys() & after.keys()
+        if both:
             raise ObjectiveError(
-                f"step and evaluate both give {min(both)!r}, and only one would be reported; "
-                f"rename one of them"
+                f"step and evaluate both return the metric {min(both)!r}; rename one of them"
             )
         return state, {**during, **after, FINITE: _is_finite(state)}
 
@@ -230,20 +232,21 @@ def _explain(function: str) -> Iterator[None]:
         ):
             raise
         raise ObjectiveError(
-            f"{function} needs the value of what is traced ({first.rstrip('.')}); a hyperparameter "
-            "that it needs so is named in static=[...]"
+            f"{function} needs the value of a traced number ({first.rstrip('.')}); add its "
+            "hyperparameter to static=[...]"
         ) from error
 
 
 def _scalars(function: str, metrics: Any) -> Row:
     if not isinstance(metrics, Mapping):
         raise ObjectiveError(
-            f"{function} gives {_kind(metrics)}; give a dict of scalars by the names of metrics"
+            f"{function} returns {_kind(metrics)}; return a dict of scalars by metric name"
         )
     for name, value in metrics.items():
         if jnp.shape(value):
             raise ObjectiveError(
-                f"{function} gives {name} as an array of shape {jnp.shape(value)}; give a scalar"
+                f"{function} returns {name} as an array of shape {jnp.shape(value)}; return a "
+                "scalar"
             )
     return dict(metrics)
 

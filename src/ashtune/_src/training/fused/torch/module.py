@@ -72,7 +72,8 @@ class FunctionalModule:
         loss = self._recipe.loss(outputs, *batch[1:])
         if not _is_scalar(loss) or not loss.is_floating_point():
             raise ObjectiveError(
-                f"loss gives {_kind(loss)}; give the mean over the batch, a floating scalar tensor"
+                f"loss returns {_kind(loss)}; return the mean over the batch as a scalar tensor "
+                "of a floating-point type"
             )
         return loss, buffers
 
@@ -92,7 +93,7 @@ class FunctionalModule:
             if not name or not _is_scalar(value):
                 words = f"{name}={_kind(value)}" if name else _kind(value)
                 raise ObjectiveError(
-                    f"evaluate gives {words}; give a dict of scalar tensors, without .item()"
+                    f"evaluate returns {words}; return a dict of scalar tensors, without .item()"
                 )
         return dict(metrics), buffers
 
@@ -220,8 +221,8 @@ def tensors(arrays: Arrays, role: str) -> Arrays:
     ``role``.
 
     Raises:
-        ObjectiveError: If ``arrays`` is no tuple, or an array has no examples, another length, or
-            an unknown type.
+        ObjectiveError: If ``arrays`` is not a tuple, or an array has no examples, another length,
+            or an unknown type.
     """
     if not isinstance(arrays, tuple | list) or not arrays:
         raise ObjectiveError(
@@ -231,7 +232,7 @@ def tensors(arrays: Arrays, role: str) -> Arrays:
     sizes = sorted({len(tensor) for tensor in as_tensors})
     if len(sizes) != 1 or not sizes[0]:
         raise ObjectiveError(
-            f"{role} has {sizes} examples; give arrays with as many each, at least 1"
+            f"the arrays of {role} have {sizes} examples; give arrays of one length, at least 1"
         )
     return as_tensors
 
@@ -248,12 +249,14 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
     with own_randomness(seed):
         again = _call_module(recipe, static)
     if module is again:
-        raise ObjectiveError("module gives the same object at each call; build a new one in it")
+        raise ObjectiveError(
+            "module returns the same object at each call; build a new module in it"
+        )
     twin = _numbers(again)
     for name, tensor in _numbers(module).items():
         if name not in twin or not tensor.equal(twin[name]):
             raise ObjectiveError(
-                f"{name!r} of the module begins with other numbers each time; draw them by torch"
+                f"the initial value of {name!r} differs at each call of module; draw it by torch"
             )
     return module.to(inputs.dtype) if inputs.is_floating_point() else module
 
@@ -273,10 +276,10 @@ def _call_module(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
         if not isinstance(name, str) or name in static:
             raise
         raise ObjectiveError(
-            f"module asks for {name!r}, which is not static; name it in static=[{name!r}]"
+            f"module reads {name!r}, which is not static; add it to static=[{name!r}]"
         ) from error
     if not isinstance(module, torch.nn.Module):
-        raise ObjectiveError(f"module gives a {type(module).__name__}; give a torch.nn.Module")
+        raise ObjectiveError(f"module returns a {type(module).__name__}; return a torch.nn.Module")
     return module
 
 
@@ -292,7 +295,7 @@ def layer_words(path: str, layer: Any) -> str:
 def _tensor(array: Any, name: str) -> Any:
     try:
         with warnings.catch_warnings():
-            # about read-only arrays: nothing is written here
+            # PyTorch warns about read-only arrays, but nothing is written here.
             warnings.simplefilter("ignore", UserWarning)
             return torch.from_numpy(np.ascontiguousarray(array))
     except (
@@ -301,4 +304,4 @@ def _tensor(array: Any, name: str) -> Any:
         RuntimeError,
     ) as error:  # ragged lists, texts, tensors on a GPU or with a gradient
         first = str(error).splitlines()[0]
-        raise ObjectiveError(f"{name} cannot be a tensor: {first}") from error
+        raise ObjectiveError(f"{name} cannot be converted to a tensor: {first}") from error

@@ -122,16 +122,16 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
         for name in lane:
             if name not in defaults:
                 raise ObjectiveError(
-                    f"{name}={lane[name]!r} is no hyperparameter of optimizer={optimizer!r}, which "
-                    f"has {', '.join(defaults)}; rename it, or name it in static=[{name!r}] if the "
-                    "module needs it"
+                    f"{name}={lane[name]!r} is not a hyperparameter of optimizer={optimizer!r}, "
+                    f"which has {', '.join(defaults)}; rename it, or add it to static=[{name!r}] "
+                    "if the module needs it"
                 )
         for name, default in defaults.items():
             if default is None and name not in lane:
                 raise ObjectiveError(
-                    f"optimizer={optimizer!r} needs {name!r} and the configuration has "
-                    f"{', '.join(lane) or 'no number'}"
-                    f"; give it in the search space, and not in static"
+                    f"optimizer={optimizer!r} needs {name!r}, but the configuration has "
+                    f"{', '.join(lane) or 'no number'}; add it to the search space, and not to "
+                    "static"
                 )
     return {
         name: torch.tensor(

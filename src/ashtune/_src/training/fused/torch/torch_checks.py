@@ -42,8 +42,8 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Proof:
-    """Checks that a lane has the same results beside another lane, alone, and without ``vmap``, up
-    to rounding.
+    """Checks that a lane has the same results together with another lane, alone, and without
+    ``vmap``, up to rounding.
 
     ``numbers`` has the optimizer's hyperparameters of both lanes, each of shape (1,). One check is
     enough for all trials.
@@ -53,8 +53,8 @@ class Proof:
         parameters, self._buffers = functional.initial()
         if not parameters:
             raise ObjectiveError(
-                f"{layer_words('', functional.module)} has no parameter to train; give one that "
-                f"requires_grad"
+                f"{layer_words('', functional.module)} has no parameter to train; set "
+                "requires_grad of at least one"
             )
         # Not the exact initial weights: with weights of exactly 0, differences could be hidden or
         # depend on rounding.
@@ -100,17 +100,19 @@ class Proof:
                 self._call_seeded(alone, parameters, self._buffers, data)
                 for parameters in self._lanes
             ]
-        with _watch(self._functional.module, "cannot be trained as lanes; train it without them"):
+        with _watch(self._functional.module, "cannot be trained as lanes; train it without lanes"):
             single = [self._call_lanes(lanes, [parameters], data)[0] for parameters in self._lanes]
             both = self._call_lanes(lanes, self._lanes, data)
         for lane in range(2):
             self._refuse_unlike(
-                again[lane], plain[lane], "when called again; let it draw by torch only"
+                again[lane], plain[lane], "at a second call; draw random numbers by torch only"
             )
             self._refuse_unlike(
-                both[lane], single[lane], "beside another lane; train it without lanes"
+                both[lane], single[lane], "together with another lane; train it without lanes"
             )
-            if draws:  # another memory layout draws other numbers, equally valid
+            # Stacked tensors have another memory layout, for which PyTorch draws other numbers.
+            # These are equally valid.
+            if draws:
                 self._draws_otherwise |= self._unlike(single[lane], plain[lane]) is not None
             else:
                 self._refuse_unlike(
@@ -170,8 +172,8 @@ class Proof:
         for name, leaf in leaves.items():
             if leaf._version:
                 raise ObjectiveError(
-                    f"the module changes its parameter {name!r} in place; leave that to the "
-                    f"optimizer"
+                    f"the module changes its parameter {name!r} in place; only the optimizer may "
+                    "change it"
                 )
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         slopes = {
@@ -211,7 +213,8 @@ def _watch(module: Any, problem: str) -> Iterator[None]:
     entered: list[str] = []
     hooks = []
 
-    def leave(*_: Any) -> None:  # a hook that returns None does not change the layer's result
+    # A hook that returns None does not change the layer's result.
+    def leave(*_: Any) -> None:
         entered.pop()
 
     for path, layer in module.named_modules():
@@ -223,7 +226,7 @@ def _watch(module: Any, problem: str) -> Iterator[None]:
     except ObjectiveError:
         raise
     except Exception as error:
-        where = entered[-1] if entered else "what the loss or evaluate does"
+        where = entered[-1] if entered else "loss or evaluate"
         first = (str(error).strip() or "no reason given").splitlines()[0]
         raise ObjectiveError(f"{where} {problem}: {type(error).__name__}: {first}") from error
     finally:

@@ -68,7 +68,7 @@ def fused_torch(
         loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the
             cross-entropy of logits (batch, classes) and labels (batch,).
         evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch,
-            on all of ``validation`` at once. By default "loss" and, with the default loss,
+            on all of ``validation`` in one call. By default "loss" and, with the default loss,
             "accuracy". If there is a target, one more argument without a default value gets the
             configuration: static hyperparameters as plain values, and all of the optimizer's
             hyperparameters as scalar tensors of the parameters' type. The function must compute
@@ -128,7 +128,8 @@ def fused_torch(
         static=tuple(static),
         optimizer=optimizer,
     )
-    rule(optimizer)  # refuses an unknown name
+    # Called for its check: it refuses an unknown name before a study begins.
+    rule(optimizer)
     recipe.check_batch_size()
     return FusedObjective(
         module, recipe, partial(TorchBackend, recipe, seed, lanes is not None), lanes
