@@ -31,12 +31,6 @@ const VIEWS = [
   summary, answers, control, ladder, best, front, workers, curves, trials, chosen,
   importance, slices, parallel, contour, failures, audit, whatif, notes, report,
 ];
-/** Sections that are empty until a trial has a result. */
-const NEED_A_RESULT = ["best", "front", "curves", "importance", "slices", "parallel", "contour", "whatif"];
-/** The least number of hyperparameters that are not constant. */
-const LEAST_VARYING = { importance: 1, slices: 1, parallel: 1, contour: 2 };
-/** Sections without a study to show. The section "control" hides itself. */
-const NEED_NOTHING = ["summary", "compare", "control"];
 const AGAIN = 2000;
 /** Milliseconds for which the target of a link stays in place while sections above it are drawn. */
 const ARRIVAL = 8000;
@@ -123,16 +117,12 @@ function makeNavigation(sections) {
 
 /** Hide empty sections and their links. If a study ended without a result, its failures come first. */
 function hideEmpty(study, sections, links) {
-  const byName = new Map(sections.map((each) => [each.id, each.element]));
   study.on(["head", "space"], ({ head }) => {
-    for (const [id, section] of byName) {
-      if (NEED_NOTHING.includes(id)) continue;
-      const isOne = id === "front" && head.objectives.length < 2;
-      const isFlat = study.names.length < (LEAST_VARYING[id] ?? 0);
-      section.hidden = isOne || isFlat || !study.isThere || (!head.best && NEED_A_RESULT.includes(id));
-      set(links.get(id) ?? section, { hidden: section.hidden });
+    for (const each of sections) {
+      each.element.hidden = each.isEmpty(study);
+      links.get(each.id)?.toggleAttribute("hidden", each.element.hidden);
     }
-    if (isFruitless(head)) byName.get("answers").after(byName.get("failures"));
+    if (isFruitless(head)) byId("answers").after(byId("failures"));
   });
 }
 

@@ -61,22 +61,21 @@ export class Figure {
    * Show a figure; call it again whenever the figure changes.
    *
    * @param {FigureValue} figure
-   * @param isPanel Whether it is one of several figures that share a legend and notes.
    */
-  show(figure, isPanel = false) {
-    this._again = () => this.show(figure, isPanel);
+  show(figure) {
+    this._again = () => this.show(figure);
     this._offerScales(figure);
     const { x, y, series, cells, notes } = this._scaled(figure);
     this.plot.hidden = this._details.hidden = !series.length && !cells;
-    setText(this._caption, isPanel ? "" : notes.join(" · "));
+    setText(this._caption, notes.join(" · "));
     if (this.plot.hidden) return;
     this._drawn ??= new Plot(this.plot);
     this._drawn.draw({ ...figure, x, y });
     this._entries = legendOf(figure);
-    this._legend.show(isPanel ? [] : this._entries);
+    this._legend.show(this._entries);
     const names = series.map(({ name }) => name).filter(Boolean);
     const over = [y.name || x.name, y.name && x.name].filter(Boolean).join(" over ");
-    this.describe([this._name, over, ...names, "as a table below"].filter(Boolean).join(", "));
+    this.describe([this._name, over, ...names].filter(Boolean).join(", "));
     this.data(() => tableOf(figure));
   }
 
@@ -182,8 +181,8 @@ export class Figures {
     this._figures = new Map();
   }
 
-  /** Show figures, and remove the others. @param {[string, FigureValue][]} named @param isPanel See `Figure.show`. */
-  show(named, isPanel = false) {
+  /** Show figures, and remove the others. @param {[string, FigureValue][]} named */
+  show(named) {
     const before = this._figures;
     this._figures = new Map(named.map(([name]) => [name, before.get(name) ?? new Figure(this._titleOf(name))]));
     for (const [name, figure] of before) if (!this._figures.has(name)) figure.destroy();
@@ -191,7 +190,7 @@ export class Figures {
     const { children } = this._place;
     if (elements.length !== children.length || elements.some((each, at) => each !== children[at]))
       this._place.replaceChildren(...elements);
-    for (const [name, value] of named) this._figures.get(name)?.show(value, isPanel);
+    for (const [name, value] of named) this._figures.get(name)?.show(value);
   }
 }
 

@@ -51,6 +51,11 @@ export class Section {
     ).observe(this.element);
   }
 
+  /** Whether there is nothing to show; such a section is hidden. A section that needs more than a study replaces it. */
+  isEmpty(study) {
+    return !study.isThere;
+  }
+
   /** Show a text below the heading, or remove it. */
   say(text) {
     setText(this._remark, text);
@@ -111,6 +116,7 @@ export class Section {
       // A line at the top says that the connection is lost; a refusal that its end has caused would be wrong.
       if (study.isConnected === false && isRefused) say("");
       if (study.isConnected === false || isAsking || !this.isNear || document.hidden || study.position === null) return;
+      if (this.isEmpty(study)) return;
       const asked = question();
       if (asked === null) return;
       const address = JSON.stringify(asked);

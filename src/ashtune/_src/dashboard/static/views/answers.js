@@ -1,6 +1,6 @@
 // One row of cards: the reader's questions, each with a word, a sentence and a link to its section.
 
-import { areBusy, howLong, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
+import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
 
@@ -17,11 +17,10 @@ export function answers(study) {
     matters,
     card("Why did these fail?", "#failures", ["head", "failures"], whyFailed),
     card("Is the search keeping up?", "#notes", ["notes"], keepsUp),
-    card("How long still?", "#ladder", ["head"], howLong),
   ];
   section.body.append(element("ul", { class: "cards" }, cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
-  const question = () => (study.parts.head?.best ? ["importance", []] : null);
+  const question = () => (study.hasResult ? ["importance", []] : null);
   const learn = (answer) => {
     importance.answer = answer;
     matters.show(study.parts);

@@ -29,7 +29,7 @@ export function audit(study) {
   section.body.append(words, place);
   section.askWhenSeen(
     study,
-    () => (study.isThere ? ["audit", []] : null),
+    () => ["audit", []],
     (/** @type {Answers["audit"]} */ { text, rungs, notes }) => {
       const paragraph = (sentence) => element("p", { class: sentence.startsWith("FAULT") && "bad", text: sentence });
       replaceChildren(words, [...text, ...notes].map(paragraph));

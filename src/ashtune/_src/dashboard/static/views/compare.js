@@ -17,6 +17,7 @@ export function compare(study, others) {
     "The best so far of each study that this command watches.",
     "Compare",
   );
+  section.isEmpty = () => false;
   const figures = ["Over time", "Over what was trained"].map((title) => new Figure(title, `Studies compared: ${title}`));
   const place = element("div");
   section.body.append(element("div", { class: "pair" }, ...figures.map((each) => each.element)), place);

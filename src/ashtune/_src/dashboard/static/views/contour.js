@@ -10,6 +10,7 @@ import { valueChoice } from "./value.js";
 export function contour(study) {
   const lead = "The result over two hyperparameters, the best in full colour; a point is a trial.";
   const section = new Section("contour", "Two at once", lead, "Contours");
+  section.isEmpty = () => !study.hasResult || study.names.length < 2;
   const [x, y] = [element("select", { id: "contour-x" }), element("select", { id: "contour-y" })];
   const figure = new Figure("", "Contours");
   const labels = [
@@ -30,7 +31,7 @@ export function contour(study) {
     ["y", y.value],
     ...value.parameters(),
   ];
-  const isAsked = () => study.parts.head?.best && x.value && y.value && x.value !== y.value;
+  const isAsked = () => x.value && y.value && x.value !== y.value;
   const consider = section.askWhenSeen(
     study,
     () => (isAsked() ? ["contour", parameters()] : null),

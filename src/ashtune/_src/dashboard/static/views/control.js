@@ -19,14 +19,12 @@ export function control(study) {
     ownConfiguration(study, sender),
     sender.element,
   );
-  section.element.hidden = true;
+  section.isEmpty = () => !study.parts.head.control;
+  section.element.hidden = true; // until the study says that its driver takes commands
   section.element.classList.remove("blank");
   const nature = byId("nature");
   const natureBefore = nature.textContent;
-  study.on(["head"], ({ head }) => {
-    section.element.hidden = !head.control;
-    setText(nature, head.control ? NATURE : natureBefore);
-  });
+  study.on(["head"], ({ head }) => setText(nature, head.control ? NATURE : natureBefore));
   return section;
 }
 

@@ -9,16 +9,13 @@ import { ALL, FILTER, stateMark } from "./trials.js";
 
 export function failures(study) {
   const section = new Section("failures", "Why did these fail?", "", "Failures");
+  section.isEmpty = () => study.parts.failures?.groups.length === 0;
   const list = element("ul", { class: "groups" });
   section.body.append(list);
   let shown = "";
   section.drawWhenSeen(study, ["failures", "head"], ({ failures: { groups, total }, head }) => {
     const now = JSON.stringify(groups);
-    section.say(
-      groups.length
-        ? `${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.`
-        : "Nothing has failed, and no worker was lost.",
-    );
+    section.say(`${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.`);
     if (now === shown) return;
     shown = now;
     replaceChildren(

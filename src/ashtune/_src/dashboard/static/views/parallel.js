@@ -22,6 +22,7 @@ export function parallel(study) {
     "A line is a trial, the best the brightest. Draw along an axis to keep only the lines that pass there.",
     "Parallel",
   );
+  section.isEmpty = () => !study.hasResult || study.names.length < 1;
   const figure = new Figure("", "Parallel coordinates");
   set(figure.plot, { class: "plot wide", tabindex: 0 });
   let wait = 0;
@@ -77,7 +78,7 @@ export function parallel(study) {
   };
   section.askWhenSeen(
     study,
-    () => (study.parts.head?.best ? ["parallel", []] : null),
+    () => ["parallel", []],
     (/** @type {Answers["parallel"]} */ { figure: answer }) => {
       coordinates.draw(answer, study);
       if (!SAVED && !wait) coordinates.brush(where);

@@ -11,7 +11,7 @@ export function report(study) {
   section.body.append(sections.element);
   section.askWhenSeen(
     study,
-    () => (study.isThere ? ["report", []] : null),
+    () => ["report", []],
     (/** @type {Answers["report"]} */ answer) => sections.show(answer.sections),
   );
   return section;

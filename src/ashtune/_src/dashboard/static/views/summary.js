@@ -66,7 +66,7 @@ export function summary(study) {
   setInterval(() => {
     if (study.parts.head?.state === "running") setText(state.more, timeText(study.parts.head, study.sinceHeard));
   }, 1000);
-  return { id: "summary", short: "", element: root };
+  return { id: "summary", short: "", element: root, isEmpty: () => false };
 }
 
 /** Join the texts that are not empty. */

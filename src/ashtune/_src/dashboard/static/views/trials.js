@@ -30,7 +30,7 @@ export function trials(study) {
   section.body.append(controls.element, controls.chips, count, place, pages, element("p", { class: "links" }, chosenLink(), file));
   controls.showChips();
 
-  const question = () => (study.isThere ? ["trials", parametersOf(asked, study)] : null);
+  const question = () => ["trials", parametersOf(asked, study)];
   const refuse = (line) => {
     if (!line) return;
     setText(count, line);

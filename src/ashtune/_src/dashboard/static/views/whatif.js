@@ -19,6 +19,7 @@ export function whatif(study) {
     "What this study would have taken under other choices, trained again in virtual time from its journal.",
     "What if",
   );
+  section.isEmpty = () => !study.hasResult;
   /** @type {Record<"workers" | "factor" | "deadline", number | null>} */
   const chosen = { workers: null, factor: null, deadline: null };
   let ownFactor = 0;
@@ -67,7 +68,7 @@ export function whatif(study) {
   };
   /** The next question: as `ashtune whatif` without options, and then the choice if its prediction is not known. */
   const question = () => {
-    if (!study.parts.head?.best || chosen.workers === null) return null;
+    if (chosen.workers === null) return null;
     const asked = ["reduction_factor", String(chosen.factor)];
     if (chosen.deadline !== null) return ["whatif", [["deadline", String(chosen.deadline)], asked]];
     const isKnown = predictions.isEmpty || predictions.of(chosen.factor, chosen.workers);
