@@ -69,7 +69,7 @@ function setConnection(state, { why = "", directory = "DIR", file = "" } = {}) {
 /** Show the list of a folder's studies, and update it every AGAIN milliseconds. */
 async function showFolder(list) {
   const shown = element("div");
-  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: "Studies" }), shown);
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1 }, "Studies"), shown);
   for (;;) {
     replaceChildren(shown, tableOfStudies(list.studies), list.note);
     await new Promise((go) => setTimeout(go, AGAIN));
@@ -96,7 +96,7 @@ function makeNavigation(sections) {
   const links = new Map(
     sections
       .filter((each) => each.short)
-      .map((each) => [each.id, element("a", { href: `#${each.id}`, text: each.short })]),
+      .map((each) => [each.id, element("a", { href: `#${each.id}` }, each.short)]),
   );
   byId("nav").replaceChildren(...links.values());
   const inView = new Set();
@@ -198,7 +198,7 @@ setText(byId("version"), `ashtune ${version}`);
 if (SAVED?.sections) {
   const sections = new Sections("h2");
   document.title = visible(SAVED.title ?? "");
-  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: SAVED.title }), sections.element);
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1 }, SAVED.title), sections.element);
   sections.show(SAVED.sections);
 } else if (isFolder && asked === null) {
   showFolder(list);
@@ -206,7 +206,7 @@ if (SAVED?.sections) {
   const study = new Study(chosenOf(studies, isFolder));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
-  const overview = element("div", { class: "overview" }, sections.map((each) => each.element));
+  const overview = element("div.overview", sections.map((each) => each.element));
   const trialPage = new TrialPage(study);
   page.replaceChildren(overview, trialPage.element);
   hideEmpty(study, sections, makeNavigation(sections));
@@ -216,5 +216,5 @@ if (SAVED?.sections) {
     setConnection(isOver ? "connected" : state, { directory: study.parts.head?.directory, file });
   });
 } else {
-  page.replaceChildren(element("p", { text: "No study is watched." }));
+  page.replaceChildren(element("p", "No study is watched."));
 }

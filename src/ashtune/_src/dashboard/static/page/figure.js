@@ -22,9 +22,9 @@ export class Figure {
   constructor(title = "", name = title) {
     /** @type {Plot | null} */
     this._drawn = null;
-    this.plot = element("div", { class: "plot", role: "img", "aria-label": name });
+    this.plot = element("div.plot", { role: "img", "aria-label": name });
     this._name = name;
-    this._caption = element("span", { class: "caption quiet" });
+    this._caption = element("span.caption.quiet");
     this._legend = new Legend();
     this._table = element("div");
     this._again = () => {};
@@ -34,13 +34,13 @@ export class Figure {
         this._again();
       };
       const box = element("input", { type: "checkbox", onchange });
-      return { end, box, label: element("label", { class: "tick", hidden: true }, box, `${end} axis logarithmic`) };
+      return { end, box, label: element("label.tick", { hidden: true }, box, `${end} axis logarithmic`) };
     });
     this._details = element(
       "details",
       { class: "data", hidden: true, "data-key": `more of ${name}` },
-      element("summary", { text: "Axes, picture, table" }),
-      element("p", { class: "choice" }, ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales.map(({ label }) => label)),
+      element("summary", "Axes, picture, table"),
+      element("p.choice", ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales.map(({ label }) => label)),
       this._table,
     );
     this._details.addEventListener("toggle", () => this._fill());
@@ -50,7 +50,7 @@ export class Figure {
     this.element = element(
       "figure",
       { "aria-label": name },
-      element("figcaption", {}, element("span", { class: "title", text: title }), this._caption),
+      element("figcaption", element("span.title", title), this._caption),
       this._legend.element,
       this.plot,
       this._details,
@@ -166,7 +166,7 @@ export class Figure {
     const [columns, rows] = this._rows();
     const more =
       rows.length > ROWS &&
-      element("p", { class: "quiet", text: `the last ${ROWS} of ${countText(rows.length)} rows` });
+      element("p.quiet", `the last ${ROWS} of ${countText(rows.length)} rows`);
     replaceChildren(this._table, more, table(`Data of ${this._name}`, columns, rows.slice(-ROWS)));
   }
 }
@@ -283,7 +283,7 @@ export function tableOf({ x, y, series }) {
 /** The names of the colours. */
 export class Legend {
   constructor() {
-    this.element = element("ul", { class: "legend", hidden: true });
+    this.element = element("ul.legend", { hidden: true });
     this._shown = "";
   }
 
@@ -299,7 +299,7 @@ export class Legend {
         const mark = element("i", { class: shape in STROKES ? "pattern" : shape, "aria-hidden": "true" });
         mark.style.setProperty("--color", color.startsWith("--") ? `var(${color})` : color);
         if (shape in STROKES) mark.style.background = fillOf(color, shape);
-        return element("li", {}, mark, name);
+        return element("li", mark, name);
       }),
     );
   }

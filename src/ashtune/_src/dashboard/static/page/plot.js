@@ -30,7 +30,7 @@ export class Plot {
     this._at = { x: (value) => value, y: (value) => value, row: 1, valueAt: (pixel) => pixel };
     this._place = place;
     this._canvas = new Canvas(place, (context, width, height) => this._paint(context, width, height));
-    this._tip = element("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+    this._tip = element("div.tip", { hidden: true, "aria-hidden": "true" });
     place.append(this._tip);
     /** The range of x that the reader has zoomed to. @type {{ low: number, high: number } | null} */
     this._zoom = null;

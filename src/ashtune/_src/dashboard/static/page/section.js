@@ -24,18 +24,18 @@ export class Section {
     this.short = short;
     this.isNear = false;
     this._seen = [];
-    this.lead = element("p", { class: "lead", text: lead });
-    this.body = element("div", { class: "body" });
-    this._remark = element("p", { class: "remark quiet", hidden: true });
-    this._lacking = element("p", { class: "remark bad", hidden: true, text: LACKING });
+    this.lead = element("p.lead", lead);
+    this.body = element("div.body");
+    this._remark = element("p.remark.quiet", { hidden: true });
+    this._lacking = element("p.remark.bad", { hidden: true }, LACKING);
     this.element = element(
       "section",
       { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
       element(
         "div",
         { class: "heading" },
-        element("h2", { id: `${id}-title`, text: title }),
-        element("span", { class: "working quiet", "aria-hidden": "true", text: "being worked out …" }),
+        element("h2", { id: `${id}-title` }, title),
+        element("span.working.quiet", { "aria-hidden": "true" }, "being worked out …"),
       ),
       lead && this.lead,
       this._lacking,

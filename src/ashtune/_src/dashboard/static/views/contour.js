@@ -14,11 +14,11 @@ export function contour(study) {
   const [x, y] = [element("select", { id: "contour-x" }), element("select", { id: "contour-y" })];
   const figure = new Figure("", "Contours");
   const labels = [
-    element("label", { for: "contour-x", text: "across " }),
-    element("label", { for: "contour-y", text: "up " }),
+    element("label", { for: "contour-x" }, "across "),
+    element("label", { for: "contour-y" }, "up "),
   ];
   const value = valueChoice(study, "contour", () => consider());
-  section.body.append(element("p", { class: "choice asks" }, labels[0], x, labels[1], y), value.element, figure.element);
+  section.body.append(element("p.choice.asks", labels[0], x, labels[1], y), value.element, figure.element);
   study.on(["space"], () => {
     const options = study.names.map((name) => [name, shortened(name, 40)]);
     if (!fillOptions(x, options, kept("across"))) return;

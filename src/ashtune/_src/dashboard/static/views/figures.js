@@ -24,7 +24,7 @@ export function best(study) {
   section.isEmpty = () => !study.hasResult;
   const overTime = new Figure("Over time", "The best over time");
   const overResource = new Figure("Over what was trained", "The best over what was trained");
-  section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element));
+  section.body.append(element("div.pair", overTime.element, overResource.element));
   section.drawWhenSeen(study, ["best"], ({ best: part }) => {
     overTime.show(part.over_time);
     overResource.show(part.over_resource);

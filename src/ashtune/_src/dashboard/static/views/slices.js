@@ -17,7 +17,7 @@ export function slices(study) {
     "The result over each hyperparameter. Where good points gather, values are good.",
   );
   section.isEmpty = () => !study.hasResult || study.names.length < 1;
-  const place = element("div", { class: "panels" });
+  const place = element("div.panels");
   const legend = new Legend();
   const more = button("", () => showAll(), { class: "asks", hidden: true });
   const value = valueChoice(study, "slices", () => consider());
