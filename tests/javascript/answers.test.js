@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areBusy, howLong, isBetter, keepsUp, whatMatters, whyFailed } from "./study/answers.js";
+import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "./study/answers.js";
 
 const HEAD = {
   state: "running",
@@ -88,25 +88,16 @@ test("a search keeps up if few of its configurations come from its stand-in", ()
   assert.deepEqual([of(50, 40).mood, of(50, 15).mood, of(0, 0).mood], ["bad", "fair", "none"]);
 });
 
-test("the time left is an estimate while the study runs, and what it took after that", () => {
-  assert.deepEqual(howLong({ head: HEAD }), { mood: "good", word: "About 2 min", text: "20 of 40 trials tried." });
-  assert.equal(howLong({ head: { ...HEAD, state: "complete" } }).text, "It took 1 min 40 s. 20 of 40 trials tried.");
-  assert.match(howLong({ head: { ...HEAD, state: "died" } }).text, /ashtune resume runs\/digits$/);
-  assert.equal(howLong({ head: { ...HEAD, remaining: { seconds: null } } }).word, "Too early to tell");
-});
-
-test("nothing is invented while the journal is read, and a paused study is no good news", () => {
+test("nothing is invented while the journal is read", () => {
   const head = { ...HEAD, state: "reading" };
-  const said = [isBetter({ head, best: best([1], [1]) }), areBusy({ head }), whyFailed({ head, failures: { groups: [] } }), howLong({ head })];
+  const said = [isBetter({ head, best: best([1], [1]) }), areBusy({ head }), whyFailed({ head, failures: { groups: [] } })];
   assert.deepEqual(new Set(said.map(({ word, mood }) => `${word} ${mood}`)), new Set(["Not known yet none"]));
-  assert.equal(howLong({ head: { ...HEAD, paused: true } }).mood, "fair");
 });
 
 test("a study that ended without a result is bad news", () => {
   const head = { ...HEAD, state: "complete", best: null };
   const nothing = [isBetter({ head, best: best([], []) }), whatMatters({ head }, { answer: null, refusal: "" })];
-  for (const answer of [...nothing, howLong({ head })]) assert.equal(answer.mood, "bad");
-  for (const answer of nothing) assert.equal(answer.word, "No result");
+  for (const answer of nothing) assert.deepEqual([answer.mood, answer.word], ["bad", "No result"]);
 });
 
 test("a metric keeps its own spelling at the beginning of a sentence", () => {

@@ -31,12 +31,6 @@ const VIEWS = [
   summary, answers, control, ladder, best, front, workers, curves, trials, chosen,
   importance, slices, parallel, contour, failures, audit, whatif, notes, report,
 ];
-/** Sections that are empty until a trial has a result. */
-const NEED_A_RESULT = ["best", "front", "curves", "importance", "slices", "parallel", "contour", "whatif"];
-/** The least number of hyperparameters that are not constant. */
-const LEAST_VARYING = { importance: 1, slices: 1, parallel: 1, contour: 2 };
-/** Sections without a study to show. The section "control" hides itself. */
-const NEED_NOTHING = ["summary", "compare", "control"];
 const AGAIN = 2000;
 /** Milliseconds for which the target of a link stays in place while sections above it are drawn. */
 const ARRIVAL = 8000;
@@ -75,7 +69,7 @@ function setConnection(state, { why = "", directory = "DIR", file = "" } = {}) {
 /** Show the list of a folder's studies, and update it every AGAIN milliseconds. */
 async function showFolder(list) {
   const shown = element("div");
-  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: "Studies" }), shown);
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1 }, "Studies"), shown);
   for (;;) {
     replaceChildren(shown, tableOfStudies(list.studies), list.note);
     await new Promise((go) => setTimeout(go, AGAIN));
@@ -102,7 +96,7 @@ function makeNavigation(sections) {
   const links = new Map(
     sections
       .filter((each) => each.short)
-      .map((each) => [each.id, element("a", { href: `#${each.id}`, text: each.short })]),
+      .map((each) => [each.id, element("a", { href: `#${each.id}` }, each.short)]),
   );
   byId("nav").replaceChildren(...links.values());
   const inView = new Set();
@@ -123,16 +117,12 @@ function makeNavigation(sections) {
 
 /** Hide empty sections and their links. If a study ended without a result, its failures come first. */
 function hideEmpty(study, sections, links) {
-  const byName = new Map(sections.map((each) => [each.id, each.element]));
   study.on(["head", "space"], ({ head }) => {
-    for (const [id, section] of byName) {
-      if (NEED_NOTHING.includes(id)) continue;
-      const isOne = id === "front" && head.objectives.length < 2;
-      const isFlat = study.names.length < (LEAST_VARYING[id] ?? 0);
-      section.hidden = isOne || isFlat || !study.isThere || (!head.best && NEED_A_RESULT.includes(id));
-      set(links.get(id) ?? section, { hidden: section.hidden });
+    for (const each of sections) {
+      each.element.hidden = each.isEmpty(study);
+      links.get(each.id)?.toggleAttribute("hidden", each.element.hidden);
     }
-    if (isFruitless(head)) byName.get("answers").after(byName.get("failures"));
+    if (isFruitless(head)) byId("answers").after(byId("failures"));
   });
 }
 
@@ -208,7 +198,7 @@ setText(byId("version"), `ashtune ${version}`);
 if (SAVED?.sections) {
   const sections = new Sections("h2");
   document.title = visible(SAVED.title ?? "");
-  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: SAVED.title }), sections.element);
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1 }, SAVED.title), sections.element);
   sections.show(SAVED.sections);
 } else if (isFolder && asked === null) {
   showFolder(list);
@@ -216,7 +206,7 @@ if (SAVED?.sections) {
   const study = new Study(chosenOf(studies, isFolder));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
-  const overview = element("div", { class: "overview" }, sections.map((each) => each.element));
+  const overview = element("div.overview", sections.map((each) => each.element));
   const trialPage = new TrialPage(study);
   page.replaceChildren(overview, trialPage.element);
   hideEmpty(study, sections, makeNavigation(sections));
@@ -226,5 +216,5 @@ if (SAVED?.sections) {
     setConnection(isOver ? "connected" : state, { directory: study.parts.head?.directory, file });
   });
 } else {
-  page.replaceChildren(element("p", { text: "No study is watched." }));
+  page.replaceChildren(element("p", "No study is watched."));
 }

@@ -5,17 +5,20 @@ import { visible } from "./text.js";
 /**
  * Return an element.
  *
- * `attributes`: "text" is the element's text, "onclick" and similar ones are listeners. Attributes and children that
- * are null, undefined or false are left out, and so are empty texts.
+ * `name`: with its classes, as in "p.quiet". `content`: attributes, if the first one is an object, and children. Listeners
+ * are attributes such as "onclick". What is null, undefined or false is left out, and so are empty texts.
  *
  * @template {keyof HTMLElementTagNameMap} Name
- * @param {Name} name
+ * @param {Name | `${Name}.${string}`} name
+ * @param {any[]} content
  * @returns {HTMLElementTagNameMap[Name]}
  */
-export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  set(made, attributes);
-  made.append(...present(children));
+export function element(name, ...content) {
+  const [tag, ...classes] = name.split(".");
+  const made = /** @type {HTMLElementTagNameMap[Name]} */ (document.createElement(tag));
+  if (classes.length) made.className = classes.join(" ");
+  if (content[0]?.constructor === Object) set(made, content.shift());
+  made.append(...present(content));
   return made;
 }
 
@@ -51,7 +54,7 @@ export function byId(id) {
 
 /** Return a link to the page of a trial. */
 export function trialLink(trial, text = `trial ${trial}`) {
-  return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}`, text });
+  return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}` }, text);
 }
 
 /** Open the page of a trial, if the trial exists. */
@@ -91,20 +94,20 @@ export function replaceChildren(parent, ...children) {
  */
 export function table(label, columns, rows, attributes = {}) {
   const isCell = (value) => value instanceof HTMLTableCellElement;
-  const heads = columns.map((title) => (isCell(title) ? title : element("th", { scope: "col", text: title })));
+  const heads = columns.map((title) => (isCell(title) ? title : element("th", { scope: "col" }, title)));
   const body = rows.map((row) =>
-    element("tr", {}, row.map((value) => (isCell(value) ? value : element("td", {}, value)))),
+    element("tr", row.map((value) => (isCell(value) ? value : element("td", value)))),
   );
   return element(
     "div",
     { class: "table", role: "region", "aria-label": label, "data-key": `table ${label}`, tabindex: 0 },
-    element("table", attributes, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, body)),
+    element("table", attributes, element("thead", element("tr", heads)), element("tbody", body)),
   );
 }
 
 /** Return a button. */
 export function button(text, onclick, attributes = {}) {
-  return element("button", { type: "button", text, onclick, ...attributes });
+  return element("button", { type: "button", onclick, ...attributes }, text);
 }
 
 /** Return a form of some fields and a button that submits it. */
@@ -114,13 +117,13 @@ export function form(fields, action, submit) {
     submit();
   };
   const attributes = { class: "choice", autocomplete: "off", onsubmit };
-  return element("form", attributes, fields, element("button", { type: "submit", text: action }));
+  return element("form", attributes, fields, element("button", { type: "submit" }, action));
 }
 
 /** Return a field for a whole number, with its label. */
 export function numberField(id, title, attributes) {
   const input = element("input", { id, type: "number", step: 1, required: true, ...attributes });
-  return { input, fields: [element("label", { for: id, text: title }), input] };
+  return { input, fields: [element("label", { for: id }, title), input] };
 }
 
 /**
@@ -132,7 +135,7 @@ export function fillOptions(select, options, value = select.value) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return false;
   select.dataset.shown = shown;
-  select.replaceChildren(...options.map(([each, text]) => element("option", { value: each, text })));
+  select.replaceChildren(...options.map(([each, text]) => element("option", { value: each }, text)));
   if (options.some(([each]) => each === value)) select.value = value;
   return true;
 }
@@ -156,7 +159,7 @@ export function slider(id, title, attributes, text, changed) {
     changed(Number(input.value));
   });
   show();
-  const place = element("div", { class: "slider" }, element("label", { for: id, text: title }), input, output);
+  const place = element("div.slider", element("label", { for: id }, title), input, output);
   const setValue = (value) => {
     if (document.activeElement !== input) input.value = value;
     show();

@@ -22,9 +22,9 @@ export class Figure {
   constructor(title = "", name = title) {
     /** @type {Plot | null} */
     this._drawn = null;
-    this.plot = element("div", { class: "plot", role: "img", "aria-label": name });
+    this.plot = element("div.plot", { role: "img", "aria-label": name });
     this._name = name;
-    this._caption = element("span", { class: "caption quiet" });
+    this._caption = element("span.caption.quiet");
     this._legend = new Legend();
     this._table = element("div");
     this._again = () => {};
@@ -34,13 +34,13 @@ export class Figure {
         this._again();
       };
       const box = element("input", { type: "checkbox", onchange });
-      return { end, box, label: element("label", { class: "tick", hidden: true }, box, `${end} axis logarithmic`) };
+      return { end, box, label: element("label.tick", { hidden: true }, box, `${end} axis logarithmic`) };
     });
     this._details = element(
       "details",
       { class: "data", hidden: true, "data-key": `more of ${name}` },
-      element("summary", { text: "Axes, picture, table" }),
-      element("p", { class: "choice" }, ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales.map(({ label }) => label)),
+      element("summary", "Axes, picture, table"),
+      element("p.choice", ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales.map(({ label }) => label)),
       this._table,
     );
     this._details.addEventListener("toggle", () => this._fill());
@@ -50,7 +50,7 @@ export class Figure {
     this.element = element(
       "figure",
       { "aria-label": name },
-      element("figcaption", {}, element("span", { class: "title", text: title }), this._caption),
+      element("figcaption", element("span.title", title), this._caption),
       this._legend.element,
       this.plot,
       this._details,
@@ -61,22 +61,21 @@ export class Figure {
    * Show a figure; call it again whenever the figure changes.
    *
    * @param {FigureValue} figure
-   * @param isPanel Whether it is one of several figures that share a legend and notes.
    */
-  show(figure, isPanel = false) {
-    this._again = () => this.show(figure, isPanel);
+  show(figure) {
+    this._again = () => this.show(figure);
     this._offerScales(figure);
     const { x, y, series, cells, notes } = this._scaled(figure);
     this.plot.hidden = this._details.hidden = !series.length && !cells;
-    setText(this._caption, isPanel ? "" : notes.join(" · "));
+    setText(this._caption, notes.join(" · "));
     if (this.plot.hidden) return;
     this._drawn ??= new Plot(this.plot);
     this._drawn.draw({ ...figure, x, y });
     this._entries = legendOf(figure);
-    this._legend.show(isPanel ? [] : this._entries);
+    this._legend.show(this._entries);
     const names = series.map(({ name }) => name).filter(Boolean);
     const over = [y.name || x.name, y.name && x.name].filter(Boolean).join(" over ");
-    this.describe([this._name, over, ...names, "as a table below"].filter(Boolean).join(", "));
+    this.describe([this._name, over, ...names].filter(Boolean).join(", "));
     this.data(() => tableOf(figure));
   }
 
@@ -167,7 +166,7 @@ export class Figure {
     const [columns, rows] = this._rows();
     const more =
       rows.length > ROWS &&
-      element("p", { class: "quiet", text: `the last ${ROWS} of ${countText(rows.length)} rows` });
+      element("p.quiet", `the last ${ROWS} of ${countText(rows.length)} rows`);
     replaceChildren(this._table, more, table(`Data of ${this._name}`, columns, rows.slice(-ROWS)));
   }
 }
@@ -182,8 +181,8 @@ export class Figures {
     this._figures = new Map();
   }
 
-  /** Show figures, and remove the others. @param {[string, FigureValue][]} named @param isPanel See `Figure.show`. */
-  show(named, isPanel = false) {
+  /** Show figures, and remove the others. @param {[string, FigureValue][]} named */
+  show(named) {
     const before = this._figures;
     this._figures = new Map(named.map(([name]) => [name, before.get(name) ?? new Figure(this._titleOf(name))]));
     for (const [name, figure] of before) if (!this._figures.has(name)) figure.destroy();
@@ -191,7 +190,7 @@ export class Figures {
     const { children } = this._place;
     if (elements.length !== children.length || elements.some((each, at) => each !== children[at]))
       this._place.replaceChildren(...elements);
-    for (const [name, value] of named) this._figures.get(name)?.show(value, isPanel);
+    for (const [name, value] of named) this._figures.get(name)?.show(value);
   }
 }
 
@@ -284,7 +283,7 @@ export function tableOf({ x, y, series }) {
 /** The names of the colours. */
 export class Legend {
   constructor() {
-    this.element = element("ul", { class: "legend", hidden: true });
+    this.element = element("ul.legend", { hidden: true });
     this._shown = "";
   }
 
@@ -300,7 +299,7 @@ export class Legend {
         const mark = element("i", { class: shape in STROKES ? "pattern" : shape, "aria-hidden": "true" });
         mark.style.setProperty("--color", color.startsWith("--") ? `var(${color})` : color);
         if (shape in STROKES) mark.style.background = fillOf(color, shape);
-        return element("li", {}, mark, name);
+        return element("li", mark, name);
       }),
     );
   }

@@ -4,18 +4,22 @@
 import { placeOn, textOn, ticksOf, valueAt } from "./axis.js";
 import { choose, chosenTrials, colorOf } from "../study/chosen.js";
 import { Canvas, paintLabel } from "./canvas.js";
-import { element, openTrial, replaceChildren } from "./dom.js";
+import { element, openTrial, replaceChildren, set } from "./dom.js";
 import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
 
-const [TOP, RIGHT, TICKS, LABEL] = [10, 12, 24, 18];
+const TOP = 10;
+const RIGHT = 12;
+/** The height of the ticks, and the room of an axis's name. */
+const TICKS = 24;
+const LABEL = 18;
 /** Pixels around the axes in which a mark at the end of an axis is whole. */
 const EDGE = 4;
 /** The largest distance between the pointer and its mark, in pixels. */
 const REACH = 26;
 const REACH_OF_BARS = 4;
-/** Kinds of series without a text at the pointer. */
-const DUMB = ["flows", "texts", "ranges"];
+/** Kinds of series that stand behind or beside the marks: the pointer does not reach them. */
+const SILENT = ["flows", "texts", "ranges"];
 
 export class Plot {
   /** @param {HTMLElement} place Its container. */
@@ -24,24 +28,28 @@ export class Plot {
     this._figure = null;
     /** Functions from values to pixels, the height of one choice, and a function from a pixel to the value of x. */
     this._at = { x: (value) => value, y: (value) => value, row: 1, valueAt: (pixel) => pixel };
+    this._place = place;
     this._canvas = new Canvas(place, (context, width, height) => this._paint(context, width, height));
-    this._tip = new Tip(place);
-    /** The two ends of the zoomed range as values; `_drag` has them in pixels from the left. @type {number[] | null} */
+    this._tip = element("div.tip", { hidden: true, "aria-hidden": "true" });
+    place.append(this._tip);
+    /** The range of x that the reader has zoomed to. @type {{ low: number, high: number } | null} */
     this._zoom = null;
-    /** @type {number[] | null} */
+    /** Where the reader began to drag, and where the pointer is now, in pixels. @type {number[] | null} */
     this._drag = null;
-    const canvas = this._canvas.element;
-    canvas.addEventListener("pointermove", (event) => this._move(event));
-    canvas.addEventListener("pointerleave", () => this._leave());
-    canvas.addEventListener("mousedown", ({ offsetX }) => {
-      this._drag = [offsetX, offsetX];
+    set(this._canvas.element, {
+      onpointermove: (event) => this._move(event),
+      onpointerleave: () => this._leave(),
+      onmousedown: ({ offsetX }) => {
+        this._drag = [offsetX, offsetX];
+      },
+      onclick: (event) => this._click(event),
+      ondblclick: () => this._zoomTo(null),
     });
-    canvas.addEventListener("click", (event) => this._click(event));
-    canvas.addEventListener("dblclick", () => this._zoomTo(null));
   }
 
   /** Draw a figure; call it again whenever the figure changes. @param {FigureValue} figure */
   draw(figure) {
+    // A range of a linear axis may begin at 0, where a logarithmic axis has no place.
     if (figure.x.isLog !== this._figure?.x.isLog) this._zoom = null;
     this._figure = { ...figure, series: stacked(figure.series) };
     this._canvas.draw(figure.height);
@@ -53,32 +61,35 @@ export class Plot {
   }
 
   _paint(context, width, height) {
-    if (this._figure === null) return;
+    if (!this._figure) return;
     const { y, series, cells } = this._figure;
-    const x = this._zoom ? { ...this._figure.x, low: this._zoom[0], high: this._zoom[1] } : this._figure.x;
-    const [across, up] = [x, y].map((axis) => axis.title || axis.name);
+    const x = { ...this._figure.x, ...this._zoom };
+    const across = x.title || x.name;
+    const up = y.title || y.name;
     const high = height - TOP - TICKS - (across ? LABEL : 0);
     const ticks = ticksOf(y, high, 22);
-    const left = (up ? LABEL : 0) + 12 + Math.max(18, ...ticks.map(([, text]) => context.measureText(text).width));
+    const widest = Math.max(18, ...ticks.map(([, text]) => context.measureText(text).width));
+    const left = widest + 12 + (up ? LABEL : 0);
     const wide = Math.max(1, width - left - RIGHT);
-    this._at = {
+    const at = {
       x: (value) => left + wide * placeOn(x, value),
       y: (value) => TOP + high * (1 - placeOn(y, value)),
       row: high / Math.abs(y.high - y.low),
       valueAt: (pixel) => valueAt(x, (pixel - left) / wide),
     };
+    this._at = at;
     context.fillStyle = token("--quiet");
     context.textAlign = "right";
-    for (const [at, text] of ticks) {
-      const top = this._at.y(at);
-      if (!y.choices.length) paintGrid(context, left, top, wide, 1);
-      context.fillText(text, left - 6, top);
+    for (const [value, text] of ticks) {
+      // A choice has no line: its marks stand around its tick.
+      if (!y.choices.length) paintGrid(context, left, at.y(value), wide, 1);
+      context.fillText(text, left - 6, at.y(value));
     }
     context.textAlign = "center";
-    for (const [at, text] of ticksOf(x, wide)) {
-      if (!x.choices.length) paintGrid(context, this._at.x(at), TOP, 1, high);
+    for (const [value, text] of ticksOf(x, wide)) {
+      if (!x.choices.length) paintGrid(context, at.x(value), TOP, 1, high);
       const half = context.measureText(text).width / 2;
-      context.fillText(text, Math.min(this._at.x(at), width - half), TOP + high + 13);
+      context.fillText(text, Math.min(at.x(value), width - half), TOP + high + 13);
     }
     if (across) context.fillText(shortened(across, 70), left + wide / 2, height - 8);
     if (up) paintUpwards(context, shortened(up, 40), 8, TOP + high / 2);
@@ -86,16 +97,46 @@ export class Plot {
     context.beginPath();
     context.rect(left - EDGE, TOP - EDGE, wide + 2 * EDGE, high + 2 * EDGE);
     context.clip();
-    if (cells) paintCells(context, cells, this._figure, this._at);
-    for (const each of series) PAINT[each.kind](context, each, this._at, { left, wide });
-    const labels = [];
-    for (const trial of chosenTrials())
-      for (const each of series) paintChosen(context, each, trial, this._at, labels);
-    for (const label of labels) paintNumber(context, label, left + wide);
+    if (cells) paintCells(context, cells, this._figure, at);
+    for (const each of series) paintSeries(context, each, at, { left, right: left + wide });
+    this._paintChosen(context, left + wide);
     context.globalAlpha = 0.18;
     context.fillStyle = token("--accent");
     if (this._drag) context.fillRect(this._drag[0], TOP, this._drag[1] - this._drag[0], high);
     context.restore();
+  }
+
+  /** Paint the marks of the chosen trials once more, in their colours, and the trial's number beside the last of them. */
+  _paintChosen(context, right) {
+    const { series } = /** @type {FigureValue} */ (this._figure);
+    /** @type {{ trial: number, x: number, y: number }[]} */
+    const labels = [];
+    for (const trial of chosenTrials())
+      for (const each of series) {
+        if (!["line", "points"].includes(each.kind)) continue;
+        const y = each.y.map((value, point) => (each.trials?.[point] === trial ? value : null));
+        const own = { ...each, y, color: token(colorOf(trial)), alpha: 1, width: 3, size: (each.size ?? 6) + 4, isRimmed: true };
+        const last = marksOf(own, this._at).at(-1);
+        if (!last) continue;
+        paintSeries(context, own, this._at, {});
+        // A curve and the dot at its end belong to one trial: one number is enough.
+        const near = labels.filter(({ x }) => Math.abs(x - last.left) < 28);
+        if (near.some((label) => label.trial === trial)) continue;
+        let top = Math.max(TOP + 6, last.top - 8);
+        while (near.some((label) => Math.abs(label.y - top) < 12)) top += 12;
+        labels.push({ trial, x: last.left, y: top });
+      }
+    for (const { trial, x, y } of labels) {
+      const side = x > right - 40 ? -1 : 1;
+      context.textAlign = side < 0 ? "right" : "left";
+      paintLabel(context, String(trial), x + 13 * side, y, "--ink");
+      context.fillStyle = token(colorOf(trial));
+      context.fillRect(x + 9 * side - 2, y - 4, 4, 8);
+    }
+  }
+
+  _near(event) {
+    return this._figure && nearest(this._figure.series, this._at, event);
   }
 
   _move(event) {
@@ -104,27 +145,39 @@ export class Plot {
       this._canvas.repaint();
       return;
     }
-    const near = this._figure && nearest(this._figure.series, this._at, event);
+    const near = this._near(event);
     this._canvas.element.classList.toggle("pickable", isNumber(near?.series.trials?.[near.point]));
-    if (this._figure && near) this._tip.show(near.left, near.top, wordsOf(this._figure, near.series, near.point));
-    else this._tip.hide();
+    this._tip.hidden = !near;
+    if (near) this._showTip(near);
+  }
+
+  /** Show the words of a mark beside it, within the container. */
+  _showTip({ series, point, left, top }) {
+    const lines = wordsOf(/** @type {FigureValue} */ (this._figure), series, point);
+    replaceChildren(this._tip, lines.map((line, number) => element(number ? "span" : "b", { text: line })));
+    const { width, height } = this._tip.getBoundingClientRect();
+    const x = Math.max(0, Math.min(left + 14, this._place.clientWidth - width - 2));
+    const above = top - height - 10;
+    this._tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(above < 0 ? top + 16 : above)}px)`;
   }
 
   _leave() {
     this._drag = null;
-    this._tip.hide();
+    this._tip.hidden = true;
     this._canvas.repaint();
   }
 
   _click(event) {
-    const [from, to] = this._drag ?? [0, 0];
+    const [low, high] = (this._drag ?? [0, 0]).toSorted((a, b) => a - b);
     this._drag = null;
-    if (Math.abs(to - from) > 5) {
-      this._zoomTo([Math.min(from, to), Math.max(from, to)].map((pixel) => this._at.valueAt(pixel)));
+    if (high - low > 5) {
+      this._zoomTo({ low: this._at.valueAt(low), high: this._at.valueAt(high) });
       return;
     }
-    const near = this._figure && nearest(this._figure.series, this._at, event);
-    if (near) (event.shiftKey ? choose : openTrial)(near.series.trials?.[near.point]);
+    const near = this._near(event);
+    const trial = near?.series.trials?.[near.point];
+    if (event.shiftKey) choose(trial);
+    else openTrial(trial);
   }
 
   _zoomTo(ends) {
@@ -138,14 +191,26 @@ export class Plot {
  *
  * @param {FigureValue} figure @param {Series} series
  */
-export function wordsOf({ x, y }, series, point) {
-  const [at, up, trial] = [series.x[point] ?? 0, (series.own ?? series.y)[point], series.trials?.[point]];
-  const lines =
-    series.kind === "bars"
-      ? [textOn(y, up), `${series.name ?? ""} ${textOn(x, (series.end?.[point] ?? 0) - at)}`]
-      : [`${y.name} ${textOn(y, up)}`, `${x.name} ${textOn(x, at)}`];
-  const more = [isNumber(trial) ? `trial ${trial}` : "", ...(series.words?.[point] ?? "").split("\n")];
-  return [...lines, ...more].map((line) => line.trim()).filter(Boolean);
+export function wordsOf({ x, y }, { kind, name = "", own, end = [], words = [], trials = [], ...series }, point) {
+  const at = series.x[point] ?? 0;
+  const up = textOn(y, (own ?? series.y)[point]);
+  const trial = trials[point];
+  const lines = isNumber(trial) ? [`trial ${trial}`] : [];
+  if (kind === "bars") lines.unshift(up, `${name} ${textOn(x, (end[point] ?? 0) - at)}`);
+  else lines.unshift(`${y.name} ${up}`, `${x.name} ${textOn(x, at)}`);
+  lines.push(...(words[point] ?? "").split("\n"));
+  return lines.map((line) => line.trim()).filter(Boolean);
+}
+
+/** Return whether the pointer reaches the marks of a series. @param {Series} series */
+export function isSpoken({ kind, isSilent }) {
+  return !isSilent && !SILENT.includes(kind);
+}
+
+/** Return the marks of a series that have a place, with their places in pixels. @param {Series} series */
+function marksOf({ x, y, end = /** @type {any} */ (x) }, at) {
+  const points = [...x.keys()].filter((point) => isNumber(x[point]) && isNumber(y[point]));
+  return points.map((point) => ({ point, left: at.x(x[point]), right: at.x(end[point]), top: at.y(y[point]) }));
 }
 
 /** Stack the areas on each other; `own` is then an area's own height. @param {Series[]} all @returns {Series[]} */
@@ -167,47 +232,21 @@ function stacked(all) {
  * @param {{ offsetX: number, offsetY: number }} pointer
  */
 export function nearest(all, at, { offsetX, offsetY }) {
-  let best = /** @type {{ far: number, series: Series, point: number, left: number, top: number } | null} */ (null);
-  for (const series of all.filter(({ kind, isSilent }) => !isSilent && !DUMB.includes(kind))) {
+  /** @type {{ far: number, series: Series, point: number, left: number, top: number } | null} */
+  let best = null;
+  for (const series of all.filter(isSpoken)) {
     const isBars = series.kind === "bars";
-    series.x.forEach((value, point) => {
-      if (!isNumber(value) || !isNumber(series.y[point])) return;
-      const [left, top] = [at.x(value), at.y(series.y[point])];
-      const right = isBars ? at.x(series.end?.[point]) : left;
-      const isInLane = Math.abs(top - offsetY) < ((series.thick ?? 0.7) * at.row) / 2 + 3;
+    for (const { point, left, right, top } of marksOf(series, at)) {
       const across = Math.max(left - offsetX, 0, offsetX - right);
-      const far = isBars ? (isInLane ? across : Infinity) : Math.hypot(across, top - offsetY);
+      const up = Math.abs(top - offsetY);
+      // Any point of a bar is as near as its ends.
+      const far = isBars ? across : Math.hypot(across, up);
+      if (isBars && up >= (series.thick ?? 0.7) * at.row / 2 + 3) continue;
       if (far < (best?.far ?? (isBars ? REACH_OF_BARS : REACH)))
         best = { far, series, point, left: isBars ? offsetX : left, top };
-    });
+    }
   }
   return best;
-}
-
-/** A small text that follows the pointer over a figure. */
-class Tip {
-  constructor(place) {
-    this._place = place;
-    this._box = element("div", { class: "tip", hidden: true, "aria-hidden": "true" });
-    place.append(this._box);
-  }
-
-  /** Show lines at a point of the container, in pixels. @param {(string | false)[]} lines */
-  show(x, y, lines) {
-    replaceChildren(
-      this._box,
-      lines.filter(Boolean).map((line, number) => element(number ? "span" : "b", { text: line })),
-    );
-    this._box.hidden = false;
-    const { width, height } = this._box.getBoundingClientRect();
-    const left = Math.min(Math.max(0, x + 14), Math.max(0, this._place.clientWidth - width - 2));
-    const top = y - height - 10 < 0 ? y + 16 : y - height - 10;
-    this._box.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
-  }
-
-  hide() {
-    this._box.hidden = true;
-  }
 }
 
 function paintGrid(context, left, top, wide, high) {
@@ -225,101 +264,100 @@ function paintUpwards(context, text, x, y) {
   context.restore();
 }
 
-function paintLine(context, { kind, x, y, color, width = 2, alpha = 1 }, at) {
-  /** @type {number | null} */
+/** Paint a series in its colour, pattern and opacity. @param {Series} series @param area The left and right ends of the axes. */
+function paintSeries(context, series, at, area) {
+  context.save();
+  context.globalAlpha = series.alpha ?? 1;
+  context.fillStyle = patternOf(context, series.color, series.pattern);
+  context.strokeStyle = series.color;
+  PAINT[series.kind](context, series, at, area);
+  context.restore();
+}
+
+function paintLine(context, { kind, x, y, width = 2 }, at) {
+  /** The height of the point before, or null at the start and after a gap. @type {number | null} */
   let last = null;
   context.beginPath();
   x.forEach((value, number) => {
-    if (!isNumber(value) || !isNumber(y[number])) return void (last = null);
-    const [left, top] = [at.x(value), at.y(y[number])];
-    if (last === null) context.moveTo(left, top);
-    else if (kind === "step") context.lineTo(left, last);
-    context.lineTo(left, top);
+    const isThere = isNumber(value) && isNumber(y[number]);
+    const left = at.x(value);
+    const top = isThere ? at.y(y[number]) : null;
+    if (isThere && last === null) context.moveTo(left, top);
+    if (isThere && last !== null && kind === "step") context.lineTo(left, last);
+    if (isThere) context.lineTo(left, top);
     last = top;
   });
-  context.strokeStyle = color;
-  context.globalAlpha = alpha;
   context.lineWidth = width;
   context.lineJoin = "round";
   context.stroke();
 }
 
-function paintArea(context, { x, y, bottom, color, pattern = "" }, at) {
+function paintArea(context, { x, y, bottom }, at) {
   context.globalAlpha = 0.75;
-  context.fillStyle = patternOf(context, color, pattern);
   context.beginPath();
   x.forEach((value, number) => context.lineTo(at.x(value), at.y(y[number])));
-  [...x.keys()].reverse().forEach((number) => context.lineTo(at.x(x[number]), at.y(bottom[number])));
+  x.toReversed().forEach((value, number) => context.lineTo(at.x(value), at.y(bottom.at(-1 - number))));
   context.fill();
 }
 
-function paintPoints(context, { x, y, color, symbol = "circle", size = 6, alpha = 1, isRimmed }, at) {
-  context.globalAlpha = alpha;
-  context.fillStyle = color;
-  context.strokeStyle = symbol === "cross" ? color : token("--ink");
-  context.lineWidth = symbol === "cross" ? 1.5 : 1;
+function paintPoints(context, series, at) {
+  const { symbol = "circle", size = 6, isRimmed } = series;
+  const isCross = symbol === "cross"; // it has no inside
+  if (!isCross) context.strokeStyle = token("--ink");
   const path = SHAPES[symbol];
   const shape = Object.assign(new Path2D(path), { path }); // an SVG needs the path as text
-  x.forEach((value, number) => {
-    if (!isNumber(value) || !isNumber(y[number])) return;
+  for (const { left, top } of marksOf(series, at)) {
     context.save();
-    context.translate(at.x(value), at.y(y[number]));
+    context.translate(left, top);
     context.scale(size / 2, size / 2);
-    context.lineWidth /= size / 2;
+    context.lineWidth = (isCross ? 3 : 2) / size;
     context.fill(shape);
-    if (symbol === "cross" || isRimmed) context.stroke(shape);
+    if (isCross || isRimmed) context.stroke(shape);
     context.restore();
-  });
+  }
 }
 
-function paintBars(context, { x, end = [], y, color, pattern = "", thick = 0.7 }, at, { left, wide }) {
-  const high = thick * at.row;
-  context.globalAlpha = 1;
-  context.fillStyle = patternOf(context, color, pattern);
-  x.forEach((value, number) => {
-    if (value === end[number]) return;
-    const from = Math.max(left, at.x(value));
-    const to = Math.min(left + wide, at.x(end[number]));
-    context.fillRect(from, at.y(y[number]) - high / 2, Math.max(1, to - from - (to - from > 4 ? 1 : 0)), high);
-  });
+function paintBars(context, series, at, { left, right }) {
+  const high = (series.thick ?? 0.7) * at.row;
+  for (const bar of marksOf(series, at)) {
+    if (bar.left === bar.right) continue;
+    const from = Math.max(left, bar.left);
+    const wide = Math.min(right, bar.right) - from;
+    const gap = wide > 4 ? 1 : 0; // to the next bar
+    context.fillRect(from, bar.top - high / 2, Math.max(1, wide - gap), high);
+  }
 }
 
-function paintRanges(context, { x, end = [], y, color }, at) {
-  context.globalAlpha = 1;
-  context.fillStyle = color;
-  x.forEach((value, number) => {
-    const [from, to, top] = [at.x(value), at.x(end[number]), at.y(y[number])];
-    context.fillRect(from, top - 1, to - from, 2);
-    for (const left of [from, to]) context.fillRect(left - 1, top - 5, 2, 10);
-  });
+function paintRanges(context, series, at) {
+  for (const { left, right, top } of marksOf(series, at)) {
+    context.fillRect(left, top - 1, right - left, 2);
+    context.fillRect(left - 1, top - 5, 2, 10);
+    context.fillRect(right - 1, top - 5, 2, 10);
+  }
 }
 
 /** Paint a band from each bar to the next bar above: as wide as `x` at its bar, and as `end` at the next one. */
-function paintFlows(context, { x, end = [], y, color, thick = 0.7, alpha = 1 }, at) {
-  context.globalAlpha = alpha;
-  context.fillStyle = color;
-  end.forEach((value, number) => {
-    if (!x[number]) return;
-    const [from, to, zero] = [at.x(x[number]), at.x(Math.min(value, x[number])), at.x(0)];
-    const [low, high] = [at.y(y[number] + thick / 2), at.y(y[number] + 1 - thick / 2)];
+function paintFlows(context, { x, end = [], y, thick = 0.7 }, at) {
+  x.forEach((value, number) => {
+    if (!value) return;
+    const low = at.y(y[number] + thick / 2);
+    const high = at.y(y[number] + 1 - thick / 2);
     context.beginPath();
-    context.moveTo(zero, low);
-    context.lineTo(from, low);
-    context.lineTo(to, high);
-    context.lineTo(zero, high);
+    context.moveTo(at.x(0), low);
+    context.lineTo(at.x(value), low);
+    context.lineTo(at.x(Math.min(end[number], value)), high);
+    context.lineTo(at.x(0), high);
     context.fill();
   });
 }
 
 /** Write lines of text at the right edge, on a phone over the bars; the first line has the strong colour. */
-function paintTexts(context, { y, words = [] }, at, { left, wide }) {
+function paintTexts(context, { y, words = [] }, at, { right }) {
   context.textAlign = "right";
   y.forEach((value, number) => {
     const lines = words[number].split("\n");
-    lines.forEach((line, place) => {
-      const top = at.y(value) + 15 * place - 7.5 * (lines.length - 1);
-      paintLabel(context, line, left + wide, top, place ? "--quiet" : "--ink");
-    });
+    const first = at.y(value) - 7.5 * (lines.length - 1);
+    lines.forEach((line, place) => paintLabel(context, line, right, first + 15 * place, place ? "--quiet" : "--ink"));
   });
 }
 
@@ -329,26 +367,24 @@ function paintCells(context, { x, y, rows, scale, colors }, figure, at) {
   const made = element("canvas", { width: x.length, height: y.length });
   const own = /** @type {CanvasRenderingContext2D} */ (made.getContext("2d"));
   const image = own.createImageData(x.length, y.length);
-  const isUpward = figure.y.low < figure.y.high;
-  rows.forEach((row, up) =>
-    row.forEach((value, right) => {
-      const top = isUpward ? y.length - 1 - up : up;
-      if (isNumber(value)) image.data.set(colorOn(colors, placeOn(scale, value)), 4 * (top * x.length + right));
-    }),
-  );
+  // The first row of an image is at its top; the first row of an upward axis is at its bottom.
+  const downwards = figure.y.low < figure.y.high ? rows.toReversed() : rows;
+  downwards.flat().forEach((value, cell) => {
+    if (isNumber(value)) image.data.set(colorOn(colors, placeOn(scale, value)), 4 * cell);
+  });
   own.putImageData(image, 0, 0);
-  const [across, upwards] = [edges(x, at.x), edges(y, at.y)];
-  context.globalAlpha = 1;
+  const [left, right] = edges(x, at.x);
+  const [top, bottom] = edges(y, at.y);
   context.imageSmoothingEnabled = !figure.x.choices.length && !figure.y.choices.length;
-  const [top, bottom] = [Math.min(...upwards), Math.max(...upwards)];
-  context.drawImage(made, across[0], top, across[1] - across[0], bottom - top);
+  context.drawImage(made, left, top, right - left, bottom - top);
 }
 
-/** Return the outer edges, in pixels, of cells around evenly spaced positions. */
+/** Return the outer edges, in pixels and in order, of cells that are evenly spaced in pixels, also on a logarithmic axis. */
 function edges(places, at) {
-  const [first, last] = [at(places[0]), at(places.at(-1))];
-  const half = places.length > 1 ? (last - first) / (places.length - 1) / 2 : (at(places[0] + 1) - first) / 2;
-  return [first - half, last + half];
+  const first = at(places[0]);
+  const last = at(places.at(-1));
+  const cell = places.length > 1 ? (last - first) / (places.length - 1) : at(places[0] + 1) - first;
+  return [first - cell / 2, last + cell / 2].toSorted((a, b) => a - b);
 }
 
 /** Return red, green, blue and opacity (0 to 255) of a mix of two colours `rgba(...)`. */
@@ -356,36 +392,6 @@ export function colorOn(colors, share) {
   const [from, to] = colors.map((color) => color.match(/[\d.]+/g).map(Number));
   const at = Math.max(0, Math.min(1, share));
   return from.map((part, number) => (part + at * (to[number] - part)) * (number === 3 ? 255 : 1));
-}
-
-/**
- * Paint the marks of a chosen trial once more, in its colour, and add a label for the last one.
- *
- * @param {Series} series
- * @param {{ trial: number, x: number, top: number }[]} labels
- */
-function paintChosen(context, series, trial, at, labels) {
-  if (!["line", "points"].includes(series.kind)) return;
-  const y = series.y.map((value, point) => (series.trials?.[point] === trial ? value : null));
-  const last = y.findLastIndex(isNumber);
-  if (last < 0) return;
-  const more = { color: token(colorOf(trial)), alpha: 1, width: 3, size: (series.size ?? 6) + 4, isRimmed: true };
-  PAINT[series.kind](context, { ...series, ...more, y }, at);
-  const x = at.x(series.x[last]);
-  const near = labels.filter((label) => Math.abs(label.x - x) < 28);
-  if (near.some((label) => label.trial === trial)) return;
-  const tops = Array.from({ length: 2 * near.length + 3 }, (_, step) => at.y(y[last]) - 8 + 12 * (step % 2 ? step + 1 : -step) / 2);
-  const top = tops.find((each) => each > TOP + 5 && near.every((label) => Math.abs(label.top - each) >= 12)) ?? tops[0];
-  labels.push({ trial, x, top });
-}
-
-/** Paint the number of a chosen trial beside its mark, with its colour. */
-function paintNumber(context, { trial, x, top }, right) {
-  const side = x > right - 40 ? -1 : 1;
-  context.textAlign = side < 0 ? "right" : "left";
-  paintLabel(context, String(trial), x + 13 * side, top, "--ink");
-  context.fillStyle = token(colorOf(trial));
-  context.fillRect(x + 9 * side - 2, top - 4, 4, 8);
 }
 
 /** Symbols, drawn in a square from -1 to 1. */

@@ -24,18 +24,18 @@ export class Section {
     this.short = short;
     this.isNear = false;
     this._seen = [];
-    this.lead = element("p", { class: "lead", text: lead });
-    this.body = element("div", { class: "body" });
-    this._remark = element("p", { class: "remark quiet", hidden: true });
-    this._lacking = element("p", { class: "remark bad", hidden: true, text: LACKING });
+    this.lead = element("p.lead", lead);
+    this.body = element("div.body");
+    this._remark = element("p.remark.quiet", { hidden: true });
+    this._lacking = element("p.remark.bad", { hidden: true }, LACKING);
     this.element = element(
       "section",
       { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
       element(
         "div",
         { class: "heading" },
-        element("h2", { id: `${id}-title`, text: title }),
-        element("span", { class: "working quiet", "aria-hidden": "true", text: "being worked out …" }),
+        element("h2", { id: `${id}-title` }, title),
+        element("span.working.quiet", { "aria-hidden": "true" }, "being worked out …"),
       ),
       lead && this.lead,
       this._lacking,
@@ -49,6 +49,11 @@ export class Section {
       },
       { rootMargin: NEAR },
     ).observe(this.element);
+  }
+
+  /** Whether there is nothing to show; such a section is hidden. A section that needs more than a study replaces it. */
+  isEmpty(study) {
+    return !study.isThere;
   }
 
   /** Show a text below the heading, or remove it. */
@@ -111,6 +116,7 @@ export class Section {
       // A line at the top says that the connection is lost; a refusal that its end has caused would be wrong.
       if (study.isConnected === false && isRefused) say("");
       if (study.isConnected === false || isAsking || !this.isNear || document.hidden || study.position === null) return;
+      if (this.isEmpty(study)) return;
       const asked = question();
       if (asked === null) return;
       const address = JSON.stringify(asked);

@@ -1,7 +1,7 @@
 // The reader's questions, each answered by a word and a sentence from the parts of a study.
 
 import {
-  capital, countText, isNumber, listed, numberText, plural, roughSecondsText, secondsText, shareText, shortened,
+  capital, countText, isNumber, listed, numberText, plural, secondsText, shareText, shortened,
 } from "../page/text.js";
 
 /** A best value that did not change for this share of the time is old. */
@@ -130,35 +130,6 @@ export function keepsUp({ notes: { proposed, late } }) {
   const others = late ? " The others are mutations of good trials." : "";
   const mood = ready >= BUSY ? "good" : ready >= HALF_BUSY ? "fair" : "bad";
   return answer(mood, `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${shareText(ready)}`, text + others);
-}
-
-/** How long will it take? @param {Parts} parts */
-export function howLong({ head }) {
-  const done = head.trials_wanted
-    ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`
-    : `${plural(head.tried, "trial")} tried.`;
-  const more = head.simulated ? "" : ` Continue with: ashtune resume ${head.directory}`;
-  const ended = `After ${secondsText(head.wall_seconds)}. ${done}${more}`;
-  switch (head.state) {
-    case "reading":
-      return READING;
-    case "complete":
-      if (isFruitless(head)) return answer("bad", "It has ended", `No trial has a result. ${done}`);
-      return answer("good", "It is complete", `It took ${secondsText(head.wall_seconds)}. ${done}`);
-    case "stopped":
-      return answer("fair", "It was stopped", ended);
-    case "died":
-      return answer("bad", "It died", ended);
-    case "quiet":
-      return answer("fair", "Not known", `No news for ${secondsText(head.quiet_seconds)}. ${done}`);
-    case "missing":
-    case "unreadable":
-      return answer("none", "Not known", capital(head.state_text));
-  }
-  if (head.paused) return answer("fair", "It is paused", `No job begins until it is continued. ${done}`);
-  const { seconds } = head.remaining;
-  if (isNumber(seconds)) return answer("good", `About ${roughSecondsText(seconds)}`, done);
-  return answer("none", head.trials_wanted ? "Too early to tell" : "It is open", done);
 }
 
 function isAtWork({ state }) {

@@ -67,6 +67,11 @@ export class Study {
     return this.parts.head?.objectives.length > 0;
   }
 
+  /** Whether a trial has a finite result. */
+  get hasResult() {
+    return this.isThere && Boolean(this.parts.head.best);
+  }
+
   /** The unit of the resource, in the singular. */
   get unit() {
     return this.parts.head?.unit ?? "epoch";

@@ -1,6 +1,6 @@
 // One row of cards: the reader's questions, each with a word, a sentence and a link to its section.
 
-import { areBusy, howLong, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
+import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
 
@@ -17,11 +17,10 @@ export function answers(study) {
     matters,
     card("Why did these fail?", "#failures", ["head", "failures"], whyFailed),
     card("Is the search keeping up?", "#notes", ["notes"], keepsUp),
-    card("How long still?", "#ladder", ["head"], howLong),
   ];
-  section.body.append(element("ul", { class: "cards" }, cards.map((each) => each.element)));
+  section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
-  const question = () => (study.parts.head?.best ? ["importance", []] : null);
+  const question = () => (study.hasResult ? ["importance", []] : null);
   const learn = (answer) => {
     importance.answer = answer;
     matters.show(study.parts);
@@ -36,19 +35,13 @@ export function answers(study) {
 
 function card(question, to, names, answer) {
   const word = element("b");
-  const text = element("span", { class: "text quiet" });
-  const link = element(
-    "a",
-    { class: "card", href: to },
-    element("span", { class: "question", text: question }),
-    word,
-    text,
-  );
+  const text = element("span.text.quiet");
+  const link = element("a", { class: "card", href: to }, element("span.question", question), word, text);
   const say = ({ mood, word: short, text: sentence }) => {
     link.dataset.mood = mood;
     setText(word, short);
     setText(text, sentence);
   };
   const lack = () => say({ mood: "none", word: "Not known", text: "The server could not make this answer." });
-  return { element: element("li", {}, link), names, show: (parts) => say(answer(parts)), lack };
+  return { element: element("li", link), names, show: (parts) => say(answer(parts)), lack };
 }

@@ -29,9 +29,9 @@ export function audit(study) {
   section.body.append(words, place);
   section.askWhenSeen(
     study,
-    () => (study.isThere ? ["audit", []] : null),
+    () => ["audit", []],
     (/** @type {Answers["audit"]} */ { text, rungs, notes }) => {
-      const paragraph = (sentence) => element("p", { class: sentence.startsWith("FAULT") && "bad", text: sentence });
+      const paragraph = (sentence) => element("p", { class: sentence.startsWith("FAULT") && "bad" }, sentence);
       replaceChildren(words, [...text, ...notes].map(paragraph));
       const columns = COLUMNS.filter(([name]) => rungs.some((rung) => textOf(name, rung[name])));
       const titles = columns.map(([name, title]) => (name === "resource" ? `to ${study.unit}` : title));

@@ -25,14 +25,14 @@ export function chosen(study) {
     choose(Number(input.value), true);
     input.value = "";
   };
-  const full = element("p", { class: "quiet", role: "status" });
+  const full = element("p.quiet", { role: "status" });
   const place = element("div");
-  const curves = element("div", { class: "pair" });
+  const curves = element("div.pair");
   const figures = new Figures(curves, capital);
   section.body.append(form(fields, "Add it", add), full, place, curves);
   study.on(["head"], ({ head }) => set(input, { max: Math.max(0, head.started - 1) }));
   const ask = askChosen(section, study, (answers, refusals) => {
-    const lacking = refusals.map(({ trial, line }) => element("p", {}, `Trial ${trial}: ${line}.`, remover(trial, section)));
+    const lacking = refusals.map(({ trial, line }) => element("p", `Trial ${trial}: ${line}.`, remover(trial, section)));
     replaceChildren(place, lacking, answers.length > 0 && comparison(answers, study, section));
     const metrics = [...new Set(answers.flatMap(({ curves: own }) => Object.keys(own)))];
     figures.show(metrics.map((metric) => [metric, overlaid(curvesOf(answers, metric))]));
@@ -52,7 +52,7 @@ function remover(trial, section) {
 }
 
 function colorMark(trial) {
-  const mark = element("i", { class: "color", "aria-hidden": "true" });
+  const mark = element("i.color", { "aria-hidden": "true" });
   mark.style.setProperty("--color", `var(${colorOf(trial)})`);
   return mark;
 }
@@ -97,7 +97,7 @@ function overlaid(figures) {
 function comparison(answers, study, section) {
   const united = (namesOf) => [...new Set(answers.flatMap(namesOf))];
   const metrics = united(({ metrics: own }) => Object.keys(own));
-  const row = (name, cells) => [element("th", { scope: "row", text: shortened(name, 40) }), ...cells];
+  const row = (name, cells) => [element("th", { scope: "row" }, shortened(name, 40)), ...cells];
   const results = [
     row("state", answers.map(({ status }) => stateMark(status, stateText(status, study)))),
     ...metrics.map((name) => row(name, textsApart(answers.map(({ metrics: own }) => own[name] ?? "none")))),
@@ -111,7 +111,7 @@ function comparison(answers, study, section) {
   const isEqual = (name) => answers.length > 1 && new Set(valuesOf(name).map((value) => JSON.stringify(value ?? null))).size === 1;
   const equal = names.filter(isEqual);
   const others = names.filter((name) => !isEqual(name)).map((name) => {
-    const sign = answers.length > 1 && element("span", { class: "differs", title: "differs", text: "≠ " });
+    const sign = answers.length > 1 && element("span.differs", { title: "differs" }, "≠ ");
     const title = element("th", { scope: "row" }, sign, shortened(name, 40));
     return [title, ...textsApart(valuesOf(name))];
   });
@@ -122,8 +122,8 @@ function comparison(answers, study, section) {
       element(
         "details",
         { class: "data", "data-key": "equal" },
-        element("summary", { "data-key": "summary equal", text: `${plural(equal.length, "hyperparameter")} ${equal.length === 1 ? "is" : "are"} equal in all of them` }),
-        element("p", { text: equal.map((name) => `${name}: ${shortened(valueText(valuesOf(name)[0]), 40)}`).join(", ") }),
+        element("summary", { "data-key": "summary equal" }, `${plural(equal.length, "hyperparameter")} ${equal.length === 1 ? "is" : "are"} equal in all of them`),
+        element("p", equal.map((name) => `${name}: ${shortened(valueText(valuesOf(name)[0]), 40)}`).join(", ")),
       ),
   ];
 }

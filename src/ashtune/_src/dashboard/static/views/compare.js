@@ -17,9 +17,10 @@ export function compare(study, others) {
     "The best so far of each study that this command watches.",
     "Compare",
   );
+  section.isEmpty = () => false;
   const figures = ["Over time", "Over what was trained"].map((title) => new Figure(title, `Studies compared: ${title}`));
   const place = element("div");
-  section.body.append(element("div", { class: "pair" }, ...figures.map((each) => each.element)), place);
+  section.body.append(element("div.pair", ...figures.map((each) => each.element)), place);
   const ids = others.slice(0, MOST).map((each) => each.id);
   const asker = {
     get position() {
@@ -45,11 +46,7 @@ function studiesTable(rows, names, { unit, objective }) {
     "Studies",
     ["study", `best ${objective.metric}`, "trials", `${unit}s`, "time", "busy"],
     rows.map((row) => [
-      element("a", {
-        href: `?study=${encodeURIComponent(row.id)}`,
-        "data-key": `study ${row.id}`,
-        text: shortened(names.get(row.id), 60),
-      }),
+      element("a", { href: `?study=${encodeURIComponent(row.id)}`, "data-key": `study ${row.id}` }, shortened(names.get(row.id), 60)),
       numberText(row.best),
       countText(row.tried),
       countText(row.epochs),

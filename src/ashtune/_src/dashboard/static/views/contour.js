@@ -10,14 +10,15 @@ import { valueChoice } from "./value.js";
 export function contour(study) {
   const lead = "The result over two hyperparameters, the best in full colour; a point is a trial.";
   const section = new Section("contour", "Two at once", lead, "Contours");
+  section.isEmpty = () => !study.hasResult || study.names.length < 2;
   const [x, y] = [element("select", { id: "contour-x" }), element("select", { id: "contour-y" })];
   const figure = new Figure("", "Contours");
   const labels = [
-    element("label", { for: "contour-x", text: "across " }),
-    element("label", { for: "contour-y", text: "up " }),
+    element("label", { for: "contour-x" }, "across "),
+    element("label", { for: "contour-y" }, "up "),
   ];
   const value = valueChoice(study, "contour", () => consider());
-  section.body.append(element("p", { class: "choice asks" }, labels[0], x, labels[1], y), value.element, figure.element);
+  section.body.append(element("p.choice.asks", labels[0], x, labels[1], y), value.element, figure.element);
   study.on(["space"], () => {
     const options = study.names.map((name) => [name, shortened(name, 40)]);
     if (!fillOptions(x, options, kept("across"))) return;
@@ -30,7 +31,7 @@ export function contour(study) {
     ["y", y.value],
     ...value.parameters(),
   ];
-  const isAsked = () => study.parts.head?.best && x.value && y.value && x.value !== y.value;
+  const isAsked = () => x.value && y.value && x.value !== y.value;
   const consider = section.askWhenSeen(
     study,
     () => (isAsked() ? ["contour", parameters()] : null),

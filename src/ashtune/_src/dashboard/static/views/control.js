@@ -13,27 +13,25 @@ export function control(study) {
   const section = new Section("control", "Control", "", "");
   const sender = newSender(study);
   section.body.append(
-    element("div", { class: "controls" }, pauseButton(study, sender), stopButtons(sender)),
+    element("div.controls", pauseButton(study, sender), stopButtons(sender)),
     moreTrials(sender),
     otherWorkers(study, sender),
     ownConfiguration(study, sender),
     sender.element,
   );
-  section.element.hidden = true;
+  section.isEmpty = () => !study.parts.head.control;
+  section.element.hidden = true; // until the study says that its driver takes commands
   section.element.classList.remove("blank");
   const nature = byId("nature");
   const natureBefore = nature.textContent;
-  study.on(["head"], ({ head }) => {
-    section.element.hidden = !head.control;
-    setText(nature, head.control ? NATURE : natureBefore);
-  });
+  study.on(["head"], ({ head }) => setText(nature, head.control ? NATURE : natureBefore));
   return section;
 }
 
 /** Return a function that sends one command at a time, and the element that shows the result of the command. */
 function newSender(study) {
-  const done = element("p", { class: "quiet", role: "status" });
-  const refused = element("p", { class: "bad", role: "alert" });
+  const done = element("p.quiet", { role: "status" });
+  const refused = element("p.bad", { role: "alert" });
   let isBusy = false;
   /** Send a command; `words` are shown if the driver accepts it. */
   const send = async (command, words) => {
@@ -54,7 +52,7 @@ function newSender(study) {
       isBusy = false;
     }
   };
-  return { send, element: element("div", { class: "said" }, done, refused) };
+  return { send, element: element("div.said", done, refused) };
 }
 
 function pauseButton(study, sender) {
@@ -83,11 +81,11 @@ function stopButtons(sender) {
   const asking = element(
     "span",
     { class: "choice", role: "group", "aria-label": "Stop the study?", hidden: true, onkeydown },
-    element("span", { text: "Stop the study? It can be resumed later." }),
+    element("span", "Stop the study? It can be resumed later."),
     really,
     not,
   );
-  return element("span", {}, stop, asking);
+  return element("span", stop, asking);
 }
 
 function moreTrials(sender) {
@@ -115,7 +113,7 @@ function otherWorkers(study, sender) {
 
 /** The form for the configuration of the next new trial. It starts with the best configuration so far. */
 function ownConfiguration(study, sender) {
-  const list = element("div", { class: "fields" });
+  const list = element("div.fields");
   /** @type {ReturnType<typeof newField>[]} */
   let fields = [];
   /** Fill the fields from the best trial so far. Text that the user types before its arrival is kept. */
@@ -145,8 +143,8 @@ function ownConfiguration(study, sender) {
   const details = element(
     "details",
     { ontoggle: begin },
-    element("summary", { text: "Try your own configuration" }),
-    element("p", { class: "quiet", text: "A field that is left empty is a hyperparameter that is not active." }),
+    element("summary", "Try your own configuration"),
+    element("p.quiet", "A field that is left empty is a hyperparameter that is not active."),
     form([list], "Enqueue", send),
     button("As the best so far", fill),
   );
@@ -163,7 +161,7 @@ function newField({ name, type, low, high, choices }, id) {
   if (type === "constant" && choices.length) return { name, element: null, value: () => choices[0], fill: () => {} };
   const isNumber = type === "float" || type === "integer";
   const options = ["", ...choices].map((choice, place) =>
-    element("option", { value: place ? place - 1 : "", text: place ? valueText(choice) : "" }),
+    element("option", { value: place ? place - 1 : "" }, place ? valueText(choice) : ""),
   );
   const input = choices.length
     ? element("select", { id }, options)
@@ -175,7 +173,7 @@ function newField({ name, type, low, high, choices }, id) {
   const placeOf = (value) => choices.findIndex((choice) => JSON.stringify(choice) === JSON.stringify(value));
   return {
     name,
-    element: element("div", { class: "field" }, element("label", { for: id, text: name }), input),
+    element: element("div.field", element("label", { for: id }, name), input),
     value: () => (input.value === "" ? undefined : read(input.value)),
     fill: (value) => {
       const place = placeOf(value);

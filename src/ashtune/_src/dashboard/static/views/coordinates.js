@@ -2,13 +2,21 @@
 
 import { placeOn, textOn, ticksOf, valueAt } from "../page/axis.js";
 import { Canvas, paintLabel } from "../page/canvas.js";
-import { slider } from "../page/dom.js";
+import { set, slider } from "../page/dom.js";
 import { isNumber, shortened } from "../page/text.js";
 import { token } from "../page/theme.js";
 import { chosenTrials, colorOf } from "../study/chosen.js";
 
 const HEIGHT = 340;
-const [TOP, BOTTOM, SIDE, LEAST] = [40, 26, 46, 96];
+/** The free space above, below and beside the axes, and the least distance of two axes, in pixels. */
+const TOP = 40;
+const BOTTOM = 26;
+const SIDE = 46;
+const LEAST = 96;
+/** The length of an axis. */
+const LENGTH = HEIGHT - TOP - BOTTOM;
+/** The range of an axis without a brush. */
+const ALL = [0, 1];
 /** The position, below the axis, of lines whose hyperparameter is not active. */
 const OFF = -0.07;
 /** The opacity of other lines while trials are chosen. */
@@ -31,11 +39,14 @@ export class Coordinates {
     this._changed = changed;
     this._drag = null;
     this._sliders = [];
-    this._canvas = new Canvas(place, (context, width) => this._paint(context, width));
-    const canvas = this._canvas.element;
-    canvas.addEventListener("pointerdown", (event) => this._begin(event));
-    canvas.addEventListener("pointermove", (event) => this._move(event));
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => this._end());
+    this._canvas = new Canvas(place, (context) => this._paint(context));
+    const end = () => this._end();
+    set(this._canvas.element, {
+      onpointerdown: (event) => this._begin(event),
+      onpointermove: (event) => this._move(event),
+      onpointerup: end,
+      onpointercancel: end,
+    });
   }
 
   get isBrushed() {
@@ -68,13 +79,13 @@ export class Coordinates {
   /** Return brushes as filters of the table. A brush that reaches an end of its axis is open there. @param {Set} names */
   ranges(names) {
     const brushes = [...this._brushes].filter(([name]) => names.has(name) && this._isFilter(name));
-    return brushes.map(([name, places]) => {
+    return brushes.map(([name, [low, high]]) => {
       const axis = this._axis(name);
-      const [low, high] = places.map((place) => valueAt(axis, place));
-      const [from, to] = isWhole(axis)
-        ? [Math.ceil(low), Math.floor(high)]
-        : [low, high].map((value) => Number(value.toPrecision(6)));
-      return { name, low: places[0] > 0 ? String(from) : "", high: places[1] < 1 ? String(to) : "" };
+      const text = (place, round) => {
+        const value = valueAt(axis, place);
+        return String(isWhole(axis) ? round(value) : Number(value.toPrecision(6)));
+      };
+      return { name, low: low > 0 ? text(low, Math.ceil) : "", high: high < 1 ? text(high, Math.floor) : "" };
     });
   }
 
@@ -84,7 +95,8 @@ export class Coordinates {
     for (const { name, low, high } of ranges.filter((each) => this._isFilter(each.name))) {
       const axis = this._axis(name);
       const half = isWhole(axis) ? 0.5 : 0; // lines of a choice are beside each other
-      const [from, to] = [low === "" ? 0 : placeOn(axis, low - half), high === "" ? 1 : placeOn(axis, Number(high) + half)];
+      const from = low === "" ? 0 : placeOn(axis, low - half);
+      const to = high === "" ? 1 : placeOn(axis, Number(high) + half);
       this._brushes.set(name, [Math.max(0, from), Math.min(1, to)]);
     }
     this._repaint();
@@ -108,22 +120,28 @@ export class Coordinates {
     const names = JSON.stringify(this._names);
     if (place.dataset.shown !== names) {
       place.dataset.shown = names;
-      this._sliders = this.axes.flatMap((axis, number) => [
-        [axis.name, 0, this._slider(axis, `parallel-from-${number}`, "from", 0)],
-        [axis.name, 1, this._slider(axis, `parallel-to-${number}`, "to", 1)],
+      this._sliders = this._names.flatMap((name, number) => [
+        this._slider(name, 0, `parallel-from-${number}`, "from"),
+        this._slider(name, 1, `parallel-to-${number}`, "to"),
       ]);
-      place.replaceChildren(...this._sliders.map(([, , each]) => each.element));
+      place.replaceChildren(...this._sliders.map((each) => each.element));
     }
-    for (const [name, end, each] of this._sliders) each.set((this._brushes.get(name) ?? [0, 1])[end]);
+    for (const { name, end, set: move } of this._sliders) move(this._brushOf(name)[end]);
   }
 
-  _slider({ name: label }, id, word, end) {
-    const text = (place) => this._text(this._axis(label), place);
-    return slider(id, `${shortened(label, 40)}, ${word}`, { max: 1, step: 0.01, value: end }, text, (value) => {
-      const brush = [...(this._brushes.get(label) ?? [0, 1])];
+  /** @param end 0 for the low end of a range, 1 for the high one. */
+  _slider(name, end, id, word) {
+    const text = (place) => this._text(this._axis(name), place);
+    const made = slider(id, `${shortened(name, 40)}, ${word}`, { max: 1, step: 0.01, value: end }, text, (value) => {
+      const brush = [...this._brushOf(name)];
       brush[end] = value;
-      this._brush(label, Math.min(...brush), Math.max(...brush));
+      this._brush(name, ...brush);
     });
+    return { ...made, name, end };
+  }
+
+  _brushOf(name) {
+    return this._brushes.get(name) ?? ALL;
   }
 
   /** @returns {Axis} */
@@ -136,7 +154,10 @@ export class Coordinates {
     return textOn(axis, place === null ? null : valueAt(axis, place));
   }
 
-  _brush(name, low, high) {
+  /** Set a brush by its two ends, in any order. */
+  _brush(name, ...ends) {
+    const low = Math.min(...ends);
+    const high = Math.max(...ends);
     if (low <= 0 && high >= 1) this._brushes.delete(name);
     else this._brushes.set(name, [low, high]);
     this._refresh([name]);
@@ -158,88 +179,100 @@ export class Coordinates {
     });
   }
 
-  _x(width, axis) {
-    return this.axes.length > 1 ? SIDE + ((width - 2 * SIDE) * axis) / (this.axes.length - 1) : width / 2;
+  /** The distance of two axes. */
+  get _step() {
+    return (this._canvas.width - 2 * SIDE) / Math.max(1, this.axes.length - 1);
   }
 
+  _x(axis) {
+    return this.axes.length > 1 ? SIDE + this._step * axis : this._canvas.width / 2;
+  }
+
+  /** @param {number | null} place */
   _y(place) {
-    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * Math.max(OFF, Math.min(1.04, place));
+    return HEIGHT - BOTTOM - LENGTH * Math.max(OFF, Math.min(1.04, place ?? OFF));
   }
 
-  _paint(context, width) {
-    const last = Math.max(1, this.trials.length - 1);
+  _paint(context) {
     const chosen = chosenTrials().filter((trial) => this.trials.includes(trial));
-    for (const isIn of [false, true]) {
-      for (let at = last; at >= 0; at -= 1) {
-        if (!(at in this._places) || this._isWithin(at) !== isIn) continue;
-        context.strokeStyle = isIn ? this._colors[at] : token("--line");
-        context.globalAlpha = (isIn ? 0.95 - (0.7 * at) / last : this.isBrushed ? 0.35 : 1) * (chosen.length ? BEHIND : 1);
-        context.lineWidth = isIn && at === 0 ? 2.5 : isIn ? 1.3 : 1;
-        this._paintLine(context, width, this._places[at]);
-      }
-    }
+    this._paintLines(context, chosen.length ? BEHIND : 1);
     context.globalAlpha = 1;
     context.lineWidth = 3;
     for (const trial of chosen) {
       context.strokeStyle = token(colorOf(trial));
-      this._paintLine(context, width, this._places[this.trials.indexOf(trial)]);
+      this._paintLine(context, this._placesOf(trial));
     }
-    this.axes.forEach((axis, number) => this._paintAxis(context, width, axis, this._x(width, number), number));
+    this.axes.forEach((axis, number) => this._paintAxis(context, axis, number));
     context.textAlign = "left";
-    for (const trial of chosen) {
-      const place = this._places[this.trials.indexOf(trial)].at(-1);
-      paintLabel(context, String(trial), this._x(width, this.axes.length - 1) + 5, this._y(place ?? OFF), "--ink");
+    for (const trial of chosen)
+      paintLabel(context, String(trial), this._x(this.axes.length - 1) + 5, this._y(this._placesOf(trial).at(-1)), "--ink");
+  }
+
+  _placesOf(trial) {
+    return this._places[this.trials.indexOf(trial)];
+  }
+
+  /** Paint the lines outside of the brushes, then those within, each with the best last, so that it is on top. */
+  _paintLines(context, opacity) {
+    const worst = Math.max(1, this.trials.length - 1);
+    const within = new Set(this.within());
+    const others = [...this.trials.keys()].filter((at) => !within.has(at));
+    context.strokeStyle = token("--line");
+    context.globalAlpha = (this.isBrushed ? 0.35 : 1) * opacity;
+    context.lineWidth = 1;
+    for (const at of others.reverse()) this._paintLine(context, this._places[at]);
+    for (const at of [...within].reverse()) {
+      context.strokeStyle = this._colors[at];
+      context.globalAlpha = (0.95 - (0.7 * at) / worst) * opacity;
+      context.lineWidth = at === 0 ? 2.5 : 1.3;
+      this._paintLine(context, this._places[at]);
     }
   }
 
-  _paintLine(context, width, places) {
+  _paintLine(context, places) {
+    const half = this._step / 2;
     context.beginPath();
     places.forEach((place, axis) => {
-      const [x, y] = [this._x(width, axis), this._y(place ?? OFF)];
-      if (!axis) context.moveTo(x, y);
-      else {
-        const half = (x - this._x(width, axis - 1)) / 2;
-        context.bezierCurveTo(x - half, this._y(places[axis - 1] ?? OFF), x - half, y, x, y);
-      }
+      const x = this._x(axis);
+      const y = this._y(place);
+      if (axis) context.bezierCurveTo(x - half, this._y(places[axis - 1]), x - half, y, x, y);
+      else context.moveTo(x, y);
     });
     context.stroke();
   }
 
-  _paintAxis(context, width, axis, x, number) {
-    const isLast = number === this.axes.length - 1;
+  _paintAxis(context, axis, number) {
+    const x = this._x(number);
+    const side = number === this.axes.length - 1 ? -1 : 1; // the texts of the last axis stand at its left
     context.fillStyle = token("--quiet");
-    context.fillRect(x - 0.5, this._y(1), 1, this._y(0) - this._y(1));
+    context.fillRect(x - 0.5, this._y(1), 1, LENGTH);
     context.textAlign = "center";
     context.fillStyle = token("--ink");
-    const room = Math.floor((width - 2 * SIDE) / Math.max(1, this.axes.length - 1) / 6.8);
-    context.fillText(
-      shortened(axis.name, Math.max(8, room)),
-      Math.min(Math.max(x, SIDE), width - SIDE),
-      number % 2 && room < 14 ? 10 : 24,
-    );
-    context.textAlign = isLast ? "right" : "left";
-    for (const [at, text] of ticksOf(axis, HEIGHT - TOP - BOTTOM, 16))
-      paintLabel(context, text, x + (isLast ? -5 : 5), this._y(placeOn(axis, at)));
+    const room = Math.floor(this._step / 6.8);
+    const top = number % 2 && room < 14 ? 10 : 24; // names of narrow axes stand in two rows
+    const middle = Math.min(Math.max(x, SIDE), this._canvas.width - SIDE);
+    context.fillText(shortened(axis.name, Math.max(8, room)), middle, top);
+    context.textAlign = side < 0 ? "right" : "left";
+    for (const [at, text] of ticksOf(axis, LENGTH, 16)) paintLabel(context, text, x + 5 * side, this._y(placeOn(axis, at)));
     if (this._places.some((line) => line[number] === null)) paintLabel(context, "off", x + 5, this._y(OFF));
-    const brush = this._brushes.get(axis.name);
-    if (!brush) return;
+    if (!this._brushes.has(axis.name)) return;
+    const [low, high] = this._brushOf(axis.name).map((place) => this._y(place));
     context.fillStyle = token("--accent");
     context.globalAlpha = 0.28;
-    context.fillRect(x - 7, this._y(brush[1]), 14, Math.max(3, this._y(brush[0]) - this._y(brush[1])));
+    context.fillRect(x - 7, high, 14, Math.max(3, low - high));
     context.globalAlpha = 1;
   }
 
-  /** Return the axis name near the pointer, and the position on it. @returns {[string | null, number]} */
+  /** Return the axis name near the pointer, and the position on it. @returns {[string | undefined, number]} */
   _axisAt({ offsetX, offsetY }) {
-    const width = this._canvas.element.clientWidth;
-    const axis = this.axes.find((_, number) => Math.abs(offsetX - this._x(width, number)) < 14);
-    const place = (HEIGHT - BOTTOM - offsetY) / (HEIGHT - TOP - BOTTOM);
-    return [axis?.name ?? null, Math.max(0, Math.min(1, place))];
+    const axis = this.axes.find((_, number) => Math.abs(offsetX - this._x(number)) < 14);
+    const place = (HEIGHT - BOTTOM - offsetY) / LENGTH;
+    return [axis?.name, Math.max(0, Math.min(1, place))];
   }
 
   _begin(event) {
     const [name, place] = this._axisAt(event);
-    if (name === null) return;
+    if (name === undefined) return;
     event.preventDefault();
     this._drag = { name, from: place, to: place };
     this._canvas.element.setPointerCapture(event.pointerId);
@@ -247,15 +280,17 @@ export class Coordinates {
 
   _move(event) {
     const [name, place] = this._axisAt(event);
-    this._canvas.element.classList.toggle("brushable", name !== null || this._drag !== null);
+    this._canvas.element.classList.toggle("brushable", name !== undefined || this._drag !== null);
     if (this._drag === null) return;
     this._drag.to = place;
-    this._brush(this._drag.name, Math.min(this._drag.from, place), Math.max(this._drag.from, place));
+    this._brush(this._drag.name, this._drag.from, place);
   }
 
+  /** A click without a movement removes the range. */
   _end() {
-    if (this._drag !== null && Math.abs(this._drag.to - this._drag.from) < 0.01) this._brush(this._drag.name, 0, 1);
+    const drag = this._drag;
     this._drag = null;
+    if (drag !== null && Math.abs(drag.to - drag.from) < 0.01) this._brush(drag.name, ...ALL);
   }
 }
 

@@ -9,21 +9,18 @@ import { ALL, FILTER, stateMark } from "./trials.js";
 
 export function failures(study) {
   const section = new Section("failures", "Why did these fail?", "", "Failures");
-  const list = element("ul", { class: "groups" });
+  section.isEmpty = () => study.parts.failures?.groups.length === 0;
+  const list = element("ul.groups");
   section.body.append(list);
   let shown = "";
   section.drawWhenSeen(study, ["failures", "head"], ({ failures: { groups, total }, head }) => {
     const now = JSON.stringify(groups);
-    section.say(
-      groups.length
-        ? `${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.`
-        : "Nothing has failed, and no worker was lost.",
-    );
+    section.say(`${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.`);
     if (now === shown) return;
     shown = now;
     replaceChildren(
       list,
-      groups.map((group, place) => element("li", {}, groupOf(group, study, isFruitless(head) && !place))),
+      groups.map((group, place) => element("li", groupOf(group, study, isFruitless(head) && !place))),
     );
   });
   return section;
@@ -34,25 +31,25 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
   const resource = study.resources[rung];
   const where = isNumber(resource) ? ` on the way to ${plural(resource, study.unit)}` : "";
   const list = () => dispatchEvent(new CustomEvent(FILTER, { detail: { ...ALL, like: String(trial) } }));
-  const all = count > 1 && kind !== "lost" && element("a", { href: "#trials", class: "asks", "data-key": `all ${key}`, text: "All in the table", onclick: list });
-  const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), where, " ", all) : null;
+  const all = count > 1 && kind !== "lost" && element("a.asks", { href: "#trials", "data-key": `all ${key}`, onclick: list }, "All in the table");
+  const first = isNumber(trial) ? element("p.quiet", "first: ", trialLink(trial), where, " ", all) : null;
   return element(
     "article",
     { class: "group", "data-kind": kind },
     element(
       "p",
       {},
-      element("b", { class: "count", text: `${countText(count)} ×` }),
+      element("b.count", `${countText(count)} ×`),
       stateMark(kind, kind === "lost" ? "worker lost" : kind),
     ),
-    element("p", { class: "reason", text: reason }),
-    shared && element("p", { class: "in-common", text: `${shared}.` }),
+    element("p.reason", reason),
+    shared && element("p.in-common", `${shared}.`),
     first,
     traceback &&
       element(
         "details",
         { "data-key": key, open: isOpen },
-        element("summary", { "data-key": `summary ${key}`, text: "Traceback" }),
+        element("summary", { "data-key": `summary ${key}` }, "Traceback"),
         preformatted(traceback, `Traceback of ${isNumber(trial) ? `trial ${trial}` : kind}`, `traceback ${key}`),
       ),
   );

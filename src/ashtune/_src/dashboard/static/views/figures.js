@@ -21,9 +21,10 @@ export function ladder(study) {
 export function best(study) {
   const lead = "The best result so far. Each point is a result, in the colour of its rung.";
   const section = new Section("best", "Is it getting better?", lead, "Best");
+  section.isEmpty = () => !study.hasResult;
   const overTime = new Figure("Over time", "The best over time");
   const overResource = new Figure("Over what was trained", "The best over what was trained");
-  section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element));
+  section.body.append(element("div.pair", overTime.element, overResource.element));
   section.drawWhenSeen(study, ["best"], ({ best: part }) => {
     overTime.show(part.over_time);
     overResource.show(part.over_resource);
@@ -35,11 +36,12 @@ export function best(study) {
 export function front(study) {
   const lead = "Results that no other result beats in all objectives. The star is the best by the weights of the study.";
   const section = new Section("front", "Which trade-offs are there?", lead, "Front");
+  section.isEmpty = () => !study.hasResult || study.parts.head.objectives.length < 2;
   const figure = new Figure("", "Front");
   section.body.append(figure.element);
   section.askWhenSeen(
     study,
-    () => (study.parts.head?.best && study.parts.head.objectives.length > 1 ? ["front", []] : null),
+    () => ["front", []],
     (/** @type {Answers["contour"]} */ answer) => figure.show(answer.figure),
   );
   return section;
@@ -50,13 +52,11 @@ export function workers(study) {
     "What each worker does, the latest at the right. A colour is a rung, a pattern what is no training that counts.";
   const section = new Section("workers", "Are my workers busy?", lead, "Workers");
   const lanes = new Figure("Lanes");
-  const share = new Figure("Share of the workers that train");
   const time = new Figure("Where their time went");
-  section.body.append(lanes.element, time.element, share.element);
+  section.body.append(lanes.element, time.element);
   section.drawWhenSeen(study, ["workers"], ({ workers: part }) => {
     lanes.show(part.timeline);
     time.show(part.shares);
-    share.show(part.utilisation);
   });
   return section;
 }
@@ -65,11 +65,12 @@ export function importance(study) {
   const lead =
     "A forest learns from all trials how good a configuration is. A bar is a hyperparameter's share of the variance.";
   const section = new Section("importance", "Which hyperparameter matters?", lead, "Importance");
+  section.isEmpty = () => !study.hasResult || study.names.length < 1;
   const figure = new Figure("", "Importance");
   section.body.append(figure.element);
   section.askWhenSeen(
     study,
-    () => (study.parts.head?.best ? ["importance", []] : null),
+    () => ["importance", []],
     (/** @type {Answers["importance"]} */ answer) => {
       section.say(answer.figure.notes.map((note) => `${capital(note)}.`).join(" "));
       figure.show({ ...answer.figure, notes: [] });
@@ -82,6 +83,7 @@ export function importance(study) {
 export function curves(study) {
   const lead = "The best trials, a sample of the others, and the trials that you have chosen.";
   const section = new Section("curves", "Learning curves", lead, "Curves");
+  section.isEmpty = () => !study.hasResult;
   const figure = new Figure("", "Learning curves");
   section.body.append(figure.element);
   let chosen = [];

@@ -16,8 +16,8 @@ export function notes(study) {
     element(
       "div",
       { class: "pair" },
-      element("div", {}, scheduler, search, sources),
-      element("div", {}, element("h3", { text: "The latest choices" }), feed),
+      element("div", scheduler, search, sources),
+      element("div", element("h3", "The latest choices"), feed),
     ),
   );
   section.drawWhenSeen(study, ["notes"], ({ notes: part }) => {
@@ -40,7 +40,7 @@ export function historyList(label, steps) {
     "ol",
     { class: "history", tabindex: 0, "aria-label": label, "data-key": `history ${label}` },
     steps.map(({ time, text }) =>
-      element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`),
+      element("li", element("span.quiet", secondsText(time)), ` ${text}`),
     ),
   );
 }

@@ -22,6 +22,7 @@ export function parallel(study) {
     "A line is a trial, the best the brightest. Draw along an axis to keep only the lines that pass there.",
     "Parallel",
   );
+  section.isEmpty = () => !study.hasResult || study.names.length < 1;
   const figure = new Figure("", "Parallel coordinates");
   set(figure.plot, { class: "plot wide", tabindex: 0 });
   let wait = 0;
@@ -42,22 +43,22 @@ export function parallel(study) {
     changed.clear();
     dispatchEvent(new CustomEvent(FILTER, { detail: { where } }));
   };
-  const count = element("p", { class: "quiet", role: "status" });
+  const count = element("p.quiet", { role: "status" });
   const best = element("p");
   const clear = button("Clear all ranges", () => coordinates.clear());
-  const list = element("a", { href: "#trials", class: "asks", text: "See them in the table" });
+  const list = element("a.asks", { href: "#trials" }, "See them in the table");
   let named = [];
   const sideBySide = button("See the best side by side", () => {
     chooseOnly(named.map((at) => coordinates.trials[at]));
     location.hash = "#chosen";
   });
-  const sliders = element("div", { class: "sliders" });
+  const sliders = element("div.sliders");
   section.body.append(
     figure.element,
     count,
     best,
-    element("p", { class: "choice" }, clear, list, sideBySide),
-    element("details", { class: "data" }, element("summary", { text: "Ranges by sliders" }), sliders),
+    element("p.choice", clear, list, sideBySide),
+    element("details.data", element("summary", "Ranges by sliders"), sliders),
   );
 
   const say = () => {
@@ -77,7 +78,7 @@ export function parallel(study) {
   };
   section.askWhenSeen(
     study,
-    () => (study.parts.head?.best ? ["parallel", []] : null),
+    () => ["parallel", []],
     (/** @type {Answers["parallel"]} */ { figure: answer }) => {
       coordinates.draw(answer, study);
       if (!SAVED && !wait) coordinates.brush(where);

@@ -11,7 +11,7 @@ export function report(study) {
   section.body.append(sections.element);
   section.askWhenSeen(
     study,
-    () => (study.isThere ? ["report", []] : null),
+    () => ["report", []],
     (/** @type {Answers["report"]} */ answer) => sections.show(answer.sections),
   );
   return section;
@@ -20,7 +20,7 @@ export function report(study) {
 /** Sections of blocks. @param heading The element of their headings: "h2" or "h3". */
 export class Sections {
   constructor(heading) {
-    this.element = element("div", { class: "sections" });
+    this.element = element("div.sections");
     this._heading = heading;
     /** @type {Figure[]} */
     this._figures = [];
@@ -48,12 +48,12 @@ export class Sections {
 
   /** @param {Block} block @param {string} label The name of its table for screen readers. */
   _block({ texts = [], is_bad: isBad, columns = [], rows = [], bold = [], figures = {} }, label) {
-    const cell = (text, place) => (bold.includes(place) ? element("td", { class: "bold", text }) : text);
+    const cell = (text, place) => (bold.includes(place) ? element("td.bold", text) : text);
     const cells = rows.map((row, place) => row.map((text) => cell(text, place)));
     return element(
       "div",
       {},
-      texts.map((text) => element("p", { class: isBad && "bad", text })),
+      texts.map((text) => element("p", { class: isBad && "bad" }, text)),
       cells.length > 0 && table(label, columns, cells, { class: !columns.length && "facts" }),
       Object.entries(figures).map(([name, value]) => {
         const figure = new Figure("", capital(name));

@@ -16,7 +16,8 @@ export function slices(study) {
     "Slices",
     "The result over each hyperparameter. Where good points gather, values are good.",
   );
-  const place = element("div", { class: "panels" });
+  section.isEmpty = () => !study.hasResult || study.names.length < 1;
+  const place = element("div.panels");
   const legend = new Legend();
   const more = button("", () => showAll(), { class: "asks", hidden: true });
   const value = valueChoice(study, "slices", () => consider());
@@ -27,12 +28,12 @@ export function slices(study) {
   /** By default the server chooses the most important hyperparameters. */
   const names = () => (isAll ? study.names.slice(0, MOST) : []);
   const parameters = () => [...names().map((name) => ["name", name]), ...value.parameters()];
-  const question = () => (study.parts.head?.best && study.names.length ? ["slices", parameters()] : null);
+  const question = () => ["slices", parameters()];
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["slices"]} */ answer) => {
     legend.show(Object.entries(answer.colors).map(([name, color]) => [color, name]));
     section.say(answer.notes.join(" "));
     const shown = Object.entries(answer.panels);
-    figures.show(shown, true);
+    figures.show(shown);
     more.hidden = isAll || study.names.length <= shown.length;
     setText(more, `Show ${plural(Math.min(MOST, study.names.length), "hyperparameter")}`);
   });

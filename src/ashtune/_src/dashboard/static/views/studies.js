@@ -9,11 +9,7 @@ export function tableOfStudies(studies) {
     "Studies",
     ["study", "state", "began", "goal", "trials", "result", "time"],
     studies.map((each) => [
-      element("a", {
-        href: `?study=${encodeURIComponent(each.id)}`,
-        "data-key": `study ${each.id}`,
-        text: shortened(each.directory, 60),
-      }),
+      element("a", { href: `?study=${encodeURIComponent(each.id)}`, "data-key": `study ${each.id}` }, shortened(each.directory, 60)),
       each.state,
       each.began,
       each.goal,

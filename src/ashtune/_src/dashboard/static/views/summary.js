@@ -29,10 +29,10 @@ export function summary(study) {
   const state = tile("state", "State");
   const best = tile("best-value", "Best");
   const left = tile("time-left", "Time left");
-  const name = element("h1", { text: "…" });
-  const about = element("p", { class: "about quiet" });
+  const name = element("h1", "…");
+  const about = element("p.about.quiet");
   const nothing = element("p", { hidden: true });
-  const tiles = element("div", { class: "tiles" }, state.element, best.element, left.element);
+  const tiles = element("div.tiles", state.element, best.element, left.element);
   const bar = element("progress", { "aria-label": "Trials tried", max: 1 });
   left.value.after(bar);
   set(state.value, { role: "status" });
@@ -53,7 +53,7 @@ export function summary(study) {
       document.title = joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
     tiles.hidden = !(nothing.hidden = study.isThere);
     const start = `${capital(head.state_text)}. A study that is started there is shown here at once:`;
-    replaceChildren(nothing, `${start} `, element("code", { text: `ashtune run … --directory ${head.directory}` }));
+    replaceChildren(nothing, `${start} `, element("code", `ashtune run … --directory ${head.directory}`));
     showState(state, head);
     showBest(best, head);
     showLeft(left, bar, head);
@@ -66,7 +66,7 @@ export function summary(study) {
   setInterval(() => {
     if (study.parts.head?.state === "running") setText(state.more, timeText(study.parts.head, study.sinceHeard));
   }, 1000);
-  return { id: "summary", short: "", element: root };
+  return { id: "summary", short: "", element: root, isEmpty: () => false };
 }
 
 /** Join the texts that are not empty. */
@@ -76,10 +76,10 @@ function joined(...texts) {
 
 /** A large value with two lines below it. */
 function tile(kind, title) {
-  const value = element("b", { class: "value" });
-  const detail = element("p", { class: "detail" });
-  const more = element("p", { class: "detail quiet" });
-  const root = element("div", { class: `tile ${kind}` }, element("h2", { text: title }), value, detail, more);
+  const value = element("b.value");
+  const detail = element("p.detail");
+  const more = element("p.detail.quiet");
+  const root = element("div", { class: `tile ${kind}` }, element("h2", title), value, detail, more);
   const say = (short, words, others = "") => {
     setText(value, short);
     setText(detail, words);

@@ -17,20 +17,20 @@ export class TrialPage {
     this._trial = null;
     this._position = null;
     this._title = element("h1", { tabindex: -1 });
-    this._about = element("p", { class: "about" });
-    this._remark = element("p", { class: "remark quiet", role: "status" });
-    this._curves = element("div", { class: "pair" });
+    this._about = element("p.about");
+    this._remark = element("p.remark.quiet", { role: "status" });
+    this._curves = element("div.pair");
     this._rest = element("div");
     this._figures = new Figures(this._curves, capital);
     this._choice = element("label");
     this._shown = "";
-    this._back = element("a", { text: "↑ back to the study" });
-    this._previous = element("a", { text: "← the one before" });
-    this._next = element("a", { text: "the next →" });
+    this._back = element("a", "↑ back to the study");
+    this._previous = element("a", "← the one before");
+    this._next = element("a", "the next →");
     this.element = element(
       "article",
       { class: "trial", hidden: true, "aria-label": "Trial" },
-      element("p", { class: "links" }, this._back, this._previous, this._next, this._choice, chosenLink()),
+      element("p.links", this._back, this._previous, this._next, this._choice, chosenLink()),
       this._title,
       this._about,
       this._remark,
@@ -104,7 +104,7 @@ export class TrialPage {
     this._figures.show(Object.entries(answer.curves));
     replaceChildren(
       this._rest,
-      answer.reason && part("Why", element("p", { class: "bad", text: answer.reason })),
+      answer.reason && part("Why", element("p.bad", answer.reason)),
       answer.traceback && part("Traceback", preformatted(answer.traceback, "Traceback")),
       part("Configuration", configurationTable(answer.configuration, parts.head?.best?.trial === answer.trial)),
       element(
@@ -115,20 +115,20 @@ export class TrialPage {
       ),
       part(
         "What it printed",
-        answer.log_is_cut && element("p", { class: "quiet", text: "the end of it:" }),
-        answer.log ? preformatted(answer.log, "Log") : element("p", { class: "quiet", text: "nothing" }),
+        answer.log_is_cut && element("p.quiet", "the end of it:"),
+        answer.log ? preformatted(answer.log, "Log") : element("p.quiet", "nothing"),
       ),
     );
   }
 }
 
 function part(title, ...children) {
-  return element("section", { class: "part" }, element("h2", { text: title }), ...children);
+  return element("section.part", element("h2", title), ...children);
 }
 
 /** Return a scrolling text of several lines. @param key Identifies the text if there are several. */
 export function preformatted(text, label, key = label) {
-  return element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": key, text });
+  return element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": key }, text);
 }
 
 function configurationTable(configuration, isBest) {
@@ -143,7 +143,7 @@ function configurationTable(configuration, isBest) {
 }
 
 function checkpointsTable(checkpoints, unit) {
-  if (!checkpoints.length) return element("p", { class: "quiet", text: "none is kept" });
+  if (!checkpoints.length) return element("p.quiet", "none is kept");
   return table(
     "Checkpoints",
     [unit, "size"],

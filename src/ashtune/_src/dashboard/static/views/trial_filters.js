@@ -42,8 +42,8 @@ export class Filters {
     this._high = element("input", { type: "number", step: "any", placeholder: "to", "aria-label": "To" });
     this._choice = element("select", { "aria-label": "Choice", hidden: true });
     const range = form([this._name, this._low, this._high, this._choice], "Add range", () => this._add());
-    this.element = element("div", { class: "controls asks" }, search, this._status, this._rung, this._origin, range);
-    this.chips = element("ul", { class: "chips" });
+    this.element = element("div.controls.asks", search, this._status, this._rung, this._origin, range);
+    this.chips = element("ul.chips");
     this.showQuery();
   }
 
@@ -86,11 +86,11 @@ export class Filters {
         "data-key": `where ${range.name}`,
       };
       const words = `${shortened(range.name, 30)} ${rangeText(range, this._choicesOf(range.name))} `;
-      return element("li", {}, words, button("×", remove, attributes));
+      return element("li", words, button("×", remove, attributes));
     };
     const { like } = this._asked;
     const all = button("×", () => this._set("like", ""), { class: "plain", "aria-label": "Show all reasons" });
-    const alike = like !== "" && element("li", {}, `ended for the reason of trial ${like} `, all);
+    const alike = like !== "" && element("li", `ended for the reason of trial ${like} `, all);
     replaceChildren(this.chips, alike, this._asked.where.map(chip));
   }
 

@@ -23,14 +23,14 @@ export function trials(study) {
   const section = new Section("trials", "Trials", lead);
   const asked = queryIn(SAVED ? "" : location.search);
   const place = element("div");
-  const count = element("p", { class: "quiet", role: "status" });
-  const pages = element("div", { class: "pages" });
-  const file = element("a", { class: "asks", download: "trials.csv", text: "Download them as CSV" });
+  const count = element("p.quiet", { role: "status" });
+  const pages = element("div.pages");
+  const file = element("a.asks", { download: "trials.csv" }, "Download them as CSV");
   const controls = new Filters(study, asked, () => change({}));
-  section.body.append(controls.element, controls.chips, count, place, pages, element("p", { class: "links" }, chosenLink(), file));
+  section.body.append(controls.element, controls.chips, count, place, pages, element("p.links", chosenLink(), file));
   controls.showChips();
 
-  const question = () => (study.isThere ? ["trials", parametersOf(asked, study)] : null);
+  const question = () => ["trials", parametersOf(asked, study)];
   const refuse = (line) => {
     if (!line) return;
     setText(count, line);
@@ -122,7 +122,7 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
   const head = (name, title = name) => {
     const isSorted = asked.sort === name;
     const next = !isSorted ? firstOrder(name, study) : order === "asc" ? "desc" : "asc";
-    const arrow = element("span", { "aria-hidden": "true", text: isSorted && (order === "asc" ? " ↑" : " ↓") });
+    const arrow = element("span", { "aria-hidden": "true" }, isSorted && (order === "asc" ? " ↑" : " ↓"));
     return element(
       "th",
       {
@@ -150,7 +150,7 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
   ];
   const cells = rows.map((row) => [
     element("th", { scope: "row", class: row.trial === best && "bold" }, chooser(row.trial), trialLink(row.trial, String(row.trial))),
-    element("td", { class: "state" }, stateMark(row.status, stateText(row.status, study)), row.reason && ` ${shortened(row.reason, 60)}`),
+    element("td.state", stateMark(row.status, stateText(row.status, study)), row.reason && ` ${shortened(row.reason, 60)}`),
     ...metrics.map((name) => (isNumber(row.metrics[name]) ? numberText(row.metrics[name]) : "")),
     countText(row.resource),
     isNumber(row.seconds) ? secondsText(row.seconds) : "",
@@ -186,7 +186,7 @@ onChosen(() => document.querySelectorAll(".chooser").forEach(showChoice));
 
 /** Return a link to the chosen trials. */
 export function chosenLink() {
-  return element("a", { href: "#chosen", text: "See the chosen trials side by side" });
+  return element("a", { href: "#chosen" }, "See the chosen trials side by side");
 }
 
 /** Return the word for a trial's state. Once the driver has ended, no trial runs. */
@@ -196,7 +196,7 @@ export function stateText(status, { parts: { head } }) {
 
 /** Return a state as a word with a mark in the state's colour. */
 export function stateMark(status, text = status) {
-  return element("span", { class: "mark-of-state", "data-state": status, text });
+  return element("span.mark-of-state", { "data-state": status }, text);
 }
 
 function turnPages(pages, { matching, saved = matching }, { offset }, turn) {

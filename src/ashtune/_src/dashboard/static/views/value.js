@@ -12,7 +12,7 @@ export function valueChoice(study, id, changed) {
     changed();
   };
   const select = element("select", { id: name, onchange });
-  const place = element("p", { class: "choice asks", hidden: true }, element("label", { for: name, text: "metric " }), select);
+  const place = element("p.choice.asks", { hidden: true }, element("label", { for: name }, "metric "), select);
   study.on(["head"], ({ head }) => {
     const options = head.objectives.map(({ metric }) => [metric, shortened(metric, 40)]);
     fillOptions(select, options, select.value || kept(name));

@@ -19,13 +19,14 @@ export function whatif(study) {
     "What this study would have taken under other choices, trained again in virtual time from its journal.",
     "What if",
   );
+  section.isEmpty = () => !study.hasResult;
   /** @type {Record<"workers" | "factor" | "deadline", number | null>} */
   const chosen = { workers: null, factor: null, deadline: null };
   let ownFactor = 0;
   const [counts, factors] = [[...WORKERS], [...FACTORS]];
   const figure = new Figure("Wall time by number of workers");
-  const words = element("div", { class: "quiet" });
-  const first = element("p", { class: "prediction", role: "status" });
+  const words = element("div.quiet");
+  const first = element("p.prediction", { role: "status" });
   const predictions = new Predictions();
 
   let wait = 0;
@@ -47,7 +48,7 @@ export function whatif(study) {
   const factor = choice("factor", "Reduction factor", factors, String);
   const deadline = choice("deadline", "Deadline", DEADLINES, (at) => (at === null ? "none" : roughSecondsText(at)));
   section.body.append(
-    element("div", { class: "sliders asks" }, workers.element, factor.element, deadline.element),
+    element("div.sliders.asks", workers.element, factor.element, deadline.element),
     first,
     figure.element,
     words,
@@ -67,7 +68,7 @@ export function whatif(study) {
   };
   /** The next question: as `ashtune whatif` without options, and then the choice if its prediction is not known. */
   const question = () => {
-    if (!study.parts.head?.best || chosen.workers === null) return null;
+    if (chosen.workers === null) return null;
     const asked = ["reduction_factor", String(chosen.factor)];
     if (chosen.deadline !== null) return ["whatif", [["deadline", String(chosen.deadline)], asked]];
     const isKnown = predictions.isEmpty || predictions.of(chosen.factor, chosen.workers);
@@ -76,7 +77,7 @@ export function whatif(study) {
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
     const asked = Object.fromEntries(given); // the sliders may have changed by now
     predictions.add(answer.predictions, asked.reduction_factor ?? ownFactor, study.position);
-    replaceChildren(words, answer.text.map((sentence) => element("p", { text: sentence })));
+    replaceChildren(words, answer.text.map((sentence) => element("p", sentence)));
     if (chosen.deadline !== null && asked.deadline === String(chosen.deadline)) setText(first, answer.text[0] ?? "");
     show();
   });
