@@ -10,14 +10,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
-from ashtune._src.analysis.study_reader import Outcome, StudyInfo
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core import process
 from ashtune._src.core.errors import NoResultError, StudyError
@@ -29,7 +29,7 @@ from ashtune._src.core.events import (
     TrialStarted,
     WorkerJoined,
 )
-from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer, Told
@@ -62,7 +62,6 @@ from ashtune._src.reports.sentences import compared_with_first, failures_text, w
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show
 from ashtune._src.search.search_protocol import Proposer, Search
-from ashtune._src.search.search_registry import learns
 from ashtune._src.space.rules import Valid
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
@@ -76,7 +75,6 @@ from ashtune._src.study.factory import (
     build_controller,
     caution_of,
     observed_study,
-    scheduler_view,
 )
 from ashtune._src.study.journal import ladder_in_force
 from ashtune._src.study.journal_writer import Journal
@@ -319,14 +317,9 @@ class Session:
                 say(what)
         elif is_whole:
             from ashtune._src.reports.report import summary
-            from ashtune._src.reports.section import ReportedStudy
 
             outcome = Outcome(is_complete=False, stopped=stopped)
-            info = self._study_info(0, None)
-            study = ReportedStudy(
-                self._settings, self._ladder, info, tally=self._tally, outcome=outcome
-            )
-            show(summary(study), sys.stderr)
+            show(summary(_DrivenStudy(self, outcome=outcome)), sys.stderr)
         else:
             how = "continue with"
             more = ""
@@ -465,7 +458,7 @@ class Session:
         trials = None if options["control"] else session.trials  # commands may add trials
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self._say_where()
-        display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
+        display = display_for(_DrivenStudy(self, count, deadline), quiet=quiet)
         with self._open_journal() as journal, display, self._proposing(count, trials):
             workers = surroundings.open_engine(
                 self._engine, self._brief(count, trials, session.time)
@@ -680,26 +673,47 @@ class Session:
             return f"budget of {seconds_text(self._budget)} of workers' time used"
         return self._enough.reason()
 
-    def _study_info(self, workers: int, deadline: float | None) -> StudyInfo:
-        settings = self._settings
-        return StudyInfo(
-            name=settings.name,
-            scheduler=msgspec.structs.replace(
-                scheduler_view(settings, self._ladder), told=self._controller.machine
-            ),
-            learns=learns(settings.search),
-            directory=self._shown,
-            configuration=self._configurations.__getitem__,
-            checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
-            notes=self._notes,
-            waited=lambda: sum(each.waited_at_first + each.waited for each in self._proposals),
-            workers=workers,
-            unit=settings.resource,
-            deadline=deadline,
-        )
 
-    def _notes(self) -> str:
-        return "; ".join(filter(None, [self._controller.notes(), self._caution]))
+class _DrivenStudy(StudyReader):
+    """What the display and the summary may know of the study that a session drives.
+
+    Its values are those of now. Nothing is read from the journal, which this session still writes.
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        workers: int = 0,
+        deadline: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        super().__init__(
+            Path(session._shown),
+            settings=session._settings,
+            ladder=session._ladder,
+            tally=session._tally,
+            outcome=outcome,
+        )
+        self._session = session
+        self.workers = workers
+        self.deadline = deadline
+        told = session._controller.machine
+        self.scheduler = msgspec.structs.replace(self.scheduler, told=told)
+
+    def configuration(self, trial: TrialId) -> Mapping[str, Any]:
+        return self._session._configurations[trial]
+
+    @property
+    def notes(self) -> str:
+        return "; ".join(filter(None, [self._session._controller.notes(), self._session._caution]))
+
+    @property
+    def waited(self) -> float:
+        return sum(each.waited_at_first + each.waited for each in self._session._proposals)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        return self._session._controller.checkpoints.total_bytes
 
 
 class _Past(Observer):
