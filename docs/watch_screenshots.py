@@ -128,7 +128,7 @@ def draw_terminal(directory: Path, file: Path) -> None:
         console = Console(
             file=nowhere, record=True, width=TERMINAL[0], height=TERMINAL[1], force_terminal=True
         )
-        console.print(Frame(study.tally, study.info()))
+        console.print(Frame(study))
         picture = console.export_svg(title="python digits.py")
     file.write_text(re.sub(r"@font-face {.*?}\n?", "", picture, flags=re.DOTALL), "utf-8")
 

@@ -4,10 +4,11 @@ for the live page.
 How to add a section: ``docs/how-to/add-a-report-section.md``.
 """
 
+from ashtune._src.analysis.study_reader import StudyReader as ReportedStudy
 from ashtune._src.core.numbers import number_text, plural, seconds_text
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.reports import html
-from ashtune._src.reports.section import ReportedStudy, Section
+from ashtune._src.reports.section import Section
 
 __all__ = [
     "Axis",

@@ -109,15 +109,15 @@ def test_a_slice_shows_the_named_or_the_most_important_hyperparameter(study: ash
     assert study.plot_slice().layout.xaxis.title.text.startswith(first)
 
 
-def test_importances_are_the_numbers_of_the_figure(study: ashtune.Study) -> None:
+def test_importances_are_the_numbers_of_the_figure(
+    study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     importance = study.importance()
     assert list(importance) == list(study.plot_importance().layout.yaxis.ticktext)
     assert importance["rate"] == max(importance.values()) > 0.3
-    study._importance = msgspec.structs.replace(study._importance, r2=0.0)
-    try:
-        assert study.importance() == {}, "the forest predicts nothing"
-    finally:
-        del study._importance
+    meaningless = msgspec.structs.replace(study._importance, r2=0.0)
+    monkeypatch.setattr(study._reader, "computed", lambda compute: meaningless)
+    assert study.importance() == {}, "the forest predicts nothing"
 
 
 def test_a_contour_shows_the_named_or_the_most_important_hyperparameters(

@@ -4,7 +4,7 @@ import heapq
 import random
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.expected import Expected, expected
-from ashtune._src.analysis.study_reader import StudyInfo
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
+from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -277,17 +278,39 @@ def cut(study: MadeUpStudy, share: float) -> list[Notice]:
     return steps[:length]
 
 
-def info_of(study: MadeUpStudy, **changes: Any) -> StudyInfo:
-    """Return what views know of a made-up study beside its journal."""
-    info = StudyInfo(
-        name="digits",
-        scheduler=study.scheduler,
-        learns=False,
-        directory="runs/digits",
-        configuration=lambda _: SPACE,
-        unit="epoch",
-    )
-    return msgspec.structs.replace(info, **changes)
+class MadeUpReader(StudyReader):
+    """What views know of a made-up study. It has no journal: the study is told as often as asked.
+
+    ``changes`` are values of attributes: the number of workers, or the seconds that trials waited.
+    """
+
+    waited = 0.0
+    checkpoint_bytes = 0
+
+    def __init__(
+        self,
+        study: MadeUpStudy,
+        tally: Tally | None = None,
+        outcome: Outcome | None = None,
+        *,
+        directory: str = "runs/digits",
+        **changes: Any,
+    ) -> None:
+        super().__init__(
+            Path(directory), settings=settings_of(study.ladder), ladder=study.ladder, tally=tally,
+            outcome=outcome,
+        )  # fmt: skip
+        self._made_up = study
+        vars(self).update(changes)
+
+    def configuration(self, trial: TrialId) -> dict[str, Any]:
+        return self._made_up.configurations.get(trial, SPACE)
+
+    def tell(self, observers: Sequence[Observer]) -> Outcome:
+        steps = list(self._made_up)
+        for observer in observers:
+            show(observer, steps)
+        return Outcome()
 
 
 def batches(study: MadeUpStudy, size: int) -> list[list[Told]]:

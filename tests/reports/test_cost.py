@@ -1,14 +1,14 @@
 """What made training slow, on trials whose times are known."""
 
+from pathlib import Path
 from typing import Any
 
-from ashtune._src.analysis.study_reader import StudyInfo
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.trials import trials_of
 from ashtune._src.core.events import Event, JobFailed, JobFinished, TrialStarted
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.cost import CostSection
-from ashtune._src.reports.section import ReportedStudy
-from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from tests.helpers.made_up import settings_of, tell
 
 LADDER = Ladder(1, 4, 2)
@@ -18,15 +18,10 @@ def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
     """Return the section of a study of trials with a configuration and the seconds that each of 4
     epochs took.
     """
-    info = StudyInfo(
-        name="made up",
-        scheduler=SchedulerView("ash"),
-        learns=False,
-        directory="nowhere",
-        unit="epoch",
-        configuration=lambda _: {},
-    )
-    section = CostSection(study := ReportedStudy(settings_of(LADDER), LADDER, info))
+    study = StudyReader(Path("nowhere"), settings=settings_of(LADDER), ladder=LADDER)
+    section = CostSection(study)
+    trials_of_study = trials_of(study.settings, LADDER)
+    study.use(trials_of_study)
     events: list[Event] = []
     for number, (configuration, seconds) in enumerate(trials):
         who: dict[str, Any] = {"worker": WorkerId(0), "trial": TrialId(number), "rung": 2}
@@ -38,7 +33,7 @@ def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
             if seconds
             else JobFailed(1.0, **who, seconds=1000.0, reason="no")
         )
-    tell(study.trials, *events)
+    tell(trials_of_study, *events)
     return section
 
 

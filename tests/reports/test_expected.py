@@ -162,7 +162,7 @@ def test_report_frame_page_and_audit_of_an_ended_study_expect_the_same(tmp_path:
     assert re.findall(r"trained, (.*) expected", "\n".join(texts)) == [text for _, text in audited]
     report = io.StringIO()
     study.report(report)
-    frame = as_text(Frame(reader.tally, reader.info(), is_over=True), 120, 40)
+    frame = as_text(Frame(reader, is_over=True), 120, 40)
     for resource, expects in audited:
         assert re.search(rf"^ *{resource} +\d+  +{expects}  ", report.getvalue(), re.MULTILINE)
         assert re.search(rf"^│ +{resource}  \S+ +\d+ +{expects}  ", frame, re.MULTILINE)

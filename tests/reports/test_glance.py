@@ -7,10 +7,9 @@ from ashtune._src.analysis.study_reader import Outcome
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.report import summary
-from ashtune._src.reports.section import ReportedStudy
 from ashtune._src.reports.terminal.text import as_html, as_text
 from tests.helpers.html_parts import Parts
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show
+from tests.helpers.made_up import ACCURACY, MadeUpReader, MadeUpStudy, show
 
 LADDER = Ladder(1, 16, 2)
 
@@ -21,9 +20,7 @@ def test_html_and_text_show_state_best_rungs_and_next_step() -> None:
         show(Tally(LADDER, ACCURACY), study),
         Outcome(is_complete=False, stopped="Ctrl-C received"),
     )
-    shown = summary(
-        ReportedStudy(settings_of(LADDER), LADDER, info_of(study), tally=tally, outcome=outcome)
-    )
+    shown = summary(MadeUpReader(study, tally, outcome))
     for form in (" ".join(Parts(as_html(shown)).texts), as_text(shown)):
         words = form.split()
         for part in (

@@ -7,7 +7,6 @@ import re
 import sys
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from ashtune._src.analysis.expected import estimate
-from ashtune._src.analysis.study_reader import StudyInfo
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import (
     JobFailed,
@@ -37,7 +36,7 @@ from ashtune._src.reports.terminal.live import (
     progress_line,
 )
 from ashtune._src.reports.terminal.text import Visible
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, show, tell
+from tests.helpers.made_up import ACCURACY, MadeUpReader, MadeUpStudy, show, tell
 
 LADDER = Ladder(1, 64, 2)
 GLYPHS = {look.glyph for look in TRIALS.values()}
@@ -51,21 +50,20 @@ class Terminal(io.StringIO):
 
 def part_of_a_study(
     workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any
-) -> tuple[Tally, StudyInfo]:
+) -> tuple[Tally, StudyReader]:
     study = MadeUpStudy(LADDER, trials, workers, **more)
     tally = show(Tally(LADDER, ACCURACY), itertools.islice(study, steps))
-    return tally, info_of(
+    return tally, MadeUpReader(
         study,
+        tally,
         workers=workers,
         directory="runs/digits-20261124-160957",
-        configuration=study.configurations.__getitem__,
-        checkpoint_bytes=lambda: study.controller.checkpoints.total_bytes,
+        checkpoint_bytes=study.controller.checkpoints.total_bytes,
     )
 
 
 def drawn(
-    tally: Tally,
-    info: StudyInfo,
+    study: StudyReader,
     width: int,
     height: int,
     encoding: str = "utf-8",
@@ -74,7 +72,7 @@ def drawn(
 ) -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding)
     Console(width=width, height=height, file=file, force_terminal=True, color_system=None).print(
-        Visible(Frame(tally, info, is_over=is_over)), end=""
+        Visible(Frame(study, is_over=is_over)), end=""
     )
     file.seek(0)
     return file.read().splitlines()
@@ -88,14 +86,14 @@ def drawn(
     workers=st.sampled_from([1, 4, 64]),
 )
 def test_a_frame_fits_the_terminal(width: int, height: int, steps: int, workers: int) -> None:
-    lines = drawn(*part_of_a_study(workers, steps=steps), width, height)
+    lines = drawn(part_of_a_study(workers, steps=steps)[1], width, height)
     assert len(lines) < height
     assert max(cell_len(line) for line in lines) <= width
     assert "nan" not in "\n".join(lines).split()
 
 
 def test_a_frame_of_80_columns_is_not_cut() -> None:
-    text = "\n".join(drawn(*part_of_a_study(), 80, 24))
+    text = "\n".join(drawn(part_of_a_study()[1], 80, 24))
     for word in (
         "digits",
         "256 trials",
@@ -112,12 +110,12 @@ def test_a_frame_of_80_columns_is_not_cut() -> None:
 
 
 def test_the_bars_are_as_full_as_their_rungs() -> None:
-    tally, info = part_of_a_study(trouble=0.0, steps=700)
-    lines = [line.strip("│| ").split() for line in drawn(tally, info, 100, 40)]
+    tally, study = part_of_a_study(trouble=0.0, steps=700)
+    lines = [line.strip("│| ").split() for line in drawn(study, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
     assert len({len(bar) for bar in bars}) == 1
     for bar, rung, expected in zip(
-        bars, reversed(tally.rungs), reversed(info.expected(tally) or ()), strict=True
+        bars, reversed(tally.rungs), reversed(study.expected or ()), strict=True
     ):
         share = (rung.trained + rung.running) / max(expected.middle, rung.trained + rung.running)
         full = [glyph for glyph in bar if glyph in GLYPHS]
@@ -126,7 +124,7 @@ def test_the_bars_are_as_full_as_their_rungs() -> None:
 
 
 def test_failures_and_the_stop_reason_are_shown_literally() -> None:
-    tally, info = part_of_a_study(trouble=0.0)
+    tally, study = part_of_a_study(trouble=0.0)
     failure = JobFailed(
         tally.now,
         worker=WorkerId(0),
@@ -137,27 +135,27 @@ def test_failures_and_the_stop_reason_are_shown_literally() -> None:
     )
     tell(tally, failure)
     tally.event(StopRequested(tally.now, "Ctrl-C received"))
-    text = "\n".join(drawn(tally, info, 80, 24))
+    text = "\n".join(drawn(study, 80, 24))
     assert "1 trial failed with [bold]no[/bold]" in text
     assert "stopping: Ctrl-C received" in text
     assert " left" not in text
 
 
 def test_a_study_without_workers_says_that_it_waits() -> None:
-    tally, info = part_of_a_study(trouble=0.0, steps=400)
-    info = msgspec.structs.replace(info, workers=0)
+    tally, study = part_of_a_study(trouble=0.0, steps=400)
+    study.workers = 0
     waits = "waiting for workers"
-    assert waits not in progress_line(tally, info)
+    assert waits not in progress_line(study)
     for worker in list(tally.workers):
         tell(tally, WorkerLost(tally.now, worker=worker, reason="it left", is_dismissed=True))
-    assert waits in progress_line(tally, info)
-    assert waits in "\n".join(drawn(tally, info, 80, 24))
-    assert waits not in "\n".join(drawn(tally, info, 80, 24, is_over=True))
+    assert waits in progress_line(study)
+    assert waits in "\n".join(drawn(study, 80, 24))
+    assert waits not in "\n".join(drawn(study, 80, 24, is_over=True))
 
 
 def test_a_slow_start_is_explained_while_it_is_much_of_the_time() -> None:
-    tally, study = Tally(LADDER, ACCURACY), MadeUpStudy(LADDER, 8, 2)
-    info = msgspec.structs.replace(info_of(study, workers=2), waited=lambda: 0.5)
+    tally = Tally(LADDER, ACCURACY)
+    study = MadeUpReader(MadeUpStudy(LADDER, 8, 2), tally, workers=2, waited=0.5)
     tell(
         tally,
         SessionStarted(0.0, unix_time=0.0, version="1", host="here", pid=1, trials=8),
@@ -166,28 +164,27 @@ def test_a_slow_start_is_explained_while_it_is_much_of_the_time() -> None:
     )
     tally.tick(2.0)
     why = "of 2.0 s: 0.70 s starting workers, 0.50 s waiting for the model"
-    assert why in progress_line(tally, info)
-    assert why in "\n".join(drawn(tally, info, 80, 24))
-    assert why in "\n".join(drawn(tally, info, 80, 24, is_over=True))
+    assert why in progress_line(study)
+    assert why in "\n".join(drawn(study, 80, 24))
+    assert why in "\n".join(drawn(study, 80, 24, is_over=True))
     tally.tick(10.0)
-    assert "starting workers" not in progress_line(tally, info)
+    assert "starting workers" not in progress_line(study)
 
 
 def test_a_line_has_the_share_of_trials_by_the_model() -> None:
-    tally, study = Tally(LADDER, ACCURACY), MadeUpStudy(LADDER, 8, 2)
+    tally = Tally(LADDER, ACCURACY)
+    study = MadeUpReader(MadeUpStudy(LADDER, 8, 2), tally)
     for trial, origin in enumerate(("random", "gp, 9 results", "mutation of 0", "random")):
         tally.event(TrialStarted(0.0, TrialId(trial), {"x": 1}, origin))
-    line = progress_line(tally, info_of(study))
+    line = progress_line(study)
     assert "25 % by the model" in line
     assert "proposed" not in line
 
 
 def test_the_last_frame_shows_no_running_work() -> None:
-    tally, info = part_of_a_study(steps=1500)
+    tally, study = part_of_a_study(steps=1500)
     assert tally.running
-    before, after = (
-        "\n".join(drawn(tally, info, 100, 40, is_over=is_over)) for is_over in (False, True)
-    )
+    before, after = ("\n".join(drawn(study, 100, 40, is_over=is_over)) for is_over in (False, True))
     for text in (" training", " left"):
         assert text in before
         assert text not in after
@@ -196,7 +193,7 @@ def test_the_last_frame_shows_no_running_work() -> None:
     assert before.count("\n") - after.count("\n") == present, "a line for each worker"
     assert "4 workers" in after
     tally.event(StopRequested(tally.now, "Ctrl-C received"))
-    after = "\n".join(drawn(tally, info, 100, 40, is_over=True))
+    after = "\n".join(drawn(study, 100, 40, is_over=True))
     assert "stopped: Ctrl-C received" in after
     assert "stopping" not in after
 
@@ -204,7 +201,7 @@ def test_the_last_frame_shows_no_running_work() -> None:
 def test_a_terminal_is_restored_after_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
-    with display_for(*part_of_a_study(), stream=terminal) as display:
+    with display_for(part_of_a_study()[1], stream=terminal) as display:
         assert isinstance(display, LiveDisplay)
         display.tick(0.0)
         print("an observer prints", file=sys.stderr)
@@ -219,9 +216,9 @@ def test_the_live_display_draws_at_most_five_frames_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    tally, info = part_of_a_study()
+    _, study = part_of_a_study()
     terminal = Terminal()
-    with display_for(tally, info, stream=terminal) as display:
+    with display_for(study, stream=terminal) as display:
         for hundredth in range(1000):
             display.tick(hundredth / 100)
         frames = terminal.getvalue().count("runs/digits")
@@ -229,18 +226,18 @@ def test_the_live_display_draws_at_most_five_frames_a_second(
 
 
 def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
-    tally, info = part_of_a_study()
+    _, study = part_of_a_study()
     stream = io.StringIO()
-    assert isinstance(display_for(tally, info, stream=stream), PlainDisplay)
-    with display_for(tally, info, stream=Terminal(), quiet=True) as display:
+    assert isinstance(display_for(study, stream=stream), PlainDisplay)
+    with display_for(study, stream=Terminal(), quiet=True) as display:
         assert isinstance(display, Display)
         display.tick(9.0)
 
 
 def test_a_plain_line_is_printed_every_five_seconds() -> None:
-    tally, info = part_of_a_study()
+    _, study = part_of_a_study()
     stream = io.StringIO()
-    display = PlainDisplay(tally, info, stream)
+    display = PlainDisplay(study, stream)
     with display:
         for tenth in range(1, 161):
             display.tick(1000 + tenth / 10)
@@ -251,21 +248,21 @@ def test_the_time_left_is_estimated_to_within_a_quarter() -> None:
     for workers in (1, 4, 16):
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):
-            tally, info = part_of_a_study(workers, 512, steps, trouble=0.0)
-            left = estimate(tally, info.scheduler, learns=False, unit="epoch").seconds_left
+            tally, study = part_of_a_study(workers, 512, steps, trouble=0.0)
+            left = estimate(tally, study.scheduler, learns=False, unit="epoch").seconds_left
             assert left is not None
             assert left == pytest.approx(whole - tally.now, rel=0.25, abs=1.0)
 
 
 def test_the_time_left_counts_promotions_beyond_the_quota() -> None:
-    whole, info = part_of_a_study(4, 512, 100_000, trouble=0.0, learns=0.05)
-    expected = info.scheduler.expected(512)
+    whole, study = part_of_a_study(4, 512, 100_000, trouble=0.0, learns=0.05)
+    expected = study.scheduler.expected(512)
     assert expected is not None
     assert whole.rungs[1].arrived > 1.2 * expected[1]
     # those that continued beyond the quota did so at the lower rungs until now
     for steps in (1500, 2000, 2500):
-        tally, info = part_of_a_study(4, 512, steps, trouble=0.0, learns=0.05)
-        left = estimate(tally, info.scheduler, learns=True, unit="epoch").seconds_left
+        tally, study = part_of_a_study(4, 512, steps, trouble=0.0, learns=0.05)
+        left = estimate(tally, study.scheduler, learns=True, unit="epoch").seconds_left
         assert left is not None
         assert 0.3 < left / (whole.now - tally.now) < 1.1
 
@@ -284,16 +281,16 @@ def test_the_share_of_work_reaches_all_only_at_the_end() -> None:
 
 
 def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts() -> None:
-    tally, info = part_of_a_study()
+    tally, study = part_of_a_study()
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
-    judged = estimate(tally, info.scheduler, learns=False, unit="epoch")
+    judged = estimate(tally, study.scheduler, learns=False, unit="epoch")
     assert (judged.share, judged.seconds_left, judged.left) == (None, None, "")
-    assert drawn(tally, info, 80, 24)
-    judged = estimate(tally, info.scheduler, learns=False, deadline=tally.now + 3.0, unit="epoch")
+    assert drawn(study, 80, 24)
+    judged = estimate(tally, study.scheduler, learns=False, deadline=tally.now + 3.0, unit="epoch")
     assert judged.seconds_left == pytest.approx(3.0)
     assert judged.left == "3.0 s left"
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, total_resource=tally.epochs * 2)
-    judged = estimate(tally, info.scheduler, learns=False, deadline=1e6, unit="epoch")
+    judged = estimate(tally, study.scheduler, learns=False, deadline=1e6, unit="epoch")
     assert judged.share == 0.5
     assert judged.done.endswith("epochs")
     assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)
@@ -301,6 +298,6 @@ def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts(
     tally.session = SessionStarted(
         0.0, 0.0, "1", "laptop", 1, budget=tally.presence + 2.0 * workers
     )
-    judged = estimate(tally, info.scheduler, learns=False, unit="epoch")
+    judged = estimate(tally, study.scheduler, learns=False, unit="epoch")
     assert judged.seconds_left == pytest.approx(2.0)
     assert judged.share == pytest.approx(tally.presence / (tally.presence + 2.0 * workers))

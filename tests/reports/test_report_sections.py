@@ -12,7 +12,6 @@ from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.report import BUILT_IN, sections, summary
-from ashtune._src.reports.section import ReportedStudy
 from ashtune._src.reports.terminal.text import as_text
 from tests.helpers.made_up import MadeUpStudy, write_journal
 from tests.helpers.saved_page import answer
@@ -115,7 +114,7 @@ LEFT_OUT = {
     "raises": ("ValueError: no blocks", "ValueError: no lines", "ValueError: no data"),
     "unmade": ("KeyError: 'unmade'",) * 3,
     "deaf": ("ZeroDivisionError: division by zero",) * 3,
-    "odd": ("AttributeError: 'ReportedStudy' object has no attribute 'weather'",) * 3,
+    "odd": ("KeyError: 'weather'",) * 3,
     "unknown": ("object", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
     "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",)
@@ -208,17 +207,13 @@ def test_a_broken_section_is_left_out(
 
 
 def test_a_stopped_session_shows_only_sections_of_its_tally(study: Study, others: None) -> None:
-    reader, outcome = (
-        StudyReader(study.directory),
-        Outcome(is_complete=False, stopped="SIGTERM received"),
-    )
-    live = ReportedStudy(
-        reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=outcome
-    )
+    reader = StudyReader(study.directory)
+    outcome = Outcome(is_complete=False, stopped="SIGTERM received")
+    live = StudyReader(study.directory, tally=reader.tally, outcome=outcome)
     text = as_text(summary(live))
     assert "stopped: SIGTERM received" in text.splitlines()[0]
     for there in ("best  accuracy", "time by rung", "continue with: ashtune resume"):
         assert there in text
     assert "left out" not in text and "workers of digits" not in text
-    with pytest.raises(RuntimeError, match="Curves was not told this study: name it in `uses`"):
+    with pytest.raises(RuntimeError, match="Curves is not there: a section with `shows_live`"):
         _ = live.curves

@@ -2,55 +2,50 @@
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from ashtune._src.analysis.study_reader import Outcome, StudyInfo, StudyReader
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.api.study import Study
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import Observer
 from ashtune._src.reports import report
-from ashtune._src.reports.section import ReportedStudy
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.study import replay
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import create
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show, write_journal
+from tests.helpers.made_up import (
+    ACCURACY,
+    MadeUpReader,
+    MadeUpStudy,
+    settings_of,
+    show,
+    write_journal,
+)
 
 LADDER = Ladder(1, 16, 2)
 SETTINGS = settings_of(LADDER)
 
 
-def summary(tally: Tally, info: StudyInfo, outcome: Outcome) -> Any:
-    return report.summary(ReportedStudy(SETTINGS, LADDER, info, tally=tally, outcome=outcome))
+def text_of(study: MadeUpStudy, outcome: Outcome, tally: Tally | None = None) -> str:
+    if tally is None:
+        tally = show(Tally(LADDER, ACCURACY), study)
+    return as_text(report.summary(MadeUpReader(study, tally, outcome)))
 
 
 def report_data(study: MadeUpStudy) -> dict[str, Any]:
-    """Return the report of a study that is told to its observers here, as its journal is in
-    :class:`Study`.
-    """
-
-    def tell(observers: Sequence[Observer]) -> Outcome:
-        steps = list(study)
-        for observer in observers:
-            show(observer, steps)
-        return Outcome()
-
-    return report.report_data(ReportedStudy(SETTINGS, LADDER, info_of(study)), tell)
+    return report.report_data(MadeUpReader(study))
 
 
-def run(**more: Any) -> tuple[Tally, StudyInfo]:
-    study = MadeUpStudy(LADDER, 64, 4, **more)
-    return show(Tally(LADDER, ACCURACY), study), info_of(study)
+def run(**more: Any) -> MadeUpStudy:
+    return MadeUpStudy(LADDER, 64, 4, **more)
 
 
 def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None:
-    text = as_text(summary(*run(trouble=0.0), Outcome()))
+    text = text_of(run(trouble=0.0), Outcome())
     assert "best  accuracy = 0.9" in text
     assert "at epoch 16, the top rung (trial " in text
     assert "  learning_rate  0.0123457\n  momentum       0.9\n" in text
@@ -60,8 +55,9 @@ def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None
 
 
 def test_failures_are_reported_once_with_their_traceback() -> None:
-    tally, described = run(trouble=0.5)
-    text = as_text(summary(tally, described, Outcome()))
+    study = run(trouble=0.5)
+    tally = show(Tally(LADDER, ACCURACY), study)
+    text = text_of(study, Outcome(), tally)
     assert f"{tally.failures.total} trials failed" in text
     assert "[bold]is odd[/bold]" in text
     assert text.count("File train.py, line 7") == 1
@@ -70,15 +66,14 @@ def test_failures_are_reported_once_with_their_traceback() -> None:
 
 
 def test_a_stopped_study_says_why_and_how_to_go_on() -> None:
-    text = as_text(summary(*run(), Outcome(is_complete=False, stopped="time limit reached")))
+    text = text_of(run(), Outcome(is_complete=False, stopped="time limit reached"))
     assert "stopped: time limit reached" in text.splitlines()[0]
     assert text.endswith("continue with: ashtune resume runs/digits\n")
 
 
 def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
-    tally = Tally(LADDER, ACCURACY)
-    described = info_of(MadeUpStudy(LADDER, 2, 1))
-    text = as_text(summary(tally, described, Outcome(is_complete=False)))
+    study = MadeUpStudy(LADDER, 2, 1)
+    text = text_of(study, Outcome(is_complete=False), Tally(LADDER, ACCURACY))
     assert "No trial has a result." in text
     assert "not complete" in text
     data = report_data(MadeUpStudy(LADDER, 0, 0))
@@ -92,7 +87,7 @@ def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
     assert data["best"]["origin"] == "random"
     assert sum(rung["epochs"] for rung in data["rungs"]) == data["epochs"]
     assert sum(group["count"] for group in data["failures"]) == data["trials"]["failed"]
-    assert data["jobs"] == run(trouble=0.3)[0].arrived
+    assert data["jobs"] == show(Tally(LADDER, ACCURACY), run(trouble=0.3)).arrived
     assert not data["left_out"]
 
 

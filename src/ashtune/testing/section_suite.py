@@ -10,14 +10,15 @@ unknown scheduler, or texts that look like markup.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.study_reader import Outcome, StudyInfo
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
+from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.events import (
     Event,
@@ -29,14 +30,15 @@ from ashtune._src.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune._src.core.jobs import Constraint, Goal, Objective
+from ashtune._src.core.jobs import Constraint, Goal, Objective, TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import ObservedStudy
+from ashtune._src.core.observer import ObservedStudy, Observer
 from ashtune._src.core.orders import Train
-from ashtune._src.reports.section import ReportedStudy, Section
+from ashtune._src.reports.section import ANALYSES, Section
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.schedulers.scheduler_registry import SchedulerView, view_of
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from ashtune._src.space.space import Space
+from ashtune._src.study.controller import Controller
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings
 from ashtune.testing.observer_suite import GOAL, LADDER, History, new_controller
@@ -128,16 +130,49 @@ def check_section(kind: type[Section]) -> None:
                 f"{case.name}: a report writes no file into the study"
             )
             if kind.shows_live:
-                live = _study_of(case, Path(directory), section.study)
+                live = _ReadStudy(case, Path(directory), section.study.tally)
                 _check_lines(kind(live), case)
     assert shown, "it shows nothing of any study"
 
 
+class _ReadStudy(StudyReader):
+    """A reader of a made-up study, which has no journal."""
+
+    def __init__(self, case: MadeUpStudy, directory: Path, tally: Tally | None = None) -> None:
+        rungs, kept = case.ladder.to_record()
+        space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
+        settings = Settings(
+            ashtune="1", created=0.0, name=case.name, goal=case.goal, scheduler={"kind": "ash"},
+            rungs=rungs, kept=kept, space=dict(space.to_record()), search={"kind": "random"},
+            seed=0, resource=UNIT, simulated=case.is_simulated,
+        )  # fmt: skip
+        super().__init__(
+            directory, settings=settings, ladder=case.ladder, tally=tally, outcome=case.outcome
+        )
+        self._case = case
+        if not case.is_known:
+            missing = f"the scheduler {HOSTILE!r} is not installed here"
+            self.scheduler = SchedulerView(HOSTILE, missing=missing)
+
+    def configuration(self, trial: TrialId) -> Mapping[str, Any]:
+        started = (event for event in self._case.events if isinstance(event, TrialStarted))
+        return next(event.configuration for event in started if event.trial == trial)
+
+    def tell(self, observers: Sequence[Observer]) -> Outcome:
+        case = self._case
+        controller = new_controller(case.ladder, case.goal) if case.is_known else None
+        Replay(controller).tell(case.events, observers)
+        return case.outcome
+
+    def read(self, observers: Sequence[Observer], controller: Controller | None = None) -> Replay:
+        replay = Replay(controller)
+        replay.tell(self._case.events, observers)
+        return replay
+
+
 def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Section:
     """Return a section that received all events of a study, as the only section of a report."""
-    study = _study_of(case, directory)
-    for analysis in kind.uses:
-        getattr(study, analysis)
+    study = _ReadStudy(case, directory)
     section = kind(study)
     observed = ObservedStudy(
         name=case.name,
@@ -149,48 +184,10 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
     )
     for observer in section.observers:
         observer.begin(observed, 0)
-    controller = new_controller(case.ladder, case.goal) if case.is_known else None
-    Replay(controller).tell(case.events, [*study.observers, *section.observers])
-    study.outcome = case.outcome
-    study.is_replayed = True
+    study.read_for([Tally, *(ANALYSES[name] for name in kind.uses)], section.observers)
     for observer in section.observers:
         observer.end()
     return section
-
-
-def _study_of(
-    case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None
-) -> ReportedStudy:
-    """Return a study without events. If ``replayed`` is given, the study has the tally of
-    ``replayed``.
-    """
-    rungs, kept = case.ladder.to_record()
-    record = {"kind": "ash"}
-    space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
-    settings = Settings(
-        ashtune="1", created=0.0, name=case.name, goal=case.goal, scheduler=record, rungs=rungs,
-        kept=kept,
-        space=dict(space.to_record()), search={"kind": "random"}, seed=0,
-        simulated=case.is_simulated,
-    )  # fmt: skip
-    unknown = SchedulerView(HOSTILE, missing=f"the scheduler {HOSTILE!r} is not installed here")
-    scheduler = view_of(record, case.ladder, case.ladder, 0) if case.is_known else unknown
-    configurations = {
-        event.trial: event.configuration for event in case.events if isinstance(event, TrialStarted)
-    }
-    info = StudyInfo(
-        name=case.name,
-        scheduler=scheduler,
-        learns=False,
-        directory=str(directory),
-        configuration=configurations.__getitem__,
-        unit=UNIT,
-        is_simulated=case.is_simulated,
-        missing=lambda: scheduler.missing,
-    )
-    if replayed is None:
-        return ReportedStudy(settings, case.ladder, info)
-    return ReportedStudy(settings, case.ladder, info, tally=replayed.tally, outcome=case.outcome)
 
 
 def _check(section: Section, case: MadeUpStudy) -> bool:

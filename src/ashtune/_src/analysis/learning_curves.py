@@ -44,13 +44,16 @@ class Curves(Observer):
     Args:
         most: How many curves to show. A third are the best curves at the highest rungs, all others
             are a sample.
+        results: The results of the study, if another reading tells them; by default this object
+            collects them.
     """
 
     sees_confirmations = False
 
-    def __init__(self, goal: Goal, *, most: int = MOST) -> None:
+    def __init__(self, goal: Goal, *, most: int = MOST, results: Results | None = None) -> None:
         self.goal = goal
-        self.results = Results(goal)
+        self.results = results or Results(goal)
+        self._collects_results = results is None
         self.total = 0
         """The number of trials that have reported at least once."""
         self._most = most
@@ -61,7 +64,8 @@ class Curves(Observer):
 
     def event(self, event: Event) -> None:
         """Process one event. O(number of its reports)."""
-        self.results.event(event)
+        if self._collects_results:
+            self.results.event(event)
         match event:
             case JobFinished(trial=trial, rung=rung):
                 loss = self.goal.loss(event.metrics)
@@ -79,7 +83,8 @@ class Curves(Observer):
 
     def followed(self, what: Followed) -> None:
         """Process a failure. O(1)."""
-        self.results.followed(what)
+        if self._collects_results:
+            self.results.followed(what)
 
     def shown(self) -> list[Curve]:
         """Return at most ``most`` curves, the best curve last."""

@@ -20,12 +20,13 @@ class PresentWorker:
     ``job``. ``releasing`` is the trial that the worker saves now.
 
     Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work.
-    ``chain`` is the row since which the worker has worked without waits. Before this row, the
-    worker waited ``waited`` seconds, until ``waited_until``.
+    ``chain`` is the row since which the worker has worked without waits, and ``chain_rung`` is this
+    row's rung. Before this row, the worker waited ``waited`` seconds, until ``waited_until``.
     """
 
     __slots__ = (
-        "chain", "free", "job", "jobs", "joined", "lane", "ordered", "paused", "place", "releasing",
+        "chain", "chain_rung", "free", "job", "jobs",
+        "joined", "lane", "ordered", "paused", "place", "releasing",
         "resource", "rung",
         "waited", "waited_until", "worker",
     )  # fmt: skip
@@ -44,6 +45,7 @@ class PresentWorker:
         self.releasing: TrialId | None = None
         self.rung = 0
         self.chain = -1
+        self.chain_rung = 0
         self.waited = 0.0
         self.waited_until = joined
 

@@ -4,8 +4,9 @@ needed.
 
 # Theory of operation
 # -------------------
-# A study is read by replaying its journal. There are two ways to read, and the first is several
-# times faster:
+# All views of a study (the page, the report, figures, the terminal's display) get this reader. What
+# a view may know of the study is an attribute of the reader or one of its analyses: observers that
+# were told the whole journal. There are two ways to read, and the first is several times faster:
 #
 #   way     what observers get               needs                  used for
 #   ------  -------------------------------  ---------------------  -------------------------------
@@ -18,10 +19,12 @@ needed.
 # its scheduler is installed. Everything else can be read anywhere, for example on a laptop
 # without the package in which the scheduler was written.
 #
-# Nothing is read twice. tally, trials and results share one reading without orders (_loaded),
-# outcome and timeline one with orders (_replayed). A property that was read keeps its value, also
-# if the study continues: two figures of one report must speak of the same study. ``FollowedStudy``
-# of the page reads on; its values grow.
+# There is one instance of each kind of analysis (``analysis``, ``read_for``). It is made when a
+# view first needs it, and is then told all that the journal has. A report names all kinds that its
+# sections need in one call of ``read_for``, because each call may read the whole journal. An
+# analysis that was read keeps its values, also if the study continues: two figures of one report
+# must speak of the same study. The page is another case: ``dashboard/picture.py`` makes the
+# analyses (``use``), tells them each new event, and their values grow.
 #
 # What happens when
 #
@@ -43,20 +46,23 @@ needed.
 # start_of() looks for one trial by a search of bytes, and decodes only the lines that name the
 # trial.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.expected import Expected, expected_at_start
+from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.trials import Trials, trials_of
 from ashtune._src.core.events import Event, TrialStarted
-from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import one_line
@@ -68,7 +74,8 @@ from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings, first_ladder
 
-ObserverT = TypeVar("ObserverT", bound=Observer)
+AnalysisT = TypeVar("AnalysisT", bound=Observer)
+T = TypeVar("T")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,38 +107,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
-class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A study's name and other facts that views need.
-
-    ``learns`` is True if the search learns from results. ``workers`` is the wanted number of
-    workers; 0 if unknown. ``unit`` is the unit of the resource, in the singular. ``deadline`` is
-    the study's latest end, in seconds since its beginning. ``is_simulated`` means that nothing was
-    trained. ``notes`` returns the scheduler's messages as one line. ``waited`` returns the seconds
-    of this session in which trials waited for the search; 0 if unknown. ``missing`` returns one
-    line about parts of the study that are not installed.
-    """
-
-    name: str
-    scheduler: SchedulerView
-    learns: bool
-    directory: str
-    configuration: Callable[[TrialId], Mapping[str, Any]]
-    checkpoint_bytes: Callable[[], int] = int
-    notes: Callable[[], str] = str
-    waited: Callable[[], float] = float
-    workers: int = 0
-    unit: str
-    deadline: float | None = None
-    is_simulated: bool = False
-    missing: Callable[[], str] = str
-
-    def expected(self, tally: Tally) -> list[Expected] | None:
-        """Return the number of trials at each rung, as forecast before the first result; None if
-        unknown.
-        """
-        return expected_at_start(tally, self.scheduler, learns=self.learns)
-
-
 def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -> Outcome:
     """Return the outcome of a study after a replay of its whole journal."""
     if view.machine is None or replay is None:
@@ -141,22 +116,85 @@ def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -
     return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
 
 
-class StudyReader:
-    """Reads a study, which may be finished, stopped or running, from its journal.
+NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
+    Tally: lambda study: Tally(study.ladder, study.goal),
+    Trials: lambda study: trials_of(study.settings, study.ladder),
+    Results: lambda study: Results(study.goal),
+    BestSoFar: lambda study: BestSoFar(study.goal),
+    Curves: lambda study: Curves(study.goal),
+    Timeline: lambda study: Timeline(study.ladder),
+    Audit: lambda study: Audit(study.ladder, study.goal, study.scheduler),
+}
+"""The analyses that all views of a study share, each with the function that makes it."""
+_NEED_ORDERS = {Timeline, Audit}
+_TABLES = (Tally, Trials, Results)
+"""The analyses that one reading without orders makes together: most views need more than one."""
 
-    A property reads the journal at its first use. Later events of a running study do not change the
-    property.
+
+class StudyReader:
+    """Reads a study, which may be finished, stopped or running. All views of a study get a reader.
+
+    Args:
+        directory: The study's directory.
+        settings: The first line of the journal; by default it is read.
+        ladder: The rungs of the study, including rungs that were added at the top later; by default
+            they are read.
+        tally: The present counts of a study that is running or just ended. If the tally is given,
+            no journal is read, and the tally is the only analysis.
+        outcome: The study's outcome; by default it is read when it is needed.
 
     Raises:
         JournalError: From any property or method, if there is no journal, or a line of the journal
             cannot be read.
     """
 
-    def __init__(self, directory: Path) -> None:
+    workers = 0
+    """The wanted number of workers of a running study; 0 if unknown."""
+    deadline: float | None = None
+    """The latest end of a running study, in seconds since its beginning."""
+    missing_parts: Sequence[str] = ()
+    """A line for each engine or observer of the last session that is not installed here, where the
+    owner of the reader has looked for them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        settings: Settings | None = None,
+        ladder: Ladder | None = None,
+        tally: Tally | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
         self.directory = directory
         self.journal = directory / NAME
-        self.settings = read_settings(self.journal)
+        self.settings: Settings = settings or read_settings(self.journal)
+        if ladder is not None:
+            self.ladder = ladder
+        self.is_live = tally is not None
+        """Whether the tally is the only analysis of the study."""
+        self._analyses: dict[type[Observer], Observer] = {}
+        if tally is not None:
+            self.use(tally)
+            outcome = outcome or Outcome()
+        self._outcome = outcome
+        self._computed: dict[object, Any] = {}
         self._is_checked = False  # whether a reading has found all configurations in the space
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.settings.name
+
+    @property
+    def goal(self) -> Goal:
+        """The study's metrics, and for each metric whether larger or smaller values are better."""
+        return self.settings.goal
+
+    @property
+    def unit(self) -> str:
+        """The unit of the resource, in the singular."""
+        return self.settings.resource
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -169,49 +207,125 @@ class StudyReader:
         return scheduler_view(self.settings, self.ladder)
 
     @property
-    def missing(self) -> list[str]:
-        """One line for each package that must be installed before the study can continue."""
-        return [
-            line
-            for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search))
-            if line
-        ]
+    def learns(self) -> bool:
+        """Whether the search learns from results."""
+        return learns(self.settings.search)
 
-    def info(
-        self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()
-    ) -> StudyInfo:
-        """Return the facts about the study that views need.
-
-        Args:
-            also_missing: Returns a line for each further part that is not installed here.
+    @property
+    def expected(self) -> Sequence[Expected] | None:
+        """The number of trials at each rung, as forecast before the first result; None if unknown.
+        Uses the tally.
         """
-        return StudyInfo(
-            name=self.settings.name,
-            scheduler=self.scheduler,
-            learns=learns(self.settings.search),
-            directory=str(self.directory),
-            configuration=lambda trial: self.trials.configuration(trial),  # noqa: PLW0108 - reads the journal when called
-            unit=self.settings.resource,
-            is_simulated=self.settings.simulated,
-            missing=lambda: one_line("; ".join([*self.missing, *also_missing(self)])),
+        return expected_at_start(self.tally, self.scheduler, learns=self.learns)
+
+    @property
+    def missing(self) -> str:
+        """One line about the packages that must be installed before the study can continue; "" if
+        there are none.
+        """
+        search = SEARCHES.missing_of(self.settings.search)
+        return one_line(
+            "; ".join(filter(None, [self.scheduler.missing, search, *self.missing_parts]))
         )
 
-    def events(self) -> Iterator[Event]:
-        """Yield all events of the journal."""
-        return read_events(self.journal)
+    @property
+    def notes(self) -> str:
+        """The messages of the scheduler of a running study, as one line."""
+        return ""
 
-    @cached_property
+    @property
+    def waited(self) -> float:
+        """The seconds of this session in which trials waited for the search; 0 if unknown."""
+        return 0.0
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """The size of the checkpoints of a running study; 0 if unknown."""
+        return 0
+
+    def analysis(self, kind: type[AnalysisT]) -> AnalysisT:
+        """Return the study's analysis of a kind. The first call for a kind reads the journal."""
+        self.read_for([kind])
+        return cast(AnalysisT, self._analyses[kind])
+
+    def use(self, *analyses: Observer) -> None:
+        """Use analyses that are told the study elsewhere, in place of a reading of the journal."""
+        self._analyses.update((type(each), each) for each in analyses)
+
+    def read_for(self, kinds: Iterable[type[Observer]], observers: Sequence[Observer] = ()) -> None:
+        """Make all analyses of these kinds that are not there yet, and tell them the journal in one
+        reading, with other observers.
+
+        Raises:
+            RuntimeError: If the tally is the only analysis.
+        """
+        new = {kind: NEW[kind](self) for kind in kinds if kind not in self._analyses}
+        told = [*new.values(), *observers]
+        if not told:
+            return
+        if self.is_live:
+            raise RuntimeError(
+                f"{type(told[0]).__name__} is not there: a section with `shows_live` can read the "
+                f"tally only"
+            )
+        if observers or not _NEED_ORDERS.isdisjoint(new):
+            outcome = self.tell(told)
+            self._outcome = self._outcome or outcome
+        else:
+            self.read(told)
+        self._analyses |= new
+
+    def computed(self, compute: Callable[["StudyReader"], T]) -> T:
+        """Return the value of a function of this study, which is computed only once."""
+        if compute not in self._computed:
+            self._computed[compute] = compute(self)
+        value: T = self._computed[compute]
+        return value
+
+    @property
     def tally(self) -> Tally:
-        """The study's counts."""
-        if "_loaded" in vars(self):
-            return self._loaded[0]
-        tally = Tally(self.ladder, self.settings.goal)
-        self.read([tally])
-        return tally
+        """The study's counts of trials, jobs, failures and workers."""
+        return self.analysis(Tally)
+
+    @property
+    def trials(self) -> Trials:
+        """The study's trials, with one record for each trial."""
+        if Trials not in self._analyses:
+            self.read_for(_TABLES)
+        return self.analysis(Trials)
+
+    @property
+    def results(self) -> Results:
+        """All results of the study at all rungs."""
+        if Results not in self._analyses:
+            self.read_for(_TABLES)
+        return self.analysis(Results)
+
+    @property
+    def timeline(self) -> Timeline:
+        """The timeline of the study: the work and the waits of each worker."""
+        return self.analysis(Timeline)
+
+    @property
+    def curves(self) -> Curves:
+        """The best learning curves, and a sample of the other learning curves."""
+        return self.analysis(Curves)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The study's outcome: whether the study is complete, or why the study stopped."""
+        if self._outcome is None:
+            self.read_for([Timeline])
+        assert self._outcome is not None, "a reading with orders sets it"
+        return self._outcome
+
+    def configuration(self, trial: TrialId) -> Mapping[str, Any]:
+        """Return the configuration of a trial."""
+        return self.start_of(trial)[0]
 
     def start_of(self, trial: TrialId) -> tuple[dict[str, Any], str]:
         """Return the configuration of a trial, and the origin of the configuration."""
-        if "_loaded" not in vars(self):
+        if Trials not in self._analyses:
             started = read_events(self.journal, only=(b'"trial":%d,' % trial,))
             if own := [
                 event for event in started if type(event) is TrialStarted and event.trial == trial
@@ -220,24 +334,15 @@ class StudyReader:
         return self.trials.configuration(trial), self.trials.origin(trial)
 
     @property
-    def trials(self) -> Trials:
-        """The study's trials, with one record for each trial."""
-        return self._loaded[1]
+    def configured(self) -> tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]:
+        """The results, the configurations and the record of the search space, for figures of
+        hyperparameters.
+        """
+        return self.results, self.trials.configuration, self.settings.space
 
-    @property
-    def results(self) -> Results:
-        """All results of the study at all rungs."""
-        return self._loaded[2]
-
-    @property
-    def outcome(self) -> Outcome:
-        """The study's outcome: whether the study is complete, or why the study stopped."""
-        return self._replayed[0]
-
-    @property
-    def timeline(self) -> Timeline:
-        """The timeline of the study: the work and the waits of each worker."""
-        return self._replayed[1]
+    def events(self) -> Iterator[Event]:
+        """Yield all events of the journal."""
+        return read_events(self.journal)
 
     def tell(self, observers: Sequence[Observer]) -> Outcome:
         """Replay the journal for observers, in the original order of events, verdicts and orders.
@@ -261,36 +366,7 @@ class StudyReader:
         self._is_checked = True
         return replay
 
-    def told(self, observer: ObserverT) -> ObserverT:
+    def told(self, observer: AnalysisT) -> AnalysisT:
         """Replay the journal for an observer, as :meth:`tell` does, and return the observer."""
         self.tell([observer])
         return observer
-
-    @property
-    def configured(self) -> tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]:
-        """The results, the configurations and the record of the search space, for figures of
-        hyperparameters.
-        """
-        return self.results, self.trials.configuration, self.settings.space
-
-    def load(self, tally: Tally, trials: Trials, results: Results) -> None:
-        """Use observers that see the whole journal elsewhere, in place of a
-        reading of the journal.
-        """
-        self._loaded = tally, trials, results
-        self._is_checked = True
-
-    @cached_property
-    def _loaded(self) -> tuple[Tally, Trials, Results]:
-        """The tally, the trials and the results, computed without orders and therefore without the
-        scheduler.
-        """
-        goal = self.settings.goal
-        loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
-        self.read(loaded)
-        return loaded
-
-    @cached_property
-    def _replayed(self) -> tuple[Outcome, Timeline]:
-        timeline = Timeline(self.ladder)
-        return self.tell([timeline]), timeline

@@ -191,6 +191,33 @@ class Work(msgspec.Struct, frozen=True):
         )
 
 
+class RungSeconds(msgspec.Struct):
+    """The seconds that all workers spent on the jobs to one rung. ``failed`` is the training time
+    of failed, withdrawn or lost jobs, and ``training`` is the time of all other jobs. ``driver`` is
+    the time that workers waited for the driver before the work.
+    """
+
+    training: float = 0.0
+    failed: float = 0.0
+    saving: float = 0.0
+    compiling: float = 0.0
+    driver: float = 0.0
+    barrier: float = 0.0
+
+    def add(self, row: WorkRow) -> None:
+        """Add a row of work to this rung."""
+        if row.kind == SAVING:
+            self.saving += row.seconds
+        elif row.kind == COMPILING:
+            self.compiling += row.seconds
+        elif row.ending in IN_VAIN:
+            self.failed += row.seconds
+        else:
+            self.training += row.seconds
+        self.driver += row.driver
+        self.barrier += row.barrier
+
+
 class RowSink(Protocol):
     """Receives the rows of work, in the order in which the rows ended."""
 
@@ -311,6 +338,9 @@ class Timeline(Observer):
         """The seconds from the study's beginning to the last event."""
         self.sessions = 0
         self.knows_orders = False
+        # The only sums of the workers' time: the page and the report ask them (timeline_times.py).
+        # They stay small, however many jobs the study has.
+        self._seconds = [RungSeconds() for _ in ladder.rungs]
         self._workers = PresentWorkers()
         self._kept = AllRows()
         self._rows: RowSink = self._kept if rows is None else rows
@@ -358,6 +388,21 @@ class Timeline(Observer):
         for worker in self.workers.values():
             stays[worker.lane] = _stay(worker, now, cut(worker, now, CUT_OFF))
         return [stays[lane] for lane in range(self._workers.joined)]
+
+    @property
+    def places(self) -> int:
+        """The largest number of workers at the same time."""
+        return self._workers.places
+
+    def rung_seconds(self, now: float) -> list[RungSeconds]:
+        """Return the seconds of all work until ``now`` for each rung, with unfinished work.
+        O(workers).
+        """
+        sums = [msgspec.structs.replace(rung) for rung in self._seconds]
+        for worker in self.workers.values():
+            if (row := cut(worker, now, CUT_OFF)) is not None:
+                sums[row.rung].add(row)
+        return sums
 
     def event(self, event: Event) -> None:
         """Process one event. O(log n)."""
@@ -456,16 +501,20 @@ class Timeline(Observer):
             begin - earliest,
             worked + earlier,
         )
+        if earlier:  # the row that waited for it may have been of another rung
+            self._seconds[worker.chain_rung].driver -= earlier
         number = self._store(row, worker, now, earlier)
         worker.waited -= earlier
         worker.waited_until -= earlier
         if not has_waited_here and (begin > free or worker.chain < 0):
             worker.chain = number
+            worker.chain_rung = worker.rung
             worker.waited = begin - earliest
             worker.waited_until = begin
         worker.free = now
 
     def _store(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
+        self._seconds[row.rung].add(row)
         number = self._rows.add(row, worker, end, earlier)
         return self._kept.add(row, worker, end, earlier) if self._keeps_too else number
 

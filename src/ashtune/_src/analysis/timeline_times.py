@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune._src.analysis.timeline import (
-    COMPILING,
     CUT_OFF,
     IN_VAIN,
     LOST,
@@ -97,41 +96,35 @@ class Latency(msgspec.Struct, frozen=True):
     p99: float
 
 
-def time_shares(timeline: Timeline) -> TimeShares:
-    """Return the workers' time in each state, summed over all workers."""
-    work = timeline.work()
-    training, failed = training_rows(work)
+def time_shares(timeline: Timeline, now: float | None = None) -> TimeShares:
+    """Return the workers' time in each state, summed over all workers, until ``now``; by default
+    until the last event. O(workers).
+    """
+    now = timeline.now if now is None else now
+    rungs = timeline.rung_seconds(now)
+    stays = timeline.stays(now)
     return TimeShares(
-        training=float(work.seconds[training].sum()),
-        failed=float(work.seconds[failed].sum()),
-        saving=float(work.seconds[work.kind == SAVING].sum()),
-        compiling=float(work.seconds[work.kind == COMPILING].sum()),
-        driver=float(work.driver.sum()),
-        barrier=float(work.barrier.sum()),
-        tail=float(work.tail.sum()),
+        training=sum(rung.training for rung in rungs),
+        failed=sum(rung.failed for rung in rungs),
+        saving=sum(rung.saving for rung in rungs),
+        compiling=sum(rung.compiling for rung in rungs),
+        driver=sum(rung.driver for rung in rungs),
+        barrier=sum(rung.barrier for rung in rungs),
+        tail=sum(stay.tail for stay in stays),
         absence=timeline.absence,
         wall=timeline.wall_seconds,
-        workers=len(work.worker),
-        places=int(work.place.max()) + 1 if len(work.place) else 0,
+        workers=len(stays),
+        places=timeline.places,
     )
 
 
 def rung_times(timeline: Timeline) -> list[RungTimes]:
     """Return the workers' time for each rung, the lowest rung first."""
-    import numpy as np
-
-    work = timeline.work()
-    rungs = timeline.ladder.rungs
-
-    def by_rung(seconds: "Floats") -> list[float]:
-        return [float(x) for x in np.bincount(work.rung, weights=seconds, minlength=len(rungs))]
-
-    training, failed = (by_rung(work.seconds * chosen) for chosen in training_rows(work))
-    saving = by_rung(work.seconds * (work.kind == SAVING))
-    driver = by_rung(work.driver)
     return [
-        RungTimes(k, rung, training[k], failed[k], saving[k], driver[k])
-        for k, rung in enumerate(rungs)
+        RungTimes(number, resource, rung.training, rung.failed, rung.saving, rung.driver)
+        for number, (resource, rung) in enumerate(
+            zip(timeline.ladder.rungs, timeline.rung_seconds(timeline.now), strict=True)
+        )
     ]
 
 

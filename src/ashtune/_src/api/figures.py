@@ -7,6 +7,8 @@ computations are cached.
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.errors import SettingsError, StudyError, all_in_one_line
@@ -17,7 +19,6 @@ from ashtune._src.space.space import Space
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from ashtune._src.analysis.best_so_far import BestSoFar
     from ashtune._src.figures.importance_figure import Importance
 
 
@@ -49,7 +50,10 @@ class Figures:
         reader = self._reader
         return plot(
             figures[over](
-                self._best_so_far, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin
+                reader.analysis(BestSoFar),
+                reader.ladder.rungs,
+                unit=self._unit,
+                origin=reader.trials.origin,
             )
         )
 
@@ -75,8 +79,8 @@ class Figures:
 
         reader = self._reader
         # orders say which trials are running
-        tally = reader.told(Tally(reader.ladder, reader.settings.goal))
-        return plot(ladder_figure(tally, reader.info().expected(tally), unit=self._unit))
+        tally = reader.told(Tally(reader.ladder, reader.goal))
+        return plot(ladder_figure(tally, reader.expected, unit=self._unit))
 
     def plot_rungs(self) -> "Figure":
         """Plot the seconds that all workers together spent at each rung."""
@@ -86,13 +90,13 @@ class Figures:
 
     def plot_curves(self) -> "Figure":
         """Plot the learning curves of the best trials and of a sample of the other trials."""
-        from ashtune._src.analysis.learning_curves import Curves
         from ashtune._src.figures.curve_figure import curves_figure
 
         reader = self._reader
-        curves = reader.told(Curves(reader.settings.goal))
         return plot(
-            curves_figure(curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin)
+            curves_figure(
+                reader.curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin
+            )
         )
 
     def plot_front(self) -> "Figure":
@@ -178,7 +182,7 @@ class Figures:
             if name is not None:
                 self._check_name(argument, name)
         drawn = contour(*self._reader.configured, *self._two(x, y))
-        goal = self._reader.settings.goal
+        goal = self._reader.goal
         origin = self._reader.trials.origin
         return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
 
@@ -196,12 +200,9 @@ class Figures:
         """Plot for each rung how many trials were promoted rightly and wrongly, and how many were
         not promoted.
         """
-        from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 
-        reader = self._reader
-        audit = reader.told(Audit(reader.ladder, reader.settings.goal, reader.scheduler))
-        return plot(audit_figure(audit, unit=self._unit))
+        return plot(audit_figure(self._reader.analysis(Audit), unit=self._unit))
 
     def plot_roofline(self) -> "Figure":
         """Plot the roofline of the machine with the training steps, read from the file in the
@@ -233,29 +234,22 @@ class Figures:
 
     @property
     def _unit(self) -> str:
-        return self._reader.settings.resource
+        return self._reader.unit
 
-    @cached_property
-    def _best_so_far(self) -> "BestSoFar":
-        from ashtune._src.analysis.best_so_far import BestSoFar
-
-        return self._reader.told(BestSoFar(self._reader.settings.goal))
-
-    @cached_property
+    @property
     def _importance(self) -> "Importance":
-        from ashtune._src.figures.importance_figure import importance
+        from ashtune._src.figures.importance_figure import importance_of
 
-        return importance(*self._reader.configured)
+        return self._reader.computed(importance_of)
 
     @property
     def _important(self) -> list[str]:
         """The names of hyperparameters, most important first. If scikit-learn is missing, the list
         is empty.
         """
-        try:
-            return [weight.name for weight in self._importance.weights]
-        except SettingsError:  # scikit-learn is not installed
-            return []
+        from ashtune._src.figures.importance_figure import important
+
+        return important(self._reader)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
+from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import StudyReader
-from ashtune._src.analysis.trials import TrialRecord, curves_dataframe
+from ashtune._src.analysis.trials import TrialRecord, Trials, curves_dataframe
 from ashtune._src.api.best import Best, Front, Top, trial_number
 from ashtune._src.api.figures import Figures
 from ashtune._src.core.checks import check_whole
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from ashtune._src.api.again import Trained
     from ashtune._src.dashboard.whatif_page import WhatIf
     from ashtune._src.reports.profile import Profile
-    from ashtune._src.reports.section import ReportedStudy
 
 
 @all_in_one_line
@@ -369,12 +369,11 @@ class Study(Figures):
         from ashtune._src.reports.terminal.text import show
 
         stream = sys.stdout if stream is None else stream
-        reported = self._reported
-        # Named before the summary, so that the journal is read once.
-        configured = reported.results, reported.trials.configuration, reported.settings.space
-        show(summary(reported, self._reader.tell), stream)
-        if importance and reported.tally.tried >= FEWEST:
-            for line in importance_lines(*configured):
+        reader = self._reported
+        # The results are for importance. Named here, they come from the summary's reading.
+        show(summary(reader, (Results, Trials)), stream)
+        if importance and reader.tally.tried >= FEWEST:
+            for line in importance_lines(reader):
                 show(line, stream)
 
     def report_html(self, file: str | Path) -> None:
@@ -393,16 +392,14 @@ class Study(Figures):
         """Return the content of :meth:`report` as a dict that can be written as JSON."""
         from ashtune._src.reports.report import report_data
 
-        return report_data(self._reported, self._reader.tell)
+        return report_data(self._reported)
 
     @property
-    def _reported(self) -> "ReportedStudy":
+    def _reported(self) -> StudyReader:
         from ashtune._src.driver.environment import missing_parts  # imports every engine
-        from ashtune._src.reports.section import ReportedStudy
 
-        return ReportedStudy(
-            self._reader.settings, self._reader.ladder, self._reader.info(missing_parts)
-        )
+        self._reader.missing_parts = missing_parts(self._reader)
+        return self._reader
 
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
         """Copy the study to a tracker or a file, or update an existing copy. Return the copy's
@@ -565,15 +562,14 @@ class Study(Figures):
         """
         from ashtune._src.reports.html import escaped
         from ashtune._src.reports.report import summary
-        from ashtune._src.reports.section import ReportedStudy
         from ashtune._src.reports.terminal.text import as_html, as_text
 
         reader = self._reader
         try:
-            study = ReportedStudy(
-                reader.settings,
-                reader.ladder,
-                reader.info(),
+            study = StudyReader(
+                reader.directory,
+                settings=reader.settings,
+                ladder=reader.ladder,
                 tally=reader.tally,
                 outcome=reader.outcome,
             )

@@ -14,17 +14,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.results import Results
-from ashtune._src.analysis.study_reader import Outcome, StudyReader
-from ashtune._src.analysis.tally import Tally
-from ashtune._src.analysis.timeline import Timeline
-from ashtune._src.analysis.trials import Trials
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.jobs import Goal
@@ -46,7 +42,11 @@ from ashtune._src.figures.best_figure import front_figure
 from ashtune._src.figures.contour_figure import POINTS as CONTOUR_POINTS
 from ashtune._src.figures.contour_figure import contour, contour_figure
 from ashtune._src.figures.figure_columns import Configuration
-from ashtune._src.figures.importance_figure import Importance, importance, importance_figure
+from ashtune._src.figures.importance_figure import (
+    importance_figure,
+    importance_of,
+    important,
+)
 from ashtune._src.figures.parallel_figure import HYPERPARAMETERS, coordinates_figure
 from ashtune._src.figures.slice_figure import slices
 from ashtune._src.figures.whatif_figure import whatif_figure
@@ -54,15 +54,11 @@ from ashtune._src.processes.child import serve
 from ashtune._src.processes.frames import FrameWriter
 from ashtune._src.reports.audit_view import audit_findings
 from ashtune._src.reports.html import PageSection
-from ashtune._src.reports.report import TellAll, page_sections
-from ashtune._src.reports.section import ReportedStudy
+from ashtune._src.reports.report import page_sections
 
 NICE = 10
 LARGE = 200_000
 """The number of trials above which a study is removed from memory after each answer."""
-_importances: "WeakKeyDictionary[StudyReader, Importance]" = WeakKeyDictionary()
-_audits: "WeakKeyDictionary[StudyReader, tuple[Audit, Outcome]]" = WeakKeyDictionary()
-_sections: "WeakKeyDictionary[StudyReader, Sequence[PageSection]]" = WeakKeyDictionary()
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000
@@ -78,7 +74,7 @@ TRIED_BY_A_DEADLINE = 20
 
 def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the importances of the hyperparameters, with their figure."""
-    measured = _measured(study)
+    measured = study.computed(importance_of)
     return {
         "figure": importance_figure(measured),
         "weights": [
@@ -100,10 +96,10 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     for name in names:
         check_choice("name", name, _known(study))
     found = slices(
-        *_valued(study, given), important=() if names else _important(study), names=names,
+        *_valued(study, given), important=() if names else important(study), names=names,
         rungs=study.ladder.rungs,
         points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS,
-        unit=study.settings.resource,
+        unit=study.unit,
     )  # fmt: skip
     return {"panels": found.panels, "colors": found.colors, "notes": found.notes}
 
@@ -112,12 +108,12 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the figure of parallel coordinates: the best trials, and a
     sample of the other trials.
     """
-    unit = study.settings.resource
+    unit = study.unit
     axes = len(_known(study)) + 2
-    important = _important(study) if axes > HYPERPARAMETERS else ()
+    names = important(study) if axes > HYPERPARAMETERS else ()
     lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
     return {
-        "figure": coordinates_figure(*study.configured, important=important, unit=unit, lines=lines)
+        "figure": coordinates_figure(*study.configured, important=names, unit=unit, lines=lines)
     }
 
 
@@ -139,25 +135,23 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
             f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; "
             f"choose others"
         )
-    return {"figure": contour_figure(drawn, results.goal, unit=study.settings.resource)}
+    return {"figure": contour_figure(drawn, results.goal, unit=study.unit)}
 
 
 def front_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the figure of the Pareto front."""
     others = MOST_NUMBERS // 8
     return {
-        "figure": front_figure(
-            study.tally.front, study.results, unit=study.settings.resource, others=others
-        )
+        "figure": front_figure(study.tally.front, study.results, unit=study.unit, others=others)
     }
 
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the audit of the promotions: sentences, and the numbers of each rung."""
-    audit, outcome = _audits.get(study) or _audited(study)
-    expected = study.info().expected(study.tally)
+    audit = study.analysis(Audit)
+    expected = study.expected
     return {
-        "text": audit_findings(audit, unit=study.settings.resource),
+        "text": audit_findings(audit, unit=study.unit),
         "rungs": [
             {
                 **msgspec.structs.asdict(record),
@@ -166,7 +160,7 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
             }
             for record in audit.records()
         ],
-        "notes": [one_line(note) for note in outcome.notes_with(study.tally)],
+        "notes": [one_line(note) for note in study.outcome.notes_with(study.tally)],
     }
 
 
@@ -174,7 +168,15 @@ def report_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the sections of the report that have blocks, among them the sections of installed
     packages.
     """
-    return {"sections": _sections.get(study) or page_sections(_reported(study), study.tell)}
+    return {"sections": study.computed(report_sections)}
+
+
+def report_sections(study: StudyReader) -> Sequence[PageSection]:
+    """Return the sections of the report: see :func:`page_sections`."""
+    from ashtune._src.driver.environment import missing_parts  # imports every engine
+
+    study.missing_parts = missing_parts(study)
+    return page_sections(study)
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
@@ -248,29 +250,6 @@ _KINDS = dict(
 )
 
 
-def answer_in_advance(
-    study: StudyReader, tally: Tally, trials: Trials, timeline: Timeline, tell: TellAll
-) -> None:
-    """Work out at once what the questions need of the whole journal. Each question would replay the
-    journal again.
-
-    Args:
-        study: The study.
-        tally: The study's counts, after ``tell`` was called; and so are the next two.
-        trials: The study's trials.
-        timeline: The study's timeline, which keeps all rows.
-        tell: Replays the journal to the three observers above, and to others.
-    """
-    audit = Audit(study.ladder, study.settings.goal, study.scheduler)
-    reported = _reported(study)
-    reported.tally = tally
-    reported.trials = trials
-    reported.timeline = timeline
-    study.load(tally, trials, reported.results)
-    _sections[study] = page_sections(reported, lambda observers: tell([audit, *observers]))
-    _audits[study] = audit, reported.outcome
-
-
 class StudyCache:
     """Keeps the last study in memory. If several questions are about the same study, the journal is
     read only once.
@@ -341,26 +320,6 @@ def main() -> None:
     serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
 
 
-def _measured(study: StudyReader) -> Importance:
-    """Return the importances of the hyperparameters of a study. Several answers need them, and a
-    forest takes long.
-    """
-    if study not in _importances:
-        _importances[study] = importance(*study.configured)
-    return _importances[study]
-
-
-def _audited(study: StudyReader) -> tuple[Audit, Outcome]:
-    audit = Audit(study.ladder, study.settings.goal, study.scheduler)
-    return audit, study.tell([audit])
-
-
-def _reported(study: StudyReader) -> ReportedStudy:
-    from ashtune._src.driver.environment import missing_parts  # imports every engine
-
-    return ReportedStudy(study.settings, study.ladder, study.info(missing_parts))
-
-
 def _valued(
     study: StudyReader, given: Parameters
 ) -> tuple[Results, Configuration, Mapping[str, object]]:
@@ -381,13 +340,3 @@ def _valued(
 
 def _known(study: StudyReader) -> list[str]:
     return [each.name for each in hyperparameters(study.settings.space)]
-
-
-def _important(study: StudyReader) -> list[str]:
-    """Return the hyperparameters, the most important first, or [] if
-    importance cannot be measured.
-    """
-    try:
-        return [weight.name for weight in _measured(study).weights]
-    except SettingsError:  # scikit-learn is not installed
-        return []

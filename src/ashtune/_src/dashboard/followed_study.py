@@ -21,17 +21,15 @@ from typing import Any
 import msgspec
 
 from ashtune._src.analysis.best_so_far import Improvement
-from ashtune._src.analysis.study_reader import Outcome
 from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import result_text
-from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
 from ashtune._src.dashboard.page_messages import NothingThere, TrialQuestion, TrialStatus
-from ashtune._src.dashboard.picture import Picture, empty_parts
+from ashtune._src.dashboard.picture import Picture, ReadByPicture, empty_parts
 from ashtune._src.dashboard.reading import LadderGrew
 from ashtune._src.dashboard.trial_query import (
     REASON_CHARACTERS,
@@ -42,7 +40,7 @@ from ashtune._src.dashboard.trial_query import (
     table_of,
 )
 from ashtune._src.study.disk import DISK
-from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.study.journal import NAME, ladder_in_force, read_settings
 from ashtune._src.study.settings import first_ladder
 
 POLL_SECONDS = 0.5
@@ -116,30 +114,27 @@ class FollowedStudy:
 
         self._thread.start()
 
-    def open_now(self, ladder: Ladder) -> Picture:
-        """Open the journal in this thread, in place of :meth:`start`. Then call :meth:`read_now`.
+    def open_now(self) -> ReadByPicture:
+        """Open the journal in this thread, in place of :meth:`start`. Return the study's reader:
+        what is asked of it before :meth:`read_now` comes from the same reading.
 
         Raises:
             JournalError: If the journal cannot be read.
         """
         import numpy  # noqa: F401 - as in start
 
-        self._open(ladder, most_read=1)
-        return self._require_picture()
+        self._open(ladder_in_force(self._journal), most_read=1)
+        return self._require_picture().study
 
-    def read_now(self, observers: Sequence[Observer]) -> Outcome:
-        """Read the whole journal in this thread, once for the page and for other observers.
+    def read_now(self) -> None:
+        """Read the whole journal in this thread.
 
         Raises:
-            JournalError: If the journal cannot be read, or a session with more rungs began
-                meanwhile.
+            JournalError: If the journal cannot be read.
         """
-        picture = self._require_picture()
-        picture.add_observers(observers)
         self.read()
-        if self._problem or picture is not self._picture:
-            raise JournalError(self._problem or f"{self._journal} has changed; read it again")
-        return picture.outcome
+        if self._problem:
+            raise JournalError(self._problem)
 
     def read(self) -> None:
         """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the
@@ -253,7 +248,7 @@ class FollowedStudy:
                 "epochs": picture.tally.epochs,
                 "utilisation": picture.workers.utilisation(summary["wall_seconds"]),
             }
-            return {**summary, **figures}, list(picture.best.so_far.steps)
+            return {**summary, **figures}, list(picture.best.steps)
 
     def rows(self, query: Query) -> dict[str, Any]:
         """Return the trials that match a query.

@@ -8,6 +8,7 @@ controller, to find workers, curves and reasons. At the journal's end, the two r
 together.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.study_reader import Outcome, outcome_of
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.study_reader import NEW, Outcome, StudyReader, outcome_of
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import trials_of
 from ashtune._src.core.errors import AshtuneError
@@ -28,11 +31,10 @@ from ashtune._src.dashboard.parts.failures_part import FailuresPart
 from ashtune._src.dashboard.parts.head_part import HeadPart, SpacePart
 from ashtune._src.dashboard.parts.ladder_part import LadderPart
 from ashtune._src.dashboard.parts.notes_part import NotesPart
-from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.dashboard.parts.part import PagePart
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.dashboard.reading import Reading
 from ashtune._src.schedulers.scheduler_registry import SchedulerView
-from ashtune._src.search.search_registry import learns
 from ashtune._src.study.factory import build_controller, scheduler_view
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings, first_ladder
@@ -79,6 +81,36 @@ class Shown:
         self.make_at = 0.0
 
 
+class ReadByPicture(StudyReader):
+    """The reader of a study whose analyses a picture tells, while the journal grows.
+
+    If the picture has read nothing yet, the first reading for other analyses is the picture's: its
+    parts and the others get each event once (a saved page). Later analyses take a reading of their
+    own.
+    """
+
+    def __init__(
+        self, picture: "Picture", directory: Path, settings: Settings, ladder: Ladder
+    ) -> None:
+        super().__init__(directory, settings=settings, ladder=ladder)
+        self._picture = picture
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._picture.outcome
+
+    def follow(self, kind: type[Observer]) -> None:
+        """Make an analysis that the picture tells too. Call this before the first reading."""
+        analysis = NEW[kind](self)
+        self.use(analysis)
+        self._picture.add_observers([analysis])
+
+    def tell(self, observers: Sequence[Observer]) -> Outcome:
+        if self._picture.has_read_all:
+            return super().tell(observers)
+        return self._picture.read_now(observers)
+
+
 class Picture:
     """The page's parts of a study. If the ladder grows, a new picture is made. Every caller must
     have the study's lock.
@@ -97,34 +129,35 @@ class Picture:
     def __init__(
         self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str
     ) -> None:
-        self.journal = journal
         self.settings = settings
         is_large = size > LARGE_BYTES
         rungs = len(ladder.rungs)
         self._machine = scheduler_view(settings, first_ladder(settings))
-        view = msgspec.structs.replace(scheduler_view(settings, ladder), told=self._machine.machine)
-        subject = Subject(settings, ladder, view, learns(settings.search))
+        self.study = study = ReadByPicture(self, journal.parent, settings, ladder)
+        study.scheduler = msgspec.structs.replace(study.scheduler, told=self._machine.machine)
         self.tally = Tally(ladder, settings.goal)
-        self.workers = WorkersPart(subject)
-        self.space = SpacePart(subject)
         self.trials = trials_of(settings, ladder, settings.goal.metrics)
-        self.best = BestPart(subject)
-        self._head = HeadPart(subject, directory, self.tally, self.workers, self.trials.origin)
-        self._ladder = filled = LadderPart(subject, self.tally, self.workers)
-        self._notes = NotesPart(subject, self.tally, filled, self.workers)
-        curves = CurvesPart(subject)
-        failures = FailuresPart(self.tally, self.trials.in_common)
+        self.best = BestSoFar(settings.goal)
+        results = Results(settings.goal)
+        study.use(self.tally, self.trials, self.best, results)
+        self.workers = WorkersPart(study)
+        study.use(self.workers.timeline)
+        self.space = SpacePart(study)
+        self._head = HeadPart(study, directory, self.workers)
+        self._ladder = LadderPart(study, self.workers)
+        self._notes = NotesPart(study, self.workers)
+        curves = CurvesPart(study)
         self._parts: dict[str, PagePart] = {
             part.name: part
             for part in (
-                self._head, filled, self.best, self.workers, curves, failures, self._notes,
-                self.space,
+                self._head, self._ladder, BestPart(study), self.workers, curves,
+                FailuresPart(study), self._notes, self.space,
             )
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
         self._replay = _replay(settings, self._machine, rungs)
         from_events = Replay(rungs=rungs)
-        quick: list[Observer] = [self.tally, self.trials, filled, self.best]
+        quick: list[Observer] = [self.tally, self.trials, results, self.best]
         late: list[Observer] = [self.workers, curves, self._notes]
         if is_large:
             told = [(from_events, quick), (self._replay or Replay(rungs=rungs), late)]
@@ -204,8 +237,21 @@ class Picture:
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
     def add_observers(self, observers: Sequence[Observer]) -> None:
-        """Pass each event to other observers too, after the observers of the parts."""
+        """Pass each event to other observers too, after the parts."""
         self._readings[-1].add_observers(observers)
+
+    def read_now(self, observers: Sequence[Observer]) -> Outcome:
+        """Read the whole journal, once for the page and for other observers, which get each event
+        after the parts.
+
+        Raises:
+            JournalError: If the journal cannot be read.
+            LadderGrew: If a session with more rungs began meanwhile.
+        """
+        self.add_observers(observers)
+        while not self.advance(math.inf):
+            pass
+        return self.outcome
 
     def advance(self, seconds: float) -> bool:
         """Read the journal for about ``seconds``. Return whether the end of the journal is reached.

@@ -57,7 +57,8 @@ class Reading:
 
     def add_observers(self, observers: Sequence[Observer]) -> None:
         """Pass each event to other observers too. Call this before the first :meth:`advance`."""
-        self._observers = Observers([*self._all, *observers])
+        self._all = [*self._all, *observers]
+        self._observers = Observers(self._all)
 
     @property
     def can_go_on(self) -> bool:

@@ -2,18 +2,19 @@
 first questions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.audit import Audit
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.dashboard.answers import StudyCache, answer, answer_in_advance
+from ashtune._src.dashboard.answers import StudyCache, answer, report_sections
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.one_file import one_file
 from ashtune._src.dashboard.page_messages import NAMES, WHAT_IF
+from ashtune._src.dashboard.picture import ReadByPicture
 from ashtune._src.dashboard.routes import Ask, Routes
 from ashtune._src.dashboard.trial_page import trial_pages
 from ashtune._src.dashboard.trial_query import MOST_ROWS
@@ -39,22 +40,21 @@ def page_of(directory: Path) -> str:
     Raises:
         JournalError: If the journal cannot be read.
     """
+    study, reader = _opened(directory)
     try:
-        study, reader = _read(directory, answer_in_advance)
+        reader.follow(Audit)
+        reader.computed(report_sections)
     except Exception:  # noqa: BLE001 - a study may be made to break what reads it: then each answer is worked out alone
-        study, reader = _read(directory, lambda _study, _tally, _trials, _timeline, tell: tell(()))
+        study, reader = _opened(directory)
+    study.read_now()
     cache = StudyCache(reader)
     return study_page(study, lambda question: answer(question, cache))
 
 
-def _read(directory: Path, read: Callable[..., object]) -> tuple[FollowedStudy, StudyReader]:
-    """Return a study, read by a function that takes the arguments of :func:`answer_in_advance`."""
+def _opened(directory: Path) -> tuple[FollowedStudy, ReadByPicture]:
     study = FollowedStudy(directory)
-    reader = StudyReader(directory)
-    picture = study.open_now(reader.ladder)
-    timeline = picture.workers.timeline
-    timeline.keep_all()
-    read(reader, picture.tally, picture.trials, timeline, study.read_now)
+    reader = study.open_now()
+    reader.timeline.keep_all()
     return study, reader
 
 

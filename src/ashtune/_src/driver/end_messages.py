@@ -6,7 +6,7 @@ from ashtune._src.analysis.study_reader import Outcome
 from ashtune._src.core.errors import NoResultError
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import say
-from ashtune._src.driver.session_context import SessionContext
+from ashtune._src.driver.session_context import DrivenStudy, SessionContext
 from ashtune._src.reports.sentences import compared_with_first, failures_text, why_no_result
 from ashtune._src.reports.terminal.live import in_a_notebook
 from ashtune._src.reports.terminal.text import show
@@ -97,13 +97,9 @@ def _say_how_to_continue(
         return
     if is_whole:
         from ashtune._src.reports.report import summary
-        from ashtune._src.reports.section import ReportedStudy
 
         outcome = Outcome(is_complete=False, stopped=stopped)
-        reported = ReportedStudy(
-            study.settings, study.ladder, context.info(), tally=tally, outcome=outcome
-        )
-        show(summary(reported), sys.stderr)
+        show(summary(DrivenStudy(context, outcome=outcome)), sys.stderr)
         return
     how = "continue with"
     more = ""

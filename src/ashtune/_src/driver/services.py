@@ -22,7 +22,7 @@ from ashtune._src.driver.observing import (
     history_of,
     start_all,
 )
-from ashtune._src.driver.session_context import SessionContext
+from ashtune._src.driver.session_context import DrivenStudy, SessionContext
 from ashtune._src.engines.engine_protocol import EXPECTED_WORKERS, Brief
 from ashtune._src.engines.engine_registry import worker_count
 from ashtune._src.engines.loop import Drive
@@ -105,7 +105,7 @@ class Services:
         trials = None if options["control"] else session.trials  # commands may add trials
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self.say_page()
-        display = display_for(context.tally, context.info(count, deadline), quiet=quiet)
+        display = display_for(DrivenStudy(context, count, deadline), quiet=quiet)
         with self.open_journal() as journal, display, self._proposing(count, trials):
             workers = context.surroundings.open_engine(
                 context.engine, self._brief(count, trials, session.time, first_worker)

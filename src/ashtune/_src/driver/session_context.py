@@ -1,14 +1,15 @@
 """What the modules of a session share: the study, the options, and the services of the machine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.study_reader import StudyInfo
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.jobs import TrialId
 from ashtune._src.driver.environment import environment
 from ashtune._src.driver.gain_rate import Enough
 from ashtune._src.driver.proposer_process import ProposerProcess
@@ -58,24 +59,52 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally
     enough: Enough
 
-    def info(self, workers: int = 0, deadline: float | None = None) -> StudyInfo:
-        """Return what views of the running study need."""
-        study = self.study
-        settings = study.settings
-        controller = study.controller
-        proposals = study.configurations.proposals
-        return StudyInfo(
-            name=settings.name,
-            scheduler=study.view(),
-            learns=study.search.has_proposer,
-            directory=self.shown,
-            configuration=study.configurations.__getitem__,
-            checkpoint_bytes=lambda: controller.checkpoints.total_bytes,
-            notes=lambda: "; ".join(filter(None, [controller.notes(), study.caution])),
-            waited=lambda: (
-                0.0 if proposals is None else proposals.waited_at_first + proposals.waited
-            ),
-            workers=workers,
-            unit=settings.resource,
-            deadline=deadline,
+
+class DrivenStudy(StudyReader):
+    """What the display and the summary may know of the study that a session drives.
+
+    Its values are those of now. Nothing is read from the journal, which the session still writes.
+
+    Args:
+        workers: The wanted number of workers; 0 if unknown.
+        deadline: The latest end of the study, in seconds since its beginning.
+        outcome: The study's outcome; None while it runs.
+    """
+
+    def __init__(
+        self,
+        context: SessionContext,
+        workers: int = 0,
+        deadline: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        study = context.study
+        super().__init__(
+            Path(context.shown),
+            settings=study.settings,
+            ladder=study.ladder,
+            tally=context.tally,
+            outcome=outcome,
         )
+        self._study = study
+        self.workers = workers
+        self.deadline = deadline
+        self.scheduler = study.view()
+
+    def configuration(self, trial: TrialId) -> Mapping[str, Any]:
+        return self._study.configurations[trial]
+
+    @property
+    def notes(self) -> str:
+        return "; ".join(filter(None, [self._study.controller.notes(), self._study.caution]))
+
+    @property
+    def waited(self) -> float:
+        proposals = self._study.configurations.proposals
+        if proposals is None:
+            return 0.0
+        return proposals.waited_at_first + proposals.waited
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        return self._study.controller.checkpoints.total_bytes

@@ -30,6 +30,7 @@ import msgspec
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.sampling import sampled
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import plural, shortened
@@ -189,6 +190,24 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
     parsed = Space.from_record(space)
     configurations = parsed.at(np.random.default_rng(0).random((DRAWN, len(parsed.names))))
     return numbers(space, configurations.__getitem__, map(TrialId, range(DRAWN)))
+
+
+def importance_of(study: StudyReader) -> Importance:
+    """Measure the importance of a study's hyperparameters: see :func:`importance`.
+
+    Several views need it, and a forest takes long: ask ``study.computed(importance_of)``.
+    """
+    return importance(*study.configured)
+
+
+def important(study: StudyReader) -> list[str]:
+    """Return a study's hyperparameters, the most important first. If scikit-learn is missing, the
+    list is empty.
+    """
+    try:
+        return [weight.name for weight in study.computed(importance_of).weights]
+    except SettingsError:  # scikit-learn is not installed
+        return []
 
 
 def importance_figure(measured: Importance) -> Figure:

@@ -42,7 +42,7 @@ def ladder_figure(
 
     Args:
         tally: The study's counts.
-        expected: The expected number of trials at each rung: ``StudyInfo.expected``; None if
+        expected: The expected number of trials at each rung: ``StudyReader.expected``; None if
             unknown.
         unit: What the resource counts, in the singular.
         running: The number of running trials at each rung, by default from the tally; empty if

@@ -95,9 +95,9 @@ class FactsSection(Section):
         settings = self.study.settings
         tally = self.study.tally
         named = {
-            "directory": self.study.info.directory,
+            "directory": str(self.study.directory),
             "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),
-            "scheduler": self.study.info.scheduler.name,
+            "scheduler": self.study.scheduler.name,
             "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
             "search": settings.search_name,
             **({"from before": _known(settings)} if settings.known else {}),
@@ -112,23 +112,23 @@ class FactsSection(Section):
                 "host": session.host,
                 **session.facts,
             }
-        if missing := self.study.info.missing():
+        if missing := self.study.missing:
             named["missing"] = missing
         if settings.simulated:
             named["simulated"] = "yes, nothing was trained"
         yield html.pairs(named)
 
     def lines(self) -> "Iterator[RenderableType]":
-        info = self.study.info
-        yield line(f"kept in {info.directory}")
-        if self.study.settings.known:
-            yield line(f"the search began with {_known(self.study.settings)} from before")
-        if missing := info.missing():
+        study = self.study
+        yield line(f"kept in {study.directory}")
+        if study.settings.known:
+            yield line(f"the search began with {_known(study.settings)} from before")
+        if missing := study.missing:
             yield line(missing, WARNING)
-        if not self.study.outcome.is_complete and not info.is_simulated:
-            must_be_fixed = self.study.tally.best is None and self.study.tally.failures.total
-            argument = " FILE:FUNCTION" if must_be_fixed and not self.study.tally.is_program else ""
-            yield line(f"continue with: ashtune resume {info.directory}{argument}", HEADING)
+        if not study.outcome.is_complete and not study.settings.simulated:
+            must_be_fixed = study.tally.best is None and study.tally.failures.total
+            argument = " FILE:FUNCTION" if must_be_fixed and not study.tally.is_program else ""
+            yield line(f"continue with: ashtune resume {study.directory}{argument}", HEADING)
 
 
 def _known(settings: Settings) -> str:

@@ -2,32 +2,27 @@
 page has a figure of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.plaintext import one_line
-from ashtune._src.figures.figure_columns import Configuration
-from ashtune._src.figures.importance_figure import BARS, importance
+from ashtune._src.figures.importance_figure import BARS, importance_of
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def importance_lines(
-    results: Results, configuration: Configuration, space: Mapping[str, object]
-) -> "Iterator[RenderableType]":
+def importance_lines(study: StudyReader) -> "Iterator[RenderableType]":
     """Yield the lines that show importance, or one line that says what is missing. Of few trials,
     yield nothing.
-
-    The arguments are those of :func:`~ashtune._src.figures.importance_figure.importance`.
     """
     from rich.text import Text
 
     try:
-        measured = importance(results, configuration, space)
+        measured = study.computed(importance_of)
     except (
         AshtuneError
     ) as error:  # scikit-learn is not installed, or the journal's record of the space is damaged

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import Event, TrialStarted
 from ashtune._src.core.numbers import number_text, plural, share_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.reports import html
-from ashtune._src.reports.section import ReportedStudy, Section
+from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
 from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort
 from ashtune._src.search.promotions import Promotions, Ratio, chances, ratio_of
@@ -140,7 +141,7 @@ class ModelSection(Section):
     uses = ("tally",)
     needs_result = True
 
-    def __init__(self, study: ReportedStudy) -> None:
+    def __init__(self, study: StudyReader) -> None:
         super().__init__(study)
         self._promotions = self.observe(Promotions())
         self._remarked = self.observe(_Remarks())

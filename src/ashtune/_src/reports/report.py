@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from ashtune._src.analysis.counts import BestResult, Reasons
-from ashtune._src.analysis.study_reader import Outcome
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.timeline_times import rung_times, time_shares
+from ashtune._src.analysis.trials import Trials
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.events import Event
 from ashtune._src.core.numbers import plural
@@ -28,7 +31,7 @@ from ashtune._src.reports.facts import FactsSection, TroubleSection
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.proposals_section import ModelSection
 from ashtune._src.reports.roofline_section import RooflineSection
-from ashtune._src.reports.section import ReportedStudy, Section
+from ashtune._src.reports.section import ANALYSES, Section
 from ashtune._src.reports.sentences import failures_text
 from ashtune._src.reports.tables import BAD, HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text
@@ -53,8 +56,6 @@ BUILT_IN: tuple[type[Section], ...] = (
 )
 
 T = TypeVar("T")
-TellAll = Callable[[Sequence[Observer]], Outcome]
-"""Replays a whole journal to observers, and returns the study's outcome."""
 
 
 def sections() -> Mapping[str, type[Section] | str]:
@@ -79,27 +80,26 @@ def sections() -> Mapping[str, type[Section] | str]:
     return {**built_in, **installed, last[0]: last[1]}
 
 
-def page_sections(study: ReportedStudy, tell: TellAll) -> list[html.PageSection]:
+def page_sections(study: StudyReader) -> list[html.PageSection]:
     """Return the sections that have blocks. If a section raises, its only block is the reason."""
-    sections = [entry.page_section() for entry in _replayed(study, "blocks", tell)]
+    sections = [entry.page_section() for entry in _entries(study, "blocks")]
     return [section for section in sections if not section.is_empty]
 
 
-def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
+def summary(study: StudyReader, needs: Sequence[type[Observer]] = ()) -> "Group":
     """Return the summary as a rich group. The summary is plain ASCII, except for the user's texts.
 
     Args:
-        tell: A function that replays the journal, or None if the study already has its tally. If it
-            is None, only sections that need no journal are shown.
+        study: The study. If it is live, only sections that need no journal are shown.
+        needs: Analyses that the caller needs too, which are told the journal in the same reading.
     """
     from rich.console import Group
 
+    entries = _entries(study, "lines", needs)
     tally = study.tally
-    info = study.info
-    entries = _replayed(study, "lines", tell)
     outcome = study.outcome
-    head = line("").append(info.name, HEADING)
-    head.append(f"  {info.scheduler.name}, {plural(tally.tried, 'trial')}, ")
+    head = line("").append(study.name, HEADING)
+    head.append(f"  {study.scheduler.name}, {plural(tally.tried, 'trial')}, ")
     head.append(outcome.text, "" if outcome.is_complete else WARNING)
     failures = failures_text(tally, outcome.text)
     if failures and tally.best is not None:  # without a result, the best section says why
@@ -111,29 +111,27 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     return Group(*parts)
 
 
-def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
+def report_data(study: StudyReader) -> dict[str, Any]:
     """Return the report as a dict for JSON. The key ``sections`` maps each section's name to the
     section's data.
     """
+    entries = _entries(study, "data", (Timeline, Trials))
     tally = study.tally
-    info = study.info
     timeline = study.timeline
-    _ = study.trials
-    entries = _replayed(study, "data", tell)
     outcome = study.outcome
     shares = time_shares(timeline)
     objectives = tally.goal.objectives
     by_section = {entry.name: entry.data() for entry in entries}
     return {
-        "name": info.name,
-        "scheduler": info.scheduler.name,
-        "directory": info.directory,
+        "name": study.name,
+        "scheduler": study.scheduler.name,
+        "directory": str(study.directory),
         "metric": tally.goal.metric
         if len(objectives) == 1
         else [each.metric for each in objectives],
         "mode": tally.goal.mode if len(objectives) == 1 else [each.mode for each in objectives],
         "constraints": [str(constraint) for constraint in tally.goal.constraints],
-        "unit": info.unit,
+        "unit": study.unit,
         "is_complete": outcome.is_complete,
         "stopped": outcome.stopped or None,
         "best": _best_data(tally.best, study),
@@ -161,18 +159,18 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
         "programs_by_lanes": {str(lanes): count for lanes, count in sorted(tally.programs.items())},
         "worker_seconds": tally.presence,
         "utilisation": shares.utilisation if shares.presence > 0 else None,
-        "checkpoint_bytes": info.checkpoint_bytes(),
+        "checkpoint_bytes": study.checkpoint_bytes,
         "failures": _reasons_data(tally.failures),
         "withdrawals": _reasons_data(tally.withdrawals),
         "lost_workers": _reasons_data(tally.lost_workers),
-        "missing": info.missing() or None,
+        "missing": study.missing or None,
         "notes": outcome.notes_with(tally),
         "sections": {name: data for name, data in by_section.items() if data},
         "left_out": {entry.name: entry.problem for entry in entries if entry.problem},
     }
 
 
-def _best_data(best: BestResult | None, study: ReportedStudy) -> dict[str, Any] | None:
+def _best_data(best: BestResult | None, study: StudyReader) -> dict[str, Any] | None:
     if best is None:
         return None
     return {
@@ -190,11 +188,13 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
     return groups
 
 
-def _replayed(
-    study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None
+def _entries(
+    study: StudyReader,
+    part: Literal["blocks", "lines", "data"],
+    needs: Sequence[type[Observer]] = (),
 ) -> "list[_Entry]":
-    """Create the sections that implement ``part``, and pass the journal's
-    events to these sections.
+    """Create the sections that implement ``part``, and tell all that they need in one reading of
+    the journal.
     """
     entries = []
     for name, kind in sections().items():
@@ -202,14 +202,18 @@ def _replayed(
             continue
         if isinstance(kind, str) or getattr(kind, part) is not getattr(Section, part):
             entries.append(_Entry(name, kind, study))
-    if tell is None:
+    if study.is_live:
         return entries
     own = [_ObserverOfSection(observer, entry) for entry in entries for observer in entry.observers]
     observed = observed_study(study.settings, study.ladder, study.directory)
     for guarded in own:
         guarded.begin(observed, 0)
-    study.outcome = tell([*study.observers, *own])
-    study.is_replayed = True
+    kinds: list[type[Observer]] = [
+        Tally,
+        *needs,
+        *(kind for entry in entries for kind in entry.needs),
+    ]
+    study.read_for(dict.fromkeys(kinds), own)
     for guarded in own:
         guarded.end()
     return [entry for entry in entries if study.tally.best is not None or not entry.needs_result]
@@ -222,19 +226,18 @@ class _Entry:
         kind: The section's class, or the reason why the section cannot be used.
     """
 
-    def __init__(self, name: str, kind: type[Section] | str, study: ReportedStudy) -> None:
+    def __init__(self, name: str, kind: type[Section] | str, study: StudyReader) -> None:
         self.name = self.title = name
         self.problem = kind if isinstance(kind, str) else ""
         self.observers: Sequence[Observer] = ()
+        self.needs: Sequence[type[Observer]] = ()
         self.needs_result = not isinstance(kind, str) and kind.needs_result
         if not isinstance(kind, str):
             self.attempt(self._make, kind, study)
 
-    def _make(self, kind: type[Section], study: ReportedStudy) -> None:
+    def _make(self, kind: type[Section], study: StudyReader) -> None:
         self.title = kind.title
-        if not study.is_live:
-            for analysis in kind.uses:
-                getattr(study, analysis)
+        self.needs = [ANALYSES[name] for name in kind.uses]
         self._section = kind(study)
         self.observers = self._section.observers
 

@@ -99,7 +99,7 @@ def slow_start_text(tally: Tally, waited: float) -> str:
     little time.
 
     Args:
-        waited: The seconds that trials waited for the search: ``StudyInfo.waited``.
+        waited: The seconds that trials waited for the search: ``StudyReader.waited``.
     """
     wall = tally.wall_seconds
     starting = tally.absence

@@ -52,7 +52,7 @@ def rung_records(
     """Return a record for each rung, the lowest rung first.
 
     Args:
-        expected: The expected number of trials at each rung: ``StudyInfo.expected``.
+        expected: The expected number of trials at each rung: ``StudyReader.expected``.
         times: The workers' time by rung, including jobs that were lost with a worker. By default
             the tally's times are used.
     """

@@ -1,10 +1,9 @@
 """The part ``failures`` shows the reasons of failed trials and lost workers, in groups."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ashtune._src.analysis.counts import Group
-from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.plaintext import one_line, visible
 from ashtune._src.dashboard.parts.part import PagePart
 
@@ -14,24 +13,14 @@ TRACEBACK_CHARACTERS = 1_000
 
 
 class FailuresPart(PagePart):
-    """The groups of failures with the same reason, the largest group first.
-
-    Args:
-        tally: The study's counts.
-        in_common: Returns a text with the hyperparameter values that all trials with the same
-            reason share.
-    """
+    """The groups of failures with the same reason, the largest group first."""
 
     name = "failures"
     empty: ClassVar[Mapping[str, Any]] = {"groups": [], "total": 0}
 
-    def __init__(self, tally: Tally, in_common: Callable[[str], str]) -> None:
-        self._tally = tally
-        self._in_common = in_common
-
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the groups."""
-        tally = self._tally
+        tally = self.study.tally
         reasons = {
             "failed": tally.failures,
             "withdrawn": tally.withdrawals,
@@ -54,7 +43,7 @@ class FailuresPart(PagePart):
             "traceback": shown_text(group.traceback[-TRACEBACK_CHARACTERS:]),
             "in_common": ""
             if kind == "lost"
-            else one_line(self._in_common(group.reason), REASON_CHARACTERS),
+            else one_line(self.study.trials.in_common(group.reason), REASON_CHARACTERS),
         }
 
 

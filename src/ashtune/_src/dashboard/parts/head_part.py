@@ -2,7 +2,7 @@
 hyperparameters.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -10,14 +10,13 @@ import msgspec
 
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.hyperparameters import hyperparameters
-from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import (
     ORIGIN_CHARACTERS,
     PagePart,
-    Subject,
     short,
     short_value,
 )
@@ -31,11 +30,9 @@ class HeadPart(PagePart):
     """The study's name, its state and its most important numbers.
 
     Args:
-        subject: The study.
+        study: The study.
         directory: The study's directory, as text to show.
-        tally: The study's counts.
         workers: The part ``workers``, which knows the job of each worker.
-        origin: Returns the origin of a trial's configuration.
     """
 
     name = "head"
@@ -50,19 +47,10 @@ class HeadPart(PagePart):
         "control": False, "paused": False, "is_reading": 0.0, "simulated": False,
     }  # fmt: skip
 
-    def __init__(
-        self,
-        subject: Subject,
-        directory: str,
-        tally: Tally,
-        workers: WorkersPart,
-        origin: Callable[[TrialId], str],
-    ) -> None:
-        self._subject = subject
+    def __init__(self, study: StudyReader, directory: str, workers: WorkersPart) -> None:
+        super().__init__(study)
         self._directory = directory
-        self._tally = tally
         self._workers = workers
-        self._origin = origin
         self._origin_of_best: tuple[TrialId | None, str] = (None, "")
         self.standing = Standing()
         """The state of the study; set before each call of :meth:`value`."""
@@ -73,13 +61,13 @@ class HeadPart(PagePart):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the study's name, state and numbers."""
-        subject = self._subject
-        tally = self._tally
+        study = self.study
+        tally = self.study.tally
         workers = self._workers
         standing = self.standing
         best = tally.best
         running = workers.running
-        judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
+        judged = estimate(tally, study.scheduler, learns=study.learns, unit=study.unit)
         is_paused = standing.state == "running" and tally.is_paused
         is_at_work = standing.state in ("running", "quiet") and not is_paused
         return {
@@ -100,7 +88,7 @@ class HeadPart(PagePart):
                 "metrics": {name: short(value) for name, value in islice(best.metrics.items(),
                 MOST_METRICS)},
                 "origin": self._origin_text(best.trial),
-                "compared": one_line(compared_with_first(tally, unit=subject.unit)),
+                "compared": one_line(compared_with_first(tally, unit=study.unit)),
             },
             "utilisation": short(workers.utilisation(ran)),
             "workers": workers.there,
@@ -113,7 +101,7 @@ class HeadPart(PagePart):
             "control": standing.control,
             "paused": is_paused,
             "is_reading": round(standing.share_read, 3),
-            "simulated": subject.settings.simulated,
+            "simulated": study.settings.simulated,
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
@@ -126,19 +114,19 @@ class HeadPart(PagePart):
         """Return the study's name and state. The text of the state has failures, and parts that
         cannot be shown.
         """
-        subject = self._subject
+        study = self.study
         standing = self.standing
         more = [failures] if failures else []
         more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {
-            "name": one_line(subject.settings.name),
+            "name": one_line(study.settings.name),
             "directory": self._directory,
-            "unit": subject.unit,
-            "scheduler": subject.scheduler.name,
-            "search": one_line(subject.settings.search_name),
+            "unit": study.unit,
+            "scheduler": study.scheduler.name,
+            "search": one_line(study.settings.search_name),
             "objectives": [
                 {"metric": each.metric, "mode": each.mode}
-                for each in subject.goal.objectives[:MOST_METRICS]
+                for each in study.goal.objectives[:MOST_METRICS]
             ],
             "state": standing.state,
             "state_text": one_line("; ".join((standing.text, *more))) if more else standing.text,
@@ -146,7 +134,10 @@ class HeadPart(PagePart):
 
     def _origin_text(self, trial: TrialId) -> str:
         if self._origin_of_best[0] != trial:
-            self._origin_of_best = (trial, one_line(self._origin(trial), ORIGIN_CHARACTERS))
+            self._origin_of_best = (
+                trial,
+                one_line(self.study.trials.origin(trial), ORIGIN_CHARACTERS),
+            )
         return self._origin_of_best[1]
 
 
@@ -159,8 +150,9 @@ class SpacePart(PagePart):
     name = "space"
     empty: ClassVar[Mapping[str, Any]] = {"hyperparameters": []}
 
-    def __init__(self, subject: Subject) -> None:
-        self.hyperparameters = hyperparameters(subject.settings.space)
+    def __init__(self, study: StudyReader) -> None:
+        super().__init__(study)
+        self.hyperparameters = hyperparameters(study.settings.space)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""

@@ -1,15 +1,10 @@
 """The part ``ladder`` shows the results in each rung, and the promotions from each rung."""
 
-import math
-from array import array
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ashtune._src.analysis.expected import expected_at_start
-from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import Event, JobFinished
-from ashtune._src.core.orders import Followed, TrialFailed
-from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.dashboard.parts.part import PagePart
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.figures.figure import Figure
 from ashtune._src.figures.ladder_figure import ladder_figure
@@ -24,69 +19,41 @@ class LadderPart(PagePart):
     """The rungs of the study, the lowest rung first.
 
     Args:
-        subject: The study.
-        tally: The study's counts.
+        study: The study.
         workers: The part ``workers``, which knows the job of each worker.
     """
 
     name = "ladder"
     empty: ClassVar[Mapping[str, Any]] = {"resources": [], "figure": Figure(), "quota_text": ""}
-    sees_confirmations = False
 
-    def __init__(self, subject: Subject, tally: Tally, workers: WorkersPart) -> None:
-        self._subject = subject
-        self._goal = subject.goal
-        self._tally = tally
+    def __init__(self, study: StudyReader, workers: WorkersPart) -> None:
+        super().__init__(study)
         self._workers = workers
-        self._quota_text = quota_text(subject)
+        self._quota_text = quota_text(study)
         self.is_over = False
         """Whether the driver has ended, so that no job runs; set before
         each call of :meth:`value`.
         """
-        self.losses = [array("d") for _ in subject.ladder.rungs]
-        """For each rung, the first loss of its results, in order of
-        arrival; a failure is infinite.
-        """
-
-    def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
-        if type(event) is JobFinished:
-            self.losses[event.rung].append(self._goal.loss(event.metrics))
-
-    def followed(self, what: Followed) -> None:
-        """Take in a failure. O(1)."""
-        if type(what) is TrialFailed:
-            self.losses[what.rung].append(math.inf)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the resources of the rungs, the figure of the rungs, and the sentence about the
         quota.
         """
-        tally = self._tally
-        subject = self._subject
-        found = expected_at_start(tally, subject.scheduler, learns=subject.learns)
+        study = self.study
         running = () if self.is_over else self._workers.running or ()
-        figure = ladder_figure(tally, found, unit=subject.unit, running=running)
+        figure = ladder_figure(study.tally, study.expected, unit=study.unit, running=running)
         return {
-            "resources": [*subject.ladder.rungs],
+            "resources": [*study.ladder.rungs],
             "figure": figure,
             "quota_text": self._quota_text,
         }
 
-    def rank(self, rung: int, results: int, loss: float) -> int:
-        """Return the rank (from 1) of a loss among the first ``results`` results of a rung.
-        O(results).
-        """
-        import numpy as np
 
-        return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
-
-
-def quota_text(subject: Subject) -> str:
+def quota_text(study: StudyReader) -> str:
     """Return a sentence about the number of trials that a rung promotes."""
-    scheduler = subject.scheduler
-    ladder = subject.ladder
-    unit = subject.unit
+    scheduler = study.scheduler
+    ladder = study.ladder
+    unit = study.unit
     if not ladder.top:
         return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."
     if scheduler.rule is Rule.ALWAYS:

@@ -6,13 +6,12 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import Event, JobFinished, TrialStarted
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune._src.core.plaintext import one_line
-from ashtune._src.dashboard.parts.ladder_part import LadderPart
-from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.schedulers.scheduler_protocol import Machine, Rule
 from ashtune._src.search.origins import PROPOSED, SORTS, SOURCES, Sort, sort_of, source_of
@@ -26,9 +25,7 @@ class NotesPart(PagePart):
     """The notes of the scheduler and the search, and the reasons for their latest choices.
 
     Args:
-        subject: The study.
-        tally: The study's counts.
-        ladder: The part ``ladder``, which must get each event before this part.
+        study: The study.
         workers: The part ``workers``, which must get each event before this part.
     """
 
@@ -40,26 +37,22 @@ class NotesPart(PagePart):
     }  # fmt: skip
     sees_confirmations = False
 
-    def __init__(
-        self, subject: Subject, tally: Tally, ladder: LadderPart, workers: WorkersPart
-    ) -> None:
-        self._subject = subject
-        self._tally = tally
-        self._ladder = ladder
+    def __init__(self, study: StudyReader, workers: WorkersPart) -> None:
+        super().__init__(study)
         self._workers = workers
         self._compared = Promotions()
-        self._caution = caution_of(subject.settings)
+        self._caution = caution_of(study.settings)
         self._sources: Counter[str] = Counter()
         self._sorts: Counter[Sort] = Counter()
-        self._results = [0] * len(subject.ladder.rungs)
+        self._results = [0] * len(study.ladder.rungs)
         # for each trial, its loss at its highest rung so far; NaN if none
         self._losses = array("d")
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
         self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
-        machine = subject.scheduler.machine
+        machine = study.scheduler.machine
         self._compares_all = (
-            subject.goal.is_plain
-            and subject.scheduler.rule not in (Rule.ALWAYS, Rule.UNKNOWN)
+            study.goal.is_plain
+            and study.scheduler.rule not in (Rule.ALWAYS, Rule.UNKNOWN)
             # otherwise only trials of the same bracket
             and getattr(type(machine), "bracket", None) is Machine.bracket
         )
@@ -97,7 +90,7 @@ class NotesPart(PagePart):
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
             "search": one_line(
-                "; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))
+                "; ".join(filter(None, [self.study.settings.search_name, self.study.tally.origins]))
             ),
             "proposed": sum(self._sorts[sort] for sort in PROPOSED),
             "late": self._sorts[Sort.STANDING_IN],
@@ -117,27 +110,36 @@ class NotesPart(PagePart):
 
     def why_promoted(self, promotion: "_Promotion") -> str:
         """Return a text about the reason for a trial's promotion. O(results of its rung)."""
-        subject = self._subject
+        study = self.study
         verdict = promotion.verdict
-        resource = subject.ladder.rungs[verdict.to]
-        went_on = f"trial {verdict.trial} continued to {resource:,} {subject.unit}s"
+        resource = study.ladder.rungs[verdict.to]
+        went_on = f"trial {verdict.trial} continued to {resource:,} {study.unit}s"
         if not self._compares_all:
             return went_on
-        place = self._ladder.rank(verdict.rung, promotion.results, promotion.loss)
-        quota = subject.scheduler.quota_rule(subject.ladder, verdict.rung).of(promotion.results)
-        return f"{went_on}: {_ordinal(place)} of {promotion.results:,}, quota {quota:,}"
+        rank = self._rank(verdict.rung, promotion.results, promotion.loss)
+        quota = study.scheduler.quota_rule(study.ladder, verdict.rung).of(promotion.results)
+        return f"{went_on}: {_ordinal(rank)} of {promotion.results:,}, quota {quota:,}"
+
+    def _rank(self, rung: int, results: int, loss: float) -> int:
+        """Return the rank (from 1) of a loss among the first ``results`` results of a rung.
+        O(results).
+        """
+        import numpy as np
+
+        losses = np.array(self.study.results.rungs[rung].losses[:results])
+        return 1 + int(np.count_nonzero(losses < loss))
 
     def _finished(self, event: JobFinished) -> None:
         self._results[event.rung] += 1
         missing = event.trial + 1 - len(self._losses)
         if missing > 0:
             self._losses.extend([math.nan] * missing)
-        self._losses[event.trial] = self._subject.goal.loss(event.metrics)
+        self._losses[event.trial] = self.study.goal.loss(event.metrics)
 
     def _promoted(self, verdict: TrialPromoted) -> None:
         trial = verdict.trial
         loss = self._losses[trial] if trial < len(self._losses) else math.nan
-        if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
+        if not math.isnan(loss) and verdict.rung < self.study.ladder.top:
             ran = self._workers.ran
             results = self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))

@@ -1,6 +1,4 @@
-"""The base of all parts: the fixed facts of a study, the base class of parts, and functions for
-short values.
-"""
+"""The base class of all parts, and functions for short values."""
 
 import math
 from collections.abc import Mapping
@@ -9,51 +7,32 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ashtune._src.core.jobs import Goal
-from ashtune._src.core.ladder import Ladder
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import one_line, value_without_userinfo
-from ashtune._src.schedulers.scheduler_registry import SchedulerView
-from ashtune._src.study.settings import Settings
 
 DIGITS = 6
 ORIGIN_CHARACTERS = 80
 VALUE_CHARACTERS = 300
 
 
-class Subject(msgspec.Struct, frozen=True):
-    """The facts of a study that a part knows before any event.
-
-    ``ladder`` is the current ladder. ``scheduler`` answers questions about the study's scheduler on
-    this ladder. ``learns`` is True if the study's search learns from results.
-    """
-
-    settings: Settings
-    ladder: Ladder
-    scheduler: SchedulerView
-    learns: bool
-
-    @property
-    def goal(self) -> Goal:
-        """The metrics of the study."""
-        return self.settings.goal
-
-    @property
-    def unit(self) -> str:
-        """The unit of the resource, in the singular."""
-        return self.settings.resource
-
-
 class PagePart(Observer):
     """The base class of all parts.
 
-    The methods :meth:`value`, :meth:`event` and :meth:`followed` are never called at the same time.
+    A part shows analyses of its study. If it also observes events, the methods :meth:`value`,
+    :meth:`event` and :meth:`followed` are never called at the same time.
+
+    Args:
+        study: The study, whose analyses grow while its journal is read.
     """
 
     name: ClassVar[str]
     """The key of the part in the messages to the page."""
     empty: ClassVar[Mapping[str, Any]]
     """The value of the part if there is no study."""
+
+    def __init__(self, study: StudyReader) -> None:
+        self.study = study
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the part's content in types that JSON can encode, with at most a few thousand

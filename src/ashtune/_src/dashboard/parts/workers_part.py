@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ashtune._src.analysis.present_workers import PresentWorker
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.timeline import CUT_OFF, TRAINING, Timeline, WorkRow, cut
+from ashtune._src.analysis.timeline_times import TimeShares, time_shares
 from ashtune._src.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.numbers import plural, shortened
 from ashtune._src.core.orders import Followed
 from ashtune._src.core.plaintext import one_line
-from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.dashboard.parts.part import PagePart
 from ashtune._src.figures.axes import time_axis
 from ashtune._src.figures.figure import Figure
 from ashtune._src.figures.looks import STATES
@@ -38,23 +40,16 @@ HOST_CHARACTERS = 60
 
 
 class LastRows:
-    """Keeps the last spans of work, the total seconds of each kind of work, and the total seconds
-    of waiting.
-    """
+    """Keeps the last spans of work, and the seconds of training in each stretch of time."""
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
         self.busyness = Busyness()
-        self.by_kind = [0.0, 0.0, 0.0]
-        self.driver = self.barrier = 0.0
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Add a worker's work to the spans and the sums. The work ended at ``end``. The returned
-        number is not used.
+        """Add a worker's work to the spans and the stretches. The work ended at ``end``. The
+        returned number is not used.
         """
-        self.by_kind[row.kind] += row.seconds
-        self.driver += row.driver - earlier
-        self.barrier += row.barrier
         span = span_of(row, worker, end, row.seconds - earlier)
         if row.kind == TRAINING:
             busyness = self.busyness
@@ -120,10 +115,8 @@ class Busyness:
 
 
 class WorkersPart(PagePart):
-    """The lanes of workers, the latest spans of work in the lanes, and the workers' time by state.
-
-    Args:
-        subject: The study.
+    """The lanes of workers, the latest spans of work in the lanes, and the workers' time by
+    state.
     """
 
     name = "workers"
@@ -132,10 +125,10 @@ class WorkersPart(PagePart):
         "rest": {},
     }  # fmt: skip
 
-    def __init__(self, subject: Subject) -> None:
-        self._ladder, self._unit = subject.ladder, subject.unit
+    def __init__(self, study: StudyReader) -> None:
+        super().__init__(study)
         self._rows = LastRows()
-        self.timeline = Timeline(subject.ladder, self._rows)
+        self.timeline = Timeline(study.ladder, self._rows)
         # for each lane, its last worker and the worker's host
         self._lanes: list[tuple[PresentWorker, str]] = []
         self._counted_until = 0.0
@@ -172,7 +165,7 @@ class WorkersPart(PagePart):
         """The number of running jobs at each rung, or None if the number is unknown."""
         if not self.knows_orders:
             return None
-        running = [0] * len(self._ladder.rungs)
+        running = [0] * len(self.study.ladder.rungs)
         for worker in self.timeline.workers.values():
             for rung in worker.jobs.values():
                 running[rung] += 1
@@ -210,8 +203,8 @@ class WorkersPart(PagePart):
         """Return the share of training in the workers' time, or None if no
         worker was present yet.
         """
-        seconds, presence = self._seconds(ran)
-        return min(1.0, seconds["training"] / presence) if presence > 0 else None
+        shares = self._times(ran)
+        return min(1.0, shares.utilisation) if shares.presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return figures of the latest spans, of the workers' time by state, and of the utilisation
@@ -234,7 +227,7 @@ class WorkersPart(PagePart):
     def _latest(self, ran: float) -> Figure:
         there = self.timeline.workers
         lanes = self._lanes[:MOST_LANES]
-        now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
+        now = [span for span in self._under_way(ran) if span.lane < MOST_LANES]
         spans = [*self._rows.spans, *now][-MOST_SPANS:]
         named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
         hosts = dict.fromkeys(host for _, host in lanes if host)
@@ -247,17 +240,20 @@ class WorkersPart(PagePart):
         names = [name if is_there else f"({name})" for name, is_there in named]
         x = time_axis(min((span.begin for span in spans), default=0.0), ran)
         return lanes_figure(
-            spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes))
+            spans,
+            names,
+            self.study.ladder.rungs,
+            x,
+            unit=self.study.unit,
+            notes=list(filter(None, notes)),
         )
 
-    def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
-        """Yield a span for each worker's current work, and the waiting time before this work. The
-        span ends now.
-        """
+    def _under_way(self, ran: float) -> Iterator[Span]:
+        """Yield a span for each worker's current work. The span ends now."""
         for worker in self.timeline.workers.values():
             now = max(ran + worker.paused, self.timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
-                yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
+                yield span_of(row, worker, now, row.seconds, is_running=True)
 
     def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
         """Return the times of the stretches, and the share of training in the workers' time for
@@ -271,7 +267,7 @@ class WorkersPart(PagePart):
             list(past.present),
         )
         until_now.add(until_now.present, self._counted_until, ran, self.there)
-        for span, _ in self._under_way(ran):
+        for span in self._under_way(ran):
             if span.kind == TRAINING:
                 until_now.add(until_now.trained, span.begin, span.end)
         pairs = zip(until_now.trained, until_now.present, strict=True)
@@ -288,36 +284,23 @@ class WorkersPart(PagePart):
         """Return each state's share of the workers' time. If orders are unknown, all waiting is one
         state.
         """
-        seconds, presence = self._seconds(ran)
-        if not self.knows_orders:
-            seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
-        return {
-            name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0
-            for name, value in seconds.items()
+        shares = self._times(ran)
+        seconds = {
+            "training": shares.trained,
+            "saving": shares.saving,
+            "compiling": shares.compiling,
         }
+        if self.knows_orders:
+            seconds |= {"driver": shares.driver, "barrier": shares.barrier, "tail": shares.tail}
+        else:
+            seconds["waiting"] = shares.driver + shares.barrier + shares.tail
+        return {name: round(min(1.0, shares.share(value)), 4) for name, value in seconds.items()}
 
-    def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
-        """Return the seconds of all workers by state, including running work, and the workers'
-        presence in seconds.
-        """
-        rows = self._rows
-        stays = self.timeline.stays(max(ran + self._paused, self.timeline.now))
-        by_kind = list(rows.by_kind)
-        barrier = rows.barrier
-        for span, waited in self._under_way(ran):
-            by_kind[span.kind] += span.end - span.begin
-            barrier += waited
-        seconds = dict(zip(("training", "saving", "compiling"), by_kind, strict=True))
-        seconds |= {
-            "driver": rows.driver,
-            "barrier": barrier,
-            "tail": sum(stay.tail for stay in stays),
-        }
-        return seconds, sum(stay.left - stay.joined for stay in stays)
-
-    @property
-    def _paused(self) -> float:
-        return self.timeline.now - self.timeline.wall_seconds
+    def _times(self, ran: float) -> TimeShares:
+        """Return the seconds of all workers by state, including running work."""
+        timeline = self.timeline
+        paused = timeline.now - timeline.wall_seconds
+        return time_shares(timeline, max(ran + paused, timeline.now))
 
     def _join(self, event: WorkerJoined) -> None:
         worker = self.timeline.workers[event.worker]

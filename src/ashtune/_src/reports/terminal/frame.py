@@ -18,8 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ashtune._src.analysis.expected import estimate
-from ashtune._src.analysis.study_reader import StudyInfo
-from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.numbers import (
     bytes_text,
     configuration_text,
@@ -53,9 +52,9 @@ class Frame:
             the remaining time.
     """
 
-    def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
-        self._tally = tally
-        self._info = info
+    def __init__(self, study: StudyReader, *, is_over: bool = False) -> None:
+        self._tally = study.tally
+        self._study = study
         self._is_over = is_over
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -77,10 +76,10 @@ class Frame:
                 del block[max(least, len(block) + min(0, rows - sum(map(len, blocks)))) :]
             lines = [line for block in blocks for line in block][:rows]
         panel = Panel(SegmentLines(lines, new_lines=True), width=width, border_style=QUIET)
-        name = visible(self._info.name)
-        scheduler = visible(self._info.scheduler.name)
+        name = visible(self._study.name)
+        scheduler = visible(self._study.scheduler.name)
         panel.title = Text.assemble((name, f"{STRONG} default"), f"  {scheduler}")
-        panel.subtitle = Text(visible(self._info.directory), overflow="ellipsis")
+        panel.subtitle = Text(visible(str(self._study.directory)), overflow="ellipsis")
         panel.title_align = "left"
         panel.subtitle_align = "right"
         yield panel
@@ -88,9 +87,9 @@ class Frame:
     def _progress(self, width: int) -> Iterator[RenderableType]:
         """Yield the study's progress bar, and the study's progress and time in words."""
         tally = self._tally
-        info = self._info
+        study = self._study
         judged = estimate(
-            tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline
+            tally, study.scheduler, learns=study.learns, unit=study.unit, deadline=study.deadline
         )
         standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
         left = "" if self._is_over else standing
@@ -109,7 +108,7 @@ class Frame:
         the bars' parts.
         """
         rungs = self._tally.rungs[::-1]
-        expected = (self._info.expected(self._tally) or [])[::-1]
+        expected = (self._study.expected or [])[::-1]
         bars = []
         for rung, wanted in zip(
             rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True
@@ -132,23 +131,23 @@ class Frame:
             if counts and width >= least
         ]
         yield _row(
-            _numbers(self._info.unit, STRONG, [rung.resource for rung in rungs]),
+            _numbers(self._study.unit, STRONG, [rung.resource for rung in rungs]),
             Group("", *bars),
             *cells,
         )
 
     def _best(self, width: int) -> Iterator[Text]:
         tally = self._tally
-        info = self._info
+        study = self._study
         if (best := tally.best) is not None:
-            where = f"   {place_of_best(tally, best, unit=info.unit)}"
+            where = f"   {place_of_best(tally, best, unit=study.unit)}"
             yield Text.assemble(
                 ("best  ", QUIET),
                 (result_text(tally.goal, best.metrics), f"{STRONG} {PROMOTED}"),
                 where,
             )
             yield Text(
-                "      " + configuration_text(info.configuration(best.trial), max(4, width - 10)),
+                "      " + configuration_text(study.configuration(best.trial), max(4, width - 10)),
                 QUIET,
             )
 
@@ -163,8 +162,8 @@ class Frame:
             (most_frequent(tally.saving_problems, "checkpoint", "lost"), WARNING),
             (self._why_it_stops, WARNING),
             (tally.origins and f"trials  {tally.origins}", QUIET),
-            (self._info.notes(), QUIET),
-            (tally.presence > 0 and slow_start_text(tally, self._info.waited()), QUIET),
+            (self._study.notes, QUIET),
+            (tally.presence > 0 and slow_start_text(tally, self._study.waited), QUIET),
         )
         yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
 
@@ -180,9 +179,9 @@ class Frame:
         checkpoints. O(workers).
         """
         tally = self._tally
-        info = self._info
+        study = self._study
         present = len(tally.workers)
-        wanted = tally.workers_wanted or info.workers
+        wanted = tally.workers_wanted or study.workers
         states = Counter(worker.state for worker in tally.workers.values())
         states["starting"] = wanted - present
         names = () if self._is_over else ("training", "saving", "idle", "starting")
@@ -199,7 +198,7 @@ class Frame:
             line.append("   ").append(
                 f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED
             )
-        if size := info.checkpoint_bytes():
+        if size := study.checkpoint_bytes:
             line.append(f"   checkpoints {bytes_text(size)}", QUIET)
         yield line
 
@@ -208,7 +207,7 @@ class Frame:
         are not shown.
         """
         tally = self._tally
-        unit = self._info.unit
+        unit = self._study.unit
         total = len(tally.workers)
         rows = min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from ashtune._src.analysis.expected import estimate
-from ashtune._src.analysis.study_reader import StudyInfo
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune._src.core.observer import Observer
@@ -41,9 +41,9 @@ class Display(Observer):
     tally.
     """
 
-    def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
-        self._tally = tally
-        self._info = info
+    def __init__(self, study: StudyReader, seconds: float = math.inf) -> None:
+        self._tally = study.tally
+        self._study = study
         self._seconds = seconds
         self._next = 0.0
 
@@ -72,8 +72,8 @@ class LiveDisplay(Display):
     the end.
     """
 
-    def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
-        super().__init__(tally, info, FRAME_SECONDS)
+    def __init__(self, study: StudyReader, stream: TextIO) -> None:
+        super().__init__(study, FRAME_SECONDS)
         self._stream = stream
 
     @cached_property
@@ -87,7 +87,7 @@ class LiveDisplay(Display):
             file=cast("TextIO", _Whole(self._stream)), highlight=False, markup=False, emoji=False
         )
         own = sys.stdout.isatty()
-        frame = Visible(Frame(self._tally, self._info))
+        frame = Visible(Frame(self._study))
         return Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
     def _show(self) -> None:
@@ -117,9 +117,9 @@ class PlainDisplay(Display):
     """Writes a line about the study every few seconds to a log, a pipe or another stream."""
 
     def __init__(
-        self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS
+        self, study: StudyReader, stream: TextIO, *, seconds: float = LINE_SECONDS
     ) -> None:
-        super().__init__(tally, info, seconds)
+        super().__init__(study, seconds)
         self._stream = stream
         self._has_warned = False
 
@@ -129,7 +129,7 @@ class PlainDisplay(Display):
         super().tick(now)
 
     def _show(self) -> None:
-        write(progress_line(self._tally, self._info) + "\n", self._stream)
+        write(progress_line(self._study) + "\n", self._stream)
         self._warn()
 
     def __exit__(self, *_: object) -> None:
@@ -158,10 +158,10 @@ class NotebookDisplay(Display):
     the logs' folder.
     """
 
-    def __init__(self, tally: Tally, info: StudyInfo) -> None:
-        super().__init__(tally, info, NOTEBOOK_SECONDS)
+    def __init__(self, study: StudyReader) -> None:
+        super().__init__(study, NOTEBOOK_SECONDS)
         # the notebook may change its working directory
-        self._logs = Path(info.directory, "logs").resolve()
+        self._logs = Path(study.directory, "logs").resolve()
 
     def _show(self) -> None:
         self._handle.update(self._draw(), raw=True)
@@ -170,7 +170,7 @@ class NotebookDisplay(Display):
         from ashtune._src.reports.html import escaped
         from ashtune._src.reports.terminal.frame import Frame
 
-        frame = Frame(self._tally, self._info, is_over=is_over)
+        frame = Frame(self._study, is_over=is_over)
         size = (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)
         note = ""
         with suppress(OSError):
@@ -192,24 +192,24 @@ class NotebookDisplay(Display):
 
 
 def display_for(
-    tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False
+    study: StudyReader, *, stream: TextIO | None = None, quiet: bool = False
 ) -> Display:
     """Return a display, which shows frames in a notebook or on a terminal, and lines on other
     streams.
 
     Args:
-        tally: The study's counts. The tally must precede the display in the list of observers.
+        study: The study. Its tally must precede the display in the list of observers.
         stream: The stream to write to. The default is the cell in a notebook, and stderr elsewhere,
             since stdout is for results.
     """
     if quiet:
-        return Display(tally, info)
+        return Display(study)
     if stream is None and in_a_notebook():
-        return NotebookDisplay(tally, info)
+        return NotebookDisplay(study)
     stream = sys.stderr if stream is None else stream
     if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
-        return LiveDisplay(tally, info, stream)
-    return PlainDisplay(tally, info, stream)
+        return LiveDisplay(study, stream)
+    return PlainDisplay(study, stream)
 
 
 def in_a_notebook() -> bool:
@@ -218,10 +218,11 @@ def in_a_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def progress_line(tally: Tally, info: StudyInfo) -> str:
+def progress_line(study: StudyReader) -> str:
     """Return the progress of a study in one line without colours."""
+    tally = study.tally
     judged = estimate(
-        tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline
+        tally, study.scheduler, learns=study.learns, unit=study.unit, deadline=study.deadline
     )
     best = tally.best
     busy = tally.utilisation
@@ -237,11 +238,11 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
     parts = [", ".join(filter(None, done))]
     if best is not None:
         value = result_text(tally.goal, best.metrics, equals="=")
-        parts.append(f"best {value} {place_of_best(tally, best, unit=info.unit)}")
+        parts.append(f"best {value} {place_of_best(tally, best, unit=study.unit)}")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
-        parts.append(slow_start_text(tally, info.waited()))
-    if not (tally.workers or info.workers or tally.stopping):
+        parts.append(slow_start_text(tally, study.waited))
+    if not (tally.workers or study.workers or tally.stopping):
         parts.append("waiting for workers")
     left = "paused" if tally.is_paused else judged.left
     parts.append(f"stopping: {tally.stopping}" if tally.stopping else left)
