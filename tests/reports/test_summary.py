@@ -100,7 +100,9 @@ def test_a_journal_gives_the_report_of_its_study(tmp_path: Path) -> None:
     assert len(StudyReader(tmp_path).trials) == expected["trials"]["started"]
 
 
-def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_or_figure_reads_the_journal_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_journal(tmp_path, MadeUpStudy(LADDER, 12, 3))
     reads: list[Path] = []
     reader = replay.JournalReader
@@ -110,7 +112,7 @@ def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.Mon
         return reader(path, *args, **more)
 
     monkeypatch.setattr(replay, "JournalReader", counted)
-    for read in (Study.report, Study.report_data):
+    for read in (Study.report, Study.report_data, Study.plot_ladder):
         read(Study.load(tmp_path))
         assert reads.pop() and not reads
 

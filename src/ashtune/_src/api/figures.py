@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.expected import expected_at_start
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.errors import SettingsError, StudyError, all_in_one_line
@@ -80,7 +81,9 @@ class Figures:
         reader = self._reader
         # orders say which trials are running
         tally = reader.told(Tally(reader.ladder, reader.goal))
-        return plot(ladder_figure(tally, reader.expected, unit=self._unit))
+        # of this tally: ``reader.expected`` would take a reading of its own
+        expected = expected_at_start(tally, reader.scheduler, learns=reader.learns)
+        return plot(ladder_figure(tally, expected, unit=self._unit))
 
     def plot_rungs(self) -> "Figure":
         """Plot the seconds that all workers together spent at each rung."""
