@@ -16,7 +16,6 @@ from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.best_part import CurvesPart
 from ashtune._src.dashboard.parts.head_part import HeadPart
 from ashtune._src.dashboard.parts.part import VALUE_CHARACTERS, PagePart, short_value
-from ashtune._src.dashboard.parts.workers_part import STRETCHES, Busyness
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune._src.study.journal_writer import Journal, create
@@ -184,9 +183,6 @@ def test_the_shares_of_workers_match_the_timeline(
         "withdrawn",
     }
     assert timeline["x"]["high"] == pytest.approx(parts["head"]["now"], abs=1e-3)
-    # none if the study was too short for two points
-    for training in workers["utilisation"]["series"]:
-        assert all(0 <= share <= 1 for share in training["y"])
 
 
 def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
@@ -317,21 +313,6 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
     assert [each["metric"] for each in parts["head"]["objectives"]] == ["score", "size"]
     assert set(parts["head"]["best"]["metrics"]) == {"score", "size"}
     assert parts["best"]["over_time"]["y"]["name"] == "score"
-
-
-def test_doubling_the_time_steps_keeps_their_sums() -> None:
-    busyness, whole = Busyness(), 0.0
-    for number in range(500):
-        begin = number * 1.7
-        busyness.add(busyness.trained, begin, begin + 1.1)
-        whole += 1.1
-    assert sum(busyness.trained) == pytest.approx(whole)
-    assert len(busyness.trained) == STRETCHES
-    busyness.add(busyness.present, 0.0, 850.0, times=3)
-    assert sum(busyness.present) == pytest.approx(3 * 850.0)
-    assert max(busyness.present) <= 3 * busyness.width * (1 + 1e-9)
-    busyness.add(busyness.present, 5.0, 1e18)
-    assert math.isfinite(sum(busyness.present))
 
 
 def test_long_values_that_differ_stay_different_when_they_are_cut() -> None:

@@ -42,7 +42,7 @@ def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study:
     assert empty.keys() == parts.keys()
     for name in parts:
         assert empty[name].keys() == parts[name].keys(), name
-    for name in ("timeline", "shares", "utilisation"):
+    for name in ("timeline", "shares"):
         assert empty["workers"][name].keys() == parts["workers"][name].keys()
     assert empty["notes"]["sources"].keys() == parts["notes"]["sources"].keys()
 

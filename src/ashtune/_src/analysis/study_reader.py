@@ -206,7 +206,7 @@ class StudyReader:
         """The name, the rule and the machine of the study's scheduler, with the present ladder."""
         return scheduler_view(self.settings, self.ladder)
 
-    @property
+    @cached_property
     def learns(self) -> bool:
         """Whether the search learns from results."""
         return learns(self.settings.search)

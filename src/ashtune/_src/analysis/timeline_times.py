@@ -12,6 +12,7 @@ from ashtune._src.analysis.timeline import (
     LOST,
     SAVING,
     TRAINING,
+    RungSeconds,
     Timeline,
     Work,
 )
@@ -101,16 +102,14 @@ def time_shares(timeline: Timeline, now: float | None = None) -> TimeShares:
     until the last event. O(workers).
     """
     now = timeline.now if now is None else now
-    rungs = timeline.rung_seconds(now)
+    whole = RungSeconds()
+    for rung in timeline.rung_seconds(now):
+        for state in RungSeconds.__struct_fields__:
+            setattr(whole, state, getattr(whole, state) + getattr(rung, state))
     stays = timeline.stays(now)
     return TimeShares(
-        training=sum(rung.training for rung in rungs),
-        failed=sum(rung.failed for rung in rungs),
-        saving=sum(rung.saving for rung in rungs),
-        compiling=sum(rung.compiling for rung in rungs),
-        driver=sum(rung.driver for rung in rungs),
-        barrier=sum(rung.barrier for rung in rungs),
-        tail=sum(stay.tail for stay in stays),
+        **msgspec.structs.asdict(whole),
+        tail=sum([stay.tail for stay in stays]),
         absence=timeline.absence,
         wall=timeline.wall_seconds,
         workers=len(stays),

@@ -159,7 +159,7 @@ def study_request(
             f"trials=256": needs_trials,
         }
     )
-    # One hint builds a scheduler's machine for its forecast, which a quiet study can do without.
+    # One hint builds a scheduler's machine for its forecast, which a quiet study does not need.
     if not options["quiet"]:
         guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
         guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])

@@ -143,7 +143,7 @@ def _color_at(scale: Sequence[str], share: float) -> str:
     place = (len(scale) - 1) * share
     low = min(int(place), len(scale) - 2)
     pairs = zip(_rgb(scale[low]), _rgb(scale[low + 1]), strict=True)
-    return "#" + "".join(f"{round(a + (place - low) * (b - a)):02x}" for a, b in pairs)
+    return "#" + "".join([f"{round(a + (place - low) * (b - a)):02x}" for a, b in pairs])
 
 
 def _rgb(color: str) -> tuple[int, int, int]:

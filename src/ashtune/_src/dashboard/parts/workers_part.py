@@ -1,5 +1,5 @@
-"""The part ``workers`` shows the recent and current work of each worker, and the utilisation of all
-workers over time.
+"""The part ``workers`` shows the recent and current work of each worker, and each state's share
+of the workers' time.
 
 The part uses the report's timeline (``analysis/timeline.py``). A study may have millions of jobs,
 so the part stores only sums and the latest spans of work.
@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from ashtune._src.analysis.present_workers import PresentWorker
 from ashtune._src.analysis.study_reader import StudyReader
-from ashtune._src.analysis.timeline import CUT_OFF, TRAINING, Timeline, WorkRow, cut
+from ashtune._src.analysis.timeline import CUT_OFF, Timeline, WorkRow, cut
 from ashtune._src.analysis.timeline_times import TimeShares, time_shares
-from ashtune._src.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import Event, WorkerJoined
 from ashtune._src.core.numbers import plural, shortened
 from ashtune._src.core.orders import Followed
 from ashtune._src.core.plaintext import one_line
@@ -28,36 +28,26 @@ from ashtune._src.figures.worker_figure import (
     RUNNING,
     Span,
     lanes_figure,
-    shares_figure,
     whole_shares_figure,
 )
 
 MOST_LANES = 64
 MOST_SPANS = 400
-STRETCHES = 120
-"""The largest number of points of the utilisation over time."""
 HOST_CHARACTERS = 60
 
 
 class LastRows:
-    """Keeps the last spans of work, and the seconds of training in each stretch of time."""
+    """Keeps the last spans of work."""
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
-        self.busyness = Busyness()
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Add a worker's work to the spans and the stretches. The work ended at ``end``. The
-        returned number is not used.
+        """Add a worker's work to the spans. The work ended at ``end``. The returned number is not
+        used.
         """
-        span = span_of(row, worker, end, row.seconds - earlier)
-        if row.kind == TRAINING:
-            busyness = self.busyness
-            until = worker.waited_until - worker.paused
-            busyness.add(busyness.trained, span.begin, span.end)
-            busyness.add(busyness.trained, until - earlier, until)
         if worker.place < MOST_LANES:
-            self.spans.append(span)
+            self.spans.append(span_of(row, worker, end, row.seconds - earlier))
         return 0
 
 
@@ -72,48 +62,6 @@ def span_of(
     return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
 
 
-class Busyness:
-    """The seconds of training and the seconds of presence of all workers, in each stretch of the
-    study's time.
-
-    The study's time has :data:`STRETCHES` stretches. If the study becomes longer, pairs of
-    stretches are merged.
-    """
-
-    def __init__(self) -> None:
-        self.width = 1.0
-        self.trained = [0.0] * STRETCHES
-        self.present = [0.0] * STRETCHES
-
-    def add(self, seconds: list[float], begin: float, end: float, times: int = 1) -> None:
-        """Add the time from ``begin`` to ``end``, multiplied by ``times``, to ``trained`` or
-        ``present``.
-        """
-        if not end > begin:
-            return
-        self.extend_to(end)
-        width = self.width
-        first = int(begin / width)
-        last = min(int(end / width), STRETCHES - 1)
-        if first >= last:
-            seconds[last] += times * (end - begin)
-            return
-        seconds[first] += times * ((first + 1) * width - begin)
-        for stretch in range(first + 1, last):
-            seconds[stretch] += times * width
-        seconds[last] += times * (end - last * width)
-
-    def extend_to(self, time: float) -> None:
-        """Make the stretches longer, until the last stretch includes ``time``."""
-        while time >= self.width * STRETCHES:
-            self.width *= 2
-            for seconds in (self.trained, self.present):
-                halves = [
-                    one + other for one, other in zip(seconds[::2], seconds[1::2], strict=True)
-                ]
-                seconds[:] = halves + [0.0] * (STRETCHES - len(halves))
-
-
 class WorkersPart(PagePart):
     """The lanes of workers, the latest spans of work in the lanes, and the workers' time by
     state.
@@ -121,8 +69,7 @@ class WorkersPart(PagePart):
 
     name = "workers"
     empty: ClassVar[Mapping[str, Any]] = {
-        "lanes": 0, "timeline": Figure(), "shares": Figure(), "utilisation": Figure(),
-        "rest": {},
+        "lanes": 0, "timeline": Figure(), "shares": Figure(), "rest": {},
     }  # fmt: skip
 
     def __init__(self, study: StudyReader) -> None:
@@ -131,25 +78,13 @@ class WorkersPart(PagePart):
         self.timeline = Timeline(study.ladder, self._rows)
         # for each lane, its last worker and the worker's host
         self._lanes: list[tuple[PresentWorker, str]] = []
-        self._counted_until = 0.0
         self._has_lost_orders = False
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n)."""
-        timeline = self.timeline
-        if type(event) in (WorkerJoined, WorkerLost, SessionStarted):
-            workers = len(timeline.workers)
-            now = timeline.wall_seconds
-            timeline.event(event)
-            past = self._rows.busyness
-            now = now if type(event) is SessionStarted else timeline.wall_seconds
-            # before the number of workers changed
-            past.add(past.present, self._counted_until, now, workers)
-            self._counted_until = now
-            if type(event) is WorkerJoined:
-                self._join(event)
-        else:
-            timeline.event(event)
+        self.timeline.event(event)
+        if type(event) is WorkerJoined:
+            self._join(event)
 
     def followed(self, what: Followed) -> None:
         """Take in one order. O(1)."""
@@ -207,18 +142,12 @@ class WorkersPart(PagePart):
         return min(1.0, shares.utilisation) if shares.presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return figures of the latest spans, of the workers' time by state, and of the utilisation
-        over time.
-        """
-        times, shares = self._over_time(ran)
+        """Return figures of the latest spans, and of the workers' time by state."""
         whole = self._shares(ran)
         return {
             "lanes": len(self._lanes),
             "timeline": self._latest(ran),
             "shares": whole_shares_figure(whole),
-            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran))
-            if times[1:]
-            else Figure(),
             "rest": {
                 STATES[name].name: share for name, share in whole.items() if name != "training"
             },
@@ -254,31 +183,6 @@ class WorkersPart(PagePart):
             now = max(ran + worker.paused, self.timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True)
-
-    def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
-        """Return the times of the stretches, and the share of training in the workers' time for
-        each stretch.
-        """
-        past = self._rows.busyness
-        until_now = Busyness()
-        until_now.width, until_now.trained, until_now.present = (
-            past.width,
-            list(past.trained),
-            list(past.present),
-        )
-        until_now.add(until_now.present, self._counted_until, ran, self.there)
-        for span in self._under_way(ran):
-            if span.kind == TRAINING:
-                until_now.add(until_now.trained, span.begin, span.end)
-        pairs = zip(until_now.trained, until_now.present, strict=True)
-        shares = {
-            place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0
-        }
-        width = until_now.width
-        times = [
-            round(min((place + 0.5) * width, (place * width + ran) / 2), 3) for place in shares
-        ]
-        return times, [round(share, 4) for share in shares.values()]
 
     def _shares(self, ran: float) -> Mapping[str, float]:
         """Return each state's share of the workers' time. If orders are unknown, all waiting is one

@@ -79,7 +79,6 @@ interface WorkersPart {
   lanes: number;
   timeline: FigureValue;
   shares: FigureValue;
-  utilisation: FigureValue;
   /** Shares of the workers' time without training, by their names. */
   rest: Record<string, number>;
 }
