@@ -8,8 +8,8 @@ from typing import NoReturn
 def run() -> NoReturn:
     """Run one command of the command line, and exit with the command's status.
 
-    While modules are imported, and after the command has ended, Ctrl-C ends the process at once,
-    without a traceback.
+    While modules are imported, and after the command has ended, Ctrl-C ends the process
+    immediately, without a traceback.
     """
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:

@@ -185,8 +185,8 @@ def test_train_raises_the_error_of_the_function(study: ashtune.Study) -> None:
 @pytest.mark.parametrize(
     ("what", "resource", "error", "says"),
     [
-        (99, 4, StudyError, "trial 99 is not there"),
-        (-1, 4, StudyError, "trial -1 is not there"),
+        (99, 4, StudyError, "trial 99 does not exist"),
+        (-1, 4, StudyError, "trial -1 does not exist"),
         ("best", 4, StudyError, "'best' is no trial and no configuration"),
         (True, 4, StudyError, "True is no trial"),
         (0, 0, SettingsError, "resource=0"),

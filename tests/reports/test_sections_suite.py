@@ -134,7 +134,7 @@ def test_a_section_may_ask_for_an_analysis_that_it_did_not_name() -> None:
         (Invisible, "a character that nobody sees"),
         (NeedsAResult, "'NoneType' object has no attribute 'loss'"),
         (NeedsOrders, "'NoneType' object has no attribute 'ladder'"),
-        (NotLive, "Trials is not there: a section with `shows_live`"),
+        (NotLive, "Trials cannot be read here: a section with `shows_live`"),
         (Epochs, "its resource counts trees, not epochs"),
         (Changes, "its lines are others when they are asked for again"),
         (NoData, "Encoding objects of type Tally is unsupported"),

@@ -427,7 +427,7 @@ def test_a_short_error_of_a_network_file_system_ends_no_host(
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", stat)
         found = find(tmp_path / "study")
-    assert found == (None, "there is no such folder")
+    assert found == (None, "the folder does not exist")
 
 
 def test_a_host_tries_the_next_address_when_the_first_is_wrong(

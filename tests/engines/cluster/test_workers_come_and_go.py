@@ -212,7 +212,7 @@ def test_a_waiting_worker_names_what_is_missing(tmp_path: Path, study: Path, sta
     refused = commands.ashtune(tmp_path, "worker", "study")
     assert (refused.returncode, ": no such folder; give" in refused.stderr) == (2, True)
     waiting = start()
-    until(lambda: "there is no such folder; waiting" in waiting.output)
+    until(lambda: "the folder does not exist; waiting" in waiting.output)
     study.mkdir()
     until(lambda: "the folder has no study; waiting" in waiting.output)
     (study / JOURNAL).touch()

@@ -265,8 +265,8 @@ class StudyReader:
             return
         if self.is_live:
             raise RuntimeError(
-                f"{type(told[0]).__name__} is not there: a section with `shows_live` can read the "
-                f"tally only"
+                f"{type(told[0]).__name__} cannot be read here: a section with "
+                f"`shows_live` can read only the tally"
             )
         if observers or not _NEED_ORDERS.isdisjoint(new):
             outcome = self.tell(told)

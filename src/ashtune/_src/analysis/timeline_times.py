@@ -89,7 +89,7 @@ class RungTimes(msgspec.Struct, frozen=True):
 
 class Latency(msgspec.Struct, frozen=True):
     """The seconds from a report to the worker's next job, without saving, if the study could give a
-    job at once.
+    job immediately.
     """
 
     decisions: int
@@ -131,8 +131,9 @@ def decision_latency(timeline: Timeline) -> Latency | None:
     """Return the workers' waiting times between a report and the next job; None if no wait is
     known.
 
-    Waits before jobs that the study could not give at once (see the barrier in ``timeline.py``) are
-    excluded. If the timeline has no orders, the excluded jobs are unknown, so the result is None.
+    Waits before jobs that the study could not give immediately are excluded (see the barrier in
+    ``timeline.py``). If the timeline has no orders, the excluded jobs are unknown, so the
+    result is None.
     """
     import numpy as np
 

@@ -286,7 +286,7 @@ class Study(Figures):
         there = len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(
-                f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on"
+                f"trial {shown(trial)} does not exist; {self.directory} has {there} trials, from 0"
             )
         return number
 

@@ -437,7 +437,7 @@ class FollowedStudy:
 
     def _fail(self, problem: str) -> bool:
         """Store a problem that has occurred twice. Return False if the journal must be checked
-        again at once.
+        again immediately.
         """
         picture = self._next_picture or self._picture
         if (

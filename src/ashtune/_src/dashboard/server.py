@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(HTTPStatus.OK)
             self._send_headers("text/event-stream; charset=utf-8")
             self.send_header("Connection", "close")
-            # so that a proxy forwards each change at once
+            # so that a proxy forwards each change immediately
             self.send_header("X-Accel-Buffering", "no")
             self.end_headers()
             if self.command == "HEAD":

@@ -164,7 +164,7 @@ class Control:
         most = self._study.settings.configurations
         if before is None:
             raise SettingsError(
-                f"trials={more:,}: there is no number of trials to add to; the study continues "
+                f"trials={more:,} cannot be added: the study has no number of trials; it continues "
                 "until another limit, or until it is stopped"
             )
         if most is not None and before + more > most:

@@ -85,7 +85,7 @@ with its session.
 # checkpoint that is gone. Observers finish last, because they read the journal in threads and may
 # be slow; a signal ends their wait.
 #
-# Signals are handled only in step 3 (StopSwitch). In step 4 Ctrl-C ends the process at once, as
+# Signals are handled only in step 3 (StopSwitch). In step 4 Ctrl-C ends the process immediately, as
 # everything is on disk by then, and the signal that stopped the session is raised again, so that a
 # shell script sees the status of a signal.
 #

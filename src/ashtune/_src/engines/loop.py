@@ -216,9 +216,9 @@ class Drive:
     def _start(self, order: Train, time: float) -> None:
         """Choose the configuration of a new trial, and write it to the journal.
 
-        A random configuration is not flushed at once: if the driver is killed before the next
+        A random configuration is not flushed immediately: if the driver is killed before the next
         flush, a restarted driver draws the same configuration again. A configuration that a model
-        or a mutation has proposed is flushed at once, because it cannot be drawn again.
+        or a mutation has proposed is flushed immediately, because it cannot be drawn again.
         """
         trial = order.trial
         confirms = order.confirms

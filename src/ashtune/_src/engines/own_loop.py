@@ -148,8 +148,8 @@ class AskedWorkers:
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the queued events at once. The user's loop has queued the events before this turn
-        of the main loop.
+        """Return the queued events without waiting. The user's loop has queued the events before
+        this turn of the main loop.
         """
         del until
         if self._deletions.is_due:
@@ -274,8 +274,8 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Return at once. Raise StudyError if the driver's answer is missing because the driver was
-        interrupted.
+        """Return immediately. Raise StudyError if the driver's answer is missing because the driver
+        was interrupted.
         """
         if not self._inbox:
             raise StudyError(

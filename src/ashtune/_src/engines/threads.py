@@ -289,7 +289,7 @@ class ThreadLink:
         self._channels[peer].put(message)
 
     def flush(self) -> None:
-        """Do nothing, because :meth:`send` delivers every message at once."""
+        """Do nothing, because :meth:`send` delivers every message immediately."""
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
         """Wait until a message from a thread has arrived, but at most ``seconds``."""

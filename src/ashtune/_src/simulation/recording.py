@@ -411,7 +411,7 @@ class Recorder(Observer):
             clock.append(total)
         rate = usual
         if trial.fails:
-            rate = 0.0  # beyond its last job, it fails at once
+            rate = 0.0  # beyond its last job, it fails immediately
         elif pieces:
             rate = pieces[-1].rate * (later if len(pieces) == 1 else 1.0)
         return Trace(

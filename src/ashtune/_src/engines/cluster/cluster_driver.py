@@ -51,7 +51,7 @@ class ClusterWorkers(DistributedWorkers):
     def close(self, *, deletes: bool = True) -> None:
         """Tell all hosts that the study is over, and close the connections."""
         with suppress(OSError):  # a full disk
-            Rendezvous().write(self._study)  # later hosts end at once
+            Rendezvous().write(self._study)  # later hosts end immediately
         try:
             super().close(deletes=deletes)
         finally:

@@ -152,7 +152,7 @@ def find(
 
 def _what_is_missing(study: Path) -> str:
     if not os.path.isdir(study):  # noqa: PTH112 - that of Path may raise: a network file system has short errors
-        return "there is no such folder"
+        return "the folder does not exist"
     return "the study has no driver" if _has_journal(study) else "the folder has no study"
 
 

@@ -48,7 +48,7 @@ A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has 
 #   the machine sleeps         AwakeClock does not count the time in which this process did not
 #                              run, so no job is over its trial_timeout because the laptop was
 #                              closed.
-#   workers die at once        after three failed starts in a row, fatal_error ends the session:
+#   workers die immediately        after three failed starts in a row, fatal_error ends the session:
 #                              most likely the function cannot be loaded, and more processes would
 #                              only fill the log.
 #   memory is short            see the table below.
@@ -328,7 +328,7 @@ class ProcessPool:
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
         """Change the number of worker processes to the number of ``environments``.
 
-        A surplus worker is dismissed at once if it is idle, and at the end of its job if it is
+        A surplus worker is dismissed immediately if it is idle, and at the end of its job if it is
         busy. Idle workers are dismissed before busy workers, and young workers before old workers.
 
         Raises:

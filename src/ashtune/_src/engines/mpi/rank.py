@@ -127,8 +127,8 @@ def _shared_directory(opening: Opening) -> Path:
             return directory
         if time.monotonic() > deadline:
             raise AshtuneError(
-                f"{directory} is not there as the driver has it; give a directory that all ranks "
-                "share, or checkpoints='messages'"
+                f"{directory} does not hold the driver's study here; give a directory that all "
+                "ranks share, or checkpoints='messages'"
             )
         time.sleep(0.05)
 

@@ -289,7 +289,7 @@ class Polling:
 
     def pause(self) -> float:
         """Return how many seconds to sleep before the next check for messages. If the result is 0,
-        check at once.
+        check immediately.
         """
         waited = time.monotonic() - self._heard_at
         if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
