@@ -475,7 +475,7 @@ def test_a_broken_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         (
             lambda study, trial: study.tell(trial, score=1.0, resource=2),
             ObjectiveError,
-            "a report at 2 is not on",
+            "trial 0 reported at 2; report above 0",
         ),
         (
             lambda study, trial: study.tell(trial, score=1.0, busy_seconds=-1),

@@ -58,7 +58,7 @@ def test_a_program_is_tuned_and_continued(home: Path) -> None:
 def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     space = ["--space", "space.json", *OPTIONS]
     refused(ashtune(home, "run", *space), "FILE:FUNCTION", "--")
-    refused(ashtune(home, "run", *space, "--"), "list of words")
+    refused(ashtune(home, "run", *space, "--"), "list of strings")
     refused(
         ashtune(home, "run", *space, "sh", "train.sh", "{x}"),
         "train.sh {x}; give a program and its arguments after --",

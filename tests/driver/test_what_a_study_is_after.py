@@ -166,5 +166,5 @@ def test_the_command_line_takes_lists() -> None:
         (numbers_by_name, "=1"),
         (bounds, "latency"),
     ):
-        with pytest.raises(ValueError, match="give as in"):
+        with pytest.raises(ValueError, match="give for example"):
             parse(text)

@@ -100,7 +100,7 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(
     assert MISSING in " ".join(shown.stdout.split())
 
     for options, reason in (
-        ([], "the search 'walking' is not installed here, "),
+        ([], "the scheduler 'patient' is not installed here, "),
         (["--engine", "pipes"], "engine 'pipes' is unknown"),
     ):
         refused = python(tmp_path, "-m", "ashtune", "resume", "study", *options, package=None)

@@ -22,10 +22,7 @@ import msgspec
 import zmq
 
 from ashtune._src.core.errors import AshtuneError, StudyError
-from ashtune._src.core.events import WorkerJoined, WorkerLost
-from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.numbers import plural
-from ashtune._src.core.orders import Discard
 from ashtune._src.core.plaintext import say
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.cluster_messages import (
@@ -46,13 +43,11 @@ from ashtune._src.engines.cluster.wire import (
     is_chunk,
 )
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
-from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver, PeerFiles
+from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.opening import Opening
+from ashtune._src.engines.relay import PoolRelay
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.engines.worker_resources import environments_here
-from ashtune._src.engines.workload import WorkerMessage
-from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.journal import NAME as JOURNAL
@@ -205,18 +200,16 @@ class HostSession:
         self._polled: set[int] = set()
         self._outbox = Outbox()
         self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
-        self._pool: ProcessPool | None = None
+        self._relay: PoolRelay | None = None
         self._numbers: deque[int] = deque()  # of the next workers, as the driver gives them
         self._environments: Sequence[Mapping[str, str]] = ()
         self._scratch = ScratchDirectory()
         self._receiver: FileReceiver | None = None
-        # None if the host sees the study's directory
-        self._files: dict[WorkerId, PeerFiles] | None = None
 
     @property
     def is_welcome(self) -> bool:
         """Whether the driver has answered."""
-        return self._pool is not None
+        return self._relay is not None
 
     def run(self, stop: StopSwitch) -> bool:
         """Serve the driver. Return whether this host ends; False if the driver is lost.
@@ -233,25 +226,25 @@ class HostSession:
         )
         try:
             self._outbox.put(hello)
-            return self._relay(stop)
+            return self._serve(stop)
         except (AshtuneError, OSError) as error:
             self._outbox.put(Unable(f"{self._me} cannot train: {error}"))
             self._flush()
             raise
         finally:
-            if self._pool is not None:
-                self._pool.close()
+            if self._relay is not None:
+                self._relay.pool.close()
             self._scratch.delete()
             with suppress(OSError):
                 mark.unlink(missing_ok=True)
 
-    def _relay(self, stop: StopSwitch) -> bool:
+    def _serve(self, stop: StopSwitch) -> bool:
         is_leaving = False
         until = time.monotonic() + WELCOME_SECONDS
         while True:
             now = time.monotonic()
             if stop.reason(now):
-                if self._pool is None or stop.is_impatient(now):
+                if self._relay is None or stop.is_impatient(now):
                     return True
                 if not is_leaving:
                     is_leaving = True
@@ -263,25 +256,16 @@ class HostSession:
                     if isinstance(message, Farewell):
                         return self._leave(message)
                     self._take(message)
-            if self._monitor.poll(0) or (self._pool is None and now > until):
+            if self._monitor.poll(0) or (self._relay is None and now > until):
                 return False
-            if self._pool is not None:
-                self._listen(self._pool)
-
-    def _listen(self, pool: ProcessPool) -> None:
-        """Queue what the workers have sent, and from time to time their logs."""
-        for message in pool.wait(0):
-            self._report(message)
-        if pool.fatal_error is not None:
-            raise pool.fatal_error
-        for files in (self._files or {}).values():
-            files.log_if_due()
+            if self._relay is not None:
+                self._relay.listen(0)
 
     def _rest(self) -> None:
         """Wait until the driver or a worker has sent something, but at most
         ``LOOK_MILLISECONDS``.
         """
-        files = set() if self._pool is None else self._pool.files
+        files = set() if self._relay is None else self._relay.pool.files
         for file in self._polled - files:
             self._poller.unregister(file)
         for file in files - self._polled:
@@ -307,29 +291,14 @@ class HostSession:
         self._receiver.take_encoded(body)
         return []
 
-    def _report(self, message: WorkerMessage) -> None:
-        """Queue a worker's message to the driver, after the files that the driver needs before the
-        message.
-        """
-        if self._files is not None:
-            if isinstance(message, WorkerJoined):
-                self._files[message.worker] = PeerFiles(
-                    self._outbox.put_chunks, self._scratch.folder()
-                )
-            if (files := self._files.get(message.worker)) is not None:
-                files.before(message)
-            if isinstance(message, WorkerLost) and files is not None:
-                self._files.pop(message.worker).send_the_rest()
-        self._outbox.put(message)
-
     def _leave(self, farewell: Farewell) -> bool:
         if farewell.reason:
             raise StudyError(farewell.reason)
-        if self._pool is not None:
-            self._pool.close()
+        if self._relay is not None:
+            self._relay.pool.close()
         self._outbox.clear()
-        for files in (self._files or {}).values():
-            files.send_the_rest()
+        if self._relay is not None:
+            self._relay.send_the_rest()
         self._outbox.put(Closed())
         until = time.monotonic() + FAREWELL_SECONDS
         while self._outbox and time.monotonic() < until and not self._monitor.poll(0):
@@ -341,31 +310,30 @@ class HostSession:
     def _take(self, message: ToHost) -> None:
         if isinstance(message, Welcome):
             self._numbers.extend(message.workers)
-            self._files = None if message.has_directory else {}
-            self._pool = self._open(message.opening)
+            self._relay = self._open(message)
             self._slots.say(
                 f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined"
             )
-        elif self._pool is None:
+        elif self._relay is None:
             return
         elif isinstance(message, Replacement):
             self._numbers.append(message.worker)
-            self._pool.resize(self._environments)
-        elif isinstance(message, Discard):
-            Checkpoints(self._scratch.folder()).discard(message.trial, message.resource)
+            self._relay.pool.resize(self._environments)
         elif not isinstance(message, Farewell):
-            self._pool.send(message.worker, message)
+            self._relay.pass_on(message)
 
-    def _open(self, opening: Opening) -> ProcessPool:
+    def _open(self, welcome: Welcome) -> PoolRelay:
         """Start the workers, with the paths of this host in place of the driver's paths."""
         slots = self._slots
-        directory = self._study if self._files is None else self._scratch.folder()
+        opening = welcome.opening
+        send = None if welcome.has_directory else self._outbox.put_chunks
+        directory = self._study if send is None else self._scratch.folder()
         setup = opening.seen_in(directory).setup
         gpus = slots.gpus_per_worker or opening.gpus_per_worker
         self._environments = environments_here(
             slots.number, threads=opening.threads, gpus_per_worker=gpus, processes=setup.processes
         )
-        return ProcessPool(
+        pool = ProcessPool(
             msgspec.structs.replace(
                 setup, path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
             ),
@@ -374,3 +342,4 @@ class HostSession:
             environments=self._environments,
             limits=opening.limits,
         )
+        return PoolRelay(pool, directory, self._outbox.put, send)

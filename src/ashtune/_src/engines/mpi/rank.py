@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -21,17 +21,17 @@ from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.orders import Discard
 from ashtune._src.core.process import environment_now
 from ashtune._src.engines.distributed import Closed, Unable
-from ashtune._src.engines.files import PeerFiles
+from ashtune._src.engines.files import Chunk, PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
 from ashtune._src.engines.mpi.inbox import RankInbox
-from ashtune._src.engines.mpi.mpi_messages import DRIVER, EndOfLaunch, WithinStudy
+from ashtune._src.engines.mpi.mpi_messages import DRIVER, EndOfLaunch
 from ashtune._src.engines.mpi.rank_group import GroupPeers, LeadingRank, ranks_of
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening
+from ashtune._src.engines.relay import PoolRelay
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker.serve import serve
 from ashtune._src.engines.worker_resources import environment_of, gpus_present
-from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
@@ -102,7 +102,7 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     else:
         try:
             if opening.is_isolated:
-                WorkerRelay(world, inbox, opening, directory, environment).run()
+                relay_a_worker(world, inbox, opening, directory, environment)
             else:
                 train_in_rank(world, inbox, opening, directory, environment)
         except (AshtuneError, OSError) as error:
@@ -133,98 +133,62 @@ def _shared_directory(opening: Opening) -> Path:
         time.sleep(0.05)
 
 
-def _files_of(world: World, opening: Opening, directory: Path) -> PeerFiles | None:
-    """Return what sends the files of this rank to the driver, or None if the rank sees the driver's
-    directory.
+def _send_files(world: World, opening: Opening) -> Callable[[Iterator[Chunk]], None] | None:
+    """Return what queues the files of this rank for the driver, or None if the rank sees the
+    driver's directory.
     """
-    return (
-        PeerFiles(partial(world.transport.put_chunks, DRIVER), directory)
-        if opening.sends_files
-        else None
-    )
+    return partial(world.transport.put_chunks, DRIVER) if opening.sends_files else None
 
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.002
 
 
-class WorkerRelay:
-    """Relays messages between the driver and one worker process during a study."""
+def relay_a_worker(
+    world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
+) -> None:
+    """Relay messages between the driver and one worker process until the study is over.
 
-    def __init__(
-        self,
-        world: World,
-        inbox: RankInbox,
-        opening: Opening,
-        directory: Path,
-        environment: dict[str, str],
-    ) -> None:
-        self._world = world
-        self._inbox = inbox
-        self._files = _files_of(world, opening, directory)
-        self._checkpoints = Checkpoints(directory)
-        self._next_listening = 0.0
-        self._pool = ProcessPool(
-            opening.setup,
-            directory / "logs",
-            next_number=count(opening.setup.worker, opening.step).__next__,
-            environments=[environment],
-            limits=opening.limits,
-        )
-
-    def run(self) -> None:
-        """Relay messages until the study is over.
-
-        Raises:
-            OSError: If no worker can be started.
-            ObjectiveError: If several workers die before their first job.
-        """
-        try:
-            while True:
-                orders, is_over = self._inbox.look_within_study()
-                for order in orders:
-                    self._pass_on(order)
-                if is_over:
-                    return
-                if self._pool.are_busy:
-                    messages = self._pool.wait(BUSY_SECONDS)
-                else:
-                    self._inbox.rest()
-                    messages = self._listen_to_the_idle()
-                if messages:
-                    self._inbox.expect_an_answer()
-                for message in messages:
-                    self._report(message)
-                if self._pool.fatal_error is not None:
-                    raise self._pool.fatal_error
-                if self._files is not None:
-                    self._files.log_if_due()
-                self._world.transport.flush()
-        finally:
-            self._pool.close()
-            if self._files is not None:
-                self._world.transport.forget(DRIVER)  # the messages that wait are useless now
-                self._files.send_the_rest()
-
-    def _listen_to_the_idle(self) -> list[WorkerMessage]:
-        """Return the messages of a worker without a job, which can only join or die. Ask the system
-        rarely.
-        """
-        if (now := time.monotonic()) < self._next_listening:
-            return []
-        self._next_listening = now + IDLE_SECONDS
-        return self._pool.wait(0)
-
-    def _pass_on(self, message: WithinStudy) -> None:
-        if isinstance(message, Discard):
-            self._checkpoints.discard(message.trial, message.resource)
-        else:  # not sent if this worker is dead; its replacement has another number
-            self._pool.send(message.worker, message)
-
-    def _report(self, message: WorkerMessage) -> None:
-        if self._files is not None:
-            self._files.before(message)
-        self._world.transport.put(DRIVER, message)
+    Raises:
+        OSError: If no worker can be started.
+        ObjectiveError: If several workers die before their first job.
+    """
+    pool = ProcessPool(
+        opening.setup,
+        directory / "logs",
+        next_number=count(opening.setup.worker, opening.step).__next__,
+        environments=[environment],
+        limits=opening.limits,
+    )
+    relay = PoolRelay(
+        pool, directory, partial(world.transport.put, DRIVER), _send_files(world, opening)
+    )
+    next_listening = 0.0
+    try:
+        while True:
+            orders, is_over = inbox.look_within_study()
+            for order in orders:
+                relay.pass_on(order)
+            if is_over:
+                return
+            has_news = False
+            if pool.are_busy:
+                has_news = relay.listen(BUSY_SECONDS)
+            else:
+                inbox.rest()
+                # A worker without a job can only join or die: the system is asked rarely.
+                now = time.monotonic()
+                if now >= next_listening:
+                    next_listening = now + IDLE_SECONDS
+                    has_news = relay.listen(0)
+            if has_news:
+                inbox.expect_an_answer()
+            world.transport.flush()
+    finally:
+        pool.close()
+        if opening.sends_files:
+            world.transport.forget(DRIVER)  # the messages that wait are useless now
+            relay.send_the_rest()
 
 
 class RankChannel:
@@ -234,7 +198,8 @@ class RankChannel:
         self._transport = world.transport
         self._inbox = inbox
         self._checkpoints = Checkpoints(directory)
-        self._files = _files_of(world, opening, directory)
+        send = _send_files(world, opening)
+        self._files = None if send is None else PeerFiles(send, directory)
         self._waiting: deque[ToWorker] = deque([opening.setup])
         self._is_drained = False  # known without another probe
 
