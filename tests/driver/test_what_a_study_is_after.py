@@ -70,7 +70,7 @@ def test_several_metrics_with_weights_and_constraints() -> None:
         ),
         (
             {**TWO, "weights": [1, 2]},
-            "weights=[1, 2] is not weights of several metrics; give as in {'accuracy': 1}",
+            "weights=[1, 2] is not a dict with weights of several metrics, for example {'accuracy': 1}",
         ),
         (
             {**TWO, "weights": {"accuracy": -0.5}},
@@ -83,7 +83,7 @@ def test_several_metrics_with_weights_and_constraints() -> None:
         ({**TWO, "weights": {"accuracy": "much"}}, "weights['accuracy']='much' is not a number"),
         (
             {"metric": "a", "mode": "max", "weights": {"a": 1}},
-            "weights={'a': 1} is not weights of several metrics",
+            "weights={'a': 1} is not a dict with weights of several metrics",
         ),
         (
             {**TWO, "constraints": {}},

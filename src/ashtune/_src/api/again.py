@@ -104,8 +104,8 @@ def train_again(
         start = 0 if saved is None else saved[0]
         if start >= resource:
             raise StudyError(
-                f"{place} holds trial {trial} trained to {start} already; give more, or another "
-                f"directory"
+                f"{place} already holds trial {trial}, trained to {start}; give a larger resource, "
+                f"or another directory"
             )
         setup = Setup(
             NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),

@@ -490,7 +490,8 @@ class OpenStudy:
         """
         if self._is_closed:
             raise StudyError(
-                f"{self.directory} is closed; open it again: what was not told is asked for again"
+                f"{self.directory} is closed; open it again; ask() then returns again the "
+                f"trials that have no result"
             )
         if self._broken:
             raise StudyError(

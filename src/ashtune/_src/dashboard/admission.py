@@ -90,7 +90,7 @@ class Admission:
             return
         if not (is_page and mode == "navigate" and destination in ("", "document")):
             raise Forbidden(
-                "another page asks for this; open the address that ashtune watch has printed"
+                "another web page sent this request; open the address that ashtune watch printed"
             )
 
     def check_command(self, headers: Message) -> None:

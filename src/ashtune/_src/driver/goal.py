@@ -106,8 +106,8 @@ def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
         return ()
     if not isinstance(weights, Mapping) or len(names) == 1:
         raise SettingsError(
-            f"weights={shown(weights)} is not weights of several metrics; give as in "
-            f"{{'accuracy': 1}}"
+            f"weights={shown(weights)} is not a dict with weights of several metrics, for "
+            f"example {{'accuracy': 1}}"
         )
     _check_known("weights", weights, names)
     numbers = {

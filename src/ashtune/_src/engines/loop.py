@@ -195,7 +195,7 @@ class Drive:
                 taken.append((event, handle(event)))
         except JournalError as error:
             raise EngineError(
-                f"{error}; nothing of it is written: continue with `ashtune resume`"
+                f"{error}; this event was not written to the journal; use `ashtune resume`"
             ) from None
         finally:
             # no event that the controller refused

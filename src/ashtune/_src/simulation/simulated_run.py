@@ -129,7 +129,7 @@ def new_journal(
     """
     if trials < 2:
         raise SettingsError(
-            f"trials={trials}: a study of one trial is not kept; give --trials of at least 2"
+            f"trials={trials}: a simulated study needs at least 2 trials; give --trials 2 or more"
         )
     settings = new_study(
         name=name,

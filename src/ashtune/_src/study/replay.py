@@ -186,7 +186,9 @@ class Replay:
             started = len(self._highest)
             self._left_out += max(0, event.trial - started)
             if self._left_out > MOST_LEFT_OUT:
-                raise JournalError(f"trial {event.trial} starts, but the next one is {started}")
+                raise JournalError(
+                    f"trial {event.trial} starts, but the next new trial is {started}"
+                )
             self._arrivals.start(event.trial)
         elif isinstance(event, _OF_A_JOB) and event.trial is not None:
             if self._arrivals[event.trial] == NOT_STARTED:

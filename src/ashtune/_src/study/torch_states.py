@@ -87,9 +87,7 @@ def load(file: BinaryIO, size: int) -> States:
     """
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
-        raise StudyError(
-            "the checkpoint has no named state dicts, as trial.checkpoint() saves them"
-        )
+        raise StudyError("the checkpoint has no named state dicts; save it with trial.checkpoint()")
     return States(read[STATES], read[RANDOM])
 
 

@@ -138,7 +138,7 @@ class SimulatedWorkers(Workers):
             return events
         if not due and math.isinf(until):
             raise StudyError(
-                "nothing is left to happen, and the study is not over; give it workers"
+                "the simulation has no more events, but the study is not over; give it workers"
             )
         self._now = max(self._now, until)
         return events
