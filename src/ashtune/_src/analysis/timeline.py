@@ -44,7 +44,7 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #   seconds  training, saving or compiling
 #   tail     from the last work to the worker's leaving: the study had nothing left for this worker
 #
-# The four parts of a worker sum to its stay exactly; the audit of a report relies on this.
+# The four parts of a worker sum to its stay exactly; time_shares() relies on this.
 #
 # Results that arrive together. A busy driver, or a worker with several jobs, hands over several
 # results at one time. Their ``now`` is equal, though only the last of them has just ended. Ten

@@ -27,8 +27,9 @@ trials.
 # Two threads work here. The driver's thread calls event(), followed(), tick(), tried() and
 # take(); none of them computes a model. The proposer's thread runs _work(): it tells the proposer
 # what happened, asks for a proposal, and stores it in _ready. Both threads share the fields that
-# stand together in __init__, under the one condition _changed. The proposer itself is used by its
-# own thread only, so a proposer need not be safe for threads.
+# stand together in __init__, under the one condition _changed; _news is a deque, which one thread
+# appends to and the other pops from without the lock. The driver's thread calls close() of the
+# proposer, perhaps during a proposal; its own thread calls all other methods.
 #
 # A study passes through these states, and only in this direction:
 #

@@ -23,8 +23,9 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 
 # Theory of operation
 # -------------------
-# handle() is a function of the events alone. The driver writes an event to the journal, calls
-# handle(), and sends the orders. A resumed driver calls handle() with the same events and gets
+# handle() is a function of the events alone. The driver calls handle(), writes and flushes the
+# events that handle() accepted, and only then sends the orders. A refused event is never written.
+# A resumed driver calls handle() with the same events and gets
 # the same orders, so the journal holds events only. This is why nothing here may read a clock,
 # draw a number or look into a dictionary whose order depends on anything but events. A fact that
 # influences an order is therefore a field of an event: the size of a checkpoint, whether the

@@ -12,7 +12,9 @@
 #   the disk            sync()      a power loss           a thread, once per second
 #
 # flush() comes before the orders of a turn are sent (Rule 1 of ``journal.py``): an order that was
-# sent without its events in the file would be unknown to the next driver. The driver does not
+# sent without its events in the file would be unknown to the next driver. The one exception is
+# the start of a trial with a random configuration, which may be written with the next turn: the
+# next driver draws the same configuration again. The driver does not
 # wait for sync(), because a sync of a network disk is slow: a power loss may cost the last second
 # of results, and those trials are trained again.
 #

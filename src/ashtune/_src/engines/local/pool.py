@@ -1,8 +1,8 @@
 """Start worker processes on this machine, exchange messages with the workers, and replace workers
 that die.
 
-A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool
-(``mpi/rank.py``).
+The driver has a pool (``local/local_workers.py``). Each MPI rank with a separate worker process and
+each host of a cluster has one too, which ``relay.py`` connects with the driver.
 """
 
 # Theory of operation
