@@ -48,7 +48,7 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #   the machine sleeps         AwakeClock does not count the time in which this process did not
 #                              run, so no job is over its trial_timeout because the laptop was
 #                              closed.
-#   workers die immediately        after three failed starts in a row, fatal_error ends the session:
+#   workers die when started   after three failed starts in a row, fatal_error ends the session:
 #                              most likely the function cannot be loaded, and more processes would
 #                              only fill the log.
 #   memory is short            see the table below.

@@ -170,6 +170,8 @@ def relay_a_worker(
             for order in orders:
                 relay.pass_on(order)
             if is_over:
+                if opening.sends_files:
+                    world.transport.forget(DRIVER)  # the messages that wait are useless now
                 return
             has_news = False
             if pool.are_busy:
@@ -186,9 +188,8 @@ def relay_a_worker(
             world.transport.flush()
     finally:
         pool.close()
-        if opening.sends_files:
-            world.transport.forget(DRIVER)  # the messages that wait are useless now
-            relay.send_the_rest()
+        # After an error, the messages that wait are sent too: the error names a worker's log.
+        relay.send_the_rest()
 
 
 class RankChannel:
