@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from ashtune._src.core.errors import JournalError
+from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -17,6 +17,7 @@ from ashtune._src.core.events import (
     StudyContinued,
     StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -711,3 +712,19 @@ def test_a_scheduler_receives_costs_and_requested_curves(reads: bool, curve) -> 
         )
     )
     assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, curve, start=1)]
+
+
+def test_a_number_of_trials_that_the_scheduler_refuses_changes_nothing() -> None:
+    class Fixed(AshMachine):
+        """Takes no other number of trials than its first one."""
+
+        def extend(self, trials: int | None) -> None:
+            if trials != 2:
+                raise SettingsError(f"trials={trials} is not 2")
+            super().extend(trials)
+
+    study = ControllerHarness(Fixed(Ladder(1, 4, 2), 0), trials=2)
+    before = study.controller.trials_left
+    with pytest.raises(SettingsError):
+        study.handle(TrialsExtended(0, 5))
+    assert study.controller.trials_left == before

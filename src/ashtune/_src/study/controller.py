@@ -587,8 +587,10 @@ class Controller:
         most = self._configurations - self._replaced
         # With fewer trials than before, free configurations can replace trials that were withdrawn
         # without replacement.
-        self._allowed = min(_limit(trials) + self._not_replaced, most)
-        self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
+        allowed = min(_limit(trials) + self._not_replaced, most)
+        # The scheduler may refuse the number. Nothing has changed then, so a replay agrees.
+        self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
+        self._allowed = allowed
         self._is_searched = False
 
     def _pause(self) -> list[Followed]:
