@@ -41,7 +41,15 @@ needed.
 #                                         looks like a study.
 #   a configuration is not in the space   refused: a forged value would be shown as the best.
 #                                         Checked once for each StudyReader, since it costs 10 us
-#                                         a trial (_is_checked).
+#                                         a trial (_is_checked): at the first reading of the whole
+#                                         journal. start_of() and events() check none.
+#   a session adds rungs                  a result at a new rung is a JournalError: the ladder was
+#                                         read once. The page makes a new picture then.
+#   a scheduler of a package raises       its exception comes out of tell(); the analyses of this
+#                                         reading are not kept.
+#
+# The journal is read in blocks and never held whole. The analyses stay: about 300 bytes for each
+# trial (Trials) and 50 for each job (Timeline).
 #
 # start_of() looks for one trial by a search of bytes, and decodes only the lines that name the
 # trial.

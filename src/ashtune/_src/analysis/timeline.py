@@ -58,13 +58,18 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #                          room between order and result is cut to the room; a shorter one makes
 #                          the wait for the driver longer.
 #   a worker is lost       its unfinished work becomes a row with the ending "lost with its
-#                          worker" at the time at which the driver noticed. The work is lost:
-#                          the audit counts it, but not as training.
+#                          worker" at the time at which the driver noticed. Lost training counts
+#                          as failed training, and utilisation includes it; lost saving counts as
+#                          saving. Of several jobs, only the one that WorkerLost names gets the
+#                          row. If it names none, the time counts as tail.
 #   a session ends         without a word from the workers. The next SessionStarted closes their
 #                          stays at the time of the last event before it, since nothing is known
 #                          of the time after it.
 #   orders are unknown     (a scheduler that is not installed here.) There is no ``ordered``, so
 #                          every wait counts as a wait for the driver (Rule 3); a report says so.
+#                          From a line that older rules wrote, orders are unknown too.
+#   an event does not fit  events of unknown workers are ignored. Replay refuses a rung above the
+#                          ladder and a trial that did not start before an observer hears of them.
 #
 # Rows go to a RowSink, because two readers want different things: a report keeps all rows, and
 # the live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of

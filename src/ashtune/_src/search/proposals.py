@@ -31,6 +31,10 @@ trials.
 # appends to and the other pops from without the lock. The driver's thread calls close() of the
 # proposer, perhaps during a proposal; its own thread calls all other methods.
 #
+# Nothing is written here. The driver tells an event only after it is in the journal. It flushes the
+# start of a trial with a proposal of a model or a mutation before it sends the order, because such
+# a proposal cannot be drawn again.
+#
 # A study passes through these states, and only in this direction:
 #
 #   state      begins when                                a new trial without a ready proposal gets
@@ -42,8 +46,10 @@ trials.
 #                                                         the stand-in
 #   WITHOUT    the search gives no proposer, or no trial  the design
 #              of this session needs one
-#   FAILED     the proposer raised, or left the space     the design; the origin of the trial says
-#                                                         so
+#   FAILED     the proposer raised, or left the space.    the design; the origin of the trial says
+#              If its process dies, another one starts    so
+#              and is told everything again; only two
+#              deaths during one proposal raise
 #   CLOSED     the session ended                          what was ready, then the design
 #
 # The last three have no thread that proposes.
@@ -61,10 +67,15 @@ trials.
 #   GAVE_UP     the last wait ended without a proposal: no trial waits again until a proposal is
 #               made, so that one slow proposal costs one wait and not one for each free worker
 #
+# What is held: at most ``ahead`` ready proposals and one for a waiting trial. _tried and _begun
+# grow with the trials. _news has no limit: it waits until the thread takes it.
+#
 # Why a budget of waits (Rule 1) and not "always wait" or "never wait": with 1 ms trainings,
 # always waiting makes the model the bottleneck of the study; never waiting gives the trials of a
 # short study to the design. The budget bounds what a study can lose: five seconds, plus a fifth of
-# the training time.
+# the training time. Two kinds of studies are exceptions: a search that proposes nothing in advance
+# (most_ahead 0) is waited for up to WAIT_SECONDS each time, so that a study on one worker can be
+# reproduced; a fused study never waits.
 #
 # Why proposals in advance, if they know less than later ones: a proposal made while all workers
 # are busy costs the workers no wait. As long as trials may wait, only the first proposal is made

@@ -25,11 +25,11 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 # -------------------
 # handle() is a function of the events alone. The driver calls handle(), writes and flushes the
 # events that handle() accepted, and only then sends the orders. A refused event is never written.
-# A resumed driver calls handle() with the same events and gets
-# the same orders, so the journal holds events only. This is why nothing here may read a clock,
-# draw a number or look into a dictionary whose order depends on anything but events. A fact that
-# influences an order is therefore a field of an event: the size of a checkpoint, whether the
-# worker still holds the trial, how many jobs a worker takes.
+# A resumed driver calls handle() with the same events and gets the same orders, so the journal
+# holds events only. This is why nothing here may read a clock, draw a number or look into a
+# dictionary whose order depends on anything but events. A fact that influences an order is
+# therefore a field of an event: the size of a checkpoint, whether the worker still holds the trial,
+# how many jobs a worker takes.
 #
 # What the controller decides is split between four books, each with one subject:
 #
@@ -65,9 +65,14 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #                                 result counted when it was reported, so nothing of the ranking
 #                                 is lost. If the trial is promoted later, it is trained from its
 #                                 older checkpoint, or from the beginning if it has none.
-#   a worker dies while training  the job is returned and assigned before any new job; a trial
-#                                 that kills two workers fails (Deaths). The failure ranks last in
-#                                 its rung.
+#   a worker dies while training  the job is returned and assigned before any new job. Only the
+#                                 trial that WorkerLost names counts a death. A trial that kills
+#                                 two workers fails (Deaths), and a trial over its time or memory
+#                                 limit at its first (is_fatal). The failure ranks last in its rung.
+#   an event cannot follow        JournalError. In a session it ends the session; in a replay the
+#                                 error names the line, and a view goes by events from there.
+#   a scheduler refuses a number  SettingsError. A request of the user is refused then, and nothing
+#   of trials                     has changed.
 #   the driver dies               nothing happens here. The next SessionStarted dismisses all
 #                                 workers, and the jobs that ran are returned.
 #   a limit is reached            stopping is set, and handle() asks all running jobs to pause,
@@ -82,6 +87,9 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #
 # Withdrawals are the only events that take a result back. Each book therefore has its own
 # removal: CheckpointIndex.remove, RungBests.withdraw, and withdraw of the scheduler's machine.
+#
+# No event is kept. The memory grows with the trials (two bytes for each here, the rest in the
+# scheduler) and, if checkpoint_limit is given, with the saves.
 #
 # A study ends when the scheduler has no job, no job runs, and no trial is being saved.
 # _nothing_to_do is the scheduler's last answer; any event that may change the answer clears it.

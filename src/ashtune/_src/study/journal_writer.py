@@ -13,10 +13,15 @@
 #
 # flush() comes before the orders of a turn are sent (Rule 1 of ``journal.py``): an order that was
 # sent without its events in the file would be unknown to the next driver. The one exception is
-# the start of a trial with a random configuration, which may be written with the next turn: the
-# next driver draws the same configuration again. The driver does not
-# wait for sync(), because a sync of a network disk is slow: a power loss may cost the last second
-# of results, and those trials are trained again.
+# the start of a trial that neither a model nor a mutation proposed, which may be written with the
+# next turn: the next driver chooses a configuration again, and a random one is the same.
+#
+# The driver does not wait for sync(), because a sync of a network disk is slow: a power loss may
+# cost the last second of results, and those trials are trained again. Checkpoints are therefore
+# deleted only after a sync (``engines/checkpoint_store.py``).
+#
+# There is one writer: the caller holds the study's lock. A session replays the whole journal before
+# it opens it here, so damage and other formats are refused before anything is written.
 #
 # Turns. All events that the driver handles together are written with one check value. The check
 # value includes the one before it, so it covers the whole file: a line that is changed, lost,
@@ -26,14 +31,15 @@
 # What happens when
 #
 #   kill -9 while writing    the file ends within a turn. _cut_torn_turn() removes it at the next
-#                            opening. No order of that turn was sent, so nothing is inconsistent.
+#                            opening. No order was sent that followed from its events.
 #   Ctrl-C while writing     Python may raise KeyboardInterrupt between two writes of one buffer.
 #                            _is_writing stays True and every later flush() refuses: to write
 #                            again would double what was written. The next session cuts the
 #                            incomplete turn.
 #   the disk is full         flush() raises, the driver ends, and says which directory to resume.
-#                            What was written before stays valid; the partial turn is cut at the
-#                            next opening.
+#                            What was written before stays valid. The next flush, also that of
+#                            close(), writes the rest if there is room by then; otherwise the next
+#                            opening cuts the partial turn.
 #   a sync fails             Linux marks the pages as clean after a failed sync, so a second sync
 #                            succeeds without writing anything (see _write_anew). So a failed sync
 #                            is final: flush() raises from then on, and close() copies the journal

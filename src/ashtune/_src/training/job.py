@@ -27,6 +27,12 @@ continues.
 # Otherwise the loop ends, and the function returns as it would anyway. This is the reason for the
 # whole class: a function with one loop works at every rung without a line about rungs.
 #
+# What is sent first? A held result is sent before its checkpoint is written, since the worker keeps
+# the model. A result that is known only when the function has ended is sent after its checkpoint is
+# complete: another worker may get the trial as soon as the driver has the message. If the worker
+# dies before the result, the driver assigns the job again; if it dies afterwards, the result counts
+# and only the checkpoint is lost.
+#
 # Which resource does a report have? In a loop over trial.epochs(): the epoch. Without that loop:
 # a single report is the result at the target (most functions of scikit-learn), several reports
 # count one epoch each, in the user's own loop. A report can therefore move: it is noted at start
@@ -42,10 +48,12 @@ continues.
 #                                   whose results are not those of epoch 27. A function that asks
 #                                   for nothing and has no loop trains from 0, and ``start``
 #                                   becomes 0.
-#   it catches our exception        ``refusal`` stays set, so the trial fails at its end all the
-#                                   same.
-#   it reports after its end        refused by _check_may_speak() if the function has ended, else
-#                                   a remark (_late): the result has been sent and counts.
+#   it catches our refusal          ``refusal`` stays set (_refuse), so the trial fails at its end.
+#                                   Other errors that it catches, as that of a bad report, do not
+#                                   fail the trial.
+#   it reports after its end        refused by _check_may_speak() if the function has ended. Before,
+#                                   a remark (_late) in the phase releasing; in the others nothing
+#                                   is said. The result has been sent and counts.
 #   Ctrl-C while it waits           phase stays "reported". await_answer() waits for the answer
 #                                   before anything else is sent, since the driver's next message
 #                                   would otherwise be taken for another one.
@@ -54,6 +62,8 @@ continues.
 #   several ranks train a trial     ``agree`` asks all ranks at each decision, so that no rank
 #                                   begins an epoch of which the others know nothing; they would
 #                                   wait for it in an all-reduce forever.
+#
+# All reports since the last rung are held, and go out in one message.
 #
 # The lock is an RLock, since report() may be called inside of a callback that may_go_on() started
 # in the same thread.

@@ -40,8 +40,9 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #                              the dead process: its children may keep the connection open. First
 #                              the messages that it sent are read, since a result that was sent
 #                              counts. Then WorkerLost is returned and the place is filled again.
-#   it sends nonsense          (a training function that writes to our pipe.) It is killed and
-#                              replaced; the study must not end because of one trial.
+#   it sends nonsense          (a training function that writes to our pipe, or a message above
+#                              64 MiB.) It is killed and replaced; the study must not end because
+#                              of one trial.
 #   it sends half a message    it gets MESSAGE_SECONDS for the rest. A worker that was stopped by
 #                              SIGSTOP or swapped out in the middle is killed then; without a
 #                              limit the place would be lost forever.
@@ -50,7 +51,10 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #                              closed.
 #   workers die when started   after three failed starts in a row, fatal_error ends the session:
 #                              most likely the function cannot be loaded, and more processes would
-#                              only fill the log.
+#                              only fill the log. It ends too after several losses of workers that
+#                              trained trials together, if no job ended meanwhile. fatal_error is
+#                              only set here: the owner of the pool raises it, after it has handled
+#                              the messages before it.
 #   memory is short            see the table below.
 #
 #   memory                                          what is done
