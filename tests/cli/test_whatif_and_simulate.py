@@ -284,7 +284,7 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
         (["--metric", "x", "--max-resource", "4"], ["--metric is for a table"]),
         (["s", "--trials", "65"], ["--trials 65", "has 64"]),
         (["--trials", "9", "--max-resource", "4", "--directory", "s"], ["exists already"]),
-        (["--trials", "1", "--max-resource", "4", "--directory", "one"], ["of at least 2"]),
+        (["--trials", "1", "--max-resource", "4", "--directory", "one"], ["at least 2 trials"]),
     ],
 )
 def test_simulate_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:

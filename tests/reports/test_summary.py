@@ -10,8 +10,10 @@ import pytest
 
 from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.analysis.tally import Tally
+from ashtune._src.api.open_study import open_study
 from ashtune._src.api.study import Study
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.dashboard.saved import page_of
 from ashtune._src.reports import report
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.study import replay
@@ -112,9 +114,38 @@ def test_a_report_or_figure_reads_the_journal_once(
         return reader(path, *args, **more)
 
     monkeypatch.setattr(replay, "JournalReader", counted)
-    for read in (Study.report, Study.report_data, Study.plot_ladder):
+    figures = (Study.plot_ladder, Study.plot_best, Study.plot_curves)
+    for read in (Study.report, Study.report_data, *figures):
         read(Study.load(tmp_path))
         assert reads.pop() and not reads
+
+
+def test_a_second_report_shows_what_happened_since_the_first(tmp_path: Path) -> None:
+    with open_study(
+        {"x": (0.0, 1.0)},
+        metric="loss",
+        mode="min",
+        trials=4,
+        max_resource=1,
+        directory=tmp_path,
+        quiet=True,
+    ) as running:
+        read = Study.load(tmp_path)
+        started = []
+        for _ in range(2):
+            trial = running.ask()
+            assert trial is not None
+            running.tell(trial, loss=trial["x"])
+            started.append(read.report_data()["trials"]["started"])
+    assert started == [1, 2]
+
+
+def test_a_saved_page_shows_the_directory_as_the_user_wrote_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_journal(tmp_path / "study", MadeUpStudy(LADDER, 12, 3))
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) not in page_of(Path("study"))
 
 
 def test_completeness_is_unknown_without_the_studys_scheduler(tmp_path: Path) -> None:

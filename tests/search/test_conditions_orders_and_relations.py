@@ -3,6 +3,7 @@ valid.
 """
 
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -301,7 +302,7 @@ def train(trial: Any) -> None:
     trial.report(loss=trial["rate"])
 
 
-def tuned(directory: Path, **options: Any) -> ashtune.Study:
+def tuned(directory: Path, space: Any = RELATED, **options: Any) -> ashtune.Study:
     options = {
         "trials": 12,
         "workers": 1,
@@ -310,7 +311,20 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
         "mode": "min",
         **options,
     }
-    return ashtune.tune(train, RELATED, directory=directory, **options)
+    return ashtune.tune(train, space, directory=directory, **options)
+
+
+@pytest.mark.slow
+def test_a_space_that_is_used_twice_counts_the_draws_of_each_study(
+    tmp_path: Path, capfd: Any
+) -> None:
+    space = Space.parse(RELATED, is_valid)
+    said = []
+    for name in ("first", "second"):
+        tuned(tmp_path / name, space, search="random", seed=1)
+        said += re.findall(r"[0-9,]+ of [0-9,]+ draws", capfd.readouterr().err)
+    assert len(said) == 2
+    assert said[0] == said[1]
 
 
 @pytest.mark.slow

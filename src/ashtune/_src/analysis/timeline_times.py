@@ -99,16 +99,14 @@ class Latency(msgspec.Struct, frozen=True):
 
 def time_shares(timeline: Timeline, now: float | None = None) -> TimeShares:
     """Return the workers' time in each state, summed over all workers, until ``now``; by default
-    until the last event. O(workers).
+    until the last event. ``absence`` and ``wall`` are those of the last event. O(workers).
     """
     now = timeline.now if now is None else now
-    whole = RungSeconds()
-    for rung in timeline.rung_seconds(now):
-        for state in RungSeconds.__struct_fields__:
-            setattr(whole, state, getattr(whole, state) + getattr(rung, state))
+    rungs = timeline.rung_seconds(now)
+    states = RungSeconds.__struct_fields__
     stays = timeline.stays(now)
     return TimeShares(
-        **msgspec.structs.asdict(whole),
+        **{state: sum([getattr(rung, state) for rung in rungs]) for state in states},
         tail=sum([stay.tail for stay in stays]),
         absence=timeline.absence,
         wall=timeline.wall_seconds,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.expected import expected_at_start
+from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.trials import Trials
 from ashtune._src.core.errors import SettingsError, StudyError, all_in_one_line
 from ashtune._src.core.plaintext import instead_of, shown
 from ashtune._src.reports.plot import plot
@@ -49,6 +51,7 @@ class Figures:
         if over not in figures:
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         reader = self._reader
+        reader.read_for([BestSoFar, Trials])
         return plot(
             figures[over](
                 reader.analysis(BestSoFar),
@@ -96,6 +99,7 @@ class Figures:
         from ashtune._src.figures.curve_figure import curves_figure
 
         reader = self._reader
+        reader.read_for([Curves, Trials])
         return plot(
             curves_figure(
                 reader.curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin

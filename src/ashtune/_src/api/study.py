@@ -286,7 +286,8 @@ class Study(Figures):
         there = len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(
-                f"trial {shown(trial)} does not exist; {self.directory} has {there} trials, from 0"
+                f"trial {shown(trial)} does not exist; {self.directory} has {there} trials, "
+                "numbered from 0"
             )
         return number
 
@@ -398,8 +399,10 @@ class Study(Figures):
     def _reported(self) -> StudyReader:
         from ashtune._src.driver.environment import missing_parts  # imports every engine
 
-        self._reader.missing_parts = missing_parts(self._reader)
-        return self._reader
+        # A reader of its own: the study may have continued since the analyses of ``_reader``.
+        reader = StudyReader(self.directory)
+        reader.missing_parts = missing_parts(reader)
+        return reader
 
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
         """Copy the study to a tracker or a file, or update an existing copy. Return the copy's
@@ -573,7 +576,8 @@ class Study(Figures):
                 tally=reader.tally,
                 outcome=reader.outcome,
             )
-            return {"text/plain": as_text(summary(study)), "text/html": as_html(summary(study))}
+            shown_study = summary(study)
+            return {"text/plain": as_text(shown_study), "text/html": as_html(shown_study)}
         except AshtuneError as error:
             line = f"{self!r}: {error}"
             return {"text/plain": line, "text/html": f"<div>{escaped(line)}</div>"}

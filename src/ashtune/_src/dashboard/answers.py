@@ -21,6 +21,8 @@ from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.trials import Trials
 from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.jobs import Goal
@@ -148,6 +150,7 @@ def front_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the audit of the promotions: sentences, and the numbers of each rung."""
+    study.read_for([Audit, Tally, Trials])  # in one reading
     audit = study.analysis(Audit)
     expected = study.expected
     return {

@@ -130,11 +130,13 @@ class FollowedStudy:
         """Read the whole journal in this thread.
 
         Raises:
-            JournalError: If the journal cannot be read.
+            JournalError: If the journal cannot be read, or a session with more rungs began
+                meanwhile.
         """
+        picture = self._require_picture()
         self.read()
-        if self._problem:
-            raise JournalError(self._problem)
+        if self._problem or picture is not self._picture:
+            raise JournalError(self._problem or f"{self._journal} has changed; read it again")
 
     def read(self) -> None:
         """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the

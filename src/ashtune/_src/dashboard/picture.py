@@ -84,9 +84,9 @@ class Shown:
 class ReadByPicture(StudyReader):
     """The reader of a study whose analyses a picture tells, while the journal grows.
 
-    If the picture has read nothing yet, the first reading for other analyses is the picture's: its
-    parts and the others get each event once (a saved page). Later analyses take a reading of their
-    own.
+    If the picture has read nothing yet, the first reading with orders for other analyses is the
+    picture's: its parts and the others get each event once (a saved page). Later analyses take a
+    reading of their own.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class ReadByPicture(StudyReader):
     ) -> None:
         super().__init__(directory, settings=settings, ladder=ladder)
         self._picture = picture
+        self._is_checked = True  # the picture's own reading checks each configuration
 
     @property
     def outcome(self) -> Outcome:
@@ -249,8 +250,7 @@ class Picture:
             LadderGrew: If a session with more rungs began meanwhile.
         """
         self.add_observers(observers)
-        while not self.advance(math.inf):
-            pass
+        self.advance(math.inf)
         return self.outcome
 
     def advance(self, seconds: float) -> bool:

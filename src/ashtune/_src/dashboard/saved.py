@@ -54,6 +54,7 @@ def page_of(directory: Path) -> str:
 def _opened(directory: Path) -> tuple[FollowedStudy, ReadByPicture]:
     study = FollowedStudy(directory)
     reader = study.open_now()
+    reader.directory = directory  # as the user wrote it: the page may be passed on
     reader.timeline.keep_all()
     return study, reader
 

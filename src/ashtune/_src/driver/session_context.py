@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ashtune._src.driver.gain_rate import Enough
 from ashtune._src.driver.proposer_process import ProposerProcess
 from ashtune._src.driver.study_options import SessionOptions
 from ashtune._src.engines.engine_protocol import Brief, Engine, Workers
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from ashtune._src.search.search_protocol import Proposer
 from ashtune._src.study.disk import DISK, Disk
 from ashtune._src.study.factory import BuiltStudy
@@ -89,7 +91,10 @@ class DrivenStudy(StudyReader):
         self._study = study
         self.workers = workers
         self.deadline = deadline
-        self.scheduler = study.view()
+
+    @cached_property
+    def scheduler(self) -> SchedulerView:
+        return self._study.view()
 
     def configuration(self, trial: TrialId) -> Mapping[str, Any]:
         return self._study.configurations[trial]

@@ -322,10 +322,7 @@ class PeerFiles:
         """Send the files that must arrive at the driver before ``message``."""
         match message:
             case WorkerJoined(worker=worker):
-                self.log()
-                self._send_profile()
                 self._log = f"logs/worker-{worker}.log"
-                self._sent = 0
                 self._profile = path_of(worker)
             case (
                 JobFinished(checkpoint=int())

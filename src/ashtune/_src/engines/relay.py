@@ -17,12 +17,11 @@ from pathlib import Path
 
 from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Discard, Pause, Release
+from ashtune._src.core.orders import Discard
 from ashtune._src.engines.files import Chunk, PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.workload import WorkerMessage
+from ashtune._src.engines.workload import WithinStudy, WorkerMessage
 from ashtune._src.study.checkpoints import Checkpoints
-from ashtune._src.training.worker_messages import Assignment
 
 
 class PoolRelay:
@@ -48,7 +47,7 @@ class PoolRelay:
         self._send = send
         self._files: dict[WorkerId, PeerFiles] = {}
 
-    def pass_on(self, order: Assignment | Release | Pause | Discard) -> None:
+    def pass_on(self, order: WithinStudy) -> None:
         """Pass an order of the driver to its worker, or delete a checkpoint."""
         if isinstance(order, Discard):
             Checkpoints(self._directory).discard(order.trial, order.resource)

@@ -32,7 +32,7 @@ from ashtune._src.core.events import (
     WorkerLost,
 )
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.core.orders import Pause, Release, Train
+from ashtune._src.core.orders import Discard, Pause, Release, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import append_to
@@ -42,6 +42,8 @@ NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost
 """A message from a worker, or the report that a worker is lost."""
+WithinStudy = Assignment | Release | Pause | Discard
+"""A message of the driver to a rank or a host while a study runs."""
 AssignedJob = Train | Assignment
 
 

@@ -208,12 +208,7 @@ def _entries(
     observed = observed_study(study.settings, study.ladder, study.directory)
     for guarded in own:
         guarded.begin(observed, 0)
-    kinds: list[type[Observer]] = [
-        Tally,
-        *needs,
-        *(kind for entry in entries for kind in entry.needs),
-    ]
-    study.read_for(dict.fromkeys(kinds), own)
+    study.read_for([Tally, *needs, *(kind for entry in entries for kind in entry.needs)], own)
     for guarded in own:
         guarded.end()
     return [entry for entry in entries if study.tally.best is not None or not entry.needs_result]

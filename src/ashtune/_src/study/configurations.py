@@ -51,9 +51,10 @@ class Configurations:
     design.
 
     Args:
-        space: The search space, to check configurations; None to accept any configuration.
+        space: The space against which a user's enqueued configurations are checked; None to accept
+            any.
         written: The space without the user's function ``valid``, which the search has called
-            already. New configurations are checked against this space.
+            already. What the search gives is checked against this space; None to check nothing.
         proposals: The proposals of a search that sees results, used instead of the design.
         enqueued: How many of the first trials have configurations that the user enqueued at the
             start.

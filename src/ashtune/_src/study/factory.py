@@ -22,7 +22,6 @@ from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
 from ashtune._src.schedulers.scheduler_registry import (
     SCHEDULERS,
     SchedulerView,
-    text_of,
     view_of,
 )
 from ashtune._src.search.proposals import Proposals
@@ -64,11 +63,8 @@ class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
         """Return a view of the scheduler, in which the controller's machine is told the results."""
         # A second machine: a view asks about a study without results, which the controller's
         # machine cannot answer any more after the first result.
-        machine = self.scheduler.build(first_ladder(self.settings), 0, self.settings.seed)
-        machine.lengthen(self.ladder)
-        return SchedulerView(
-            text_of(self.scheduler), self.scheduler.rule, machine, told=self.controller.machine
-        )
+        view = scheduler_view(self.settings, self.ladder)
+        return msgspec.structs.replace(view, told=self.controller.machine)
 
 
 def new_study(
@@ -110,6 +106,10 @@ def new_study(
         raise SettingsError(
             f"the study cannot be written down ({type(error).__name__}: {error})"
         ) from None
+    if space.rules.has_clauses:
+        # The study counts the invalid draws. It must not count the checks of enqueued and earlier
+        # results, nor the draws of another study with the same Space.
+        space = Space.from_record(settings.space, space.rules.valid)
     return _built(settings, scheduler, search, space, ladder, is_new=True)
 
 

@@ -12,12 +12,10 @@ from typing import Annotated
 import msgspec
 
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Discard, Pause, Release
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
 from ashtune._src.engines.opening import Opening
 from ashtune._src.engines.session_options import MOST_WORKERS
-from ashtune._src.engines.workload import WorkerMessage
-from ashtune._src.training.worker_messages import Assignment
+from ashtune._src.engines.workload import WithinStudy, WorkerMessage
 
 
 def python_version() -> str:
@@ -66,5 +64,5 @@ class Farewell(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
-ToHost = Welcome | Replacement | Assignment | Release | Pause | Discard | Farewell
+ToHost = Welcome | Replacement | WithinStudy | Farewell
 FromHost = Hello | Leaving | WorkerMessage | Unable | Closed

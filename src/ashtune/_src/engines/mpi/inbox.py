@@ -9,17 +9,11 @@ import msgspec
 from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
-from ashtune._src.engines.mpi.mpi_messages import (
-    DRIVER,
-    Closing,
-    EndOfLaunch,
-    Envelope,
-    ToRank,
-    WithinStudy,
-)
+from ashtune._src.engines.mpi.mpi_messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening
+from ashtune._src.engines.workload import WithinStudy
 from ashtune._src.study.folders import ScratchDirectory
 
 LONGEST_SLEEP = 0.02

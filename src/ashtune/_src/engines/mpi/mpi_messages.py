@@ -6,11 +6,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ashtune._src.core.orders import Discard, Pause, Release
 from ashtune._src.engines.distributed import Closed, Unable
 from ashtune._src.engines.opening import Opening
-from ashtune._src.engines.workload import WorkerMessage
-from ashtune._src.training.worker_messages import Assignment
+from ashtune._src.engines.workload import WithinStudy, WorkerMessage
 
 DRIVER = 0
 """The rank of the driver."""
@@ -30,7 +28,6 @@ class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
     is_whole: bool
 
 
-WithinStudy = Assignment | Release | Pause | Discard
 ToRank = Opening | WithinStudy | Closing | EndOfLaunch
 FromRank = WorkerMessage | Unable | Closed
 Message = TypeVar("Message")
