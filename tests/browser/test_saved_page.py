@@ -162,7 +162,13 @@ def test_the_whatif_of_a_saved_page_starts_with_the_studys_settings(
             "with ')"
         )
         assert page.text("output[for=slider-reduction-factor]") == "5"
-        assert "contour" not in page.page.evaluate(SHOWN)
+        shown = page.page.evaluate(SHOWN)
+        assert "contour" not in shown
+        # no trial failed: its card has an answer, and no section to go to
+        assert "failures" not in shown
+        linked = "(to) => document.querySelector(`.card[data-to=${to}]`).hasAttribute('href')"
+        assert page.page.evaluate(linked, "best")
+        assert not page.page.evaluate(linked, "failures")
 
 
 def test_the_page_of_a_study_without_trials_finishes_loading(

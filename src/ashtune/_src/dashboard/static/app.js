@@ -117,13 +117,21 @@ function makeNavigation(sections) {
 
 /** Hide empty sections and their links. If a study ended without a result, its failures come first. */
 function hideEmpty(study, sections, links) {
-  study.on(["head", "space"], ({ head }) => {
+  const hide = () => {
     for (const each of sections) {
       each.element.hidden = each.isEmpty(study);
       links.get(each.id)?.toggleAttribute("hidden", each.element.hidden);
+      // A card with the answer stays, but there is nothing to go to.
+      const card = document.querySelector(`.card[data-to="${each.id}"]`);
+      if (card) set(card, { href: each.element.hidden ? null : `#${each.id}` });
     }
+  };
+  study.on(["head", "space"], ({ head }) => {
+    hide();
     if (isFruitless(head)) byId("answers").after(byId("failures"));
   });
+  // The first failure may arrive in a message of its own.
+  study.on(["head", "failures"], hide);
 }
 
 /**

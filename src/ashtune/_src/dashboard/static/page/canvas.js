@@ -22,6 +22,8 @@ export class Canvas {
   constructor(place, paint) {
     this._place = place;
     this._paint = paint;
+    /** In CSS pixels, as it was painted last: to ask the document for each line of a figure is slow. */
+    this.width = 0;
     this._height = 0;
     this._least = 0;
     /** @type {HTMLCanvasElement} */
@@ -50,6 +52,7 @@ export class Canvas {
     const width = Math.max(this._least, this._place.clientWidth);
     const context = this.element.getContext("2d");
     if (!this._height || !width || !context) return;
+    this.width = width;
     const ratio = devicePixelRatio || 1;
     const size = [Math.round(width * ratio), Math.round(this._height * ratio)];
     if (this.element.width !== size[0] || this.element.height !== size[1])
@@ -58,18 +61,14 @@ export class Canvas {
     this.element.style.height = `${this._height}px`;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, this._height);
-    this.paintOn(context, width);
+    this.paintOn(context);
   }
 
   /** Paint the same on another context. */
-  paintOn(context, width = this.width) {
+  paintOn(context) {
     context.font = FONT;
     context.textBaseline = "middle";
-    this._paint(context, width, this._height);
-  }
-
-  get width() {
-    return this.element.clientWidth;
+    this._paint(context, this.width, this._height);
   }
 
   get height() {

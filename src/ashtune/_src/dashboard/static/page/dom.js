@@ -31,7 +31,10 @@ function isLeftOut(value) {
   return value === null || value === undefined || value === false;
 }
 
-/** Set attributes of an existing element; an attribute that is null, undefined or false is removed. */
+/**
+ * Set attributes of an existing element. "text" is its text, and "onclick" and the like are listeners. An attribute that
+ * is null, undefined or false is removed.
+ */
 export function set(made, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") setText(made, value);

@@ -4,7 +4,7 @@ import { keep, kept } from "./address.js";
 import { scaled, textOn, valueAt } from "./axis.js";
 import { button, element, replaceChildren, set, setText, table } from "./dom.js";
 import { canvasIn } from "./canvas.js";
-import { colorOn, Plot } from "./plot.js";
+import { colorOn, isSpoken, Plot } from "./plot.js";
 import { SvgContext } from "./svg.js";
 import { fillOf, patternOf, STROKES, token } from "./theme.js";
 import { countText, isNumber } from "./text.js";
@@ -266,7 +266,7 @@ export function together(figure, others) {
 /** Return the column titles, and one row for each mark that a pointer can reach. @param {FigureValue} figure */
 export function tableOf({ x, y, series }) {
   const titles = ["series", y.name || "what", x.name || "value", "trial", "more"];
-  const spoken = series.filter(({ kind, isSilent }) => !isSilent && !["flows", "texts", "ranges"].includes(kind));
+  const spoken = series.filter(isSpoken);
   const rows = spoken.flatMap((each) =>
     each.x.flatMap((at, point) => {
       if (!isNumber(at) || !isNumber(each.y[point])) return [];

@@ -154,7 +154,7 @@ export class Plot {
   /** Show the words of a mark beside it, within the container. */
   _showTip({ series, point, left, top }) {
     const lines = wordsOf(/** @type {FigureValue} */ (this._figure), series, point);
-    replaceChildren(this._tip, lines.map((line, number) => element(number ? "span" : "b", { text: line })));
+    replaceChildren(this._tip, lines.map((line, number) => element(number ? "span" : "b", line)));
     const { width, height } = this._tip.getBoundingClientRect();
     const x = Math.max(0, Math.min(left + 14, this._place.clientWidth - width - 2));
     const above = top - height - 10;

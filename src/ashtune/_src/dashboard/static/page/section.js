@@ -29,11 +29,10 @@ export class Section {
     this._remark = element("p.remark.quiet", { hidden: true });
     this._lacking = element("p.remark.bad", { hidden: true }, LACKING);
     this.element = element(
-      "section",
-      { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
+      "section.blank",
+      { id, "aria-labelledby": `${id}-title`, tabindex: -1 },
       element(
-        "div",
-        { class: "heading" },
+        "div.heading",
         element("h2", { id: `${id}-title` }, title),
         element("span.working.quiet", { "aria-hidden": "true" }, "being worked out …"),
       ),

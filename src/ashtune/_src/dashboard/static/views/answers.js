@@ -8,15 +8,15 @@ export function answers(study) {
   const section = new Section("answers", "Answers", "", "");
   section.element.classList.add("answers");
   const importance = { answer: null, refusal: "" };
-  const matters = card("Which hyperparameter matters?", "#importance", ["head"], (parts) =>
+  const matters = card("Which hyperparameter matters?", "importance", ["head"], (parts) =>
     whatMatters(parts, importance),
   );
   const cards = [
-    card("Is it getting better?", "#best", ["head", "best"], isBetter),
-    card("Are my workers busy?", "#workers", ["head", "workers"], areBusy),
+    card("Is it getting better?", "best", ["head", "best"], isBetter),
+    card("Are my workers busy?", "workers", ["head", "workers"], areBusy),
     matters,
-    card("Why did these fail?", "#failures", ["head", "failures"], whyFailed),
-    card("Is the search keeping up?", "#notes", ["notes"], keepsUp),
+    card("Why did these fail?", "failures", ["head", "failures"], whyFailed),
+    card("Is the search keeping up?", "notes", ["notes"], keepsUp),
   ];
   section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
@@ -36,7 +36,7 @@ export function answers(study) {
 function card(question, to, names, answer) {
   const word = element("b");
   const text = element("span.text.quiet");
-  const link = element("a", { class: "card", href: to }, element("span.question", question), word, text);
+  const link = element("a.card", { href: `#${to}`, "data-to": to }, element("span.question", question), word, text);
   const say = ({ mood, word: short, text: sentence }) => {
     link.dataset.mood = mood;
     setText(word, short);

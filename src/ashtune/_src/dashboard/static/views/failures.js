@@ -34,11 +34,10 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
   const all = count > 1 && kind !== "lost" && element("a.asks", { href: "#trials", "data-key": `all ${key}`, onclick: list }, "All in the table");
   const first = isNumber(trial) ? element("p.quiet", "first: ", trialLink(trial), where, " ", all) : null;
   return element(
-    "article",
-    { class: "group", "data-kind": kind },
+    "article.group",
+    { "data-kind": kind },
     element(
       "p",
-      {},
       element("b.count", `${countText(count)} ×`),
       stateMark(kind, kind === "lost" ? "worker lost" : kind),
     ),

@@ -14,8 +14,7 @@ export function notes(study) {
   const [scheduler, search, sources, feed] = [element("p"), element("p"), element("div"), element("div")];
   section.body.append(
     element(
-      "div",
-      { class: "pair" },
+      "div.pair",
       element("div", scheduler, search, sources),
       element("div", element("h3", "The latest choices"), feed),
     ),
@@ -37,8 +36,8 @@ export function notes(study) {
 /** Return a scrolling list of events with their times. @param {{ time: number, text: string }[]} steps */
 export function historyList(label, steps) {
   return element(
-    "ol",
-    { class: "history", tabindex: 0, "aria-label": label, "data-key": `history ${label}` },
+    "ol.history",
+    { tabindex: 0, "aria-label": label, "data-key": `history ${label}` },
     steps.map(({ time, text }) =>
       element("li", element("span.quiet", secondsText(time)), ` ${text}`),
     ),

@@ -37,9 +37,8 @@ export class Sections {
       this.element,
       sections.map(({ title, blocks }) =>
         element(
-          "section",
-          { class: "part" },
-          element(this._heading, { text: title }),
+          "section.part",
+          element(this._heading, title),
           blocks.map((block, place) => this._block(block, place ? `${title}, part ${place + 1}` : title)),
         ),
       ),
@@ -52,7 +51,6 @@ export class Sections {
     const cells = rows.map((row, place) => row.map((text) => cell(text, place)));
     return element(
       "div",
-      {},
       texts.map((text) => element("p", { class: isBad && "bad" }, text)),
       cells.length > 0 && table(label, columns, cells, { class: !columns.length && "facts" }),
       Object.entries(figures).map(([name, value]) => {

@@ -108,8 +108,7 @@ export class TrialPage {
       answer.traceback && part("Traceback", preformatted(answer.traceback, "Traceback")),
       part("Configuration", configurationTable(answer.configuration, parts.head?.best?.trial === answer.trial)),
       element(
-        "div",
-        { class: "pair" },
+        "div.pair",
         part("What happened", historyList("What happened", answer.history)),
         part("Checkpoints", checkpointsTable(answer.checkpoints, unit)),
       ),
@@ -135,7 +134,7 @@ function configurationTable(configuration, isBest) {
   const short = (value) => shortened(valueText(value), 60);
   const rows = configuration.map(({ name, value, best_value: best }) => {
     const isOther = !isBest && JSON.stringify(value) !== JSON.stringify(best);
-    return [shortened(name, 60), element(isOther ? "b" : "span", { text: short(value) }), short(best)];
+    return [shortened(name, 60), element(isOther ? "b" : "span", short(value)), short(best)];
   });
   const columns = ["hyperparameter", "value", "of the best"];
   const count = isBest ? 2 : 3;
