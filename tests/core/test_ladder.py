@@ -141,7 +141,7 @@ def test_a_lengthened_ladder_keeps_its_rungs(
     assert len(longer.kept) == longer.top
 
 
-def test_a_ladder_of_powers_lengthened_is_the_ladder_made_at_once() -> None:
+def test_lengthening_a_ladder_of_powers_gives_the_ladder_built_in_one_step() -> None:
     assert Ladder(1, 64, 2).lengthened(256) == Ladder(1, 256, 2)
     assert Ladder(1, 9, 3).lengthened(81) == Ladder(1, 81, 3)
 

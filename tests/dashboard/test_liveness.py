@@ -76,7 +76,7 @@ def test_a_driver_is_alive_while_it_holds_its_lock(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")
-def test_a_process_that_is_younger_than_the_session_is_another_one() -> None:
+def test_a_process_started_after_the_session_is_not_its_driver() -> None:
     long_ago = msgspec.structs.replace(SESSION, unix_time=time.time() - 1e8)
     assert DriverProcess(long_ago).is_alive() is False
 

@@ -204,7 +204,7 @@ def test_a_text_in_the_file_is_no_formula() -> None:
     assert csv_of(trials, table).decode().splitlines()[1].endswith(",'=1+1")
 
 
-def test_a_list_in_the_file_has_no_password() -> None:
+def test_passwords_in_a_list_are_not_written_to_the_file() -> None:
     trials = Trials(
         Ladder(1, 9, 3), hyperparameters=[Hyperparameter("db", "choice")], metrics=("loss",)
     )

@@ -124,7 +124,7 @@ def test_the_default_worth_is_the_noise_of_the_last_reports() -> None:
     assert told(NotWorthIt(0.25), *noisy).worth == 0.25
 
 
-def test_the_default_worth_is_a_hundredth_of_median_minus_best() -> None:
+def test_the_default_worth_is_one_percent_from_median_to_best() -> None:
     losses = [1.0, 2.0, 5.0]
     assert told(NotWorthIt(), *map(result, range(3), losses)).worth == pytest.approx(0.01)
 

@@ -142,7 +142,7 @@ def test_a_hung_tracker_is_written_later(
     assert (study.is_complete, len(study.trials)) == (True, 16)
     assert (
         capfd.readouterr().err
-        == "observer Hangs is dropped, the study continues: it has not ended within 0.2 s\n"
+        == "observer Hangs is dropped: it has not ended within 0.2 s; the study continues\n"
     )
     assert not COPIES["hangs"]
     tracker.go.set()

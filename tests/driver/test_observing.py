@@ -188,7 +188,7 @@ def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
     assert quick.events == journal_of(tmp_path / "s")
     assert slow.events == []
     assert capfd.readouterr().err == (
-        "observer Slow is dropped, the study continues: it has not ended within 0.3 s\n"
+        "observer Slow is dropped: it has not ended within 0.3 s; the study continues\n"
     )
     slow.go.set()
 
@@ -202,8 +202,8 @@ def test_an_observer_that_raises_is_dropped(
     assert (len(raises.events), raises.ended) == (3, 0)
     assert other.events == journal_of(tmp_path / "s")
     assert capfd.readouterr().err == (
-        "observer Raises is dropped, the study continues: OSError: [Errno 28] No space\\x1b[31m "
-        "left on device\n"
+        "observer Raises is dropped: OSError: [Errno 28] No space\\x1b[31m "
+        "left on device; the study continues\n"
     )
 
 
@@ -222,7 +222,7 @@ def test_a_late_observer_is_dropped(
     thread.finish(observing.AwakeClock(time.monotonic(), SECONDS))
     assert (
         capfd.readouterr().err
-        == "observer Slow is dropped, the study continues: it is 11 events behind\n"
+        == "observer Slow is dropped: it is 11 events behind; the study continues\n"
     )
     assert slow.events == []
 
@@ -324,7 +324,7 @@ def test_hurry_skips_a_long_past(
     thread.wait()
     assert (whole.events != EVENTS, whole.ended) == (True, 0)
     assert capfd.readouterr().err == (
-        "observer Everything is dropped, the study continues: it has not ended within 0.3 s\n"
+        "observer Everything is dropped: it has not ended within 0.3 s; the study continues\n"
     )
 
 
@@ -339,8 +339,8 @@ def test_a_hanging_observer_is_dropped(
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
-        "observer Slow is dropped, the study continues: it has taken in nothing of the past for 0.3 "
-        "s\n"
+        "observer Slow is dropped: it has taken in nothing of the past for 0.3 "
+        "s; the study continues\n"
     )
     slow.go.set()
     thread.wait()
@@ -376,7 +376,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
     assert (
         capfd.readouterr().err
-        == f"observer Hangs is dropped, the study continues: {reason} 0.3 s\n"
+        == f"observer Hangs is dropped: {reason} 0.3 s; the study continues\n"
     )
     go.set()
 
@@ -571,8 +571,10 @@ def test_a_table_of_another_study_is_refused_in_one_line(
     tuned(tmp_path / "t", CsvLog(table))
     assert table.read_bytes() == before
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("observer CsvLog is dropped, the study continues: StudyError: ")
-    assert line.endswith("t.csv holds the results of another study; give CsvLog another file")
+    assert line.startswith("observer CsvLog is dropped: StudyError: ")
+    assert line.endswith(
+        "t.csv holds the results of another study; give CsvLog another file; the study continues"
+    )
 
 
 def test_a_long_past_is_written_a_part_at_a_time(

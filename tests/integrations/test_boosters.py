@@ -481,7 +481,7 @@ def test_a_metric_is_not_reported_under_the_name_of_another(
     training = Training(objective_of(library), tmp_path, asked).to(3)
     assert not training.results
     assert f"'{asked}' of" in training.failures[0].reason
-    assert f"is not evaluated, but '{library.metric} of" in training.failures[0].reason
+    assert f"is not evaluated; evaluated are '{library.metric} of" in training.failures[0].reason
 
 
 def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:
@@ -557,11 +557,11 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         ("catboost", {"eval_set": None},
         "no evaluation data were given, so nothing is reported; give eval_set="),
         ("xgboost", {"which": {"metric": "mae"}},
-        "'mae' of 'valid' is not evaluated, but 'rmse of valid'"),
+        "'mae' of 'valid' is not evaluated; evaluated are 'rmse of valid'"),
         ("xgboost", {"which": {"data": "test"}},
-        "'rmse' of 'test' is not evaluated, but 'rmse of valid'"),
+        "'rmse' of 'test' is not evaluated; evaluated are 'rmse of valid'"),
         ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}},
-        "but 'mae of valid', 'logloss of valid'"),
+        "evaluated are 'mae of valid', 'logloss of valid'"),
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"},
         "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"},

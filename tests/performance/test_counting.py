@@ -73,7 +73,7 @@ class TestTorch:
         assert step.dtype == "float32"
 
     @pytest.mark.parametrize(("momentum", "times"), [(0.0, 3), (0.9, 5)])
-    def test_a_training_step_moves_batch_parameters_and_state(
+    def test_a_training_step_moves_the_batch_and_the_parameters_and_the_state(
         self, momentum: float, times: int
     ) -> None:
         layer = self.torch.nn.Linear(K, N)

@@ -92,7 +92,7 @@ def test_the_record_of_a_search_omits_defaults() -> None:
     "search",
     ["bayes", "", "grid\n", 5, None, Random, "no.such.module:Search", "no_such_module:b:c", ":x"],
 )
-def test_a_search_that_is_not_there_is_refused_with_those_that_are(search: object) -> None:
+def test_the_error_for_an_unknown_search_lists_the_known_ones(search: object) -> None:
     with pytest.raises(SettingsError):
         SEARCHES.part(search)
 

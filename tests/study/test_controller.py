@@ -580,7 +580,7 @@ def test_promoted_trials_that_all_fail_for_one_reason_stop_the_study() -> None:
     assert harness.controller.stopping == stopped
 
 
-def test_promoted_trials_may_fail_after_one_has_a_result() -> None:
+def test_promoted_trials_may_fail_once_a_promoted_trial_has_a_result() -> None:
     harness = with_all_promoted(max_failures=20)
     harness.report(0, 0, 0, 0.0, held=False)
     harness.report(0, 0, 1, 0.0, held=False)

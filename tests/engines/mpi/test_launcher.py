@@ -200,14 +200,14 @@ def test_a_possible_match_of_launcher_and_library_is_accepted(launch: Launch, ve
     assert mismatch(launch, version) == ""
 
 
-def test_singletons_of_mpich_under_srun_are_sent_to_pmi2() -> None:
+def test_the_error_for_mpich_singletons_under_srun_recommends_pmi2() -> None:
     text = alone(BY_NONE, MPICH_5, 1)
     assert "srun --mpi=none started 4 processes, but MPICH 5.0.2 sees 1" in text
     assert "`srun --mpi=pmi2 python ...`" in text and "`mpiexec`" in text and "pmix" not in text
 
 
 @pytest.mark.parametrize("launch", [BY_NONE, BY_PMI2])
-def test_singletons_of_open_mpi_under_srun_are_sent_to_pmix(launch: Launch) -> None:
+def test_the_error_for_open_mpi_singletons_under_srun_recommends_pmix(launch: Launch) -> None:
     text = alone(launch, OPEN_MPI, 1)
     assert (
         "`srun --mpi=pmix python ...`" in text

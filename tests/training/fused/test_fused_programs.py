@@ -109,7 +109,7 @@ def test_packs_and_single_trials_each_get_their_best_program() -> None:
     assert lanes_of(full, 1, 16) == 1
 
 
-def test_a_shape_whose_lanes_are_slower_is_trained_one_by_one() -> None:
+def test_models_are_trained_one_by_one_where_lanes_are_slower() -> None:
     slower = shape(16)
     run(slower, [(16, 4)] * 3_000, SLOWER, 1.0)
     assert [lanes_of(slower, lanes) for lanes in (1, 5, 16)] == [1, 1, 1]

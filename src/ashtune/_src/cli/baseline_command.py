@@ -108,7 +108,8 @@ def _check(given: argparse.Namespace) -> None:
             f"--workers {given.workers} needs --parallel, as the sequential baseline has one "
             f"worker; add --parallel": lacks_parallel,
             "--metric and --mode are for your own function; give FILE:FUNCTION": lacks_function,
-            f"{given.objective} needs a metric; add --metric NAME and --mode MODE": lacks_goal,
+            f"{given.objective} needs a metric; add --metric NAME and "
+            "--mode min or max": lacks_goal,
         }
     )
 

@@ -187,7 +187,7 @@ def _check(given: argparse.Namespace) -> None:
             "--replaced needs --deaths; add for example --deaths 4h": given.replaced is not None
             and not dies,
             "--deaths would end all workers; add --replaced 5m, or --until": never_ends,
-            f"{given.curves} needs a metric; add --metric NAME and --mode MODE": lacks_goal,
+            f"{given.curves} needs a metric; add --metric NAME and --mode min or max": lacks_goal,
             f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table
             and not is_table,
             f"--epoch: {given.curves} has its own times; leave --epoch out": has_times

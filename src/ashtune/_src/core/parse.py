@@ -107,5 +107,5 @@ def bounds(text: str) -> dict[str, str]:
 def _by_name(text: str, pattern: str, example: str) -> dict[str, str]:
     pairs = [re.fullmatch(pattern, part) for part in text.split(",")]
     if None in pairs:
-        raise ValueError(f"{text!r} has no value for each name; give for example {example}")
+        raise ValueError(f"{text!r} does not give each name a value; give for example {example}")
     return {pair[1]: pair[2] for pair in pairs if pair}

@@ -238,7 +238,7 @@ class ObserverThread(Observer):
     def _drop(self, reason: str) -> None:
         self._is_dropped = True
         self._is_past_over.set()
-        say(f"observer {self._name} is dropped, the study continues: {reason}")
+        say(f"observer {self._name} is dropped: {reason}; the study continues")
 
 
 def history_of(journal: Path, disk: Disk) -> _History:
@@ -316,8 +316,8 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
             is_in_use = any(each.tells(observer) for each in _in_use)
         if is_in_use or any(observer is other for other in checked[:place]):
             raise SettingsError(
-                f"observers holds {shown(observer)} twice, or it is told another study that is "
-                "still open; give each study its own observer"
+                f"{shown(observer)} is twice in observers, or another study that is still open "
+                "uses it; give each study its own observer"
             )
     return checked
 

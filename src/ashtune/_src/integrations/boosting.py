@@ -92,7 +92,7 @@ class Rounds:
                 f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics
             ]
             raise MetricMissing(
-                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but "
+                f"{shown(self.metric)} of {shown(self.data)} is not evaluated; evaluated are "
                 f"{names_text(dict.fromkeys(evaluated))}; set the library's parameter for metrics, "
                 "or give callback(trial, metric=...) an evaluated metric"
             )

@@ -9,13 +9,14 @@ export, equals the existing value.
 Rule 3: a tracker sends nothing to another machine, unless the user names another place.
 """
 
-# Theory of operation ------------------- A tracker may be killed at any time, together with the
-# driver, and nobody records what it has written: a note of that would itself be lost, or be ahead
-# of the copy. So a tracker begins at the first event in each session, computes what each run has to
-# be, and compares that with what the copy has. A run with an equal digest is not touched. All
-# values must therefore be functions of the journal: the time of a report is computed from the time
-# and the seconds of its job, and not taken from a clock, or a second export would write each value
-# a second time.
+# Theory of operation
+# -------------------
+# A tracker may be killed at any time, together with the driver, and nobody records what it has
+# written: a note of that would itself be lost, or be ahead of the copy. So a tracker begins at the
+# first event in each session, computes what each run has to be, and compares that with what the
+# copy has. A run with an equal digest is not touched. All values must therefore be functions of the
+# journal: the time of a report is computed from the time and the seconds of its job, and not taken
+# from a clock, or a second export would write each value a second time.
 #
 # While past events are read, nothing is written, because the copy already has newer data. While the
 # study runs, changed trials are written every few seconds, and only some at a time, so that a tick

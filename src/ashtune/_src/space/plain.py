@@ -26,8 +26,8 @@ def plain(value: object) -> object:
             return [plain(part) for part in value]
         except RecursionError:  # or a list that contains itself
             raise SpaceError(
-                f"{shown(value)} is nested too deeply; use a name that your training function "
-                f"looks up"
+                f"{shown(value)} is nested too deeply; give a name, from which your training "
+                f"function makes the value"
             ) from None
     if (
         type(value).__module__ == "numpy"
@@ -45,7 +45,8 @@ def plain(value: object) -> object:
         return value
     raise SpaceError(
         f"{shown(value)} cannot be stored in a journal; use None, a bool, a 64-bit int, a finite "
-        "float, a str or a list of these, such as a name that your training function looks up"
+        "float, a str or a list of these, such as a name from which your training function makes "
+        "the value"
     )
 
 

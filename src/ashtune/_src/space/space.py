@@ -78,7 +78,7 @@ class Space:
         }
         if sorted(read.names) != sorted(given):
             raise SpaceError(
-                f"its names are {shown(read.names)}, but its space has {shown(list(given))}"
+                f"the record names {shown(read.names)}, but its space has {shown(list(given))}"
             )
         self._record = dict(record)
         self.names = tuple(read.names)

@@ -134,8 +134,8 @@ def built_study(
     size = study.settings.configurations
     if settings.configurations != size:
         raise SettingsError(
-            f"line 1 of the journal says configurations={settings.configurations} where its search "
-            f"has {size}; it was altered, or written by another version of the search"
+            f"line 1 of the journal says configurations={settings.configurations}, but the search "
+            f"that it describes has {size}; the journal was altered, or written by another version"
         )
     return study
 

@@ -176,7 +176,8 @@ class Program:
         found = which(place)
         if "{" not in program and found is None:
             raise ObjectiveError(
-                f"program {shown(program)} was not found; give its path, or add its folder to PATH"
+                f"program {shown(program)} was not found, or may not be executed; "
+                f"give the path of a program, or add its folder to PATH"
             )
         used = set[str]()
         for word in self.command:
