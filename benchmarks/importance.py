@@ -42,7 +42,8 @@ CHOSEN_ON = 3
 CLASSES = 20
 ENOUGH = 4 * len(SPACE)
 RUNGS_TRIED = 3
-LEAST_TRIALS = 2 * ENOUGH  # failures aside, ENOUGH of them are then at the lowest rung
+# before() needs a rung with ENOUGH results; some of the trials fail.
+LEAST_TRIALS = 2 * ENOUGH
 EVALUATORS = {
     "Optuna's fANOVA": partial(optuna.importance.FanovaImportanceEvaluator, seed=0),
     "Optuna's PED-ANOVA": optuna.importance.PedAnovaImportanceEvaluator,

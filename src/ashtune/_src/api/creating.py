@@ -177,7 +177,10 @@ def open_session(
 ) -> Iterator[Session]:
     """Create or continue the requested study, lock its directory, and yield its session.
 
-    The errors are those of :func:`open_or_create`.
+    Raises:
+        SettingsError: If the engine cannot provide the workers.
+        ObjectiveError: If the function cannot be sent to workers.
+        StudyError: If the directory is in use, holds another study, or cannot be written.
     """
     quiet = options["quiet"]
     check_engine(engine, options, options["trials"])

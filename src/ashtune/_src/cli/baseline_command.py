@@ -2,9 +2,9 @@
 models, on one worker.
 """
 
-# Both kinds of study draw the same configurations on the same rungs, and one number of models is
-# compared with itself: so the columns differ only by the way of training. A study that was complete
-# before is read, not run, as a series may take hours and may be interrupted.
+# The two studies of a row have the same number of models, the same configurations and the same
+# rungs. They differ only in the way of training. A study that was complete before is read, not run,
+# as a series may take hours and may be interrupted.
 
 import argparse
 import sys

@@ -11,9 +11,10 @@ made a mistake, or if an output stream cannot be written, stderr gets one line a
 #
 #   1  _open_closed_streams(): a command started with a closed stdout would give the number 1 to the
 #      next file that it opens, and would write its output into a study's journal.
-#   2  only the module of the wanted command is imported. A command imports what it uses at the top
-#      of its module, so `ashtune plan` does not load the dashboard, and `ashtune --help` loads no
-#      command at all.
+#   2  only the module of the wanted command is imported, so `ashtune plan` does not load the
+#      dashboard, and `ashtune --help` loads no command at all. Most commands import what they use
+#      at the top of their module. Those that train or read a study import it in main(): under MPI,
+#      every rank parses the options, and only one needs the rest.
 #   3  a command that trains starts MPI before its options are parsed: of several ranks only the
 #      first one continues, so an error in the options is printed once, and the others wait for
 #      work.

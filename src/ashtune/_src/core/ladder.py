@@ -113,8 +113,8 @@ class Ladder:
         rungs cost about the same, as with a constant reduction factor.
 
         Raises:
-            SettingsError: If ``rungs`` is empty, has more than 1,000 entries, or has no increasing
-                whole numbers.
+            SettingsError: If ``rungs`` is empty or has more than 1,000 entries, or its entries are
+                not increasing whole numbers.
         """
         if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
             raise SettingsError(

@@ -117,8 +117,8 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
 
 
 def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequence[str]) -> str:
-    """Return which arguments are unknown, and what to write. Of the arguments of other tools, all
-    are named.
+    """Return which arguments are unknown, and what to write. If several are names of other tools,
+    the text lists them all.
     """
     ours = {}
     for name in unknown:

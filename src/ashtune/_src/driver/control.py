@@ -15,8 +15,7 @@ Rule 2: a command that changes nothing, such as a pause of a paused study, is an
 written to the journal.
 """
 
-# Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder of commands needs no thread,
-# port or protocol, and it belongs to the study's owner.
+# Decision 42 (docs/decisions/0042-control-from-the-page.md).
 
 import atexit
 import os

@@ -64,7 +64,7 @@ class AdaptiveMachine(AshMachine):
         super().__init__(ladder, trials, ahead=AHEAD, exponent=EXPONENT)
         self._passes: dict[TrialId, int] = {}  # the rung up to which each trial has a free pass
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
-        self._continued: deque[Job] = deque()
+        self._to_continue: deque[Job] = deque()
         self._credit = Fraction(0)  # the resource that control trials may use
         # the number of trials at the last choice, and the rung
         self._chosen: tuple[int, int] = (-1, 0)
@@ -74,8 +74,8 @@ class AdaptiveMachine(AshMachine):
         """Return a job: first for trials with a free pass, then for promoted trials, then for new
         trials.
         """
-        if self._continued:
-            return self._continued.popleft()
+        if self._to_continue:
+            return self._to_continue.popleft()
         job = super().next_job()
         if job is not None and job.rung == 0:
             self._passes[job.trial] = self._next_pass(job.trial)
@@ -88,7 +88,7 @@ class AdaptiveMachine(AshMachine):
         self._losses_at[rung][trial] = result.losses[0]
         if rung < min(self._passes[trial], self.ladder.top) and not result.is_failure:
             self._rungs[rung].promoted.add(trial)
-            self._continued.append(Job(trial, rung + 1))
+            self._to_continue.append(Job(trial, rung + 1))
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         super().withdraw(job, replace=replace)

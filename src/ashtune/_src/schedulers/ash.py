@@ -134,9 +134,8 @@ class AshMachine(Machine):
         self.entries_follow_results = bool(self._entry_rules)
         # whether trials may enter above the lowest rung
         self._enters_above = self.entries_follow_results
-        self._entered_at: dict[
-            TrialId, int
-        ] = {}  # for trials that did not enter at the lowest rung
+        # The rungs of trials that did not enter at the lowest one.
+        self._entered_at: dict[TrialId, int] = {}
         self._prospects = Prospects(self._rungs, self._entered)
 
     def quota_rule(self, rung: int) -> QuotaRule:

@@ -25,8 +25,7 @@ MOST_PAIRS = 30
 FEWEST_DIRECT = 3
 MOST_COMPARED = 15
 PROBE_EVERY = 4
-"""While only the ranks say that low rungs mislead, every n-th new trial enters at the top rung.
-"""
+"""While only the ranks say that low rungs mislead, every n-th new trial enters at the top rung."""
 
 
 class DearRungs:

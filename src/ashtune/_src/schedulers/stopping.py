@@ -42,14 +42,14 @@ class StoppingMachine(Machine):
         self.ladder = ladder
         self._rungs: list[Ranking] = [OneLoss(QuotaRule(kept)) for kept in ladder.kept]
         self._losses = 1  # the number of losses of a result
-        self._continued: deque[Job] = deque()
+        self._to_continue: deque[Job] = deque()
         self._stopped: list[TrialId] = []
         self._finished: list[Result] = []  # the results of the top rung, in order of arrival
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
-        if self._continued:
-            return self._continued.popleft()
+        if self._to_continue:
+            return self._to_continue.popleft()
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
@@ -67,7 +67,7 @@ class StoppingMachine(Machine):
         entry = entry_of(result)
         rung.add(entry)
         if not result.is_failure and (rung.quota == 0 or rung.is_within_quota(entry)):
-            self._continued.append(Job(result.trial, result.rung + 1))
+            self._to_continue.append(Job(result.trial, result.rung + 1))
         else:
             self._stopped.append(result.trial)
 

@@ -148,8 +148,9 @@ def _even_values(low: float, high: float, points: int, is_log: bool) -> list[flo
     import numpy as np
 
     if points == 1:
-        # Halves, and square roots, of the ends: their sum, and their product, may overflow.
+        # Halves (or square roots) are combined, as the sum (or product) of the ends may overflow.
         return [float(np.sqrt(low) * np.sqrt(high) if is_log else low / 2 + high / 2)]
-    spaced = (np.geomspace if is_log else np.linspace)(low, high, points)
+    space = np.geomspace if is_log else np.linspace
+    spaced = space(low, high, points)
     # The ends are given as they are: numpy's may differ in the last bit, and be out of range.
     return [float(low), *spaced[1:-1].tolist(), float(high)]
