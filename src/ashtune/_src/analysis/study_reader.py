@@ -45,7 +45,10 @@ needed.
 #                                         journal. start_of() and events() check none.
 #   a session adds rungs                  a result at a new rung is a JournalError: the ladder was
 #                                         read once. The page makes a new picture then.
-#   a scheduler of a package raises       its exception comes out of tell(); the analyses of this
+#   line 1 has no valid scheduler or      SettingsError, from ``scheduler``, ``learns`` or tell().
+#   search                                Another format of the journal is refused with its version.
+#   a scheduler of a package raises       while it is built: as if it were not installed. Later: its
+#                                         exception comes out of tell(), and the analyses of this
 #                                         reading are not kept.
 #
 # The journal is read in blocks and never held whole. The analyses stay: about 300 bytes for each

@@ -67,7 +67,9 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #                          of the time after it.
 #   orders are unknown     (a scheduler that is not installed here.) There is no ``ordered``, so
 #                          every wait counts as a wait for the driver (Rule 3); a report says so.
-#                          From a line that older rules wrote, orders are unknown too.
+#                          From a line that older rules wrote, no order comes any more, but
+#                          knows_orders stays True: a job that was ordered before it counts as
+#                          training until its worker's stay ends. The page clears such jobs.
 #   an event does not fit  events of unknown workers are ignored. Replay refuses a rung above the
 #                          ladder and a trial that did not start before an observer hears of them.
 #

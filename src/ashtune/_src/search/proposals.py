@@ -31,7 +31,7 @@ trials.
 # appends to and the other pops from without the lock. The driver's thread calls close() of the
 # proposer, perhaps during a proposal; its own thread calls all other methods.
 #
-# Nothing is written here. The driver tells an event only after it is in the journal. It flushes the
+# Nothing is written here. The driver tells a result only after it is in the journal. It flushes the
 # start of a trial with a proposal of a model or a mutation before it sends the order, because such
 # a proposal cannot be drawn again.
 #
@@ -75,12 +75,15 @@ trials.
 # short study to the design. The budget bounds what a study can lose: five seconds, plus a fifth of
 # the training time. Two kinds of studies are exceptions: a search that proposes nothing in advance
 # (most_ahead 0) is waited for up to WAIT_SECONDS each time, so that a study on one worker can be
-# reproduced; a fused study never waits.
+# reproduced; another fused study never waits.
+#
+# The stand-in runs in the driver's thread, and is dropped if it raises. Its proposals are not
+# checked here: one outside of the space ends the session, as an exception of the design does.
 #
 # Why proposals in advance, if they know less than later ones: a proposal made while all workers
 # are busy costs the workers no wait. As long as trials may wait, only the first proposal is made
-# in advance, so that each one knows all results. Once the budget is used up, one proposal for
-# each worker is kept ready (Rule 6 limits their cost).
+# in advance, so that each one knows all results. Once the budget is used up, most_ahead proposals
+# are kept ready, but at most one for each worker (Rule 6 limits their cost).
 #
 # Why a configuration is proposed only once (Rule 4): a training is deterministic here except for
 # its seed, so a second trial of the same configuration teaches the search nothing; repeated

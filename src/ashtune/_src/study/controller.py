@@ -51,8 +51,12 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #   waiting    promoted while its worker still saves it   _assignments (wait_for_release)
 #   returned   its worker died, or it was paused          _assignments (give_back)
 #   saved      TrialReleased(checkpoint=size)             checkpoints
-#   ended      failed, withdrawn, or cannot be promoted   nowhere, but its results stay in the
-#              any more                                   scheduler
+#   ended      failed, or not promoted                    nowhere, but its results stay in the
+#                                                         scheduler
+#   withdrawn  TrialWithdrawn                             nowhere; its results are removed
+#
+# A trial that was not promoted may still get a job after more trials, more rungs or a withdrawal:
+# from its checkpoint if that exists, else from the beginning.
 #
 # What happens when
 #
@@ -69,8 +73,12 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #                                 trial that WorkerLost names counts a death. A trial that kills
 #                                 two workers fails (Deaths), and a trial over its time or memory
 #                                 limit at its first (is_fatal). The failure ranks last in its rung.
-#   an event cannot follow        JournalError. In a session it ends the session; in a replay the
-#                                 error names the line, and a view goes by events from there.
+#   an event cannot follow        JournalError, for example for a result that fits no order. In a
+#                                 session it ends the session; in a replay the error names the
+#                                 line, and a view goes by events from there. The pool, not this
+#                                 class, refuses a worker that joins twice.
+#   a scheduler raises            its exception comes out of handle() and ends the session. The
+#                                 event is not written.
 #   a scheduler refuses a number  SettingsError. A request of the user is refused then, and nothing
 #   of trials                     has changed.
 #   the driver dies               nothing happens here. The next SessionStarted dismisses all
@@ -89,7 +97,7 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 # removal: CheckpointIndex.remove, RungBests.withdraw, and withdraw of the scheduler's machine.
 #
 # No event is kept. The memory grows with the trials (two bytes for each here, the rest in the
-# scheduler) and, if checkpoint_limit is given, with the saves.
+# scheduler) and with the checkpoints that exist, one record for each.
 #
 # A study ends when the scheduler has no job, no job runs, and no trial is being saved.
 # _nothing_to_do is the scheduler's last answer; any event that may change the answer clears it.

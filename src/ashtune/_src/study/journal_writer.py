@@ -18,7 +18,8 @@
 #
 # The driver does not wait for sync(), because a sync of a network disk is slow: a power loss may
 # cost the last second of results, and those trials are trained again. Checkpoints are therefore
-# deleted only after a sync (``engines/checkpoint_store.py``).
+# deleted two seconds after their order, when a sync has normally passed, and at the session's end
+# only after a sync that succeeded (``engines/checkpoint_store.py``).
 #
 # There is one writer: the caller holds the study's lock. A session replays the whole journal before
 # it opens it here, so damage and other formats are refused before anything is written.

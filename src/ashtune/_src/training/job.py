@@ -59,6 +59,8 @@ continues.
 #                                   would otherwise be taken for another one.
 #   sending is interrupted          Mailbox.is_sure stays False: nobody knows how much was sent,
 #                                   so the worker ends, and the driver trains the trial again.
+#   conclude() raises               TrialRunner sends the failure; a misuse that every trial would
+#                                   share ends the study, unless another worker has a result.
 #   several ranks train a trial     ``agree`` asks all ranks at each decision, so that no rank
 #                                   begins an epoch of which the others know nothing; they would
 #                                   wait for it in an all-reduce forever.

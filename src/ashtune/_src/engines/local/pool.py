@@ -55,6 +55,8 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #                              trained trials together, if no job ended meanwhile. fatal_error is
 #                              only set here: the owner of the pool raises it, after it has handled
 #                              the messages before it.
+#   no process can be started  wait() raises OSError. The messages of that call are lost, so their
+#                              jobs are trained again. The owner of the pool ends the session.
 #   memory is short            see the table below.
 #
 #   memory                                          what is done
