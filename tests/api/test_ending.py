@@ -5,7 +5,7 @@ when asked.
 import json
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -139,7 +139,9 @@ def test_a_complete_study_says_where_it_is_kept(
 class Leaving(ThreadEngine):
     """Threads, and with which exit status the program ended."""
 
-    statuses: ClassVar[list[int]] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.statuses: list[int] = []
 
     def leave(self, status: int) -> None:
         self.statuses.append(status)
@@ -151,12 +153,13 @@ def test_a_script_at_the_end_of_its_slurm_job_exits_with_75(
     monkeypatch.setenv(stop.SLURM_END_TIME, str(time.time() + 600.0))
     for name in ("LEAST_PAUSE_SECONDS", "MOST_PAUSE_SECONDS"):
         monkeypatch.setattr(stop, name, 600.0)
+    engine = Leaving()
     with pytest.raises(SystemExit) as ended:
         full(
             tmp_path,
             scheduler=ashtune.Ash(rungs=[10**5]),
             max_resource=None,
             trials=1,
-            engine=Leaving(),
+            engine=engine,
         )
-    assert Leaving.statuses == [ended.value.code] == [stop.TRY_AGAIN]
+    assert engine.statuses == [ended.value.code] == [stop.TRY_AGAIN]
