@@ -8,7 +8,7 @@ from ashtune._src.analysis.study_reader import StudyReader as ReportedStudy
 from ashtune._src.core.numbers import number_text, plural, seconds_text
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
+from ashtune._src.reports.view import Section
 
 __all__ = [
     "Axis",

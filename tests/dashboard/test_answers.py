@@ -16,11 +16,12 @@ from ashtune._src.analysis.audit import Audit
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.dashboard import reading, saved
-from ashtune._src.dashboard.answers import _valued
-from ashtune._src.dashboard.page_messages import NAMES, PageAnswer, Question
+from ashtune._src.dashboard.asked_views import ASKED, SlicesView
+from ashtune._src.dashboard.page_messages import NAMES, OF_THE_PAGE, PageAnswer, Question
 from ashtune._src.dashboard.questions import AnswerProcess, Questions
 from ashtune._src.dashboard.trial_page import _History
 from ashtune._src.reports.audit_view import audit_findings
+from ashtune._src.reports.report import sections
 from ashtune._src.study import replay
 from ashtune._src.study.journal import Batch, JournalReader
 from tests.helpers.live_page import Client, served
@@ -54,6 +55,24 @@ def asked(study: ashtune.Study) -> Iterator[Client]:
         with client.watch() as viewer:
             viewer.until_state("complete")
         yield client
+
+
+def test_the_server_knows_the_names_of_all_asked_views() -> None:
+    assert tuple(ASKED) == NAMES
+
+
+def test_each_section_of_the_report_can_be_asked_for_alone(
+    study: ashtune.Study, asked: Client
+) -> None:
+    names = list(sections())
+    data = study.report_data()["sections"]
+    for name in names:
+        answer = asked.ask(f"api/studies/0/section?name={name}")
+        assert answer["title"], name
+        assert answer["value"] == data.get(name, {}), name
+    trouble = asked.ask("api/studies/0/section?name=trouble")
+    assert "1 trial failed" in trouble["text"]
+    assert "ValueError: seven" in trouble["text"]
 
 
 def test_importance_names_the_hyperparameter_that_matters(asked: Client) -> None:
@@ -176,7 +195,7 @@ def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> No
         mode=["max", "min"],
         constraints={"size": ">= 0.2"},
     )
-    results, *_ = _valued(two._reader, {"metric": ["size"]})
+    results, *_ = SlicesView(two._reader, {"metric": ["size"]}).valued
     keeps = [(two.trials[trial].metrics["size"] or 0) >= 0.2 for _, _, trial in results.standings()]
     assert sorted(set(keeps)) == [False, True]
     assert keeps == sorted(keeps, reverse=True), "the smallest sizes violate the constraint"
@@ -271,6 +290,9 @@ BAD = [
     "whatif?workers=x",
     "whatif?reduction_factor=x",
     "whatif?deadline=soon",
+    "section",
+    "section?name=cost&x=1",
+    "section?name=weather",
     "whatif?scheduler=os:system",
 ]
 
@@ -283,7 +305,7 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("audit", "whatif", "report")]
+    "name", [name for name in OF_THE_PAGE if name not in ("audit", "whatif", "report")]
 )
 def test_answers_about_a_study_without_results_are_one_line(tmp_path: Path, name: str) -> None:
     def fail(trial: Any) -> None:
@@ -375,7 +397,7 @@ def test_a_saved_page_contains_a_limited_number_of_answers(
         path.removeprefix("api/studies/0/")
         for path in saved_data(tmp_path / "page.html")["answers"]
     ]
-    asked = [name for name in NAMES if name != "whatif"]
+    asked = [name for name in OF_THE_PAGE if name != "whatif"]
     assert paths[:2] == ["api/studies", "events"]
     assert paths[2 : 3 + len(asked)] == [*asked, "trials"]
     best = ashtune.Study.load(finished_study).best.trial

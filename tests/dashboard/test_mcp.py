@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(180)
 
 READING = {
     "list_studies", "read_study", "learning_curves", "list_trials", "read_trial", "importance",
-    "audit", "what_if",
+    "audit", "what_if", "read_section",
 }  # fmt: skip
 CHANGING = {"pause", "resume", "stop", "add_trials", "enqueue"}
 Call = Callable[..., Awaitable[Any]]
@@ -74,6 +74,10 @@ def test_a_client_lists_and_reads_a_finished_study(finished_study: Path) -> None
         assert (await call("read_trial", study=0, trial=0))["trial"] == 0
         assert (await call("learning_curves", study=0))["curves"]
         assert (await call("what_if", study=0, workers="1,4"))["predictions"]
+        cost = await call("read_section", study=0, name="cost")
+        assert cost["title"] == "What made training slow"
+        assert len(cost["value"]["slowest"]) > 1
+        assert "there are best, front" in await call("read_section", study=0, name="x")
         assert "no study 7" in await call("read_study", study=7)
         assert "there is no trial" in await call("read_trial", study=0, trial=10_000)
 

@@ -257,7 +257,7 @@ def test_slow_parts_wait_until_all_is_read(
 def test_a_failing_part_is_named_and_hides_no_other(
     study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(part: PagePart, ran: float) -> Any:
+    def fail(part: PagePart) -> Any:
         raise KeyError("x")
 
     picture = picture_of(study.directory)

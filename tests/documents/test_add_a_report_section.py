@@ -40,9 +40,9 @@ def test_the_section_of_the_page_passes_its_tests(page: Page) -> None:
 def test_the_section_of_the_page_appears_in_every_report(page: Page) -> None:
     page.run("-m", "ashtune", *SIMULATE)
     report = ("-m", "ashtune", "report", "study")
-    assert "median wait" not in page.run(*report)
+    assert "How long trials waited" not in page.run(*report)
     assert page.install() == "waits"
-    assert "\n\nmedian wait to continue: " in page.run(*report)
+    assert "\n\nHow long trials waited to continue\n  The median wait of" in page.run(*report)
     data = json.loads(page.run(*report, "--json"))
     assert data["sections"]["waits"].keys() == {"1", "2"}
     assert all(wait >= 0 for wait in data["sections"]["waits"].values())

@@ -62,10 +62,10 @@ def test_a_choice_that_slows_training_is_shown_by_its_values() -> None:
     ]
     section = cost(*trials)
     assert "kind: 30 ms with b, 10 ms with a." in text_of(section)
-    assert section.data()["median_seconds_by_value"] == {"kind": {"b": 0.03, "a": 0.01}}
+    assert section.value()["median_seconds_by_value"] == {"kind": {"b": 0.03, "a": 0.01}}
 
 
 def test_trials_that_failed_are_not_compared_as_their_epochs_are_not_known() -> None:
     section = cost(*[({"width": n}, 0.0 if n == 3 else 1.0) for n in range(12)])
-    slowest = section.data()["slowest"]
+    slowest = section.value()["slowest"]
     assert [row["trial"] for row in slowest] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]

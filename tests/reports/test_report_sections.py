@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Group
 
 from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports import html
 from ashtune._src.reports.report import BUILT_IN, sections, summary
 from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.view import Section
 from tests.helpers.made_up import MadeUpStudy, write_journal
 from tests.helpers.saved_page import answer
 from tests.helpers.saved_page import sections as sections_of
@@ -21,7 +24,7 @@ LADDER = Ladder(1, 8, 2)
 MODULE = """
 from ashtune.observers import Observer
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
+from ashtune._src.reports.view import Section
 
 
 class Workers(Observer):
@@ -55,7 +58,7 @@ class Good(Section):
     def lines(self):
         yield self.text()
 
-    def data(self):
+    def value(self):
         return {"joined": self._workers.joined}
 
 
@@ -68,7 +71,7 @@ class Bad(Section):
     def lines(self):
         return ["never shown"]
 
-    def data(self):
+    def value(self):
         return {"never": "shown"}
 
 
@@ -80,7 +83,7 @@ class Raises(Bad):
     def lines(self):
         raise ValueError("no lines")
 
-    def data(self):
+    def value(self):
         raise ValueError("no data")
 
 
@@ -107,7 +110,7 @@ class Unknown(Bad):
     def lines(self):
         return [object()]
 
-    def data(self):
+    def value(self):
         return {"object": object()}
 """
 LEFT_OUT = {
@@ -219,3 +222,32 @@ def test_a_stopped_session_shows_only_sections_of_its_tally(study: Study, others
         RuntimeError, match="Curves cannot be read here: a section with `shows_live`"
     ):
         _ = live.curves
+
+
+def test_by_default_a_section_shows_its_blocks_in_the_terminal(study: Study) -> None:
+    class Plain(Section):
+        name = "plain"
+        title = "A plain [b]section[/b]"
+
+        def blocks(self) -> list[html.Block]:
+            table = html.Block(
+                columns=["kind", "[b]count"], rows=[("one", "7"), ("three", "1,024")], bold=[1]
+            )
+            return [html.words("First."), html.words("Bad.", is_bad=True), table]
+
+    class Empty(Section):
+        name = title = "empty"
+
+        def blocks(self) -> list[html.Block]:
+            return [html.words("")]
+
+    drawn = as_text(Group(*Plain(study._reader).lines()))
+    assert drawn.splitlines() == [
+        "A plain [b]section[/b]",
+        "  First.",
+        "  Bad.",
+        "  kind   [b]count",
+        "  one           7",
+        "  three     1,024",
+    ]
+    assert list(Empty(study._reader).lines()) == []

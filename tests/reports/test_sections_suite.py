@@ -11,8 +11,8 @@ from ashtune._src.reports import html
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.report import BUILT_IN
 from ashtune._src.reports.roofline_section import RooflineSection
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import bare_table
+from ashtune._src.reports.view import Section
 from ashtune.testing.section_suite import check_section
 
 
@@ -44,7 +44,7 @@ class Small(Section):
     def lines(self) -> Iterable[Any]:
         return [self.text()]
 
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         return {"failures": self.text()}
 
 
@@ -103,12 +103,12 @@ class Changes(Small):
 
 
 class NoData(Small):
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         return {"tally": self.study.tally}
 
 
 class Writes(Small):
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         (self.study.directory / "small.txt").touch()
         return {}
 

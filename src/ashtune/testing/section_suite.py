@@ -34,8 +34,8 @@ from ashtune._src.core.jobs import Constraint, Goal, Objective, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import ObservedStudy, Observer
 from ashtune._src.core.orders import Train
-from ashtune._src.reports.section import ANALYSES, Section
 from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.view import ANALYSES, Section
 from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from ashtune._src.space.space import Space
 from ashtune._src.study.controller import Controller
@@ -197,10 +197,10 @@ def _check(section: Section, case: MadeUpStudy) -> bool:
     assert blocks == again, f"{case.name}: its blocks are others when they are asked for again"
     _check_blocks(blocks, case.name)
     text = _check_lines(section, case)
-    data = dict(section.data())
-    assert all(isinstance(name, str) for name in data), f"{case.name}: data has names"
-    msgspec.json.encode(data)
-    return bool(blocks or text or data)
+    value = dict(section.value())
+    assert all(isinstance(name, str) for name in value), f"{case.name}: a value has names"
+    msgspec.json.encode(value)
+    return bool(blocks or text or value)
 
 
 def _check_blocks(blocks: list[dict[str, Any]], name: str) -> None:

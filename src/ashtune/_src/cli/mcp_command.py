@@ -98,7 +98,7 @@ class _Tools:
         self.reading: tuple[Callable[..., dict[str, Any]], ...] = (
             self.list_studies, self.read_study, self.learning_curves, self.list_trials,
             self.read_trial,
-            self.importance, self.audit, self.what_if,
+            self.importance, self.audit, self.what_if, self.read_section,
         )  # fmt: skip
         self.changing: tuple[Callable[..., dict[str, Any]], ...] = (
             self.pause, self.resume, self.stop, self.add_trials, self.enqueue,
@@ -160,6 +160,12 @@ class _Tools:
         """
         given = {"workers": workers, "reduction_factor": reduction_factor, "deadline": deadline}
         return self._ask(study, "whatif", {name: text for name, text in given.items() if text})
+
+    def read_section(self, study: int, name: str) -> dict[str, Any]:
+        """Read one section of the report: best, front, confirmed, rungs, cost, model, roofline,
+        profile, trouble, facts, or a section of an installed package.
+        """
+        return self._ask(study, "section", {"name": name})
 
     def pause(self, study: int) -> dict[str, Any]:
         """Pause a study: its running trials stop at their next epoch and are saved."""

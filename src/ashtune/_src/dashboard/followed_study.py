@@ -248,7 +248,7 @@ class FollowedStudy:
             figures = {
                 "unit": picture.settings.resource,
                 "epochs": picture.tally.epochs,
-                "utilisation": picture.workers.utilisation(summary["wall_seconds"]),
+                "utilisation": picture.workers.utilisation,
             }
             return {**summary, **figures}, list(picture.best.steps)
 

@@ -14,8 +14,10 @@ from ashtune._src.core.plaintext import shown
 PROCESS = f"{__package__}.answers"
 """The module that computes answers."""
 WHAT_IF = "whatif"
-NAMES = ("importance", "slices", "parallel", "contour", "front", "audit", WHAT_IF, "report")
-"""The questions about a whole study."""
+OF_THE_PAGE = ("importance", "slices", "parallel", "contour", "front", "audit", WHAT_IF, "report")
+"""The names of the asked views that the page shows."""
+NAMES = (*OF_THE_PAGE, "section")
+"""The names of all asked views: the questions about a whole study."""
 
 Pauses = Sequence[tuple[float, float]]
 """For each session of a study, its start time, and the total seconds before in which the study did

@@ -305,11 +305,12 @@ class Picture:
     def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
         """Make a part again if enough time has passed. Return the number of the last change."""
         shown = self.shown[part.name]
+        part.now = ran  # also if it is too early: another part may ask this one
         if now < shown.make_at:
             return sequence
         began = time.thread_time()  # excludes time in which other processes had the processor
         try:
-            json = msgspec.json.encode(part.value(ran))
+            json = msgspec.json.encode(part.value())
             shown.problem = ""
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
             shown.problem = error_line(error)

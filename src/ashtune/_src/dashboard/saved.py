@@ -10,10 +10,11 @@ import msgspec
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.dashboard.answers import StudyCache, answer, report_sections
+from ashtune._src.dashboard.answers import StudyCache, answer
+from ashtune._src.dashboard.asked_views import report_sections
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.one_file import one_file
-from ashtune._src.dashboard.page_messages import NAMES, WHAT_IF
+from ashtune._src.dashboard.page_messages import OF_THE_PAGE, WHAT_IF
 from ashtune._src.dashboard.picture import ReadByPicture
 from ashtune._src.dashboard.routes import Ask, Routes
 from ashtune._src.dashboard.trial_page import trial_pages
@@ -83,7 +84,7 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
     answers = {"api/studies": answered("api/studies"), f"{_STUDY}/events": events}
     names = [
         name
-        for name in NAMES
+        for name in OF_THE_PAGE
         if objectives and (name != WHAT_IF or head["tried"] <= MOST_PREDICTED)
     ]
     for name in names:

@@ -10,7 +10,6 @@ from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
 from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
 from ashtune._src.reports.tables import (
     BAD,
@@ -18,14 +17,12 @@ from ashtune._src.reports.tables import (
     HEADING,
     INDENT,
     QUIET,
-    WARNING,
     bare_table,
-    indented,
     line,
 )
+from ashtune._src.reports.view import Section
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -74,7 +71,7 @@ class BestSection(Section):
             yield line("")
             yield line(compared)
 
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         compared = compared_with_first(self.study.tally, unit=self.study.unit)
         return {"first_enqueued": compared} if compared else {}
 
@@ -121,7 +118,7 @@ class FrontSection(Section):
         if len(row) > LINES:
             yield line(f"{INDENT}and {len(row) - LINES:,} more", QUIET)
 
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         if not self.study.goal.others:
             return {}
         return {
@@ -153,25 +150,22 @@ class ConfirmedSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        if (confirmed := self.study.tally.confirmed) is not None:
-            yield html.words(*self._sentences(confirmed))
-            yield html.table(_confirmed_table(confirmed))
-        elif left := self._unfinished_confirmation():
-            yield html.words(left)
-
-    def lines(self) -> "Iterator[RenderableType]":
-        if (confirmed := self.study.tally.confirmed) is not None:
-            first, *others = self._sentences(confirmed)
-            yield line("").append("confirmed  ", HEADING).append(first, GOOD)
-            yield from (
-                indented(line(other, WARNING if other.startswith(NOISELESS) else ""))
-                for other in others
+        confirmed = self.study.tally.confirmed
+        if confirmed is None:
+            yield html.words(self._unfinished_confirmation())
+            return
+        yield html.words(*self._sentences(confirmed))
+        if confirmed.is_noiseless:
+            is_program = self.study.tally.is_program
+            unused = (
+                "program does not use {seed}"
+                if is_program
+                else "training function does not use trial.seed"
             )
-            yield indented(_confirmed_table(confirmed))
-        elif left := self._unfinished_confirmation():
-            yield line(left)
+            yield html.words(f"{NOISELESS}the {unused}.", is_bad=True)
+        yield html.table(_confirmed_table(confirmed))
 
-    def data(self) -> dict[str, Any]:
+    def value(self) -> dict[str, Any]:
         if (confirmed := self.study.tally.confirmed) is None:
             return {}
         named: dict[str, Any] = msgspec.to_builtins(confirmed)
@@ -210,14 +204,6 @@ class ConfirmedSection(Section):
         )
         if confirmed.low is None:
             yield "One more value says nothing of the noise: more seeds give an interval."
-        if confirmed.is_noiseless:
-            is_program = self.study.tally.is_program
-            unused = (
-                "program does not use {seed}"
-                if is_program
-                else "training function does not use trial.seed"
-            )
-            yield f"{NOISELESS}the {unused}."
 
 
 def _confirmed_table(confirmed: Confirmed) -> "Table":

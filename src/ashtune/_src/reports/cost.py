@@ -13,8 +13,8 @@ from ashtune._src.analysis.sampling import sampled
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text, plural, time_text, value_text
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import trials_table
+from ashtune._src.reports.view import Section
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,6 +53,10 @@ class CostSection(Section):
         times = ((record.seconds / record.resource, record.number) for record in trained)
         return sorted(times, key=lambda each: (-each[0], each[1]))
 
+    def lines(self) -> tuple[()]:
+        """Return nothing, since the blocks are long, and only the page shows them."""
+        return ()
+
     def blocks(self) -> Iterator[html.Block]:
         times = self._times
         unit = self.study.unit
@@ -70,7 +74,7 @@ class CostSection(Section):
         )
         yield html.table(self._table())
 
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         times = self._times
         if not times or not times[0][0]:
             return {}

@@ -9,8 +9,8 @@ import msgspec
 from ashtune._src.analysis.counts import Group, Reasons
 from ashtune._src.core.numbers import plural
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, indented, line
+from ashtune._src.reports.view import Section
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import HEADING, INDENT, bare_table, line
+from ashtune._src.reports.view import Section
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.training.profiling import FOLDER, WorkerProfile, read_profiles
@@ -297,6 +297,10 @@ class ProfileSection(Section):
 
     name = "profile"
     title = "Profile"
+
+    def lines(self) -> tuple[()]:
+        """Return nothing, since the blocks are long, and only the page shows them."""
+        return ()
 
     def blocks(self) -> Iterator[html.Block]:
         profile = profile_of(self.study.directory)

@@ -16,8 +16,8 @@ from ashtune._src.core.events import Event, TrialStarted
 from ashtune._src.core.numbers import number_text, plural, share_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
+from ashtune._src.reports.view import Section
 from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort
 from ashtune._src.search.promotions import Promotions, Ratio, chances, ratio_of
 
@@ -179,7 +179,7 @@ class ModelSection(Section):
         for sentence in self._remarks():
             yield indented(line(sentence))
 
-    def data(self) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         if not self._has_model:
             return {}
         remarks = self._remarked.counts

@@ -17,7 +17,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.timeline_times import rung_times, time_shares
 from ashtune._src.analysis.trials import Trials
-from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.errors import AshtuneError, StudyError
 from ashtune._src.core.events import Event
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.observer import ObservedStudy, Observer, Told
@@ -31,11 +31,11 @@ from ashtune._src.reports.facts import FactsSection, TroubleSection
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.proposals_section import ModelSection
 from ashtune._src.reports.roofline_section import RooflineSection
-from ashtune._src.reports.section import ANALYSES, Section
 from ashtune._src.reports.sentences import failures_text
 from ashtune._src.reports.tables import BAD, HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.reports.times import RungsSection, rung_records
+from ashtune._src.reports.view import ANALYSES, Section
 from ashtune._src.study.factory import observed_study
 
 if TYPE_CHECKING:
@@ -86,6 +86,25 @@ def page_sections(study: StudyReader) -> list[html.PageSection]:
     return [section for section in sections if not section.is_empty]
 
 
+def one_section(study: StudyReader, name: str) -> dict[str, Any]:
+    """Return a section's title, its lines as a text, and its value.
+
+    Raises:
+        StudyError: If the section needs a result and there is none, or if its code raises.
+    """
+    from rich.console import Group
+
+    entries = _entries(study, "value", only=name)
+    if not entries:
+        raise StudyError("no trial has a result yet")
+    entry = entries[0]
+    text = as_text(Group(*entry.lines()))
+    value = entry.value()
+    if entry.problem:
+        raise StudyError(f"the section {shown(name)} cannot be shown: {entry.problem}")
+    return {"title": entry.title, "text": text, "value": value}
+
+
 def summary(study: StudyReader, needs: Sequence[type[Observer]] = ()) -> "Group":
     """Return the summary as a rich group. The summary is plain ASCII, except for the user's texts.
 
@@ -115,13 +134,13 @@ def report_data(study: StudyReader) -> dict[str, Any]:
     """Return the report as a dict for JSON. The key ``sections`` maps each section's name to the
     section's data.
     """
-    entries = _entries(study, "data", (Timeline, Trials))
+    entries = _entries(study, "value", (Timeline, Trials))
     tally = study.tally
     timeline = study.timeline
     outcome = study.outcome
     shares = time_shares(timeline)
     objectives = tally.goal.objectives
-    by_section = {entry.name: entry.data() for entry in entries}
+    by_section = {entry.name: entry.value() for entry in entries}
     return {
         "name": study.name,
         "scheduler": study.scheduler.name,
@@ -190,17 +209,19 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
 
 def _entries(
     study: StudyReader,
-    part: Literal["blocks", "lines", "data"],
+    part: Literal["blocks", "lines", "value"],
     needs: Sequence[type[Observer]] = (),
+    only: str | None = None,
 ) -> "list[_Entry]":
-    """Create the sections that implement ``part``, and tell all that they need in one reading of
-    the journal.
+    """Create the sections that implement ``part``, or only the section of a name, and tell all that
+    they need in one reading of the journal.
     """
+    known = sections()
     entries = []
-    for name, kind in sections().items():
+    for name, kind in known.items() if only is None else [(only, known[only])]:
         if study.is_live and (isinstance(kind, str) or not kind.shows_live):
             continue
-        if isinstance(kind, str) or getattr(kind, part) is not getattr(Section, part):
+        if isinstance(kind, str) or only is not None or _has(kind, part):
             entries.append(_Entry(name, kind, study))
     if study.is_live:
         return entries
@@ -212,6 +233,12 @@ def _entries(
     for guarded in own:
         guarded.end()
     return [entry for entry in entries if study.tally.best is not None or not entry.needs_result]
+
+
+def _has(kind: type[Section], part: str) -> bool:
+    """Return whether a section has a part of its own. By default, its lines are its blocks."""
+    has_part = getattr(kind, part) is not getattr(Section, part)
+    return has_part or (part == "lines" and _has(kind, "blocks"))
 
 
 class _Entry:
@@ -281,10 +308,10 @@ class _Entry:
         as_text(Group(*lines))
         return lines
 
-    def data(self) -> Any:
-        """Return the section's data, encoded to JSON and decoded again."""
+    def value(self) -> Any:
+        """Return the section's value, encoded to JSON and decoded again."""
         return self.attempt(
-            lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data())))
+            lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.value())))
         )
 
 

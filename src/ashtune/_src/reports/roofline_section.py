@@ -17,8 +17,8 @@ from ashtune._src.figures.axes import log_axis, significant
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import bare_table
+from ashtune._src.reports.view import Section
 from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.training.fused.dry_run import Sizing
 
@@ -399,6 +399,10 @@ class RooflineSection(Section):
 
     name = "roofline"
     title = "Roofline"
+
+    def lines(self) -> tuple[()]:
+        """Return nothing, since the blocks are long, and only the page shows them."""
+        return ()
 
     def blocks(self) -> Iterator[html.Block]:
         placed = stored_roofline(self.study.directory)

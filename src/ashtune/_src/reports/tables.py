@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ashtune._src.analysis.trials import TrialRecord
+    from ashtune._src.reports.html import Block
 
 INDENT = "  "
 HEADING = "bold"
@@ -74,6 +75,22 @@ def trials_table(
             record.origin,
         ]
         table.add_row(*map(Text, cells))
+    return table
+
+
+def block_table(block: "Block") -> "Table":
+    """Return the table of a block as a rich table. Columns of numbers are aligned to the right."""
+    from rich.text import Text
+
+    table = bare_table()
+    columns = zip(*block.rows, strict=True)
+    titles = block.columns or [""] * len(block.rows[0])
+    table.show_header = bool(block.columns)
+    for title, cells in zip(titles, columns, strict=True):
+        is_numeric = all(cell[:1] in "-0123456789" for cell in cells)
+        table.add_column(Text(title), justify="right" if is_numeric else "left")
+    for number, row in enumerate(block.rows):
+        table.add_row(*map(Text, row), style="bold" if number in block.bold else "")
     return table
 
 

@@ -17,8 +17,8 @@ from ashtune._src.analysis.timeline_times import (
 )
 from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
 from ashtune._src.reports import html
-from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import HEADING, bare_table, indented, line
+from ashtune._src.reports.view import Section
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

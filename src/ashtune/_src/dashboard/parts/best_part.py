@@ -22,13 +22,13 @@ class BestPart(PagePart):
     name = "best"
     empty: ClassVar[Mapping[str, Any]] = {"over_time": Figure(), "over_resource": Figure()}
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the figure over time and the figure over total resource."""
         best = self.study.analysis(BestSoFar)
         rungs = self.study.ladder.rungs
         unit = self.study.unit
         return {
-            "over_time": best_over_time_figure(best, rungs, unit=unit, ran=ran),
+            "over_time": best_over_time_figure(best, rungs, unit=unit, ran=self.now),
             "over_resource": best_over_resource_figure(best, rungs, unit=unit),
         }
 
@@ -59,7 +59,7 @@ class CurvesPart(PagePart):
         """Take in a failure. O(1)."""
         self._curves.followed(what)
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the figure."""
         rungs = self.study.ladder.rungs
         unit = self.study.unit

@@ -18,7 +18,7 @@ class FailuresPart(PagePart):
     name = "failures"
     empty: ClassVar[Mapping[str, Any]] = {"groups": [], "total": 0}
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the groups."""
         tally = self.study.tally
         reasons = {

@@ -59,7 +59,7 @@ class HeadPart(PagePart):
         :meth:`value`.
         """
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the study's name, state and numbers."""
         study = self.study
         tally = self.study.tally
@@ -72,8 +72,8 @@ class HeadPart(PagePart):
         is_at_work = standing.state in ("running", "quiet") and not is_paused
         return {
             **self._of_the_study(self.problems, failures_text(tally, standing.text)),
-            "now": round(ran, 3),
-            "wall_seconds": round(ran, 3),
+            "now": round(self.now, 3),
+            "wall_seconds": round(self.now, 3),
             "started": tally.started,
             "tried": tally.tried,
             "failed": tally.failures.total,
@@ -90,7 +90,7 @@ class HeadPart(PagePart):
                 "origin": self._origin_text(best.trial),
                 "compared": one_line(compared_with_first(tally, unit=study.unit)),
             },
-            "utilisation": short(workers.utilisation(ran)),
+            "utilisation": short(workers.utilisation),
             "workers": workers.there,
             "busy": workers.busy,
             "remaining": {
@@ -154,7 +154,7 @@ class SpacePart(PagePart):
         super().__init__(study)
         self.hyperparameters = hyperparameters(study.settings.space)
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""
         left = MOST_CHOICES_SHOWN
         records = []

@@ -35,7 +35,7 @@ class LadderPart(PagePart):
         each call of :meth:`value`.
         """
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the resources of the rungs, the figure of the rungs, and the sentence about the
         quota.
         """

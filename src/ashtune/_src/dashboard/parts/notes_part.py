@@ -78,7 +78,7 @@ class NotesPart(PagePart):
         elif isinstance(what, TrialFailed):
             self._results[what.rung] += 1
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return the notes, and the latest reasons, the oldest reason first."""
         shares = self._compared.shares()
         promoted: dict[str, float | None] = {}

@@ -7,41 +7,27 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import one_line, value_without_userinfo
+from ashtune._src.reports.view import View
 
 DIGITS = 6
 ORIGIN_CHARACTERS = 80
 VALUE_CHARACTERS = 300
 
 
-class PagePart(Observer):
-    """The base class of all parts.
+class PagePart(View, Observer):
+    """The base class of all parts: views that are made once, and grow with the journal.
 
     A part shows analyses of its study. If it also observes events, the methods :meth:`value`,
-    :meth:`event` and :meth:`followed` are never called at the same time.
-
-    Args:
-        study: The study, whose analyses grow while its journal is read.
+    :meth:`event` and :meth:`followed` are never called at the same time. A value has at most a few
+    thousand numbers.
     """
 
-    name: ClassVar[str]
-    """The key of the part in the messages to the page."""
     empty: ClassVar[Mapping[str, Any]]
     """The value of the part if there is no study."""
-
-    def __init__(self, study: StudyReader) -> None:
-        self.study = study
-
-    def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the part's content in types that JSON can encode, with at most a few thousand
-        numbers.
-
-        Args:
-            ran: The seconds that the study has run until now.
-        """
-        raise NotImplementedError
+    now = 0.0
+    """The seconds that the study has run until now; set before each call of :meth:`value`."""
 
 
 def short(value: float | None) -> float | None:

@@ -134,29 +134,28 @@ class WorkersPart(PagePart):
             worker.jobs.clear()
             worker.releasing = None
 
-    def utilisation(self, ran: float) -> float | None:
-        """Return the share of training in the workers' time, or None if no
-        worker was present yet.
-        """
-        shares = self._times(ran)
+    @property
+    def utilisation(self) -> float | None:
+        """The share of training in the workers' time, or None if no worker was present yet."""
+        shares = self._times()
         return min(1.0, shares.utilisation) if shares.presence > 0 else None
 
-    def value(self, ran: float) -> Mapping[str, Any]:
+    def value(self) -> Mapping[str, Any]:
         """Return figures of the latest spans, and of the workers' time by state."""
-        whole = self._shares(ran)
+        whole = self._shares()
         return {
             "lanes": len(self._lanes),
-            "timeline": self._latest(ran),
+            "timeline": self._latest(),
             "shares": whole_shares_figure(whole),
             "rest": {
                 STATES[name].name: share for name, share in whole.items() if name != "training"
             },
         }
 
-    def _latest(self, ran: float) -> Figure:
+    def _latest(self) -> Figure:
         there = self.timeline.workers
         lanes = self._lanes[:MOST_LANES]
-        now = [span for span in self._under_way(ran) if span.lane < MOST_LANES]
+        now = [span for span in self._under_way() if span.lane < MOST_LANES]
         spans = [*self._rows.spans, *now][-MOST_SPANS:]
         named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
         hosts = dict.fromkeys(host for _, host in lanes if host)
@@ -167,7 +166,7 @@ class WorkersPart(PagePart):
             f"{plural(left_out, 'lane')} left out" if left_out else "",
         ]
         names = [name if is_there else f"({name})" for name, is_there in named]
-        x = time_axis(min((span.begin for span in spans), default=0.0), ran)
+        x = time_axis(min((span.begin for span in spans), default=0.0), self.now)
         return lanes_figure(
             spans,
             names,
@@ -177,18 +176,18 @@ class WorkersPart(PagePart):
             notes=list(filter(None, notes)),
         )
 
-    def _under_way(self, ran: float) -> Iterator[Span]:
+    def _under_way(self) -> Iterator[Span]:
         """Yield a span for each worker's current work. The span ends now."""
         for worker in self.timeline.workers.values():
-            now = max(ran + worker.paused, self.timeline.now)
+            now = max(self.now + worker.paused, self.timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True)
 
-    def _shares(self, ran: float) -> Mapping[str, float]:
+    def _shares(self) -> Mapping[str, float]:
         """Return each state's share of the workers' time. If orders are unknown, all waiting is one
         state.
         """
-        shares = self._times(ran)
+        shares = self._times()
         seconds = {
             "training": shares.trained,
             "saving": shares.saving,
@@ -200,11 +199,11 @@ class WorkersPart(PagePart):
             seconds["waiting"] = shares.driver + shares.barrier + shares.tail
         return {name: round(min(1.0, shares.share(value)), 4) for name, value in seconds.items()}
 
-    def _times(self, ran: float) -> TimeShares:
+    def _times(self) -> TimeShares:
         """Return the seconds of all workers by state, including running work."""
         timeline = self.timeline
         paused = timeline.now - timeline.wall_seconds
-        return time_shares(timeline, max(ran + paused, timeline.now))
+        return time_shares(timeline, max(self.now + paused, timeline.now))
 
     def _join(self, event: WorkerJoined) -> None:
         worker = self.timeline.workers[event.worker]

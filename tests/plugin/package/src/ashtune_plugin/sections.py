@@ -41,5 +41,5 @@ class Hosts(Section):
                 f"{plural(len(self._hosts.joined), 'host')}"
             )
 
-    def data(self) -> Mapping[str, int]:
+    def value(self) -> Mapping[str, int]:
         return self._hosts.joined
