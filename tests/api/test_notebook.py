@@ -128,7 +128,7 @@ def test_the_best_trials_are_tables_and_the_report_is_text(notebook: Notebook) -
     assert notebook.output("top")["data"]["text/plain"].count("score=") == 2
     report = notebook.output("report")
     assert report["name"] == "stdout"
-    assert "time by rung" in report["text"]
+    assert "Time by rung" in report["text"]
 
 
 def test_a_study_shows_its_state_its_best_and_its_rungs(notebook: Notebook) -> None:

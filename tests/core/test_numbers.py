@@ -12,6 +12,7 @@ from ashtune._src.core.numbers import (
     seconds_text,
     share_text,
     shortened,
+    time_text,
 )
 
 
@@ -74,3 +75,8 @@ def test_a_configuration_fits_its_width_and_is_whole_if_it_can_be(
 @given(text=st.text(), width=st.integers(0, 30))
 def test_a_shortened_text_fits(text: str, width: int) -> None:
     assert len(shortened(text, width)) <= width
+
+
+def test_what_a_sum_of_simulated_times_leaves_is_no_time() -> None:
+    assert time_text(1.8e-15) == time_text(0.0) == "0 s"
+    assert time_text(1e-9) == "1 ns"

@@ -215,7 +215,7 @@ def test_a_stopped_session_shows_only_sections_of_its_tally(study: Study, others
     live = StudyReader(study.directory, tally=reader.tally, outcome=outcome)
     text = as_text(summary(live))
     assert "stopped: SIGTERM received" in text.splitlines()[0]
-    for there in ("best  accuracy", "time by rung", "continue with: ashtune resume"):
+    for there in ("best  accuracy", "Time by rung", "continue with: ashtune resume"):
         assert there in text
     assert "left out" not in text and "workers of digits" not in text
     with pytest.raises(

@@ -36,10 +36,12 @@ def seconds_text(seconds: float) -> str:
 
 def time_text(seconds: float) -> str:
     """Return a short duration as text, such as ``6.35 us``, or :func:`seconds_text` if it is at
-    least 0.1 s.
+    least 0.1 s. Less than half a nanosecond is no time: it is left by sums of simulated times.
     """
+    if 0 <= seconds < 5e-10:
+        return "0 s"
     if not 0 < seconds < 0.1:
-        return seconds_text(seconds) if seconds else "0 s"
+        return seconds_text(seconds)
     if seconds >= 1e-3:
         return f"{number_text(seconds / 1e-3, 3)} ms"
     if seconds >= 1e-6:

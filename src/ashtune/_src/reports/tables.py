@@ -79,16 +79,18 @@ def trials_table(
 
 
 def block_table(block: "Block") -> "Table":
-    """Return the table of a block as a rich table. Columns of numbers are aligned to the right."""
+    """Return the table of a block as a rich table. Columns of numbers are aligned to the right.
+
+    A column of numbers has a number, or nothing, in its first row: a later row may be of sums, or
+    have a text where there is no number.
+    """
     from rich.text import Text
 
     table = bare_table()
-    columns = zip(*block.rows, strict=True)
-    titles = block.columns or [""] * len(block.rows[0])
     table.show_header = bool(block.columns)
-    for title, cells in zip(titles, columns, strict=True):
-        is_numeric = all(cell[:1] in "-0123456789" for cell in cells)
-        table.add_column(Text(title), justify="right" if is_numeric else "left")
+    titles = block.columns or [""] * len(block.rows[0])
+    for title, cell in zip(titles, block.rows[0], strict=True):
+        table.add_column(Text(title), justify="right" if cell[:1] in "-0123456789" else "left")
     for number, row in enumerate(block.rows):
         table.add_row(*map(Text, row), style="bold" if number in block.bold else "")
     return table

@@ -17,11 +17,10 @@ from ashtune._src.analysis.timeline_times import (
 )
 from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
 from ashtune._src.reports import html
-from ashtune._src.reports.tables import HEADING, bare_table, indented, line
+from ashtune._src.reports.tables import bare_table
 from ashtune._src.reports.view import Section
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.table import Table
 
 
@@ -146,23 +145,16 @@ class RungsSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        table, sentence = self._table_and_line()
-        yield html.words(f"{sentence}.")
-        yield html.table(table)
-        yield html.words(*time_findings(self.study.timeline))
-
-    def lines(self) -> "Iterator[RenderableType]":
-        table, sentence = self._table_and_line()
-        yield line("time by rung", HEADING)
-        yield indented(table)
-        yield line(sentence)
-
-    def _table_and_line(self) -> "tuple[Table, str]":
         study = self.study
-        shares = None if study.is_live else time_shares(study.timeline)
-        times = None if study.is_live else rung_times(study.timeline)
-        table = rung_table(rung_records(study.tally, study.expected, times), unit=study.unit)
-        return table, time_line(study.tally, shares, unit=study.unit)
+        # While a study runs, only its tally is known.
+        timeline = None if study.is_live else study.timeline
+        shares = None if timeline is None else time_shares(timeline)
+        times = None if timeline is None else rung_times(timeline)
+        records = rung_records(study.tally, study.expected, times)
+        yield html.words(f"{time_line(study.tally, shares, unit=study.unit)}.")
+        yield html.table(rung_table(records, unit=study.unit))
+        if timeline is not None:
+            yield html.words(*time_findings(timeline))
 
 
 def time_findings(timeline: Timeline) -> list[str]:
