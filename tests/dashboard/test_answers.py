@@ -428,7 +428,6 @@ def test_a_fault_in_the_audit_hides_only_the_audit(
 def test_a_saved_page_reads_the_journal_once_for_all_answers(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved, "MOST_PREDICTED", 0)
     decoded: list[int] = []
 
     class Counting(JournalReader):
@@ -444,5 +443,5 @@ def test_a_saved_page_reads_the_journal_once_for_all_answers(
     answers = saved_data(tmp_path / "page.html")["answers"]
     with served(finished_study) as client, client.watch() as viewer:
         viewer.until_state("complete")
-        for name in ("slices", "parallel", "audit", "report"):
+        for name in ("slices", "parallel", "audit", "whatif", "report"):
             assert client.ask(f"api/studies/0/{name}") == answers[f"api/studies/0/{name}"], name

@@ -136,8 +136,10 @@ NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
     Timeline: lambda study: Timeline(study.ladder),
     Audit: lambda study: Audit(study.ladder, study.goal, study.scheduler),
 }
-"""The analyses that all views of a study share, each with the function that makes it."""
-_NEED_ORDERS = {Timeline, Audit}
+"""The analyses that all views of a study share, each with the function that makes it. An analysis
+of a higher floor has a class method ``of`` that makes it.
+"""
+_NEED_NO_ORDERS = {Tally, Trials, Results, BestSoFar, Curves}
 _TABLES = (Tally, Trials, Results)
 """The analyses that one reading without orders makes together: most views need more than one."""
 
@@ -270,7 +272,7 @@ class StudyReader:
         Raises:
             RuntimeError: If the tally is the only analysis.
         """
-        new = {kind: NEW[kind](self) for kind in kinds if kind not in self._analyses}
+        new = {kind: self.new(kind) for kind in kinds if kind not in self._analyses}
         told = [*new.values(), *observers]
         if not told:
             return
@@ -279,12 +281,19 @@ class StudyReader:
                 f"{type(told[0]).__name__} cannot be read here: a section with "
                 f"`shows_live` can read only the tally"
             )
-        if observers or not _NEED_ORDERS.isdisjoint(new):
+        if observers or not _NEED_NO_ORDERS.issuperset(new):
             outcome = self.tell(told)
             self._outcome = self._outcome or outcome
         else:
             self.read(told)
         self._analyses |= new
+
+    def new(self, kind: type[Observer]) -> Observer:
+        """Return a new analysis of a kind, which has been told nothing."""
+        if kind in NEW:
+            return NEW[kind](self)
+        made: Observer = kind.of(self)  # type: ignore[attr-defined]  # see NEW
+        return made
 
     def computed(self, compute: Callable[["StudyReader"], T]) -> T:
         """Return the value of a function of this study, which is computed only once."""

@@ -18,7 +18,7 @@ import msgspec
 
 from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.results import Results
-from ashtune._src.analysis.study_reader import NEW, Outcome, StudyReader, outcome_of
+from ashtune._src.analysis.study_reader import Outcome, StudyReader, outcome_of
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import trials_of
 from ashtune._src.core.errors import AshtuneError
@@ -102,7 +102,7 @@ class ReadByPicture(StudyReader):
 
     def follow(self, kind: type[Observer]) -> None:
         """Make an analysis that the picture tells too. Call this before the first reading."""
-        analysis = NEW[kind](self)
+        analysis = self.new(kind)
         self.use(analysis)
         self._picture.add_observers([analysis])
 

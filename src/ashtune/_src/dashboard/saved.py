@@ -15,10 +15,11 @@ from ashtune._src.dashboard.asked_views import report_sections
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.one_file import one_file
 from ashtune._src.dashboard.page_messages import OF_THE_PAGE, WHAT_IF
-from ashtune._src.dashboard.picture import ReadByPicture
+from ashtune._src.dashboard.picture import LARGE_BYTES, ReadByPicture
 from ashtune._src.dashboard.routes import Ask, Routes
 from ashtune._src.dashboard.trial_page import trial_pages
 from ashtune._src.dashboard.trial_query import MOST_ROWS
+from ashtune._src.simulation.recording import Recorder
 
 NAME = "page.html"
 """The name of the page that the live page leaves in a study's directory."""
@@ -44,6 +45,8 @@ def page_of(directory: Path) -> str:
     study, reader = _opened(directory)
     try:
         reader.follow(Audit)
+        if reader.journal.stat().st_size <= LARGE_BYTES:  # a large study may have no what-if
+            reader.follow(Recorder)
         reader.computed(report_sections)
     except Exception:  # noqa: BLE001 - a study may be made to break what reads it: then each answer is worked out alone
         study, reader = _opened(directory)

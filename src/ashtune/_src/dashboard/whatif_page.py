@@ -147,7 +147,7 @@ class _Asking:
         self._study = study
         self._asked = asked
         self._predictor = Predictor(
-            traces_of(study),
+            study.computed(traces_of),
             draws=DRAWS if asked["draws"] is None else asked["draws"],
             seed=asked["seed"],
         )

@@ -181,7 +181,8 @@ MOST_VALUES = 30_000_000
 
 
 def traces_of(study: StudyReader) -> Traces:
-    """Return the traces of a study's trials and the timing of the study, read from its journal.
+    """Return the traces of a study's trials and the timing of the study, read from its journal. Ask
+    by ``study.computed``: a second call would subtract the extra time of first jobs again.
 
     Raises:
         StudyError: If no trial was trained, or the study has several objectives or constraints.
@@ -191,20 +192,23 @@ def traces_of(study: StudyReader) -> Traces:
             f"{study.directory} has {study.settings.goal}: a simulation replays studies of one "
             "metric without constraints"
         )
-    recorder = Recorder(study.settings.goal, study.ladder)
-    timeline = Timeline(study.ladder)
-    outcome = study.tell([recorder, timeline])
+    study.read_for([Recorder, Timeline])
     scheduler = SCHEDULERS.part_or_reason(study.settings.scheduler)
-    return recorder.traces(
+    return study.analysis(Recorder).traces(
         None if isinstance(scheduler, str) else scheduler,
-        timeline,
+        study.timeline,
         seed=study.settings.seed,
-        is_whole=outcome.is_complete,
+        is_whole=study.outcome.is_complete,
     )
 
 
 class Recorder(Observer):
-    """Collects the traces of a study's trials from its events."""
+    """Collects the traces of a study's trials from its events: an analysis of the reader."""
+
+    @classmethod
+    def of(cls, study: StudyReader) -> "Recorder":
+        """Return a recorder of a study, which has been told nothing."""
+        return cls(study.goal, study.ladder)
 
     def __init__(self, goal: Goal, ladder: Ladder) -> None:
         self._goal = goal
