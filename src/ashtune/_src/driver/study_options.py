@@ -9,14 +9,12 @@ fields of ``stop=Stop(...)``, ``engine=Local(...)`` and ``scheduler=Ash(...)``. 
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any, Literal, TypedDict, cast
 
 import msgspec
 
 from ashtune._src.core import parse
 from ashtune._src.core.checks import (
-    MOST_SEED,
     check_budget,
     check_confirm,
     check_flag,
@@ -30,7 +28,16 @@ from ashtune._src.core.enough import NotWorthIt
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.option import Count, CountFromZero, Flag, Option, Size, Time, each_value
+from ashtune._src.core.option import (
+    Count,
+    CountFromZero,
+    Flag,
+    Option,
+    Seed,
+    Size,
+    Time,
+    each_value,
+)
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.gain_rate import check_enough, read_enough
 from ashtune._src.engines.engine_protocol import AUTO, Engine
@@ -49,8 +56,8 @@ If each trial fails with probability 1/2, a session stops with probability 1e-6.
 """
 
 
-class Halving(TypedDict, total=False):
-    """halving."""
+class Rungs(TypedDict, total=False):
+    """rungs."""
 
     max_resource: Annotated[int | None, Option(parse=int)]
     min_resource: Annotated[int | str | None, Option(parse=parse.min_resource)]
@@ -59,6 +66,11 @@ class Halving(TypedDict, total=False):
         Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")
     ]
     resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
+
+
+class Halving(Rungs, total=False):
+    """halving."""
+
     scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
 
 
@@ -72,25 +84,20 @@ class Searching(TypedDict, total=False):
         Any, Option(parse=parse.names, metavar="LIST", forms="as results.csv,runs/a")
     ]
     other_tasks: Annotated[Any, Option(parse=parse.names, metavar="LIST", forms="as runs/a,runs/b")]
-    seed: Annotated[
-        int,
-        Option(
-            default=0,
-            check=partial(check_whole, at_least=0, at_most=MOST_SEED),
-            parse=int,
-        ),
-    ]
+    seed: Seed
 
 
 class Preferring(TypedDict, total=False):
-    """preferences."""
+    """preferences.
+
+    Args:
+        weights: With several metrics, ``study.best`` is the knee of the front; weights by metric
+            choose another result of the front.
+    """
 
     weights: Annotated[
         Mapping[str, float] | None,
         Option(
-            help="With several metrics, ``study.best`` is the knee of the front; weights by "
-            "metric choose another "
-            "result of the front",
             parse=parse.numbers_by_name,
             metavar="LIST",
             forms="as accuracy=0.7,latency=0.3",
@@ -153,7 +160,14 @@ def _check_watch(name: str, value: Any) -> Any:
 
 
 class Watching(TypedDict, total=False):
-    """watching."""
+    """watching.
+
+    Args:
+        watch: Show a live page of the study, by ``ashtune watch`` in its own process, and print its
+            address; it ends with the process that started it.
+        control: Let all who have the live page pause and stop the study, add trials, change the
+            number of workers and enqueue configurations; it implies ``watch``.
+    """
 
     observers: Annotated[
         Sequence[Observer | str],
@@ -161,39 +175,23 @@ class Watching(TypedDict, total=False):
     ]
     watch: Annotated[
         bool | Literal["keep"],
-        Option(
-            help="Show a live page of the study, by ``ashtune watch`` in its own process, "
-            "and print its address; "
-            "it ends with the process that started it.",
-            default=False,
-            check=_check_watch,
-        ),
+        Option(default=False, check=_check_watch),
     ]
+    control: Flag
 
 
-class Controlling(TypedDict, total=False):
-    """control."""
-
-    control: Annotated[
-        bool,
-        Option(
-            help="Let all who have the live page pause and stop the study, add trials, change the "
-            "number "
-            "of workers and enqueue configurations; it implies ``watch``.",
-            default=False,
-            check=check_flag,
-        ),
-    ]
-
-
-class SessionOptions(Ending, WorkerOptions, Watching, Controlling, total=False):
+class SessionOptions(Ending, WorkerOptions, Watching, total=False):
     """The options of every session on a study."""
 
 
-class ResumeOptions(SessionOptions, total=False):
-    """The options of ``Study.resume``."""
+class Lengthening(TypedDict, total=False):
+    """halving."""
 
     max_resource: Annotated[int | None, Option(parse=int)]
+
+
+class ResumeOptions(Lengthening, SessionOptions, total=False):
+    """The options of ``Study.resume``."""
 
 
 class Storage(TypedDict, total=False):
@@ -210,6 +208,11 @@ class Storage(TypedDict, total=False):
 
 class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
     """The options of ``tune``."""
+
+
+# A ``TypedDict`` does not know its bases in Python 3.11, so --help gets its groups from here.
+SESSION_GROUPS = (Ending, WorkerOptions, Watching)
+TUNE_GROUPS = (Halving, Searching, Preferring, *SESSION_GROUPS, Storage)
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
@@ -260,7 +263,7 @@ class WhatIfOptions(TypedDict, total=False):
     budget: Annotated[float | None, Option(check=check_number, parse=float, metavar="HOURS")]
     cores_per_worker: Count
     draws: CountFromZero
-    seed: Annotated[int, Option(default=0, check=partial(check_whole, at_least=0), parse=int)]
+    seed: Seed
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):

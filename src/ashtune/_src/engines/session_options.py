@@ -70,6 +70,14 @@ def check_processes(name: str, value: int) -> int:
     return value
 
 
+WorkerCount = Annotated[
+    int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int)
+]
+GpusPerWorker = Annotated[
+    float | None, Option(check=lambda _, value: check_gpus_per_worker(value), parse=float)
+]
+
+
 class RunOptions(TypedDict, total=False):
     """The options of a session. :func:`~ashtune.tune` describes the
     arguments with the same names.
@@ -83,14 +91,9 @@ class RunOptions(TypedDict, total=False):
             default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), parse=str, metavar="HOW"
         ),
     ]
-    workers: Annotated[
-        int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int)
-    ]
+    workers: WorkerCount
     threads: Count
-    gpus_per_worker: Annotated[
-        float | None,
-        Option(check=lambda _, value: check_gpus_per_worker(value), parse=float),
-    ]
+    gpus_per_worker: GpusPerWorker
     processes_per_trial: Annotated[int, Option(default=1, check=check_processes, parse=int)]
     ranks_per_trial: Annotated[
         int,
