@@ -24,8 +24,8 @@ from ashtune._src.driver.study_options import (
     MAX_FAILURES,
     SESSION_GROUPS,
     TUNE_GROUPS,
-    Lengthening,
     ResumeOptions,
+    TopRung,
     TuneOptions,
     WhatIfOptions,
 )
@@ -87,7 +87,7 @@ def test_every_function_has_the_default_values_of_the_table(
 
 @pytest.mark.parametrize(
     "kind",
-    [*TUNE_GROUPS, Lengthening, WhatIfOptions, Planning, Simulating, Series, Demo, Host],
+    [*TUNE_GROUPS, TopRung, WhatIfOptions, Planning, Simulating, Series, Demo, Host],
 )
 def test_every_option_has_words_for_the_help(kind: Any) -> None:
     said = help_texts(kind)
@@ -97,7 +97,7 @@ def test_every_option_has_words_for_the_help(kind: Any) -> None:
 
 @pytest.mark.parametrize(
     ("groups", "kind"),
-    [(TUNE_GROUPS, TuneOptions), ((Lengthening, *SESSION_GROUPS), ResumeOptions)],
+    [(TUNE_GROUPS, TuneOptions), ((TopRung, *SESSION_GROUPS), ResumeOptions)],
 )
 def test_the_groups_of_the_help_have_each_option_once(groups: Any, kind: Any) -> None:
     names = [name for group in groups for name in options_of(group)]

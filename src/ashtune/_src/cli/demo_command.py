@@ -21,7 +21,7 @@ from ashtune._src.cli.showing import say, show_study
 from ashtune._src.core.checks import check_whole
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.option import Flag, Folder, Option, Seed
-from ashtune._src.engines.engine_registry import choose_engine, worker_count
+from ashtune._src.engines.engine_registry import engine_for, worker_count
 from ashtune._src.engines.session_options import Auto, WorkerCount
 
 SEQUENTIAL_TRIALS = 64
@@ -83,7 +83,7 @@ def main(given: argparse.Namespace) -> int:
         objective.train, objective.space(), scheduler="sh", trials=few, workers=1,
         directory=base / "sequential", **common,
     )  # fmt: skip
-    engine = choose_engine(workers_given=given.workers is not None)
+    engine = engine_for({"workers": given.workers})
     workers = worker_count(engine, {"workers": given.workers}, given.trials)
     say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(

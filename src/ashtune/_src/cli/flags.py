@@ -111,11 +111,11 @@ def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
         return said
     from ashtune._src.api.study import Study
     from ashtune._src.api.tuning import tune
-    from ashtune._src.driver.study_options import Lengthening, Stop, WhatIfOptions
+    from ashtune._src.driver.study_options import Stop, TopRung, WhatIfOptions
     from ashtune._src.engines.session_options import MPI, Local
     from ashtune._src.schedulers.scheduler_protocol import Scheduler
 
-    own: dict[Any, Any] = {WhatIfOptions: Study.whatif, Lengthening: Study.resume}
+    own: dict[Any, Any] = {WhatIfOptions: Study.whatif, TopRung: Study.resume}
     for taker in (own.get(kind, tune), Stop, Local, MPI, Scheduler):
         said = _described(taker) | said
     return said

@@ -8,7 +8,7 @@ from ashtune._src.api.study import Study
 from ashtune._src.cli import flags as options
 from ashtune._src.cli.load_names import load_function
 from ashtune._src.cli.showing import train_and_show
-from ashtune._src.driver.study_options import SESSION_GROUPS, Lengthening, ResumeOptions
+from ashtune._src.driver.study_options import SESSION_GROUPS, ResumeOptions, TopRung
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "objective", nargs="?", metavar="FILE:FUNCTION",
         help="the training function, if it has changed; by default as it was when the study began",
     )  # fmt: skip
-    options.add(parser, Lengthening, *SESSION_GROUPS)
+    options.add(parser, TopRung, *SESSION_GROUPS)
     options.add_json(parser)
 
 

@@ -9,18 +9,16 @@ import math
 import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated, TypedDict
 
 import msgspec
 
 from ashtune._src.cli import flags as options
-from ashtune._src.core.checks import check_whole
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.option import Flag, Option, Time
 from ashtune._src.engines.cluster.cluster_driver import check_installed
-from ashtune._src.engines.session_options import MOST_WORKERS, GpusPerWorker
+from ashtune._src.engines.session_options import GpusPerWorker, check_workers
 from ashtune._src.engines.stop import StopSwitch, time_in_slurm
 from ashtune._src.study.folders import ScratchDirectory
 
@@ -41,9 +39,7 @@ class Host(TypedDict, total=False):
     """
 
     wait: Flag
-    slots: Annotated[
-        int, Option(default=1, check=partial(check_whole, at_most=MOST_WORKERS), parse=int)
-    ]
+    slots: Annotated[int, Option(default=1, check=check_workers, parse=int)]
     gpus_per_worker: GpusPerWorker
     lifetime: Time
 

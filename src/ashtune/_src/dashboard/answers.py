@@ -23,10 +23,9 @@ from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import Trials
-from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.jobs import Goal
-from ashtune._src.core.option import checked
+from ashtune._src.core.option import checked, options_of
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.dashboard.page_messages import (
     NAMES,
@@ -220,9 +219,10 @@ def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     return {"predictions": predictions, "text": words}
 
 
-_READ: Mapping[str, Callable[[str], Any]] = {
-    "workers": parse.whole_numbers, "reduction_factor": parse.factors, "deadline": parse.seconds,
-}  # fmt: skip
+_READ: Mapping[str, Any] = {
+    name: options_of(WhatIfOptions)[name][1].parse
+    for name in ("workers", "reduction_factor", "deadline")
+}
 
 
 class _Kind(msgspec.Struct, frozen=True):

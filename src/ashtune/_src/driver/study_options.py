@@ -41,7 +41,7 @@ from ashtune._src.core.option import (
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.gain_rate import check_enough, read_enough
 from ashtune._src.engines.engine_protocol import AUTO, Engine
-from ashtune._src.engines.session_options import Local, RunOptions
+from ashtune._src.engines.session_options import Auto, Local, RunOptions
 from ashtune._src.schedulers.adaptive import AdaptiveAsh
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
@@ -56,10 +56,15 @@ If each trial fails with probability 1/2, a session stops with probability 1e-6.
 """
 
 
-class Rungs(TypedDict, total=False):
-    """rungs."""
+class TopRung(TypedDict, total=False):
+    """halving."""
 
     max_resource: Annotated[int | None, Option(parse=int)]
+
+
+class Rungs(TopRung, total=False):
+    """rungs."""
+
     min_resource: Annotated[int | str | None, Option(parse=parse.min_resource)]
     reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor)]
     rungs: Annotated[
@@ -184,13 +189,7 @@ class SessionOptions(Ending, WorkerOptions, Watching, total=False):
     """The options of every session on a study."""
 
 
-class Lengthening(TypedDict, total=False):
-    """halving."""
-
-    max_resource: Annotated[int | None, Option(parse=int)]
-
-
-class ResumeOptions(Lengthening, SessionOptions, total=False):
+class ResumeOptions(TopRung, SessionOptions, total=False):
     """The options of ``Study.resume``."""
 
 
@@ -331,20 +330,23 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name in ("search", "scheduler", "engine", "stop", "confirm"):
         _refuse_class(name, given.get(name))
-    options = {name: value for name, value in given.items() if name != "stop"}
+    options = {name: value for name, value in given.items() if name not in ("self", "stop")}
     if not isinstance(stop := given.get("stop"), Stop | None):
         raise SettingsError(
             f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20); "
             "the last epoch is max_resource="
         )
-    for place, kind in (("stop", Stop), ("engine", Local), ("scheduler", Scheduler)):
+    # Other options of an engine or a scheduler are its own, so it keeps them.
+    for place, kind, has_all in (
+        ("stop", Stop, Stop),
+        ("engine", Local, Auto),
+        ("scheduler", Scheduler, Scheduler),
+    ):
         value = given.get(place)
         if not isinstance(value, kind):
             continue
-        for name in Scheduler.__struct_fields__ if kind is Scheduler else value.__struct_fields__:
-            if kind is Local and name not in RunOptions.__annotations__:
-                continue  # an option of this engine alone, which the engine keeps
-            held = getattr(value, name)
+        for name in has_all.__struct_fields__:
+            held = getattr(value, name, None)
             if held is not None and options.get(name) is not None:
                 raise SettingsError(
                     f"{name}={shown(options[name])} and "

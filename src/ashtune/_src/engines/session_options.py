@@ -70,9 +70,8 @@ def check_processes(name: str, value: int) -> int:
     return value
 
 
-WorkerCount = Annotated[
-    int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int)
-]
+check_workers = partial(check_whole, at_most=MOST_WORKERS)
+WorkerCount = Annotated[int | None, Option(check=check_workers, parse=int)]
 GpusPerWorker = Annotated[
     float | None, Option(check=lambda _, value: check_gpus_per_worker(value), parse=float)
 ]

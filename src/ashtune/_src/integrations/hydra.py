@@ -33,8 +33,7 @@ from ashtune._src.core.numbers import number_text
 from ashtune._src.core.option import checked, options_of
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.study_options import TuneOptions, chosen_halving
-from ashtune._src.engines.engine_protocol import AUTO
-from ashtune._src.engines.engine_registry import choose_engine
+from ashtune._src.engines.engine_registry import engine_for
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME
 from ashtune._src.training.reports import MetricMissing
@@ -366,10 +365,7 @@ class Sweep:
                 "engine='threads' cannot be used, because Hydra has one config in a process; "
                 "remove engine"
             )
-        engine = choose_engine(
-            options.get("engine", AUTO), workers_given=options.get("workers") is not None
-        )
-        options["engine"] = engine
+        options["engine"] = engine_for(options)
         _, ladder = chosen_halving(checked(TuneOptions, options))
         metric = self._named("metric", "loss")
         swept, composed = self._composed(arguments)
