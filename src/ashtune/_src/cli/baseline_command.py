@@ -145,11 +145,8 @@ def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Seque
     if max_resource is None and given.rungs is None:
         max_resource = MAX_RESOURCE
     common: dict[str, Any] = {
+        **options.given_options(Rungs, given),
         "max_resource": max_resource,
-        "min_resource": given.min_resource,
-        "reduction_factor": given.reduction_factor,
-        "rungs": given.rungs,
-        "resource": given.resource,
         "search": "random",  # both kinds get the same configurations
         "seed": given.seed,
         "threads": given.threads,

@@ -42,8 +42,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         check: Takes the option's name and value; returns the value in its plain form, or raises
             ``SettingsError``. The check is not called for ``None`` if ``None`` is the default. An
             option without a check is checked elsewhere.
-        parse: Parses the value from the command line, or raises ``ValueError``. An option without
-            ``parse`` is not on the command line, unless it is a flag.
+        parse: Parses the value from the command line, or raises ``ValueError``. If None, the option
+            is not on the command line. A flag has no value to parse.
         metavar: The placeholder of the value in ``--help``.
         forms: For ``--help``: the accepted forms, or what ``--no-`` does for a flag that is on by
             default.
@@ -51,7 +51,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
     default: Any = None
     check: Check | None = None
-    parse: Callable[[str], Any] | None = None
+    parse: Callable[[str], Any] | None = str
     metavar: str = "N"
     forms: str = ""
 
@@ -73,7 +73,7 @@ Flag = Annotated[bool, Option(default=False, check=check_flag)]
 Seed = Annotated[
     int, Option(default=0, check=partial(check_whole, at_least=0, at_most=MOST_SEED), parse=int)
 ]
-Folder = Annotated[str | None, Option(parse=str, metavar="DIR")]
+Folder = Annotated[str | None, Option(metavar="DIR")]
 
 
 def each_value(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

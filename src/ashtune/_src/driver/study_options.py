@@ -70,21 +70,21 @@ class Rungs(TopRung, total=False):
     rungs: Annotated[
         Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")
     ]
-    resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
+    resource: Annotated[str, Option(default="epoch", check=check_unit, metavar="UNIT")]
 
 
 class Halving(Rungs, total=False):
     """halving."""
 
-    scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
+    scheduler: Annotated[str | Scheduler, Option(default="ash", metavar="NAME")]
 
 
 class Searching(TypedDict, total=False):
     """search."""
 
-    search: Annotated[str | Search | None, Option(parse=str, metavar="NAME")]
-    valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option()]
-    enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=())]
+    search: Annotated[str | Search | None, Option(metavar="NAME")]
+    valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option(parse=None)]
+    enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=(), parse=None)]
     warm_start: Annotated[
         Any, Option(parse=parse.names, metavar="LIST", forms="as results.csv,runs/a")
     ]
@@ -119,7 +119,7 @@ class Ending(TypedDict, total=False):
 
     trials: Count
     time_limit: Time
-    budget: Annotated[str | float | None, Option(check=check_budget, parse=str, metavar="TIME")]
+    budget: Annotated[str | float | None, Option(check=check_budget, metavar="TIME")]
     total_resource: Count
     target: Annotated[float | dict[str, float] | None, Option(parse=parse.target, metavar="VALUE")]
     patience: Count
@@ -147,7 +147,7 @@ class Ending(TypedDict, total=False):
 class EngineOption(TypedDict, total=False):
     """The option that chooses the engine, which starts the workers."""
 
-    engine: Annotated[str | Engine, Option(default=AUTO, parse=str, metavar="NAME")]
+    engine: Annotated[str | Engine, Option(default=AUTO, metavar="NAME")]
 
 
 class WorkerOptions(EngineOption, RunOptions, total=False):
@@ -199,7 +199,7 @@ class Storage(TypedDict, total=False):
     checkpoint_limit: Size
     directory: Annotated[
         str | os.PathLike[str] | None,
-        Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR"),
+        Option(check=lambda _, value: check_directory(value), metavar="DIR"),
     ]
     accept_changes: Flag
     overwrite: Flag

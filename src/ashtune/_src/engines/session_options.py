@@ -86,9 +86,7 @@ class RunOptions(TypedDict, total=False):
     memory_limit: Size
     on_out_of_memory: Annotated[
         str,
-        Option(
-            default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), parse=str, metavar="HOW"
-        ),
+        Option(default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), metavar="HOW"),
     ]
     workers: WorkerCount
     threads: Count
@@ -107,9 +105,7 @@ class RunOptions(TypedDict, total=False):
             check=check_flag,
         ),
     ]
-    checkpoints: Annotated[
-        str, Option(default=FILES, check=check_checkpoints, parse=str, metavar="HOW")
-    ]
+    checkpoints: Annotated[str, Option(default=FILES, check=check_checkpoints, metavar="HOW")]
     quiet: Flag
     profile: Annotated[bool, Option(default=False, check=check_profile)]
 

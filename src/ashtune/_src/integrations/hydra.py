@@ -388,12 +388,11 @@ class Sweep:
         command line does.
         """
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
-        known = options_of(TuneOptions)
-        for name, value in given.items():
-            parse = known[name][1].parse if name in known else None
-            if isinstance(value, str) and parse is not None:
+        for name, (_, option) in options_of(TuneOptions).items():
+            value = given.get(name)
+            if isinstance(value, str) and option.parse is not None:
                 try:
-                    given[name] = parse(value)
+                    given[name] = option.parse(value)
                 except ValueError as error:
                     raise SettingsError(f"hydra.sweeper.{name}: {error}") from None
         options = {name: value for name, value in given.items() if value is not None}
