@@ -11,12 +11,12 @@ import pytest
 
 import ashtune
 from ashtune._src.api.tuning import run_study
-from ashtune._src.cli.baseline_command import Series
-from ashtune._src.cli.demo_command import Demo
+from ashtune._src.cli.baseline_command import BaselineOptions
+from ashtune._src.cli.demo_command import DemoOptions
 from ashtune._src.cli.flags import help_texts
-from ashtune._src.cli.plan_command import Planning
-from ashtune._src.cli.simulate_command import Simulating
-from ashtune._src.cli.worker_command import Host
+from ashtune._src.cli.plan_command import PlanOptions
+from ashtune._src.cli.simulate_command import SimulateOptions
+from ashtune._src.cli.worker_command import HostOptions
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.option import checked, options_of
@@ -87,7 +87,16 @@ def test_every_function_has_the_default_values_of_the_table(
 
 @pytest.mark.parametrize(
     "kind",
-    [*TUNE_GROUPS, TopRung, WhatIfOptions, Planning, Simulating, Series, Demo, Host],
+    [
+        *TUNE_GROUPS,
+        TopRung,
+        WhatIfOptions,
+        PlanOptions,
+        SimulateOptions,
+        BaselineOptions,
+        DemoOptions,
+        HostOptions,
+    ],
 )
 def test_every_option_has_words_for_the_help(kind: Any) -> None:
     said = help_texts(kind)

@@ -23,7 +23,7 @@ from ashtune._src.core.checks import check_whole, refuse
 from ashtune._src.core.option import Flag, Folder, Option, Seed, each_value
 from ashtune._src.dashboard.one_file import blocks_page, write
 from ashtune._src.driver.environment import environment
-from ashtune._src.driver.study_options import Rungs
+from ashtune._src.driver.study_options import RungOptions
 from ashtune._src.engines.session_options import WorkerCount
 from ashtune._src.reports import html
 from ashtune._src.reports.baseline_section import (
@@ -38,7 +38,7 @@ from ashtune._src.reports.terminal.text import show, show_json
 MAX_RESOURCE = 64
 
 
-class Series(Rungs, total=False):
+class BaselineOptions(RungOptions, total=False):
     """series.
 
     Args:
@@ -81,7 +81,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--metric", metavar="NAME", help="the reported metric to optimize")
     parser.add_argument("--mode", choices=("min", "max"), help="minimize or maximize the metric")
-    options.add(parser, Series)
+    options.add(parser, BaselineOptions)
     # all compared runs have the same rungs
     parser.set_defaults(min_resource=1, reduction_factor=2)
     parser.add_argument("--html", metavar="FILE", help="write the figure and the table as a page")
@@ -105,7 +105,7 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Check the options before the studies start, because the studies may take hours."""
     check_page(given.html)
-    options.complete(Series, given)
+    options.complete(BaselineOptions, given)
     is_ours = given.objective is None
     lacks_parallel = given.workers is not None and not given.parallel
     lacks_function = is_ours and (given.metric or given.mode)
@@ -145,7 +145,7 @@ def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Seque
     if max_resource is None and given.rungs is None:
         max_resource = MAX_RESOURCE
     common: dict[str, Any] = {
-        **options.given_options(Rungs, given),
+        **options.given_options(RungOptions, given),
         "max_resource": max_resource,
         "search": "random",  # both kinds get the same configurations
         "seed": given.seed,

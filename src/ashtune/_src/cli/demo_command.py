@@ -29,7 +29,7 @@ FUSED_TIMES = 4
 """The number of configurations for fused training, divided by the number for ASH."""
 
 
-class Demo(TypedDict, total=False):
+class DemoOptions(TypedDict, total=False):
     """demo.
 
     Args:
@@ -49,7 +49,7 @@ class Demo(TypedDict, total=False):
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    options.add(parser, Demo)
+    options.add(parser, DemoOptions)
 
 
 def main(given: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.demo import demo_objective as objective
     from ashtune._src.demo import digits, lanes
 
-    options.complete(Demo, given)
+    options.complete(DemoOptions, given)
     digits.load()  # a missing scikit-learn is reported before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))
     common = {

@@ -14,7 +14,7 @@ from ashtune._src.reports.terminal.text import show, show_json
 from ashtune._src.schedulers.scheduler_registry import SchedulerView, text_of
 
 
-class Planning(Halving, total=False):
+class PlanOptions(Halving, total=False):
     """plan.
 
     Args:
@@ -29,13 +29,13 @@ class Planning(Halving, total=False):
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    options.add(parser, Planning)
+    options.add(parser, PlanOptions)
     options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
-    halving = options.complete(Planning, given)
+    halving = options.complete(PlanOptions, given)
     trials = given.trials
     seconds = given.epoch
     if trials is None:

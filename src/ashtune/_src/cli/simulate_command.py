@@ -46,7 +46,7 @@ def _check_straggle(name: str, value: float) -> float:
     return value and check_number(name, value, at_most=MOST_STRAGGLE)
 
 
-class Simulating(Halving, total=False):
+class SimulateOptions(Halving, total=False):
     """simulation.
 
     Args:
@@ -102,14 +102,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="ARRAY",
         help="the array of the seconds trained up to each epoch (--epoch for all)",
     )
-    options.add(parser, Simulating)
+    options.add(parser, SimulateOptions)
     options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:
     """Simulate and print."""
     halving = options.given_options(Halving, given)
-    options.complete(Simulating, given)
+    options.complete(SimulateOptions, given)
     _check(given)
     unit = _unit(given, halving)
     curves, scheduler, ladder = _curves(given, halving)

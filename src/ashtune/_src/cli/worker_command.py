@@ -28,7 +28,7 @@ cannot get the file.
 """
 
 
-class Host(TypedDict, total=False):
+class HostOptions(TypedDict, total=False):
     """workers.
 
     Args:
@@ -63,7 +63,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         nargs=number,
         help="the path of the study's directory on this machine",
     )
-    options.add(parser, Host)
+    options.add(parser, HostOptions)
 
 
 def main(given: argparse.Namespace) -> int:
@@ -76,7 +76,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.engines.cluster.host import Slots, serve
     from ashtune._src.engines.cluster.rendezvous import Rendezvous
 
-    options.complete(Host, given)
+    options.complete(HostOptions, given)
     lifetime = given.lifetime or math.inf
     in_slurm, _ = time_in_slurm(os.environ, time.time()) or (math.inf, 0.0)
     slots = Slots(number=given.slots, gpus_per_worker=given.gpus_per_worker)

@@ -62,7 +62,7 @@ class TopRung(TypedDict, total=False):
     max_resource: Annotated[int | None, Option(parse=int)]
 
 
-class Rungs(TopRung, total=False):
+class RungOptions(TopRung, total=False):
     """rungs."""
 
     min_resource: Annotated[int | str | None, Option(parse=parse.min_resource)]
@@ -73,7 +73,7 @@ class Rungs(TopRung, total=False):
     resource: Annotated[str, Option(default="epoch", check=check_unit, metavar="UNIT")]
 
 
-class Halving(Rungs, total=False):
+class Halving(RungOptions, total=False):
     """halving."""
 
     scheduler: Annotated[str | Scheduler, Option(default="ash", metavar="NAME")]
