@@ -11,13 +11,21 @@ import pytest
 
 import ashtune
 from ashtune._src.api.tuning import run_study
+from ashtune._src.cli.baseline_command import BaselineOptions
+from ashtune._src.cli.demo_command import DemoOptions
 from ashtune._src.cli.flags import help_texts
+from ashtune._src.cli.plan_command import PlanOptions
+from ashtune._src.cli.simulate_command import SimulateOptions
+from ashtune._src.cli.worker_command import HostOptions
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.option import checked, options_of
 from ashtune._src.driver.study_options import (
     MAX_FAILURES,
+    SESSION_GROUPS,
+    TUNE_GROUPS,
     ResumeOptions,
+    TopRung,
     TuneOptions,
     WhatIfOptions,
 )
@@ -33,6 +41,7 @@ TAKERS: list[tuple[Callable[..., Any], Any]] = [
     (ashtune.Study.resume, ResumeOptions),
     (ashtune.Study.whatif, WhatIfOptions),
     (ashtune.Stop, TuneOptions),
+    (Scheduler, TuneOptions),
     (ashtune.Local, RunOptions),
     (ashtune.MPI, RunOptions),
     (ashtune.Auto, RunOptions),
@@ -76,15 +85,32 @@ def test_every_function_has_the_default_values_of_the_table(
         assert parameters[name].default == known[name][1].default
 
 
-@pytest.mark.parametrize("kind", [TuneOptions, ResumeOptions, WhatIfOptions])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *TUNE_GROUPS,
+        TopRung,
+        WhatIfOptions,
+        PlanOptions,
+        SimulateOptions,
+        BaselineOptions,
+        DemoOptions,
+        HostOptions,
+    ],
+)
 def test_every_option_has_words_for_the_help(kind: Any) -> None:
     said = help_texts(kind)
-    assert [
-        name
-        for name, (_, option) in options_of(kind).items()
-        if not (option.help or said.get(name))
-    ] == []
+    assert options_of(kind).keys() - said.keys() == set()
     assert not any(text.startswith("As of") for text in said.values())
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind"),
+    [(TUNE_GROUPS, TuneOptions), ((TopRung, *SESSION_GROUPS), ResumeOptions)],
+)
+def test_the_groups_of_the_help_have_each_option_once(groups: Any, kind: Any) -> None:
+    names = [name for group in groups for name in options_of(group)]
+    assert sorted(names) == sorted(options_of(kind))
 
 
 def test_tune_documents_all_its_parameters_and_with_its_values_takes_every_option() -> None:

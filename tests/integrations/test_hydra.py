@@ -2,6 +2,7 @@
 best.
 """
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 import ashtune
 from ashtune._src.core.errors import AshtuneError, SpaceError
 from ashtune._src.core.events import JobFinished
+from ashtune._src.core.option import options_of
+from ashtune._src.driver.study_options import TuneOptions
 from ashtune._src.integrations.hydra import Sweep, Swept, read
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, read_events
@@ -321,3 +324,14 @@ def test_the_plug_in_is_light_and_hydra_finds_it() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_sweeper_has_the_default_values_of_the_table() -> None:
+    from hydra_plugins.hydra_ashtune_sweeper import AshtuneSweeperConf
+
+    known = options_of(TuneOptions)
+    ours = {field.name: field.default for field in dataclasses.fields(AshtuneSweeperConf)}
+    assert ours.keys() - known.keys() == {"_target_", "metric", "mode", "params", "options"}
+    # A sweep has its study in the sweep's folder, so the directory has a name there.
+    names = ours.keys() & known.keys() - {"directory"}
+    assert {name: ours[name] for name in names} == {name: known[name][1].default for name in names}

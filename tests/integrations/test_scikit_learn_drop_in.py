@@ -1,5 +1,6 @@
 """What scikit-learn's own searches take, and what they give for it, beside ``AshSearchCV``."""
 
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from ashtune._src.core.option import options_of
+from ashtune._src.driver.study_options import TuneOptions
 from ashtune.integrations.scikit_learn import AshSearchCV
 
 
@@ -153,3 +156,9 @@ def test_the_best_score_equals_that_of_a_grid_search(estimator: Any, name: str) 
         search.best_score_
         == GridSearchCV(estimator, grid, cv=KFold(3), refit=False).fit(X, y).best_score_
     )
+
+
+def test_arguments_with_the_name_of_an_option_have_its_default() -> None:
+    known = options_of(TuneOptions)
+    for name in ("search", "scheduler", "time_limit", "directory"):
+        assert inspect.signature(AshSearchCV).parameters[name].default == known[name][1].default

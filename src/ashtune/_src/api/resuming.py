@@ -11,8 +11,7 @@ from ashtune._src.core.option import checked
 from ashtune._src.driver.goal import fit_to_goal
 from ashtune._src.driver.session import Session, read_study
 from ashtune._src.driver.study_options import ResumeOptions
-from ashtune._src.engines.engine_protocol import AUTO
-from ashtune._src.engines.engine_registry import check_engine, choose_engine
+from ashtune._src.engines.engine_registry import check_engine, engine_for
 from ashtune._src.study import objective_file as objectives
 from ashtune._src.study.journal import sessions
 from ashtune._src.study.lock import StudyLock
@@ -25,9 +24,7 @@ def resume_study(
     study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
 ) -> None:
     """Continue a study with the options of the command line: see ``Study.resume``."""
-    engine = choose_engine(
-        given.get("engine", AUTO), workers_given=given.get("workers") is not None
-    )
+    engine = engine_for(given)
     settings = study.settings
     directory = study.directory
     if settings.simulated:

@@ -537,12 +537,10 @@ class Study(Figures):
                 f"resume() of {shown(self)} needs a study; write "
                 f"ashtune.Study({shown(self)}).resume()"
             )
-        given = flat(
-            {name: value for name, value in locals().items() if name not in ("self", "objective")}
-        )
+        given = flat(locals())
         from ashtune._src.api.resuming import resume_study
 
-        resume_study(self._reader, objective, **given)
+        resume_study(self._reader, **given)
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

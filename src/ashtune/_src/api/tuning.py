@@ -18,7 +18,7 @@ from ashtune._src.core.words import ARGUMENTS
 from ashtune._src.driver import hints
 from ashtune._src.driver.study_options import Stop, TuneOptions, flat
 from ashtune._src.engines.engine_protocol import AUTO, Engine
-from ashtune._src.engines.engine_registry import choose_engine
+from ashtune._src.engines.engine_registry import engine_for
 from ashtune._src.engines.session_options import Local
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.search.search_protocol import Search
@@ -187,9 +187,7 @@ def run_study(
     **given: Unpack[TuneOptions],
 ) -> Study:
     """Run a study with the options of the command line. See :func:`tune`."""
-    engine = choose_engine(
-        given.get("engine", AUTO), workers_given=given.get("workers") is not None
-    )
+    engine = engine_for(given)
     options = checked(TuneOptions, given)
     name = objectives.name_of(objective)
     path = place_for(options["directory"], name)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.api.tuning import run_study
@@ -20,9 +20,11 @@ from ashtune._src.cli.load_names import load_function, load_space
 from ashtune._src.cli.showing import check_page, say
 from ashtune._src.core import parse
 from ashtune._src.core.checks import check_whole, refuse
+from ashtune._src.core.option import Flag, Folder, Option, Seed, each_value
 from ashtune._src.dashboard.one_file import blocks_page, write
 from ashtune._src.driver.environment import environment
-from ashtune._src.driver.study_options import Halving
+from ashtune._src.driver.study_options import RungOptions
+from ashtune._src.engines.session_options import WorkerCount
 from ashtune._src.reports import html
 from ashtune._src.reports.baseline_section import (
     Run,
@@ -34,6 +36,34 @@ from ashtune._src.reports.baseline_section import (
 from ashtune._src.reports.terminal.text import show, show_json
 
 MAX_RESOURCE = 64
+
+
+class BaselineOptions(RungOptions, total=False):
+    """series.
+
+    Args:
+        models: Numbers of models; one study is run for each number.
+        parallel: For each number, also run ASH on all cores.
+        seed: Seed of the configurations.
+        workers: Processes of ``--parallel`` (all cores).
+        threads: BLAS threads of each worker.
+        directory: The folder of the studies (default: a new one in runs).
+    """
+
+    models: Annotated[
+        Sequence[int],
+        Option(
+            default=[8, 16, 32, 64, 128],
+            check=each_value(check_whole),
+            parse=parse.whole_numbers,
+            metavar="LIST",
+        ),
+    ]
+    parallel: Flag
+    seed: Seed
+    workers: WorkerCount
+    threads: Annotated[int, Option(default=1, check=check_whole, parse=int)]
+    directory: Folder
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -51,31 +81,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--metric", metavar="NAME", help="the reported metric to optimize")
     parser.add_argument("--mode", choices=("min", "max"), help="minimize or maximize the metric")
-    parser.add_argument(
-        "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128],
-        metavar="LIST",
-        help="numbers of models; one study is run for each number (8,16,32,64,128)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--parallel", action="store_true", help="for each number, also run ASH on all cores"
-    )
-    names = ("max_resource", "min_resource", "reduction_factor", "rungs", "resource")
-    options.add(parser, Halving, *names, has_defaults=True)
-    parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all compared runs
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the configurations (0)"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes of --parallel (all cores)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)"
-    )
-    parser.add_argument(
-        "--directory", metavar="DIR", help="the folder of the studies (default: a new one in runs)"
-    )
+    options.add(parser, BaselineOptions)
+    # all compared runs have the same rungs
+    parser.set_defaults(min_resource=1, reduction_factor=2)
     parser.add_argument("--html", metavar="FILE", help="write the figure and the table as a page")
-    parser.add_argument("--json", action="store_true", help="print the series as JSON")
+    options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:
@@ -95,10 +105,7 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Check the options before the studies start, because the studies may take hours."""
     check_page(given.html)
-    for models in given.models:
-        check_whole("--models", models)
-    if given.workers is not None:
-        check_whole("--workers", given.workers)
+    options.complete(BaselineOptions, given)
     is_ours = given.objective is None
     lacks_parallel = given.workers is not None and not given.parallel
     lacks_function = is_ours and (given.metric or given.mode)
@@ -138,11 +145,8 @@ def _series(given: argparse.Namespace, base: Path) -> tuple[Sequence[Run], Seque
     if max_resource is None and given.rungs is None:
         max_resource = MAX_RESOURCE
     common: dict[str, Any] = {
+        **options.given_options(RungOptions, given),
         "max_resource": max_resource,
-        "min_resource": given.min_resource,
-        "reduction_factor": given.reduction_factor,
-        "rungs": given.rungs,
-        "resource": given.resource,
         "search": "random",  # both kinds get the same configurations
         "seed": given.seed,
         "threads": given.threads,

@@ -11,35 +11,45 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.api.tuning import tune
+from ashtune._src.cli import flags as options
 from ashtune._src.cli.showing import say, show_study
+from ashtune._src.core.checks import check_whole
 from ashtune._src.core.numbers import plural
-from ashtune._src.engines.engine_registry import choose_engine, worker_count
-from ashtune._src.engines.session_options import Auto
+from ashtune._src.core.option import Flag, Folder, Option, Seed
+from ashtune._src.engines.engine_registry import engine_for, worker_count
+from ashtune._src.engines.session_options import Auto, WorkerCount
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
 """The number of configurations for fused training, divided by the number for ASH."""
 
 
+class DemoOptions(TypedDict, total=False):
+    """demo.
+
+    Args:
+        trials: Configurations for ASH.
+        workers: Processes (all cores); under MPI, ranks (all).
+        seed: Seed of the configurations.
+        directory: The folder of the studies (default: a new one in runs).
+        quiet: Show only the result.
+    """
+
+    trials: Annotated[int, Option(default=256, check=check_whole, parse=int)]
+    workers: WorkerCount
+    seed: Seed
+    directory: Folder
+    quiet: Flag
+
+
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--trials", type=int, default=256, metavar="N", help="configurations for ASH (256)"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the configurations (0)"
-    )
-    parser.add_argument(
-        "--directory", metavar="DIR", help="the folder of the studies (default: a new one in runs)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="show only the result")
+    options.add(parser, DemoOptions)
 
 
 def main(given: argparse.Namespace) -> int:
@@ -47,6 +57,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.demo import demo_objective as objective
     from ashtune._src.demo import digits, lanes
 
+    options.complete(DemoOptions, given)
     digits.load()  # a missing scikit-learn is reported before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))
     common = {
@@ -72,7 +83,7 @@ def main(given: argparse.Namespace) -> int:
         objective.train, objective.space(), scheduler="sh", trials=few, workers=1,
         directory=base / "sequential", **common,
     )  # fmt: skip
-    engine = choose_engine(workers_given=given.workers is not None)
+    engine = engine_for({"workers": given.workers})
     workers = worker_count(engine, {"workers": given.workers}, given.trials)
     say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(

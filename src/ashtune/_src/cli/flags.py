@@ -5,49 +5,39 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import getdoc
 from re import MULTILINE, findall, sub
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from ashtune._src.core.option import Option
 
+T = TypeVar("T")
 
-def add(
-    parser: argparse.ArgumentParser,
-    kind: Callable[..., Any],
-    *names: str,
-    title: str = "",
-    has_defaults: bool = False,
-) -> None:
-    """Add the options of a kind to a parser, as one group.
 
-    Args:
-        kind: A kind of options in ``ashtune._src.driver.study_options``.
-        names: Names of the options to add; by default all.
-        title: Title of the group; by default the first sentence of the kind's docstring.
-        has_defaults: Whether an option that is not given gets its default. If False, such an option
-            is missing in the result.
+def add(parser: argparse.ArgumentParser, *kinds: Callable[..., Any]) -> None:
+    """Add the options of each kind to a parser, as a group. The group's title is the first sentence
+    of the kind's docstring. An option that is not given is missing in the result.
     """
     from ashtune._src.core.option import options_of
 
-    # importing the texts takes 40 ms
-    is_asked_for_help = getattr(parser, "is_asked_for_help", True)
-    said = help_texts(kind) if is_asked_for_help else {}
-    group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
-    for name, (_, option) in options_of(kind).items():
-        if names and name not in names:
-            continue
-        flag = f"--{'no-' if option.default is True else ''}{name.replace('_', '-')}"
-        more: dict[str, Any] = {
-            "default": option.default if has_defaults else argparse.SUPPRESS,
-            "dest": name,
-        }
-        if option.is_flag:
-            more["action"] = "store_false" if option.default else "store_true"
-        elif option.parse is None:
-            continue
-        else:
-            more |= {"type": argument_type(option.parse), "metavar": option.metavar}
-        group.add_argument(flag, help=_help(option, option.help or said.get(name, name)), **more)
+    for kind in kinds:
+        # importing the texts takes 40 ms
+        said = help_texts(kind) if getattr(parser, "is_asked_for_help", True) else {}
+        group = parser.add_argument_group(str(kind.__doc__).partition(".")[0])
+        for name, (_, option) in options_of(kind).items():
+            flag = f"--{'no-' if option.default is True else ''}{name.replace('_', '-')}"
+            more: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": name}
+            if option.is_flag:
+                more["action"] = "store_false" if option.default else "store_true"
+            elif option.parse is None:
+                continue
+            else:
+                more |= {"type": argument_type(option.parse), "metavar": option.metavar}
+            group.add_argument(flag, help=_help(option, said.get(name, name)), **more)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--json``, which several commands have."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -55,6 +45,20 @@ def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> di
     from ashtune._src.core.option import options_of
 
     return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
+
+
+def complete(kind: Callable[..., T], arguments: argparse.Namespace) -> T:
+    """Return the options of a kind, and write them into ``arguments``: the checked values that the
+    user has given, and the defaults of the other options.
+
+    Raises:
+        SettingsError: If a value is invalid.
+    """
+    from ashtune._src.core.option import checked
+
+    options = checked(kind, given_options(kind, arguments))
+    vars(arguments).update(options)  # type: ignore[call-overload]  # a TypedDict
+    return options
 
 
 def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -97,21 +101,30 @@ def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
 
 
 def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
-    """Return the help text of each option of a kind. The texts are in docstrings of functions and
-    classes.
+    """Return the help text of each option of a kind, from the docstring of the kind, or of the
+    functions and classes that take the options.
     """
+    from ashtune._src.core.option import options_of
+
+    said = _described(kind)
+    if options_of(kind).keys() <= said.keys():
+        return said
     from ashtune._src.api.study import Study
     from ashtune._src.api.tuning import tune
-    from ashtune._src.driver.study_options import ResumeOptions, Stop, WhatIfOptions
+    from ashtune._src.driver.study_options import Stop, TopRung, WhatIfOptions
     from ashtune._src.engines.session_options import MPI, Local
     from ashtune._src.schedulers.scheduler_protocol import Scheduler
 
-    takers = [Study.whatif] if kind is WhatIfOptions else [tune, Stop, Local, MPI, Scheduler]
-    said: dict[str, str] = {}
-    for taker in [Study.resume, *takers] if kind is ResumeOptions else takers:
-        for name, text in findall(r"^    (\w+): (.+(?:\n {8}.+)*)", getdoc(taker) or "", MULTILINE):
-            said.setdefault(name, " ".join(text.split()))
+    own: dict[Any, Any] = {WhatIfOptions: Study.whatif, TopRung: Study.resume}
+    for taker in (own.get(kind, tune), Stop, Local, MPI, Scheduler):
+        said = _described(taker) | said
     return said
+
+
+def _described(documented: Callable[..., Any]) -> dict[str, str]:
+    """Return the text of each argument that a docstring describes."""
+    found = findall(r"^    (\w+): (.+(?:\n {8}.+)*)", getdoc(documented) or "", MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
 
 
 def _help(option: "Option", words: str) -> str:

@@ -6,44 +6,49 @@ import sys
 import msgspec
 
 from ashtune._src.cli import flags as options
-from ashtune._src.core.checks import check_seconds, check_whole
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.option import checked
-from ashtune._src.driver.study_options import Ending, Halving, chosen_halving
+from ashtune._src.core.option import Count, Time
+from ashtune._src.driver.study_options import Halving, chosen_halving
 from ashtune._src.reports.plan_of_rungs import plan, plan_view, wall_seconds, wall_time_line
 from ashtune._src.reports.terminal.text import show, show_json
 from ashtune._src.schedulers.scheduler_registry import SchedulerView, text_of
 
 
+class PlanOptions(Halving, total=False):
+    """plan.
+
+    Args:
+        epoch: The time of an epoch, such as 30s: also show the wall time.
+        workers: The number of workers for ``--epoch``; default: 1.
+    """
+
+    trials: Count
+    epoch: Time
+    workers: Count
+
+
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    options.add(parser, Halving, has_defaults=True)
-    options.add(parser, Ending, "trials", title="trials", has_defaults=True)
-    parser.add_argument(
-        "--epoch", metavar="TIME", help="the time of an epoch, such as 30s: also show the wall time"
-    )
-    parser.add_argument(
-        "--workers", metavar="N", type=int, help="the number of workers for --epoch; default: 1"
-    )
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    options.add(parser, PlanOptions)
+    options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
-    if given.trials is None:
+    halving = options.complete(PlanOptions, given)
+    trials = given.trials
+    seconds = given.epoch
+    if trials is None:
         raise SettingsError(
             "trials is missing: how many configurations to plan for; give --trials 256"
         )
-    trials = check_whole("trials", given.trials)
-    seconds = None if given.epoch is None else check_seconds("--epoch", given.epoch)
     if seconds is None and given.workers is not None:
         raise SettingsError(
             f"--workers {given.workers} needs the time of an epoch; add --epoch 30s"
         )
-    workers = 1 if given.workers is None else check_whole("--workers", given.workers)
-    halving = checked(Halving, options.given_options(Halving, given))
+    workers = given.workers or 1
     scheduler, ladder = chosen_halving(halving)
-    unit = halving["resource"]
+    unit = given.resource
     # The plan asks a machine that has no results, so it has the rungs of a study that begins.
     view = SchedulerView(text_of(scheduler), scheduler.rule, scheduler.build(ladder, trials))
     planned = plan(view, ladder, trials)

@@ -8,13 +8,7 @@ from ashtune._src.api.study import Study
 from ashtune._src.cli import flags as options
 from ashtune._src.cli.load_names import load_function
 from ashtune._src.cli.showing import train_and_show
-from ashtune._src.driver.study_options import (
-    Controlling,
-    Ending,
-    ResumeOptions,
-    Watching,
-    WorkerOptions,
-)
+from ashtune._src.driver.study_options import SESSION_GROUPS, ResumeOptions, TopRung
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +22,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "objective", nargs="?", metavar="FILE:FUNCTION",
         help="the training function, if it has changed; by default as it was when the study began",
     )  # fmt: skip
-    options.add(parser, ResumeOptions, "max_resource", title="halving")
-    for kind in (Ending, WorkerOptions, Watching, Controlling):
-        options.add(parser, kind)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options.add(parser, TopRung, *SESSION_GROUPS)
+    options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:

@@ -14,17 +14,7 @@ from ashtune._src.cli.load_names import load_function, load_space
 from ashtune._src.cli.showing import train_and_show
 from ashtune._src.core import parse
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.driver.study_options import (
-    Controlling,
-    Ending,
-    Halving,
-    Preferring,
-    Searching,
-    Storage,
-    TuneOptions,
-    Watching,
-    WorkerOptions,
-)
+from ashtune._src.driver.study_options import TUNE_GROUPS, TuneOptions
 from ashtune._src.training.program import Program
 
 
@@ -51,18 +41,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--mode", required=True, type=parse.names, metavar="MODE",
         help="min or max: minimize or maximize; one for each metric, as max,min",
     )  # fmt: skip
-    for kind in (
-        Halving,
-        Searching,
-        Preferring,
-        Ending,
-        WorkerOptions,
-        Watching,
-        Controlling,
-        Storage,
-    ):
-        options.add(parser, kind)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options.add(parser, *TUNE_GROUPS)
+    options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:

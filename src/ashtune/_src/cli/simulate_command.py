@@ -5,9 +5,10 @@ controller.
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.study_reader import StudyReader
@@ -15,12 +16,12 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.api.study import Study
 from ashtune._src.cli import flags as options
 from ashtune._src.core import parse
-from ashtune._src.core.checks import check_number, check_unit, check_whole, refuse
+from ashtune._src.core.checks import check_number, check_whole, refuse
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.option import checked
-from ashtune._src.driver.study_options import Ending, Halving, chosen_halving, scheduler_alone
+from ashtune._src.core.option import Count, Folder, Option, Seed, Time, checked
+from ashtune._src.driver.study_options import Halving, chosen_halving, scheduler_alone
 from ashtune._src.engines.loop import Ledger
 from ashtune._src.engines.simulated.simulated_times import Mortality, half_normal
 from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
@@ -37,9 +38,47 @@ from ashtune._src.study.folders import check_directory
 MOST_STRAGGLE = 1e6
 
 
+Unchecked = Annotated[float | None, Option(parse=parse.seconds, metavar="TIME")]
+"""A time that may be 0."""
+
+
+def _check_straggle(name: str, value: float) -> float:
+    return value and check_number(name, value, at_most=MOST_STRAGGLE)
+
+
+class SimulateOptions(Halving, total=False):
+    """simulation.
+
+    Args:
+        workers: Number of workers.
+        epoch: Average time of an epoch (1s).
+        straggle: Jobs take 1 + |z| times as long.
+        drop: Probability that a job is lost, for each second.
+        save: Time to save a checkpoint (0, or as recorded).
+        load: Time to load one (0).
+        deaths: Mean lifetime of a worker (unlimited).
+        replaced: Time until a dead worker is replaced (never).
+        until: Stop the study after this virtual time.
+        seed: Seed of curves, stragglers and deaths.
+        directory: Write the study's journal to DIR, for `ashtune report`.
+    """
+
+    trials: Count
+    workers: Annotated[int, Option(default=8, check=check_whole, parse=int)]
+    epoch: Time
+    straggle: Annotated[float, Option(default=0, check=_check_straggle, parse=float, metavar="SD")]
+    drop: Annotated[float, Option(default=0, parse=float, metavar="P")]
+    save: Unchecked
+    load: Unchecked
+    deaths: Time
+    replaced: Unchecked
+    until: Time
+    seed: Seed
+    directory: Folder
+
+
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    seconds = options.argument_type(parse.seconds)
     parser.epilog = (
         "Without CURVES, learning curves are invented; this is enough for questions about time. A "
         "study's scheduler and rungs are used unless others are given here. Its curves are "
@@ -63,58 +102,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="ARRAY",
         help="the array of the seconds trained up to each epoch (--epoch for all)",
     )
-    options.add(parser, Halving, has_defaults=True)
-    options.add(parser, Ending, "trials", title="trials", has_defaults=True)
-    parser.set_defaults(scheduler=None, resource=None)  # a recorded study has its own
-    work = parser.add_argument_group("work")
-    work.add_argument("--workers", type=int, default=8, metavar="N", help="number of workers (8)")
-    work.add_argument("--epoch", type=seconds, metavar="TIME", help="average time of an epoch (1s)")
-    work.add_argument(
-        "--straggle",
-        type=float,
-        default=0.0,
-        metavar="SD",
-        help="jobs take 1 + |z| times as long (0)",
-    )
-    work.add_argument(
-        "--drop",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="probability that a job is lost, for each second (0)",
-    )
-    work.add_argument(
-        "--save", type=seconds, metavar="TIME", help="time to save a checkpoint (0, or as recorded)"
-    )
-    work.add_argument(
-        "--load", type=seconds, default=0.0, metavar="TIME", help="time to load one (0)"
-    )
-    work.add_argument(
-        "--deaths", type=seconds, metavar="TIME", help="mean lifetime of a worker (unlimited)"
-    )
-    work.add_argument(
-        "--replaced",
-        type=seconds,
-        metavar="TIME",
-        help="time until a dead worker is replaced (never)",
-    )
-    parser.add_argument(
-        "--until", type=seconds, metavar="TIME", help="stop the study after this virtual time"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of curves, stragglers and deaths (0)"
-    )
-    parser.add_argument(
-        "--directory", metavar="DIR", help="write the study's journal to DIR, for `ashtune report`"
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options.add(parser, SimulateOptions)
+    options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:
     """Simulate and print."""
+    halving = options.given_options(Halving, given)
+    options.complete(SimulateOptions, given)
     _check(given)
-    unit = _unit(given)
-    curves, scheduler, ladder = _curves(given)
+    unit = _unit(given, halving)
+    curves, scheduler, ladder = _curves(given, halving)
     trials = _trials(given, scheduler, curves)
     # No trial may start yet: the first event of the session has the number of trials.
     machine = scheduler.build(ladder, 0, given.seed)
@@ -161,15 +159,6 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise an error if an option cannot be simulated."""
-    check_whole("--workers", given.workers)
-    check_whole("--seed", given.seed, at_least=0)
-    for name in ("epoch", "until", "deaths"):
-        if getattr(given, name) is not None:
-            check_number(f"--{name}", getattr(given, name))
-    if given.straggle:
-        check_number("--straggle", given.straggle, at_most=MOST_STRAGGLE)
-    if given.trials is not None:
-        check_whole("--trials", given.trials)
     dies = given.deaths is not None
     is_table = str(given.curves).endswith(".npz")
     of_a_table = [
@@ -197,7 +186,9 @@ def _check(given: argparse.Namespace) -> None:
     )
 
 
-def _curves(given: argparse.Namespace) -> tuple[LossCurves, Scheduler, Ladder]:
+def _curves(
+    given: argparse.Namespace, halving: Mapping[str, Any]
+) -> tuple[LossCurves, Scheduler, Ladder]:
     recorded = None
     if given.curves is None:
         curves = invent_curves(epoch_seconds=given.epoch or 1.0, seed=given.seed)
@@ -207,18 +198,17 @@ def _curves(given: argparse.Namespace) -> tuple[LossCurves, Scheduler, Ladder]:
         curves = continue_curves(traces, seed=given.seed)
     # Options of the command line come before those of the recorded study, so that a user can ask
     # what another scheduler would have made of the same curves.
-    scheduler = given.scheduler
-    if scheduler is None:
-        scheduler = "ash" if recorded is None else recorded.scheduler
+    scheduler = halving.get("scheduler", recorded.scheduler if recorded else given.scheduler)
     if scheduler is None:
         raise SettingsError(
             f"the scheduler of {given.curves} is unknown here; give another with --scheduler"
         )
-    return curves, *_halving(given, scheduler, None if recorded is None else recorded.ladder)
+    recorded_ladder = None if recorded is None else recorded.ladder
+    return curves, *_halving(given, {**halving, "scheduler": scheduler}, recorded_ladder)
 
 
 def _halving(
-    given: argparse.Namespace, scheduler: str | Scheduler, recorded: Ladder | None
+    given: argparse.Namespace, halving: Mapping[str, Any], recorded: Ladder | None
 ) -> tuple[Scheduler, Ladder]:
     """Return the scheduler and the ladder of the recorded study. Given options replace the recorded
     values.
@@ -232,13 +222,8 @@ def _halving(
             "--rungs: leave out --min-resource, --max-resource and --reduction-factor, or --rungs"
         )
     if given.rungs is not None or recorded is None:
-        halving = {
-            name: value
-            for name, value in options.given_options(Halving, given).items()
-            if value is not None
-        }
-        return chosen_halving(checked(Halving, halving | {"scheduler": scheduler}))
-    chosen = scheduler_alone("scheduler", scheduler)
+        return chosen_halving(checked(Halving, halving))
+    chosen = scheduler_alone("scheduler", halving["scheduler"])
     if is_as_recorded:
         return chosen, recorded
     if low is None:
@@ -256,14 +241,15 @@ def _halving(
     return chosen, Ladder(low, high, factor)
 
 
-def _unit(given: argparse.Namespace) -> str:
+def _unit(given: argparse.Namespace, halving: Mapping[str, Any]) -> str:
     """Return the unit of the resource that the user gives, or the unit of the study whose curves
     are used.
     """
-    if given.resource is not None:
-        return check_unit("resource", given.resource)
     is_study = given.curves is not None and not given.curves.endswith(".npz")
-    return Study.load(given.curves).unit if is_study else "epoch"
+    if is_study and "resource" not in halving:
+        return Study.load(given.curves).unit
+    unit: str = given.resource
+    return unit
 
 
 def _traces(given: argparse.Namespace) -> Traces:
@@ -304,7 +290,7 @@ def _engine(given: argparse.Namespace, curves: LossCurves, *, has_curves: bool) 
     training = curves.training(
         stretch=half_normal(given.straggle) if given.straggle else None,
         drop=given.drop,
-        load_seconds=given.load,
+        load_seconds=given.load or 0.0,
         has_curves=has_curves,
         **saving,
     )

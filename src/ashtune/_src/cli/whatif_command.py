@@ -20,7 +20,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="the directory of a study that was run")
     options.add(parser, WhatIfOptions)
     parser.add_argument("--html", metavar="FILE", help="write table and figure as a page")
-    parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
+    options.add_json(parser)
 
 
 def main(given: argparse.Namespace) -> int:

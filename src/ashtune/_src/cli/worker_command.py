@@ -10,23 +10,38 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 import msgspec
 
-from ashtune._src.cli.flags import argument_type
-from ashtune._src.core import parse
-from ashtune._src.core.checks import check_seconds, check_whole
+from ashtune._src.cli import flags as options
 from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.option import Flag, Option, Time
 from ashtune._src.engines.cluster.cluster_driver import check_installed
-from ashtune._src.engines.session_options import MOST_WORKERS
+from ashtune._src.engines.session_options import GpusPerWorker, check_workers
 from ashtune._src.engines.stop import StopSwitch, time_in_slurm
-from ashtune._src.engines.worker_resources import check_gpus_per_worker
 from ashtune._src.study.folders import ScratchDirectory
 
 RENDEZVOUS = "ASHTUNE_WORKER"
 """The environment variable with the contents of a file ``rendezvous.json``, for machines that
 cannot get the file.
 """
+
+
+class HostOptions(TypedDict, total=False):
+    """workers.
+
+    Args:
+        wait: Wait until DIR exists.
+        slots: The number of workers.
+        gpus_per_worker: GPUs that each worker sees (default: the driver's setting).
+        lifetime: Leave after this time, such as 55m.
+    """
+
+    wait: Flag
+    slots: Annotated[int, Option(default=1, check=check_workers, parse=int)]
+    gpus_per_worker: GpusPerWorker
+    lifetime: Time
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -48,22 +63,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         nargs=number,
         help="the path of the study's directory on this machine",
     )
-    parser.add_argument("--wait", action="store_true", help="wait until DIR exists")
-    parser.add_argument(
-        "--slots", type=int, default=1, metavar="N", help="the number of workers (1)"
-    )
-    parser.add_argument(
-        "--gpus-per-worker",
-        type=float,
-        metavar="N",
-        help="GPUs that each worker sees (default: the driver's setting)",
-    )
-    parser.add_argument(
-        "--lifetime",
-        type=argument_type(parse.seconds),
-        metavar="TIME",
-        help="leave after this time, such as 55m",
-    )
+    options.add(parser, HostOptions)
 
 
 def main(given: argparse.Namespace) -> int:
@@ -76,16 +76,10 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.engines.cluster.host import Slots, serve
     from ashtune._src.engines.cluster.rendezvous import Rendezvous
 
-    gpus = given.gpus_per_worker
-    if gpus is not None:
-        gpus = check_gpus_per_worker(gpus)
-    lifetime = math.inf
-    if given.lifetime is not None:
-        lifetime = check_seconds("--lifetime", given.lifetime)
+    options.complete(HostOptions, given)
+    lifetime = given.lifetime or math.inf
     in_slurm, _ = time_in_slurm(os.environ, time.time()) or (math.inf, 0.0)
-    slots = Slots(
-        number=check_whole("--slots", given.slots, at_most=MOST_WORKERS), gpus_per_worker=gpus
-    )
+    slots = Slots(number=given.slots, gpus_per_worker=given.gpus_per_worker)
     # Training functions must not see the keys, with which one can connect to the driver.
     text = os.environ.pop(RENDEZVOUS, "")
     scratch = ScratchDirectory()

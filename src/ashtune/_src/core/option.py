@@ -1,6 +1,9 @@
-"""Definitions of the options of a study: type, default, check and help text.
+"""Definitions of the options of a study: type, default, check and parser.
 
-A ``TypedDict`` has the options of one kind as fields, and each field has an :class:`Option`.
+A ``TypedDict`` has the options of one kind as fields, and each field has an :class:`Option`. The
+sentence of an option for ``--help`` is in the docstring of the ``TypedDict``, or of the function or
+class which takes the option (``help_texts`` in ``cli/flags.py``).
+
 Commands take an option as ``--name``. Functions take a keyword argument, or an object with several
 options, such as ``stop=Stop(patience=20)``.
 """
@@ -16,7 +19,13 @@ from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 import msgspec
 
 from ashtune._src.core import parse
-from ashtune._src.core.checks import check_flag, check_seconds, check_size, check_whole
+from ashtune._src.core.checks import (
+    MOST_SEED,
+    check_flag,
+    check_seconds,
+    check_size,
+    check_whole,
+)
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import instead_of, one_line
 
@@ -29,23 +38,20 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """The definition of an option, without its name and type.
 
     Args:
-        help: The text for ``--help``; by default the text of the docstring that documents the
-            option.
         default: ``None`` means "not given".
         check: Takes the option's name and value; returns the value in its plain form, or raises
             ``SettingsError``. The check is not called for ``None`` if ``None`` is the default. An
             option without a check is checked elsewhere.
-        parse: Parses the value from the command line, or raises ``ValueError``. An option without
-            ``parse`` is not on the command line, unless it is a flag.
+        parse: Parses the value from the command line, or raises ``ValueError``. If None, the option
+            is not on the command line. A flag has no value to parse.
         metavar: The placeholder of the value in ``--help``.
         forms: For ``--help``: the accepted forms, or what ``--no-`` does for a flag that is on by
             default.
     """
 
-    help: str = ""
     default: Any = None
     check: Check | None = None
-    parse: Callable[[str], Any] | None = None
+    parse: Callable[[str], Any] | None = str
     metavar: str = "N"
     forms: str = ""
 
@@ -64,6 +70,10 @@ Time = Annotated[
 ]
 Size = Annotated[int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")]
 Flag = Annotated[bool, Option(default=False, check=check_flag)]
+Seed = Annotated[
+    int, Option(default=0, check=partial(check_whole, at_least=0, at_most=MOST_SEED), parse=int)
+]
+Folder = Annotated[str | None, Option(metavar="DIR")]
 
 
 def each_value(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -7,7 +7,7 @@ A view is made for one question, reads the analyses that it needs, and gives the
 Rule: an answer has at most about 4,000 numbers, even if the study has very many trials.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -18,10 +18,9 @@ from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import Trials
-from ashtune._src.core import parse
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.jobs import Goal
-from ashtune._src.core.option import checked
+from ashtune._src.core.option import checked, options_of
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.dashboard.page_messages import WHAT_IF, BadQuestion, check_choice
 from ashtune._src.dashboard.parts.part import short
@@ -227,13 +226,7 @@ class WhatIfView(AskedView):
     """Predicted times with other settings, or a number of workers if a deadline is given."""
 
     name = WHAT_IF
-    reads: ClassVar[Mapping[str, Callable[[str], Any]]] = {
-        "workers": parse.whole_numbers,
-        "reduction_factor": parse.factors,
-        "deadline": parse.seconds,
-    }
-    """For each parameter, the function that reads its text."""
-    parameters = tuple(reads)
+    parameters = ("workers", "reduction_factor", "deadline")
 
     def value(self) -> Mapping[str, Any]:
         from ashtune._src.dashboard.whatif_page import WORKERS, what_if
@@ -271,9 +264,11 @@ class WhatIfView(AskedView):
     def _asked(self) -> dict[str, Any]:
         """Return the given settings, read from their texts."""
         asked = {}
-        for name, read in self.reads.items():
+        options = options_of(WhatIfOptions)
+        for name in self.parameters:
             text = self.last(name)
-            if text:
+            read = options[name][1].parse
+            if text and read is not None:
                 try:
                     asked[name] = read(text)
                 except (ValueError, OverflowError) as error:

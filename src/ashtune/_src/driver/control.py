@@ -41,7 +41,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import one_line, say
 from ashtune._src.engines.engine_protocol import Resizable, Workers
-from ashtune._src.engines.session_options import MOST_WORKERS
+from ashtune._src.engines.session_options import check_workers
 from ashtune._src.processes.child import ChildProcess, module_command, module_environment
 from ashtune._src.reports.terminal.live import in_a_notebook
 from ashtune._src.reports.terminal.text import show_link
@@ -174,7 +174,7 @@ class Control:
         return check_whole("trials", before + more)
 
     def _workers_changed(self, workers: int, now: float) -> Event | None:
-        check_whole("workers", workers, at_most=MOST_WORKERS)
+        check_workers("workers", workers)
         # Only the local engine starts and ends workers while a study runs.
         if not isinstance(self._workers, Resizable):
             raise SettingsError(

@@ -9,14 +9,12 @@ fields of ``stop=Stop(...)``, ``engine=Local(...)`` and ``scheduler=Ash(...)``. 
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any, Literal, TypedDict, cast
 
 import msgspec
 
 from ashtune._src.core import parse
 from ashtune._src.core.checks import (
-    MOST_SEED,
     check_budget,
     check_confirm,
     check_flag,
@@ -30,11 +28,20 @@ from ashtune._src.core.enough import NotWorthIt
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.option import Count, CountFromZero, Flag, Option, Size, Time, each_value
+from ashtune._src.core.option import (
+    Count,
+    CountFromZero,
+    Flag,
+    Option,
+    Seed,
+    Size,
+    Time,
+    each_value,
+)
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.gain_rate import check_enough, read_enough
 from ashtune._src.engines.engine_protocol import AUTO, Engine
-from ashtune._src.engines.session_options import Local, RunOptions
+from ashtune._src.engines.session_options import Auto, Local, RunOptions
 from ashtune._src.schedulers.adaptive import AdaptiveAsh
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
@@ -49,48 +56,53 @@ If each trial fails with probability 1/2, a session stops with probability 1e-6.
 """
 
 
-class Halving(TypedDict, total=False):
+class TopRung(TypedDict, total=False):
     """halving."""
 
     max_resource: Annotated[int | None, Option(parse=int)]
+
+
+class RungOptions(TopRung, total=False):
+    """rungs."""
+
     min_resource: Annotated[int | str | None, Option(parse=parse.min_resource)]
     reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor)]
     rungs: Annotated[
         Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")
     ]
-    resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
-    scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
+    resource: Annotated[str, Option(default="epoch", check=check_unit, metavar="UNIT")]
+
+
+class Halving(RungOptions, total=False):
+    """halving."""
+
+    scheduler: Annotated[str | Scheduler, Option(default="ash", metavar="NAME")]
 
 
 class Searching(TypedDict, total=False):
     """search."""
 
-    search: Annotated[str | Search | None, Option(parse=str, metavar="NAME")]
-    valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option()]
-    enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=())]
+    search: Annotated[str | Search | None, Option(metavar="NAME")]
+    valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option(parse=None)]
+    enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=(), parse=None)]
     warm_start: Annotated[
         Any, Option(parse=parse.names, metavar="LIST", forms="as results.csv,runs/a")
     ]
     other_tasks: Annotated[Any, Option(parse=parse.names, metavar="LIST", forms="as runs/a,runs/b")]
-    seed: Annotated[
-        int,
-        Option(
-            default=0,
-            check=partial(check_whole, at_least=0, at_most=MOST_SEED),
-            parse=int,
-        ),
-    ]
+    seed: Seed
 
 
 class Preferring(TypedDict, total=False):
-    """preferences."""
+    """preferences.
+
+    Args:
+        weights: With several metrics, ``study.best`` is the knee of the front; weights by metric
+            choose another result of the front.
+    """
 
     weights: Annotated[
         Mapping[str, float] | None,
         Option(
-            help="With several metrics, ``study.best`` is the knee of the front; weights by "
-            "metric choose another "
-            "result of the front",
             parse=parse.numbers_by_name,
             metavar="LIST",
             forms="as accuracy=0.7,latency=0.3",
@@ -107,7 +119,7 @@ class Ending(TypedDict, total=False):
 
     trials: Count
     time_limit: Time
-    budget: Annotated[str | float | None, Option(check=check_budget, parse=str, metavar="TIME")]
+    budget: Annotated[str | float | None, Option(check=check_budget, metavar="TIME")]
     total_resource: Count
     target: Annotated[float | dict[str, float] | None, Option(parse=parse.target, metavar="VALUE")]
     patience: Count
@@ -135,7 +147,7 @@ class Ending(TypedDict, total=False):
 class EngineOption(TypedDict, total=False):
     """The option that chooses the engine, which starts the workers."""
 
-    engine: Annotated[str | Engine, Option(default=AUTO, parse=str, metavar="NAME")]
+    engine: Annotated[str | Engine, Option(default=AUTO, metavar="NAME")]
 
 
 class WorkerOptions(EngineOption, RunOptions, total=False):
@@ -153,7 +165,14 @@ def _check_watch(name: str, value: Any) -> Any:
 
 
 class Watching(TypedDict, total=False):
-    """watching."""
+    """watching.
+
+    Args:
+        watch: Show a live page of the study, by ``ashtune watch`` in its own process, and print its
+            address; it ends with the process that started it.
+        control: Let all who have the live page pause and stop the study, add trials, change the
+            number of workers and enqueue configurations; it implies ``watch``.
+    """
 
     observers: Annotated[
         Sequence[Observer | str],
@@ -161,39 +180,17 @@ class Watching(TypedDict, total=False):
     ]
     watch: Annotated[
         bool | Literal["keep"],
-        Option(
-            help="Show a live page of the study, by ``ashtune watch`` in its own process, "
-            "and print its address; "
-            "it ends with the process that started it.",
-            default=False,
-            check=_check_watch,
-        ),
+        Option(default=False, check=_check_watch),
     ]
+    control: Flag
 
 
-class Controlling(TypedDict, total=False):
-    """control."""
-
-    control: Annotated[
-        bool,
-        Option(
-            help="Let all who have the live page pause and stop the study, add trials, change the "
-            "number "
-            "of workers and enqueue configurations; it implies ``watch``.",
-            default=False,
-            check=check_flag,
-        ),
-    ]
-
-
-class SessionOptions(Ending, WorkerOptions, Watching, Controlling, total=False):
+class SessionOptions(Ending, WorkerOptions, Watching, total=False):
     """The options of every session on a study."""
 
 
-class ResumeOptions(SessionOptions, total=False):
+class ResumeOptions(TopRung, SessionOptions, total=False):
     """The options of ``Study.resume``."""
-
-    max_resource: Annotated[int | None, Option(parse=int)]
 
 
 class Storage(TypedDict, total=False):
@@ -202,7 +199,7 @@ class Storage(TypedDict, total=False):
     checkpoint_limit: Size
     directory: Annotated[
         str | os.PathLike[str] | None,
-        Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR"),
+        Option(check=lambda _, value: check_directory(value), metavar="DIR"),
     ]
     accept_changes: Flag
     overwrite: Flag
@@ -210,6 +207,11 @@ class Storage(TypedDict, total=False):
 
 class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
     """The options of ``tune``."""
+
+
+# A ``TypedDict`` does not know its bases in Python 3.11, so --help gets its groups from here.
+SESSION_GROUPS = (Ending, WorkerOptions, Watching)
+TUNE_GROUPS = (Halving, Searching, Preferring, *SESSION_GROUPS, Storage)
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
@@ -260,7 +262,7 @@ class WhatIfOptions(TypedDict, total=False):
     budget: Annotated[float | None, Option(check=check_number, parse=float, metavar="HOURS")]
     cores_per_worker: Count
     draws: CountFromZero
-    seed: Annotated[int, Option(default=0, check=partial(check_whole, at_least=0), parse=int)]
+    seed: Seed
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,20 +330,23 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name in ("search", "scheduler", "engine", "stop", "confirm"):
         _refuse_class(name, given.get(name))
-    options = {name: value for name, value in given.items() if name != "stop"}
+    options = {name: value for name, value in given.items() if name not in ("self", "stop")}
     if not isinstance(stop := given.get("stop"), Stop | None):
         raise SettingsError(
             f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20); "
             "the last epoch is max_resource="
         )
-    for place, kind in (("stop", Stop), ("engine", Local), ("scheduler", Scheduler)):
+    # Other options of an engine or a scheduler are its own, so it keeps them.
+    for place, kind, has_all in (
+        ("stop", Stop, Stop),
+        ("engine", Local, Auto),
+        ("scheduler", Scheduler, Scheduler),
+    ):
         value = given.get(place)
         if not isinstance(value, kind):
             continue
-        for name in Scheduler.__struct_fields__ if kind is Scheduler else value.__struct_fields__:
-            if kind is Local and name not in RunOptions.__annotations__:
-                continue  # an option of this engine alone, which the engine keeps
-            held = getattr(value, name)
+        for name in has_all.__struct_fields__:
+            held = getattr(value, name, None)
             if held is not None and options.get(name) is not None:
                 raise SettingsError(
                     f"{name}={shown(options[name])} and "

@@ -5,6 +5,9 @@ point gives the engine's name, and a class without arguments that implements
 :class:`~ashtune.engines.Engine`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from ashtune._src.core.checks import refuse
@@ -64,6 +67,11 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
             f"ashtune.engines.Engine, or one of {', '.join(ENGINES.names)}"
         )
     return found
+
+
+def engine_for(given: Mapping[str, Any]) -> Engine:
+    """Return the engine that the user's options choose, as :func:`choose_engine` does."""
+    return choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
 
 
 def _engine_named(text: str) -> Engine:

@@ -70,6 +70,13 @@ def check_processes(name: str, value: int) -> int:
     return value
 
 
+check_workers = partial(check_whole, at_most=MOST_WORKERS)
+WorkerCount = Annotated[int | None, Option(check=check_workers, parse=int)]
+GpusPerWorker = Annotated[
+    float | None, Option(check=lambda _, value: check_gpus_per_worker(value), parse=float)
+]
+
+
 class RunOptions(TypedDict, total=False):
     """The options of a session. :func:`~ashtune.tune` describes the
     arguments with the same names.
@@ -79,18 +86,11 @@ class RunOptions(TypedDict, total=False):
     memory_limit: Size
     on_out_of_memory: Annotated[
         str,
-        Option(
-            default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), parse=str, metavar="HOW"
-        ),
+        Option(default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), metavar="HOW"),
     ]
-    workers: Annotated[
-        int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int)
-    ]
+    workers: WorkerCount
     threads: Count
-    gpus_per_worker: Annotated[
-        float | None,
-        Option(check=lambda _, value: check_gpus_per_worker(value), parse=float),
-    ]
+    gpus_per_worker: GpusPerWorker
     processes_per_trial: Annotated[int, Option(default=1, check=check_processes, parse=int)]
     ranks_per_trial: Annotated[
         int,
@@ -105,9 +105,7 @@ class RunOptions(TypedDict, total=False):
             check=check_flag,
         ),
     ]
-    checkpoints: Annotated[
-        str, Option(default=FILES, check=check_checkpoints, parse=str, metavar="HOW")
-    ]
+    checkpoints: Annotated[str, Option(default=FILES, check=check_checkpoints, metavar="HOW")]
     quiet: Flag
     profile: Annotated[bool, Option(default=False, check=check_profile)]
 

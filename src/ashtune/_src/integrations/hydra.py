@@ -33,8 +33,7 @@ from ashtune._src.core.numbers import number_text
 from ashtune._src.core.option import checked, options_of
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.study_options import TuneOptions, chosen_halving
-from ashtune._src.engines.engine_protocol import AUTO
-from ashtune._src.engines.engine_registry import choose_engine
+from ashtune._src.engines.engine_registry import engine_for
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME
 from ashtune._src.training.reports import MetricMissing
@@ -366,10 +365,7 @@ class Sweep:
                 "engine='threads' cannot be used, because Hydra has one config in a process; "
                 "remove engine"
             )
-        engine = choose_engine(
-            options.get("engine", AUTO), workers_given=options.get("workers") is not None
-        )
-        options["engine"] = engine
+        options["engine"] = engine_for(options)
         _, ladder = chosen_halving(checked(TuneOptions, options))
         metric = self._named("metric", "loss")
         swept, composed = self._composed(arguments)
@@ -392,12 +388,11 @@ class Sweep:
         command line does.
         """
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
-        known = options_of(TuneOptions)
-        for name, value in given.items():
-            parse = known[name][1].parse if name in known else None
-            if isinstance(value, str) and parse is not None:
+        for name, (_, option) in options_of(TuneOptions).items():
+            value = given.get(name)
+            if isinstance(value, str) and option.parse is not None:
                 try:
-                    given[name] = parse(value)
+                    given[name] = option.parse(value)
                 except ValueError as error:
                     raise SettingsError(f"hydra.sweeper.{name}: {error}") from None
         options = {name: value for name, value in given.items() if value is not None}
