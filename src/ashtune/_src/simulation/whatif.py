@@ -44,8 +44,8 @@ from ashtune._src.simulation.traces import RecordedStudy, Traces
 #   no driver's time    it matters with thousands of workers or jobs of a tenth of a second; the
 #                       guide says from where on
 #   the range           covers luck in the order of results and in how short curves continue. It
-#                       does not cover what the replay leaves out, so it is too narrow: on nine sets of
-#                       curves, 48 to 100 % of the ranges had the true wall time.
+#                       does not cover what the replay leaves out, so it is too narrow: on nine sets
+#                       of curves, 48 to 100 % of the ranges had the true wall time.
 
 # Each replay is a whole simulated study, so they are few. More of them would not cover what a
 # replay leaves out.
@@ -199,7 +199,9 @@ class Predictor:
         best = None
         if math.isfinite(likely):
             best = Range(goal.value(likely), min(bests), max(bests))
-        speed_up = self.wall_seconds(replace(choice, workers=1)) / wall if wall > 0 else 1.0
+        speed_up = 1.0
+        if wall > 0:
+            speed_up = self.wall_seconds(replace(choice, workers=1)) / wall
         return Prediction(
             scheduler=text_of(choice.scheduler),
             reduction_factor=choice.reduction_factor,
@@ -284,6 +286,9 @@ class Predictor:
         tally = Tally(choice.ladder, goal)
         seen = _ReplayWatch(self.traces, choice.ladder.top)
         wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
+        utilisation = 0.0
+        if wall > 0:
+            utilisation = tally.training_seconds / (choice.workers * wall)
         # Above the longest record, a result is a guess for every trial, and so is which one is
         # best.
         best = math.inf
@@ -292,7 +297,7 @@ class Predictor:
         return Replayed(
             wall=wall,
             first=seen.first,
-            utilisation=tally.training_seconds / (choice.workers * wall) if wall > 0 else 0.0,
+            utilisation=utilisation,
             epochs=tally.epochs,
             continued=seen.continued,
             best=best,
