@@ -126,8 +126,9 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
     return median(ratios or [1.0])
 
 
-# What a recording can know and what it cannot -------------------------------------------- A
-# journal has seconds of jobs, and the times at which messages arrived. It has no times of orders
+# What a recording can know and what it cannot
+# --------------------------------------------
+# A journal has seconds of jobs, and the times at which messages arrived. It has no times of orders
 # (decision 3, docs/decisions/0003-journal.md), so a replay of the controller is needed to tell a
 # wait for the driver from a wait for other trials. Where the scheduler is not installed, nobody
 # knows this, and no wait is taken from the study (decision 68,
