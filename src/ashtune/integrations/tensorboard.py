@@ -160,10 +160,8 @@ def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
     """Return the version, digest and path of each of ashtune's events files in a folder, oldest
     file first.
     """
-    found = [
-        (match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))
-    ]
-    return sorted((int(match[2]), match[3], path) for match, path in found)
+    matches = ((_FILE.fullmatch(path.name), path) for path in folder.glob("events.*"))
+    return sorted((int(match[2]), match[3], path) for match, path in matches if match)
 
 
 def _digest_in(folder: Path) -> str:

@@ -149,6 +149,8 @@ class WorkersSuite:
     def test_every_worker_joins_once_under_its_own_number(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
+        # The driver knows workers by number only. If two had the same number, both would get each
+        # order.
         harness = engine(tmp_path, count, 2)
         assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
@@ -156,6 +158,8 @@ class WorkersSuite:
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The event of a result has the reports of all epochs up to the rung."""
+        # Not the report at the rung itself, which is the result: an engine that sends it twice
+        # gives a curve with two points at one resource.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 7, rung=2, target=3)
@@ -176,6 +180,8 @@ class WorkersSuite:
         """If a worker continues its trial in place, no checkpoint is saved
         between the two rungs.
         """
+        # An engine that starts the training function again would be right, but slow: each promotion
+        # would save, load and build a model. The missing folder shows that it did not.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0, target=2)
@@ -189,6 +195,9 @@ class WorkersSuite:
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """After a trial is released, another worker continues the trial from its checkpoint."""
+        # The mistake is a checkpoint in a place that only its worker can read, such as its own
+        # folder or memory. The count of trained epochs shows that the state came along, not only a
+        # file.
         harness = engine(tmp_path, count, 2)
         one = harness.next(WorkerJoined).worker
         other = harness.next(WorkerJoined).worker
@@ -209,6 +218,8 @@ class WorkersSuite:
         """A worker trains its next job if the driver sends the release and the job at the same
         time.
         """
+        # A worker that empties its inbox after saving would lose the job. The driver does not send
+        # it again, since nothing failed: the worker would be idle until the study ends.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0)
@@ -221,6 +232,8 @@ class WorkersSuite:
     def test_waiting_ends_at_the_time_given_when_nothing_happens(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
+        # The driver relies on it for time limits and ticks. An engine that waits for a message only
+        # would let a study with one long job run past its limit.
         harness = engine(tmp_path, count, 1)
         harness.next(WorkerJoined)
         until = harness.workers.now() + 0.05
@@ -231,6 +244,8 @@ class WorkersSuite:
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The time of an event is the time at which the event arrived at the driver."""
+        # Not the worker's clock: clocks of machines differ, and a journal whose times fall gives
+        # negative waits. Two workers, so that their messages can cross.
         harness = engine(tmp_path, count, 2)
         for _ in range(2):
             harness.train(harness.next(WorkerJoined).worker, 0)

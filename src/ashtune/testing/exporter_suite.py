@@ -28,6 +28,9 @@ from ashtune.testing.observer_suite import GOAL, LADDER, History, Step, as_in_a_
 
 __all__ = ["Exported", "ExporterSuite"]
 
+# An exporter may be started at any time, several times, and while the study runs. The tests are the
+# ways in which a copy gets a value twice, or loses one. The time of the study has a fraction,
+# because trackers that keep whole seconds otherwise seem to be exact.
 CREATED = 1_700_000_000.25
 
 
@@ -68,12 +71,14 @@ class ExporterSuite:
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
+        # Without it, a user would have to search for the copy.
         exporter = _told(exported, tmp_path / "a", [])
         assert exporter.place
 
     def test_a_second_export_adds_nothing(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
+        # A tracker that appends has each point twice after a second export, and its curves go back.
         first = exported.read(_told(exported, tmp_path / "a", steps))
         assert first, "a study in which much happens leaves something"
         assert exported.read(_told(exported, tmp_path / "a", steps)) == first
@@ -81,6 +86,8 @@ class ExporterSuite:
     def test_live_and_later_the_copy_is_the_same(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
+        # An exporter that uses the present time, and not that of the event, gives a copy in which a
+        # study of a week lasted for a second.
         live = exported.read(_told(exported, tmp_path / "live", steps, is_live=True))
         assert exported.read(_told(exported, tmp_path / "later", steps)) == live
 
@@ -89,6 +96,8 @@ class ExporterSuite:
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
         """The driver of the earlier session ended normally or was killed."""
+        # The exporter of the next session gets the whole journal again. What a killed one has
+        # written, it must recognise; what was still in its memory, it must write.
         whole = exported.read(_told(exported, tmp_path / "whole", steps))
         for part in (1 / 3, 2 / 3):
             first = steps[: int(len(steps) * part)]
@@ -98,6 +107,8 @@ class ExporterSuite:
     def test_a_study_that_is_moved_goes_on_with_its_copy(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
+        # Studies are copied from a cluster to a laptop. An exporter that recognises a study by its
+        # path would begin a second copy there.
         _told(exported, tmp_path / "a", steps[: len(steps) // 2])
         (tmp_path / "a").rename(tmp_path / "b")
         moved = exported.read(_told(exported, tmp_path / "b", steps))

@@ -49,6 +49,11 @@ from ashtune._src.study.replay import Replay
 
 __all__ = ["Observed", "ObserverSuite"]
 
+# Twenty seeds of a random history, because the mistakes of observers are about what follows what: a
+# worker that is lost while it saves, a trial that fails after a pause, a session that ends within a
+# job. Hand-written histories have those that their author thought of. The chances in ``History``
+# are far higher than in a real study, so that twenty studies of thirty trials have each kind of
+# event.
 GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 8, 2)
 SEEDS = range(20)
@@ -311,6 +316,9 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """An observer gets ticks, and reports between rungs, only while the study runs."""
+        # The usual mistake is to count something in ``tick`` or ``progress``, which no journal has:
+        # a report would then show other numbers than the page did. The other one is to keep an
+        # event object and compare it by identity. Read back from JSON, it is another object.
         live = observed.make()
         read = observed.make()
         steps = list(History(seed))
@@ -333,6 +341,8 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """A journal may end after any event, if the driver still runs or was killed."""
+        # Observers often assume that a job that began also ends, and divide by what has ended. The
+        # first end is 0: a study that has not begun has no results to take a minimum of.
         steps = list(History(seed, trials=8))
         for end in range(0, len(steps) + 1, 5):
             observer = observed.make()
@@ -349,6 +359,8 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """If a study's scheduler is not installed, an observer gets verdicts, but no orders."""
+        # An observer that looks up the order of a result in a dict would raise a KeyError here, on
+        # a laptop that has the journal and not the user's package.
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         Replay().tell((event for event, _ in History(seed)), [observer])
@@ -362,6 +374,8 @@ class ObserverSuite:
         """Before the second study, the observer received all events of a first study, or only half
         of the events.
         """
+        # One object may be given to two calls of ``tune``. ``begin`` must forget the first study,
+        # also if the first study never called ``end`` because its driver was killed.
         if observed.is_for_one_study:
             return
         again = observed.make()
@@ -383,6 +397,8 @@ class ObserverSuite:
         """A study has no events if, for example, a driver opens a study
         that was already complete.
         """
+        # A file that is opened at the first event, and closed in ``end`` without a look, fails
+        # here.
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)

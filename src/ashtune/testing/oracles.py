@@ -188,15 +188,16 @@ def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
                 result.job.trial,
             ),
         )
-    left = sorted(results, key=lambda result: result.job.trial)
+    in_order = sorted(results, key=lambda result: result.job.trial)
+    left = [result for result in in_order if not result.is_failure]
     order: list[RecordedResult] = []
-    while finite := [result for result in left if not result.is_failure]:
-        least = min(result.violation or 0.0 for result in finite)
-        equal = [result for result in finite if (result.violation or 0.0) == least]
+    while left:
+        least = min(result.violation or 0.0 for result in left)
+        equal = [result for result in left if (result.violation or 0.0) == least]
         front = [result for result in equal if not any(dominates(other, result) for other in equal)]
         order += sorted(front, key=lambda result: (-_crowding(front, result), result.job.trial))
         left = [result for result in left if result not in front]
-    return order + left
+    return order + [result for result in in_order if result.is_failure]
 
 
 def dominates(one: RecordedResult, other: RecordedResult) -> bool:

@@ -49,6 +49,14 @@ __all__ = ["SETTINGS", "check_scheduler"]
 
 Make = Callable[[Ladder, int | None], Machine]
 
+# What the suite finds that examples do not. A scheduler is a state machine whose mistakes need an
+# order of events: a result that arrives while a better one is promoted, a withdrawal of the trial
+# that held a quota, a ladder that grows when the top rung is full. The oracle has no state at all:
+# it computes each job from the whole history (``oracles.py``), so the two hardly ever have the same
+# mistake.
+#
+# The ladders have powers, a top that is no power of the factor, a factor that is no whole number,
+# rungs that follow no factor, and a single rung, which has no promotions at all.
 LADDERS = (
     Ladder(1, 64, 2),
     Ladder(1, 9, 3),
@@ -57,6 +65,7 @@ LADDERS = (
     Ladder.explicit([1, 5, 20]),
     Ladder(7, 7),
 )
+# No limit, nothing to do, and small numbers, at which a rung just has a quota or has none.
 BUDGETS = (None, 0, 1, 2, 5, 9, 16, 30)
 
 SETTINGS = settings(
@@ -74,6 +83,9 @@ _SECONDS = st.lists(
     st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 10.0)) | st.floats(0, 100), min_size=1, max_size=8
 )
 _PICKS = st.integers(0, 99)
+# After the random part the study is finished with losses worse than all before. Whatever was paused
+# then has its best chance: a trial that the scheduler called hopeless too early is promoted now,
+# and found.
 _WORST = 1e9
 _JOBS_TO_THE_END = 200
 _MOST_LADDERS = 3
@@ -109,6 +121,8 @@ def check_scheduler(
             not shortened.
     """
     if isinstance(scheduler, Scheduler):
+        # The journal has a scheduler's record. If an option is lost in it, a resumed study
+        # continues under other rules, and its replay differs from its journal.
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, (
             "read back from its record, the scheduler differs"
         )
@@ -251,6 +265,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     @rule()
     def checkpoints_are_freed(self) -> None:
+        # The checkpoint of a hopeless trial is deleted at once. One that is running still needs it,
+        # and one that is trained again later begins from 0.
         for trial in self.scheduler.hopeless():
             assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
             assert trial not in self.gone, (
@@ -261,6 +277,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
             )
             self.hopeless.add(trial)
 
+    # Two jobs of one trial would write one checkpoint.
     @invariant()
     def no_trial_has_two_jobs_at_once(self) -> None:
         trials = [job.trial for job in self.running]
@@ -348,6 +365,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         """Check that the scheduler's ``entering``, ``expected``, ``entry`` and ``notes`` are
         consistent.
         """
+        # The forecast asks ``entering``, and the audit asks ``entry``: if they differ, the audit
+        # takes an entry for a promotion that the forecast does not expect.
         rungs = len(self.scheduler.ladder.rungs)
         for trials in (0, 1, 7, 40):
             entering = self.scheduler.entering(trials)

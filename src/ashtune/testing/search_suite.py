@@ -18,6 +18,11 @@ from ashtune._src.space.space import Space
 
 __all__ = ["check_design", "check_proposer"]
 
+# A resumed study builds its search again and asks for trials that it has had before, so all that a
+# search returns must follow from its options, the seed, the trial's number and the calls. The
+# mistakes that these checks know: a generator that is shared between trials or with the user's
+# program, numpy's numbers, which JSON cannot write, and a list that is handed to the caller and
+# kept. A seed above 32 bits, since many generators take no more.
 SEEDS = (0, 1, 2**40)
 MAX_RESOURCE = 9
 KNOWN = 20
@@ -56,6 +61,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
     size = design.size
     assert size is None or size >= 0, f"size={size}"
     numbers = range(trials if size is None else min(trials, size))
+    # Copies, because the design might change a configuration later that it has returned.
     drawn = [deepcopy(design.configuration(trial)) for trial in numbers]
     _check_plain(drawn, space)
     _check_order(build, drawn)
@@ -79,6 +85,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
         assert design.find(drawn[trial]) == trial, (
             f"trial {trial} is not found by its configuration"
         )
+    # -1 is the last element of a list in Python: a design that keeps a list must check it.
     for outside in (-1, size):
         try:
             design.configuration(outside)
@@ -88,6 +95,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
 
 
 def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
+    # As texts: 1 == True == 1.0, but a journal, and a training function, tell them apart.
     for trial, configuration in enumerate(drawn):
         checked = space.check(configuration)
         assert repr(checked) == repr(configuration), (
@@ -97,6 +105,10 @@ def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
 
 def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
     """Check that a trial's configuration does not depend on the order of the calls."""
+    # Trials are asked for in the order in which workers are free, and again after a resume. A
+    # design that draws from one generator gives another configuration then. A shuffled order, a
+    # single call and the last three trials backwards find designs that count calls, fill a list, or
+    # draw in blocks.
     order = list(range(len(drawn)))
     random.Random(0).shuffle(order)
     for some in (order, order[:1], sorted(order, reverse=True)[:3]):
@@ -127,6 +139,8 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     )
     parsed = Space.parse(space)
     for seed in SEEDS:
+        # The module's generator belongs to the user's program. A search that draws from it changes
+        # what the program draws next, and depends on what it drew before.
         state = random.getstate()
         first = _proposed(search, parsed, seed, trials)
         assert random.getstate() == state, "it draws from the global generator of the module random"

@@ -45,8 +45,15 @@ from ashtune.testing.observer_suite import GOAL, LADDER, History, new_controller
 
 __all__ = ["check_section"]
 
+# Each study is one that the author of a section easily forgets: no results (a minimum of nothing),
+# failures only, one rung (no promotions), an unknown scheduler (no orders),
+# several objectives (no single best), names with markup. The unit is never "epoch", so that a
+# section which writes "epochs" is found.
 UNIT = "tree"
 WIDE = 10_000
+# A study may come from somebody else (decision 10, docs/decisions/0010-reports-are-observers.md).
+# The text tries rich's markup, a script in HTML, an attribute, quotes, and characters that turn the
+# direction of writing, colour a terminal or ring its bell.
 HOSTILE = (
     "[b]pwned[/b]</script><script>document.pwned=1</script><img src=x "
     "onerror=document.pwned=2>\"'&<b>\u202e\x1b[31m\x07\u2028"
@@ -126,6 +133,7 @@ def check_section(kind: type[Section]) -> None:
         with TemporaryDirectory() as directory:
             section = _replayed(kind, case, Path(directory))
             shown |= _check(section, case)
+            # A report may be made by another user, on a disk that cannot be written.
             assert not list(Path(directory).iterdir()), (
                 f"{case.name}: a report writes no file into the study"
             )
@@ -193,6 +201,8 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 def _check(section: Section, case: MadeUpStudy) -> bool:
     """Check the output of a section for a study. Return whether the section has any output."""
     blocks = msgspec.to_builtins(list(section.blocks()))
+    # Asked twice, because a saved page and the terminal ask the same section. One that uses up an
+    # iterator, or sorts in place, has nothing the second time.
     again = msgspec.to_builtins(list(section.blocks()))
     assert blocks == again, f"{case.name}: its blocks are others when they are asked for again"
     _check_blocks(blocks, case.name)

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+# Two kinds of wrong. ``unexplained`` means that the rule never allowed a promotion: a fault of the
+# code. ``wrong`` means that it was allowed, and later results were better: the price of not
+# waiting. A study without any wrong promotion would have waited for all results of a rung. The
+# audit shows both, since a reader who sees only the second takes it for the first.
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 """Under these rules, a trial enters at the rung of its first job, and may be promoted from this
 rung to any rung.
@@ -152,16 +156,19 @@ class Audit(Observer):
         """Record that a trial trains to a rung. If the trial trained to a lower rung before, the
         trial was promoted.
         """
-        if (before := self._reached.get(trial)) is None:
-            before = (
-                number
-                if self._is_entry_free
-                else self.scheduler.entry(self._numbering.place(trial))
-            )
+        before = self._reached.get(trial)
+        if before is None:
+            before = number
+            if not self._is_entry_free:
+                before = self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
         if number > before:
             self._reached[trial] = number
-            self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
+            # A promotion to the next rung but one is judged at the rung just below, where the trial
+            # has no result: a scheduler that skips a rung is at fault, unless its rule allows it.
+            if self._rule not in _AS_IT_COMES:
+                before = number - 1
+            self._rung(before, trial).promote(trial)
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
         """Return the results at a rung of all trials in the same bracket as ``trial``."""
@@ -181,7 +188,9 @@ class Audit(Observer):
         or constraints.
         """
         goal = self._goal
-        return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
+        if goal.is_plain:
+            return goal.loss(metrics)
+        return _key(*goal.judged(metrics))
 
     def _record(self, number: int) -> RungAudit:
         brackets = self._rungs[number].values()
@@ -201,6 +210,9 @@ class Audit(Observer):
         ]
         arrived = len(losses)
         quota = self._quotas[number]
+        # The law assumes results in random order. Proposals of a search that learns get better, so
+        # more promoted trials are overtaken, and the number would look like a fault of the
+        # scheduler.
         is_by_law = (
             number < self.ladder.top
             and self.scheduler.promotes_at_once(number)
@@ -233,7 +245,9 @@ class Audit(Observer):
 
 def _key(losses: Losses, violation: float | None) -> Any:
     """Return the value that ranks a result in a study with several losses or constraints."""
-    return (violation or 0.0, *losses) if len(losses) > 1 else as_one(violation, losses[0])
+    if len(losses) > 1:
+        return (violation or 0.0, *losses)
+    return as_one(violation, losses[0])
 
 
 def _number(loss: Any) -> float:
@@ -300,9 +314,7 @@ class _AuditedRung:
             self.unexplained.add(trial)
 
     def _take(self, loss: float, trial: TrialId) -> None:
-        loss_behind, behind = (
-            heappushpop(self._within, (-loss, -trial)) if self._within else (-loss, -trial)
-        )
+        loss_behind, behind = heappushpop(self._within, (-loss, -trial))
         heappush(self._others, (-loss_behind, TrialId(-behind)))
         if behind != -trial:
             self._enter(loss, trial)
@@ -313,7 +325,8 @@ class _AuditedRung:
 
     def _take_out(self, trial: TrialId) -> None:
         del self.losses[trial]
-        self._within, self._others = [], self.ranked()
+        self._within = []
+        self._others = self.ranked()
         heapify(self._others)
         while len(self._within) < self.quota:
             self._admit()
@@ -394,6 +407,7 @@ class _AuditedRungOfMany(_AuditedRung):
         }
 
 
+# Two pairs always have a correlation of 1 or -1.
 FEWEST = 3
 
 

@@ -36,6 +36,8 @@ from ashtune._src.core.jobs import Goal, TrialId
 # Decision 32 (docs/decisions/0032-noise-and-enough.md).
 LEVEL = 0.9
 """How often the interval of the winner's mean should contain the true mean."""
+# The estimate of the spread between configurations has ``count - 3`` in it: with three, nothing is
+# left.
 FEWEST_TO_SHRINK = 4
 
 
@@ -105,6 +107,8 @@ class Confirmations:
         """Record that ``trial`` starts to confirm a result. Repeated values from another rung are
         deleted.
         """
+        # A resumed study may have more rungs. Values from the old top rung are of shorter
+        # trainings, and a mean of both would be the value of nothing.
         before = self._first.get(confirmed.trial)
         if before is None or before.rung != confirmed.rung:
             self._losses[confirmed.trial] = {}
@@ -129,7 +133,9 @@ class Confirmations:
     def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
         """Return the winner's first result; None if there is no winner yet. See :meth:`named`."""
         named = self.named(wanted, results, rung)
-        return None if named is None else self._first[named.trial]
+        if named is None:
+            return None
+        return self._first[named.trial]
 
     def named(self, wanted: Confirm | None, results: int, rung: int) -> Confirmed | None:
         """Return the winner of the confirmations, and the estimate of the winner's mean. O(k r).
@@ -143,8 +149,10 @@ class Confirmations:
             The winner. None if some confirmations have not ended, or if every configuration has a
                 failed training.
         """
+        if wanted is None:
+            return None
         try:
-            return None if wanted is None else self._named(wanted, results, rung)
+            return self._named(wanted, results, rung)
         except OverflowError:  # squares of losses are too large for a float
             return None
 
@@ -167,6 +175,10 @@ class Confirmations:
         winner = whole[0]
         value = self._goal.value
         repeated = [losses[trial][:times] for trial in whole]
+
+        def finite(loss: float) -> float | None:
+            return value(loss) if loss < math.inf else None
+
         mean, half = interval([first[trial] for trial in whole], repeated, 0)
         ends = (None, None) if half is None else sorted((value(mean - half), value(mean + half)))
         return Confirmed(
@@ -181,8 +193,8 @@ class Confirmations:
                 Repeated(
                     trial,
                     value(first[trial]),
-                    [value(loss) if loss < math.inf else None for loss in losses[trial][:times]],
-                    value(means[trial]) if means[trial] < math.inf else None,
+                    [finite(loss) for loss in losses[trial][:times]],
+                    finite(means[trial]),
                 )
                 for trial in order
             ],
@@ -228,8 +240,11 @@ def interval(
         )
     middle = fmean(means)
     spread = sum((mean - middle) ** 2 for mean in means)
-    most = (count - 3) / (count - 1)
-    share = most if spread <= 0 else min(most, (count - 3) * variance / spread)
+    # The more the means differ, compared with the noise, the less they are shrunk. Without any
+    # difference, all of it may be noise; the bound of Morris still leaves a little of each mean.
+    share = (count - 3) / (count - 1)
+    if spread > 0:
+        share = min(share, (count - 3) * variance / spread)
     away = means[winner] - middle
     left = variance * (1 - (count - 1) / count * share) + 2 / (count - 3) * (share * away) ** 2
     return means[winner] - share * away, float(stdtrit(freedom, 1 - (1 - level) / 2)) * math.sqrt(

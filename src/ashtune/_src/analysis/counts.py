@@ -12,6 +12,9 @@ from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
 from ashtune._src.core.order import front_of, preferred, ranked
 from ashtune._src.core.orders import without_numbers
 
+# A function may put a random path or a configuration into its message, so that each of 100,000
+# failures has a reason of its own. Twenty groups are more than anybody reads; the total counts all.
+# The first failure of a group keeps its traceback: the end of it, where the error was raised.
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
 
@@ -41,7 +44,8 @@ class Reasons:
         """Count one more failure reason."""
         self.total += 1
         key = without_numbers(reason)
-        if (group := self._groups.get(key)) is not None:
+        group = self._groups.get(key)
+        if group is not None:
             group.count += 1
         elif len(self._groups) < GROUPS_KEPT:
             self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
@@ -53,6 +57,8 @@ class Reasons:
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
+# A withdrawn trial takes its result back, and the next best one must then be known. One kept result
+# would be enough without withdrawals, and all results would be too many: a rung may have a million.
 BEST_KEPT = 1_000
 """The number of best results that a rung keeps. If all their trials are withdrawn, the best result
 is unknown.
@@ -84,9 +90,12 @@ class BestResult(msgspec.Struct, frozen=True):
 def result_of(event: JobFinished, goal: Goal) -> BestResult:
     """Return the result of a job. The loss of a failure is inf."""
     losses, violation = goal.judged(event.metrics)
-    loss, several = (losses[0], losses) if goal.others else (as_one(violation, losses[0]), ())
+    loss = losses[0]
+    if not goal.others:
+        loss = as_one(violation, loss)
+        losses = ()
     return BestResult(
-        event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, several
+        event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, losses
     )
 
 
@@ -128,8 +137,7 @@ class RungTally:
         In a study with several objectives, the weights choose the best result from the Pareto
         front.
         """
-        front = self.front
-        return front[0] if front else None
+        return next(iter(self.front), None)
 
     @property
     def front(self) -> list[BestResult]:
@@ -160,36 +168,33 @@ class RungTally:
         self.arrived += 1
         self.seconds += event.seconds
         self.epochs += event.resource - event.start
+        result = result_of(event, self._goal)
         if self._goal.others:
-            self._add_to_the_front(event)
+            self._add_to_the_front(result)
             return
-        losses, violation = self._goal.judged(event.metrics)
-        loss = as_one(violation, losses[0])
-        if loss > self._worst:
+        if result.loss > self._worst:
             return
+        # The ranks stand beside the results, because a search in a list of tuples is faster than
+        # one that asks each result for its key.
         best = self._best
         ranks = self._ranks
-        rank = (loss, event.trial)
+        rank = (result.loss, event.trial)
         place = bisect_right(ranks, rank)
         ranks.insert(place, rank)
-        best.insert(
-            place,
-            BestResult(
-                event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0
-            ),
-        )
+        best.insert(place, result)
         if len(best) >= BEST_KEPT:
             del best[BEST_KEPT:], ranks[BEST_KEPT:]
             self._worst = best[-1].loss
 
-    def _add_to_the_front(self, event: JobFinished) -> None:
+    def _add_to_the_front(self, result: BestResult) -> None:
         """Store a result with several objectives. With two objectives, the amortised cost is O(log
         n).
         """
         best = self._best
-        result = result_of(event, self._goal)
         if result.loss == math.inf:
             return
+        # Ranking several losses costs much more than comparing one, so results are collected, and
+        # ranked only when there are twice as many as are kept.
         self._front = None
         best.append(result)
         if len(best) == 2 * BEST_KEPT:

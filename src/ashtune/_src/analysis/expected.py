@@ -45,6 +45,8 @@ CORRELATION = 0.5
 """The correlation between the forecast errors of neighbouring rungs."""
 RECORDED = 100
 """At a rung with this many trials, the study itself and the recorded studies have equal weight."""
+# One job tells a time, but the first job is often the one with the imports: a forecast from it
+# alone would be much too long.
 JOBS_TO_JUDGE_BY = 3
 AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 """Rules that promote only trials within the final quota."""
@@ -62,7 +64,9 @@ class Expected(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The range of the forecast as text: ``20 to 30``, or one number."""
-        return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
+        if self.low == self.high:
+            return f"{self.low:,}"
+        return f"{self.low:,} to {self.high:,}"
 
 
 def expected(
@@ -85,7 +89,8 @@ def expected(
     """
     counts = scheduler.expected(trials)
     planned = scheduler.entering(trials)
-    entering = _entering(scheduler, trials, rungs) if entering is None else entering
+    if entering is None:
+        entering = _entering(scheduler, trials, rungs)
     if counts is None or planned is None or entering is None:
         return None
     if scheduler.rule in AS_PLANNED:
@@ -94,18 +99,32 @@ def expected(
     reach = 0.0
     ranges = [Expected(entering[0], entering[0], entering[0])]
     for number, new in enumerate(entering[1:]):
-        trained, promoted = (rungs[number].trained, rungs[number].promoted) if rungs else (0, 0)
+        trained = 0
+        promoted = 0
+        if rungs:
+            trained = rungs[number].trained
+            promoted = rungs[number].promoted
         quota = scheduler.quota_rule(ladder, number)
         forecast = _PromotionForecast(trained, promoted, quota, learns=learns)
         here = max(middle, trained)
         most = max(here, min(here + reach, ranges[-1].high))
-        middle = forecast.of(here) if counts[number + 1] > planned[number + 1] or promoted else 0.0
+        middle = 0.0
+        if counts[number + 1] > planned[number + 1] or promoted:
+            middle = forecast.of(here)
+        # Errors of neighbouring rungs go together: more trials here are more promotions from here.
+        # The range of a rung is therefore made of that of the rung below and of its own, with
+        # CORRELATION.
         further = forecast.of(most) - middle
         spread = (SPREAD_WHERE_LEARNT if learns else SPREAD_OF_RANDOM) * (here - trained) ** POWER
         reach = math.sqrt(further**2 + spread**2 + 2 * CORRELATION * further * spread)
-        at_least = quota.of(ranges[-1].low) if scheduler.rule is Rule.SINCE_ITS_RESULT else promoted
-        low = min(middle, max(promoted, at_least, middle - reach))
-        high = min(most, middle + reach) if quota.of(round(most)) else promoted
+        # Under this rule, each trial of the final quota is promoted in the end.
+        at_least = promoted
+        if scheduler.rule is Rule.SINCE_ITS_RESULT:
+            at_least = max(promoted, quota.of(ranges[-1].low))
+        low = min(middle, max(at_least, middle - reach))
+        high: float = promoted
+        if quota.of(round(most)):
+            high = min(most, middle + reach)
         ranges.append(Expected(math.floor(low) + new, round(middle) + new, math.ceil(high) + new))
         middle += new
     return ranges
@@ -169,9 +188,12 @@ class _PromotionForecast:
         if left <= 0 or not quota:
             return self._promoted
         exponent = float(self._quota.exponent)
-        more = (MORE_WHERE_LEARNT * (1 - quota / total) if self._learns else MORE_OF_RANDOM) * (
-            math.sqrt(total) - 1
-        )
+        more = MORE_OF_RANDOM
+        if self._learns:
+            more = MORE_WHERE_LEARNT * (1 - quota / total)
+        more *= math.sqrt(total) - 1
+        # What the study itself has shown so far counts more and more: how many trials beyond the
+        # plan it has promoted, in proportion to all trials.
         before = self._quota.of(self._trained) / exponent
         more = (RECORDED * more + total * (self._promoted - before)) / (RECORDED + self._trained)
         return self._promoted + min(left, max(0.0, quota / exponent - before + more * left / total))
@@ -192,9 +214,9 @@ class Estimate(msgspec.Struct, frozen=True):
         """The time left as text; empty if the time left is unknown."""
         if self.seconds_left is None:
             return ""
-        return (
-            "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
-        )
+        if self.seconds_left < 1:
+            return "under 1 s left"
+        return f"{seconds_text(self.seconds_left)} left"
 
 
 def estimate(
@@ -209,20 +231,27 @@ def estimate(
     O(rungs).
     """
     trials = tally.most_trials
-    resource = tally.session.total_resource if tally.session else None
+    # A study ends at the limit that it reaches first. So the share is the largest of all limits,
+    # and the time left is the shortest.
+    resource = None
+    budget = None
+    if tally.session:
+        resource = tally.session.total_resource
+        budget = tally.session.budget
     known: list[tuple[float, float | None]] = []
     done = plural(tally.tried, "trial")
     if resource:
         share = min(1.0, tally.epochs / resource)
         known.append((share, _at_this_pace(tally, resource - tally.epochs)))
         done = f"{tally.epochs:,} of {resource:,} {unit}s"
-    if tally.session and (budget := tally.session.budget):
+    if budget:
         left = max(0.0, budget - tally.presence)
         known.append((1 - left / budget, left / len(tally.workers) if tally.workers else None))
     if trials:
         known.append(_towards(tally, scheduler, trials, learns=learns))
         done = f"{tally.tried:,} of {plural(trials, 'trial')}"
-    if count := len(tally.confirmations.of):
+    count = len(tally.confirmations.of)
+    if count:
         done += f", {tally.confirmations.ended:,} of {plural(count, 'training')} to confirm"
     if deadline:
         left = max(0.0, deadline - tally.now)
@@ -263,10 +292,7 @@ def _towards(
     wanted = [rung.middle for rung in found]
     epochs = increments(wanted, entering, tally.ladder.rungs)
     whole = sum(epochs)
-    done = [
-        min(1.0, rung.trained / n) if n else 0.0
-        for n, rung in zip(wanted, tally.rungs, strict=True)
-    ]
+    done = [min(1.0, rung.trained / max(1, n)) for n, rung in zip(wanted, tally.rungs, strict=True)]
     share = (
         sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
     )
@@ -281,7 +307,8 @@ def _seconds_left(tally: Tally, trained: Sequence[int], epochs: Sequence[int]) -
     total = 0.0
     chain = 0.0
     for wanted, to_train, rung in zip(trained, epochs, tally.rungs, strict=True):
-        if (missing := max(wanted - rung.trained, rung.running)) <= 0:
+        missing = max(wanted - rung.trained, rung.running)
+        if missing <= 0:
             continue
         seconds = (
             rung.seconds / rung.trained if rung.trained else per_epoch * to_train / max(1, wanted)

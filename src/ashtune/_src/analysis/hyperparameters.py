@@ -36,6 +36,15 @@ KINDS: Mapping[str, Kind] = {
 }  # fmt: skip
 """The kind for each type of hyperparameter in the record."""
 _LISTS = {"choice": "choices", "ordinal": "sequence"}
+# Why "in common" is said so carefully. A study of 20 hyperparameters has hundreds of possible
+# values and bounds, and some of them will separate three failures from the rest by chance. A reader
+# who is told a wrong reason changes the space and loses good configurations. So a single shared
+# value needs enough trials on both sides. Pairs, and values that some successful trials have too,
+# are many more, so they need a probability that is divided by the number of all of them
+# (Bonferroni's correction).
+#
+# What it cannot find: a reason in three hyperparameters together, a reason that only some of the
+# failed trials have, and a reason that is not in the configuration at all, such as a full disk.
 FEWEST = 3
 FEWEST_OTHERS = 10
 UNLIKELY = 1_000
@@ -65,12 +74,13 @@ class Hyperparameter(msgspec.Struct, frozen=True):
 
 def hyperparameters(space: Mapping[str, Any]) -> list[Hyperparameter]:
     """Return the hyperparameters in the journal's record of a space, in the user's order."""
-    inner = space.get("space")
-    entries = inner.get("hyperparameters") if isinstance(inner, dict) else None
     known: dict[str, Mapping[str, Any]] = {}
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and isinstance(name := entry.get("name"), str):
-            known[name] = entry
+    match space:
+        case {"space": {"hyperparameters": [*entries]}}:
+            for entry in entries:
+                match entry:
+                    case {"name": str(name)}:
+                        known[name] = entry
     return [_read(name, known.get(name, {})) for name in list(names_of(space))[:MOST_SHOWN]]
 
 
@@ -80,14 +90,12 @@ def _read(name: str, entry: Mapping[str, Any]) -> Hyperparameter:
         low = _number(entry.get("lower"))
         high = _number(entry.get("upper"))
         return Hyperparameter(name, kind, low, high, entry.get("log") is True)
-    choices = (
-        [entry["value"]]
-        if kind == "constant" and "value" in entry
-        else entry.get(_LISTS.get(kind, ""), [])
-    )
-    return Hyperparameter(
-        name, kind, choices=choices[:MOST_CHOICES] if isinstance(choices, list) else ()
-    )
+    choices = entry.get(_LISTS.get(kind, ""))
+    if kind == "constant" and "value" in entry:
+        choices = [entry["value"]]
+    if not isinstance(choices, list):
+        choices = []
+    return Hyperparameter(name, kind, choices=choices[:MOST_CHOICES])
 
 
 def _number(value: object) -> float | None:
@@ -100,6 +108,9 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+# A forged or careless journal may have a new text in each trial, or new hyperparameters in each. A
+# view must not take memory without end because of it, so further values are as if they were
+# missing.
 MOST_TEXTS = 10_000
 """The most different texts of a column; further texts are not stored and cannot be found."""
 MOST_COLUMNS = 500
@@ -123,8 +134,10 @@ class Texts:
 
     def place(self, value: Any) -> int:
         """Return the code of a value; -1 if the column already has too many values."""
+        # Texts are keys as they are, other values as bytes: the choices 1 and "1" are two choices.
         key = value if type(value) is str else msgspec.json.encode(value)
-        if (place := self._places.get(key)) is None:
+        place = self._places.get(key)
+        if place is None:
             if len(self.texts) >= MOST_TEXTS:
                 return _NOWHERE
             place = self._places[key] = len(self.texts)
@@ -175,11 +188,11 @@ class Columns:
         for name, value in configuration.items():
             if name not in numbers and name not in texts:
                 self._add_column(name, value)
-            if (column := numbers.get(name)) is not None:
+            if name in numbers:
                 if type(value) is float or type(value) is int:
-                    column[trial] = value
-            elif (choices := texts.get(name)) is not None:
-                choices.codes[trial] = choices.place(value)
+                    numbers[name][trial] = value
+            elif name in texts:
+                texts[name].codes[trial] = texts[name].place(value)
 
     def _add_column(self, name: str, value: Any) -> None:
         """Add a column for a hyperparameter that the space does not describe."""
@@ -220,12 +233,11 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     also = 0
     if not named and shared:
         also, words = min((int(too.sum()), words) for words, too in shared)
-        named = [words] if also < count and _is_unlikely(count, rest, conditions, also) else []
-    return (
-        f"{count:,} of {count:,} with {' and '.join(named)}, {also:,} of {rest:,} others"
-        if named
-        else ""
-    )
+        if also < count and _is_unlikely(count, rest, conditions, also):
+            named = [words]
+    if not named:
+        return ""
+    return f"{count:,} of {count:,} with {' and '.join(named)}, {also:,} of {rest:,} others"
 
 
 def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":

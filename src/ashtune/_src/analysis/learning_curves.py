@@ -20,6 +20,14 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed
 
+# Why not all curves. A study of 100,000 trials with 100 reports each has 10^7 reports, and no
+# figure can show more than some hundred curves. Which trials are the best is known only at the end,
+# so two pools are kept while the journal is read: the best so far, and the trials with the smallest
+# hashes.
+#
+# A trial may enter the best late, after its early reports have been dropped. To keep all reports
+# for this case would be to keep all curves. Its early part then has only results at rungs, which
+# are kept for all trials anyway (rule 2).
 MOST = 120
 
 
@@ -71,7 +79,8 @@ class Curves(Observer):
                 loss = self.goal.loss(event.metrics)
                 if loss < math.inf:
                     self._drop(self._best.offer(trial, (rung, -loss, -trial)))
-                if partial := self._find(event):
+                partial = self._find(event)
+                if partial:
                     if loss < math.inf:
                         partial.rung = rung
                         partial.loss = loss
@@ -121,15 +130,15 @@ class Curves(Observer):
         import numpy as np
 
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
-        for rung in self.results.rungs if results else ():
+        if not results:
+            return results
+        for rung in self.results.rungs:
             for place in np.flatnonzero(np.isin(np.array(rung.trials), list(results))).tolist():
                 trial = TrialId(rung.trials[place])
                 resource = rung.resources[place]
                 loss = rung.losses[place]
                 if resource > 0:
-                    results[trial][resource] = (
-                        self.goal.value(loss) if loss < math.inf else math.nan
-                    )
+                    results[trial][resource] = _value(self.goal.value(loss))
         return results
 
 

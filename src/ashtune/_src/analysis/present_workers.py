@@ -61,7 +61,8 @@ class PresentWorker:
     def train(self, order: Train, time: float) -> None:
         """Record an order to train."""
         self.order(order.trial, order.rung, time)
-        self.job, self.resource = order, order.start
+        self.job = order
+        self.resource = order.start
 
     @property
     def since(self) -> float:
@@ -73,9 +74,15 @@ class PresentWorker:
         """The worker's state: ``saving``, ``training`` or ``idle``. A worker starts its next job
         after saving.
         """
-        return "saving" if self.releasing is not None else "training" if self.jobs else "idle"
+        if self.releasing is not None:
+            return "saving"
+        return "training" if self.jobs else "idle"
 
 
+# Decision 68 (docs/decisions/0068-one-fold-of-workers.md): the counts and the timeline had each its
+# own workers and sessions, and could differ. Sums over all workers, such as presence, are made when
+# they are asked for, some times a second, and not kept at every event, of which there may be
+# thousands.
 class PresentWorkers:
     """The present workers of a study, the places that they occupy, and the time that places were
     empty.
@@ -101,7 +108,11 @@ class PresentWorkers:
 
     def join(self, worker: WorkerId, time: float) -> None:
         """Add a worker, and give the worker the lowest free place."""
-        since = self._vacant_since.popleft() if self._vacant_since else self._session_began
+        # The longest empty place is filled first. It makes no difference to the sum of empty time,
+        # since nobody can say which of several places a new worker fills.
+        since = self._session_began
+        if self._vacant_since:
+            since = self._vacant_since.popleft()
         self._past_absence += time - since
         self._is_staffed = True
         if self._free_places:
@@ -149,10 +160,14 @@ class PresentWorkers:
         """Record an order to a worker. An order to a lost worker is ignored, because another worker
         gets the job.
         """
+        if type(order) is not Train and type(order) is not Release:
+            return
+        worker = self.present.get(order.worker)
+        if worker is None:
+            return
         if type(order) is Train:
-            if (worker := self.present.get(order.worker)) is not None:
-                worker.train(order, time)
-        elif type(order) is Release and (worker := self.present.get(order.worker)) is not None:
+            worker.train(order, time)
+        else:
             worker.releasing = order.trial
 
     def wall_seconds(self, now: float) -> float:

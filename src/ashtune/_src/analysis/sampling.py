@@ -9,6 +9,11 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.mixing import INCREMENT, scramble
 
 
+# Why hashes and not a random generator. A generator has a state, so a sample would depend on what
+# was drawn before, and a report would show other trials than the page. A hash of the number alone
+# gives each view the same sample. It also needs no list of all trials: a trial is in the sample of
+# n if its hash is among the n smallest, which can be decided when the trial arrives (``Pool``). And
+# a sample of fewer is a part of a sample of more.
 def scattered(trial: int) -> int:
     """Return the hash of a trial's number, which is a pseudo-random number below 2**64.
 
@@ -29,6 +34,8 @@ def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
     """Return at most ``most`` trials of a ranking: half of them are the best trials, the other half
     is a sample.
     """
+    # The best alone would hide where the search was bad; a sample alone would miss the best of
+    # 10,000.
     if len(ranked) <= most:
         return list(ranked)
     best = most // 2
@@ -56,7 +63,8 @@ class Pool:
         """Add a trial, or update its key. Return the trial that is dropped; None if no trial is
         dropped. O(most).
         """
-        if (before := self._keys.pop(trial, None)) is not None:
+        before = self._keys.pop(trial, None)
+        if before is not None:
             del self._ordered[bisect_left(self._ordered, (before, trial))]
         elif len(self._ordered) == self._most and (not self._most or key < self._ordered[0][0]):
             return trial

@@ -115,7 +115,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """Return messages for the user about the outcome and the study, one
         line for each message.
         """
-        return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
+        return [*tally.notes(), *filter(None, [one_line(self.notes)])]
 
 
 def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -> Outcome:
@@ -347,9 +347,10 @@ class StudyReader:
         """Return the configuration of a trial, and the origin of the configuration."""
         if Trials not in self._analyses:
             started = read_events(self.journal, only=(b'"trial":%d,' % trial,))
-            if own := [
+            own = [
                 event for event in started if type(event) is TrialStarted and event.trial == trial
-            ]:
+            ]
+            if own:
                 return own[-1].configuration, own[-1].origin or self.settings.search_name
         return self.trials.configuration(trial), self.trials.origin(trial)
 

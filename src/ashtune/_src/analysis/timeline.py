@@ -317,7 +317,8 @@ def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
         )
     if not worker.jobs:
         return None
-    begin, (trial, rung) = min(worker.since, time), next(reversed(worker.jobs.items()))
+    begin = min(worker.since, time)
+    trial, rung = next(reversed(worker.jobs.items()))
     return WorkRow(
         worker.lane, trial, rung, TRAINING, ending, 0, begin - worker.free, 0.0, time - begin
     )
@@ -381,13 +382,12 @@ class Timeline(Observer):
         call takes O(1).
         """
         if self._work is None:
-            more = [
-                row
-                for worker in self.workers.values()
-                if (row := cut(worker, self.now, CUT_OFF)) is not None
-            ]
-            self._work = self._kept.work(more, self.stays(self.now))
+            self._work = self._kept.work(self._unfinished(self.now), self.stays(self.now))
         return self._work
+
+    def _unfinished(self, now: float) -> list[WorkRow]:
+        rows = (cut(worker, now, CUT_OFF) for worker in self.workers.values())
+        return [row for row in rows if row is not None]
 
     def stays(self, now: float) -> list[WorkerLane]:
         """Return the stays of all workers until ``now``, in the order of joining. O(workers)."""
@@ -406,9 +406,8 @@ class Timeline(Observer):
         O(workers).
         """
         sums = [msgspec.structs.replace(rung) for rung in self._seconds]
-        for worker in self.workers.values():
-            if (row := cut(worker, now, CUT_OFF)) is not None:
-                sums[row.rung].add(row)
+        for row in self._unfinished(now):
+            sums[row.rung].add(row)
         return sums
 
     def event(self, event: Event) -> None:
@@ -494,11 +493,13 @@ class Timeline(Observer):
         now = self.now
         free = worker.free
         may_have_waited_here = ordered is None or ordered < free
-        earliest = min(free if ordered is None else max(free, ordered), now)
+        earliest = min(max(free, ordered or free), now)
         begin = min(max(now - seconds, earliest), now)
         worked = now - begin
         has_waited_here = may_have_waited_here and worker.chain >= 0 and worked < seconds
-        earlier = min(seconds - worked, worker.waited) if has_waited_here else 0.0
+        earlier = 0.0
+        if has_waited_here:
+            earlier = min(seconds - worked, worker.waited)
         row = WorkRow(
             worker.lane,
             TrialId(trial),
@@ -523,7 +524,9 @@ class Timeline(Observer):
     def _store(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         self._seconds[row.rung].add(row)
         number = self._rows.add(row, worker, end, earlier)
-        return self._kept.add(row, worker, end, earlier) if self._keeps_too else number
+        if self._keeps_too:
+            return self._kept.add(row, worker, end, earlier)
+        return number
 
     def _lose(self, event: WorkerLost) -> None:
         worker = self.workers.get(event.worker)
@@ -537,7 +540,8 @@ class Timeline(Observer):
 
     def _depart(self, number: WorkerId, time: float, ending: int, *, is_lost: bool = False) -> None:
         worker = self.workers[number]
-        if (row := cut(worker, time, ending)) is not None:
+        row = cut(worker, time, ending)
+        if row is not None:
             self._store(row, worker, time, 0.0)
         self._past[worker.lane] = _stay(worker, time, row)
         self._workers.leave(number, time, is_lost=is_lost)

@@ -6,8 +6,8 @@ A trial's record and the columns of hyperparameters are built only when they are
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import msgspec
 
@@ -27,7 +27,7 @@ from ashtune._src.core.events import (
     TrialStarted,
     TrialWithdrawn,
 )
-from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.jobs import Metrics, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed, without_numbers
@@ -38,15 +38,12 @@ if TYPE_CHECKING:
     import pandas
 
 Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"]
-STATUSES: tuple[Status, ...] = (
-    "running",
-    "paused",
-    "trained to the top",
-    "failed",
-    "withdrawn",
-    "ended early",
-)
+STATUSES: tuple[Status, ...] = get_args(Status)
 _RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
+# Why 300 bytes a trial. Configurations and metrics are stored encoded: as dicts they would take
+# several times as much, and hardly any view asks for all of them at once. What tables sort by is in
+# columns of numbers. Columns of hyperparameters are made when somebody first searches, or asks for
+# a shared value (decision 57, docs/decisions/0057-one-reader-one-table.md).
 _NOTHING = b"\x80"  # an empty map in msgpack
 MOST_METRICS = 20
 """The largest number of metrics in columns."""
@@ -156,9 +153,12 @@ class Trials(Observer, Sequence[TrialRecord]):
             for name, column in self.values.items():
                 value = metrics.get(name)
                 column[trial] = math.nan if value is None else value
-            self.statuses[trial] = (
-                _ENDED_EARLY if event.stopped else _AT_THE_TOP if rung == self._top else _PAUSED
-            )
+            status = _PAUSED
+            if event.stopped:
+                status = _ENDED_EARLY
+            elif rung == self._top:
+                status = _AT_THE_TOP
+            self.statuses[trial] = status
             return
         match event:
             case TrialStarted(trial=trial, configuration=configuration, origin=origin):
@@ -200,11 +200,9 @@ class Trials(Observer, Sequence[TrialRecord]):
             raise StudyError(
                 f"trials[{shown(trial)}] is no trial; give its number, as in study.trials[0]"
             ) from None
-        return (
-            self._record(TrialId(numbers))
-            if isinstance(numbers, int)
-            else [self[number] for number in numbers]
-        )
+        if isinstance(numbers, int):
+            return self._record(TrialId(numbers))
+        return [self[number] for number in numbers]
 
     def _record(self, trial: TrialId) -> TrialRecord:
         rung = self.rungs[trial]
@@ -286,7 +284,6 @@ class Trials(Observer, Sequence[TrialRecord]):
         pandas = _pandas()
         records = list(self)
         names = {name: None for record in records for name in record.configuration}
-        metrics = {name: None for record in records for name in record.metrics}
         ours = {"number", "status", "rung", "resource", "seconds", "reason", "origin"}
         columns: dict[str, Any] = {
             "number": [record.number for record in records],
@@ -297,10 +294,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         for name in names:
             column = f"config.{name}" if name in ours else name
             columns[column] = [record.configuration.get(name) for record in records]
-        for name in metrics:
-            column = f"metric.{name}" if name in ours or name in names else name
-            values = (record.metrics.get(name) for record in records)
-            columns[column] = [float("nan") if value is None else value for value in values]
+        _add_metrics(columns, [record.metrics for record in records], ours | names.keys())
         columns["seconds"] = [record.seconds for record in records]
         columns["reason"] = [record.reason for record in records]
         columns["origin"] = [record.origin for record in records]
@@ -363,16 +357,21 @@ def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
         if isinstance(event, JobFinished):
             points[event.trial, event.resource] = event.metrics
     ordered = sorted(points)
-    names = {name: None for key in ordered for name in points[key]}
     columns: dict[str, Any] = {
         "trial": [trial for trial, _ in ordered],
         "resource": [resource for _, resource in ordered],
     }
-    for name in names:
-        column = f"metric.{name}" if name in columns else name
-        values = (points[key].get(name) for key in ordered)
-        columns[column] = [float("nan") if value is None else value for value in values]
+    _add_metrics(columns, [points[key] for key in ordered], set(columns))
     return pandas.DataFrame(columns)
+
+
+def _add_metrics(columns: dict[str, Any], rows: Sequence[Metrics], taken: Set[str]) -> None:
+    """Add a column for each metric. A metric with a taken name gets the prefix ``metric.``."""
+    for name in {name: None for row in rows for name in row}:
+        column = f"metric.{name}" if name in taken else name
+        values = (row.get(name) for row in rows)
+        # None would make a column of objects, with which pandas cannot calculate.
+        columns[column] = [math.nan if value is None else value for value in values]
 
 
 def _pandas() -> Any:

@@ -30,6 +30,10 @@ from ashtune._src.training.worker_messages import (
     ToWorker,
 )
 
+# Training again uses the worker's own code (``TrialRunner``) with a channel that has no driver. A
+# second, simpler way to call a training function would behave differently somewhere: in the seed,
+# in how a checkpoint is found, or in what counts as a failure. The trial keeps its number, because
+# its seed follows from it.
 NOBODY = WorkerId(0)
 
 
@@ -149,6 +153,8 @@ def function_of(study: Path) -> Callable[..., Any]:
 
 
 def _run(function: Callable[..., Any], setup: Setup, job: Assignment) -> JobFinished:
+    # The runner turns an exception into a message, because a driver must continue. Here, the caller
+    # wants the exception itself, with its traceback.
     raised: list[BaseException] = []
 
     def remember(trial: Any) -> Any:

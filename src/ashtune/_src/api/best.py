@@ -80,6 +80,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
 
     def _why(self) -> str:
+        # Asked only when there is no checkpoint, so it may read the whole journal. Certain reasons
+        # come first: what the study itself noted, then what its settings delete, then the unknown.
         study = StudyReader(self.directory)
         trial = study.trials[self.trial]  # before the tally, which comes from the same reading then
         problems = [
@@ -117,11 +119,12 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return hash((self.trial, self.rung, self.resource))
 
     def __str__(self) -> str:
-        origin = f" ({visible(self.origin)})" if self.origin else ""
-        return (
-            f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; "
-            f"{pairs(self.config)}{origin}"
+        text = (
+            f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}"
         )
+        if self.origin:
+            text += f" ({visible(self.origin)})"
+        return text
 
     __repr__ = __str__
 
@@ -202,7 +205,8 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
         StudyError, f"the checkpoints of {study}", "study.train trains a trial again"
     ):
         names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")]
-        names += [] if remote is None else remote.names()
+        if remote is not None:
+            names += remote.names()
         parts = [name.partition(".") for name in names]
         resources = [
             int(resource)
@@ -235,20 +239,27 @@ def load_saved(
     Raises:
         StudyError: If the checkpoint cannot be loaded.
     """
-    if flaw := flaw_of(DISK, str(checkpoint), None):
+    flaw = flaw_of(DISK, str(checkpoint), None)
+    if flaw:
         again = f"study.train({checkpoint.stem}, {checkpoint.suffix[1:]})"
         raise StudyError(f"{checkpoint} cannot be loaded: {flaw}; train it again with {again}")
     from ashtune._src.pickles.arrival import load as unpickled
 
-    file = checkpoint / SAVED if checkpoint.is_dir() else checkpoint
-    if checkpoint.is_dir() and not file.exists():
-        return checkpoint
+    # A trial that saved files and no object has nothing to unpickle; the user knows how to read
+    # them.
+    file = checkpoint
+    if checkpoint.is_dir():
+        file = checkpoint / SAVED
+        if not file.exists():
+            return checkpoint
     try:
         with file.open("rb") as opened:
             saved = read_saved(
                 opened, file.stat().st_size, lambda pickled: unpickled(pickled, stored)
             )
-        return function().restore(config, saved) if isinstance(saved, SavedState) else saved
+        if isinstance(saved, SavedState):
+            return function().restore(config, saved)
+        return saved
     except Exception as error:
         reason = error_line(error)
         raise StudyError(
@@ -263,7 +274,9 @@ def trial_number(given: object) -> TrialId | None:
     if isinstance(given, Best):
         return TrialId(given.trial)
     number = whole_number(given)
-    return None if number is None else TrialId(number)
+    if number is None:
+        return None
+    return TrialId(number)
 
 
 def pairs(values: Mapping[str, object]) -> str:

@@ -116,8 +116,10 @@ def study_request(
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     # The lanes of one program share hyperparameters and start together, so two proposals in advance
     # are too few.
-    by_default = "random" if grouped_by else scheduler.default_search
-    chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
+    search = options["search"]
+    if search is None:
+        search = "random" if grouped_by else scheduler.default_search
+    chosen = SEARCHES.part(search)
     scheduler, ladder = chosen_halving(options, weighs_seconds=chosen.weighs_seconds)
     needs_one_loss = scheduler.ranks_one_loss and not goal.is_plain
     has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
@@ -184,17 +186,22 @@ def open_session(
     """
     quiet = options["quiet"]
     check_engine(engine, options, options["trials"])
-    pickled = None if objective is None else objectives.pack(objective, quiet=quiet)
+    # A user's own loop has no training function that could be sent, or compared.
+    pickled = None
+    version: dict[str, str] = {}
+    if objective is not None:
+        pickled = objectives.pack(objective, quiet=quiet)
+        version = version_of(objective)
     if not quiet:
         say(*request.lines)
     if options["overwrite"]:
         move_aside(path, quiet=quiet)
     path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
-        # A user's own loop has no training function that could be compared.
-        version = {} if objective is None else version_of(objective)
         # The session writes the version in any case, so that the next call compares with this one.
-        checked_version = {} if options["accept_changes"] else version
+        checked_version = version
+        if options["accept_changes"]:
+            checked_version = {}
         study = open_or_create(path, request, options, pickled=pickled, version=checked_version)
         yield Session(path, study, options, engine, version=version, objective=objective)
 
@@ -223,6 +230,8 @@ def _known(
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known
+        if not given:
+            return known, []
         line = (
             f"{given}: {path} continues with the {plural(len(known), 'result')} that it began with"
         )
@@ -231,7 +240,7 @@ def _known(
                 f"{given}: {path} began without results, and none can be added; give another "
                 f"directory"
             )
-        return known, [one_line(line)] if given else []
+        return known, [one_line(line)]
     if not given:
         return [], []
     from ashtune._src.api.warm_start import best_of_other_tasks, known_results
@@ -251,11 +260,10 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
         StudyError: If the path cannot be checked, or its name cannot be encoded.
     """
     word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
-    path = (
-        Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}")
-        if directory is None
-        else Path(directory)
-    )
+    if directory is None:
+        directory = Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}")
+    path = Path(directory)
+    # A name that the file system cannot take is found here, before anything is made.
     try:
         (path / journals.NAME).exists()
         os.path.abspath(path).encode()  # noqa: PTH100 - a name, whether or not it is there
@@ -316,7 +324,9 @@ def open_or_create(
         StudyError: If the directory holds another study with results, or cannot be written.
     """
     journal = path / journals.NAME
-    continued = _study_there(path, request, options, version) if journal.exists() else None
+    continued = None
+    if journal.exists():
+        continued = _study_there(path, request, options, version)
     # The functions come before the journal: a directory with a journal is a study, and `resume`
     # must find there what the workers need.
     if pickled is not None:

@@ -156,11 +156,12 @@ class Figures:
         """
         from ashtune._src.figures.slice_figure import slice_figure, slices
 
-        if name is not None:
-            self._check_name("name", name)
+        names = [] if name is None else [name]
+        for each in names:
+            self._check_name("name", each)
         reader = self._reader
-        important = () if name is not None else self._important
-        names = () if name is None else (name,)
+        # Importance takes seconds, so it is not computed for a hyperparameter that the user chose.
+        important = names or self._important
         rungs = reader.ladder.rungs
         found = slices(
             *self._reader.configured, important=important, names=names, rungs=rungs,
@@ -286,8 +287,12 @@ class Figures:
             )
         if x is not None and y is not None:
             return x, y
+        # All names follow the important ones: without scikit-learn none is known to be important.
         others = (
             name for name in dict.fromkeys([*self._important, *self._names]) if name not in (x, y)
         )
-        first = next(others) if x is None else x
-        return first, next(others) if y is None else y
+        if x is None:
+            x = next(others)
+        if y is None:
+            y = next(others)
+        return x, y

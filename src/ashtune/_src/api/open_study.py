@@ -156,6 +156,8 @@ class OpenStudy:
         self._asked: dict[TrialId, _AskedTrial] = {}
         self._broken = ""  # why the study cannot continue
         self._is_closed = False
+        # A forked process has a copy of the locks and of the journal's file: two writers would
+        # damage it.
         self._process = process.pid
         atexit.register(self.close)
 
@@ -183,6 +185,8 @@ class OpenStudy:
             assignment, inbox = workers.take()
         channel = DirectChannel(self._handle, inbox)
         mailbox = Mailbox(channel)
+        # Restoring may take long, so it is done outside of the lock. If it fails, nobody has the
+        # trial, and the next caller of ask gets it.
         try:
             prepared = workers.prepare(assignment, mailbox)
         except BaseException:
@@ -255,9 +259,7 @@ class OpenStudy:
                     "are measured; leave out resource= and busy_seconds="
                 )
             at = job.target if resource is None else check_whole("resource", resource)
-            asked.channel.busy_seconds = (
-                None if busy_seconds is None else _checked_seconds(job, busy_seconds)
-            )
+            asked.channel.busy_seconds = _checked_seconds(job, busy_seconds)
             if told is not None and job.phase == "training" and not job.has_loop:
                 with self._changed:
                     self._check_usable()
@@ -265,6 +267,8 @@ class OpenStudy:
                 if job.report_at(at, told) and at < job.target:
                     return NextStep.GO_ON
                 told = None
+            # To continue in place keeps the model in memory and saves nothing. Only the caller
+            # knows whether it will really train on, so it must ask for this (decision 36).
             if (
                 go_on
                 and job.phase == "training"
@@ -400,8 +404,10 @@ class OpenStudy:
     @property
     def _goes_on(self) -> bool:
         """Whether the study may still give trials to callers of ``ask``."""
-        controller = None if self._drive is None else self._drive.controller
-        return controller is not None and controller.is_open and not controller.is_over
+        if self._drive is None:
+            return False
+        controller = self._drive.controller
+        return controller.is_open and not controller.is_over
 
     def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
         """Prepare a job for the caller of ``ask``. Return whether there is a job. The caller holds
@@ -589,10 +595,12 @@ def _metrics_of(
     return told or None
 
 
-def _checked_seconds(job: RunningJob, seconds: float) -> float:
-    """Return the duration of a training. Refuse a duration that exceeds the time since the
-    training's start.
+def _checked_seconds(job: RunningJob, seconds: float | None) -> float | None:
+    """Return the duration of a training; None if it was not given. Refuse a duration that exceeds
+    the time since the training's start.
     """
+    if seconds is None:
+        return None
     checked = check_seconds("busy_seconds", seconds)
     most = job.seconds
     # in other phases, the result is already in the journal

@@ -37,7 +37,12 @@ def resume_study(
     check_engine(engine, options, _trials_asked(study, options["trials"]))
     if isinstance(objective, ChecksSpace):
         objective.check(names_of(settings.space))
-    pickled = None if objective is None else objectives.pack(objective, quiet=options["quiet"])
+    # Packed before the lock: a function that cannot be sent must not leave the study half changed.
+    pickled = None
+    version = None
+    if objective is not None:
+        pickled = objectives.pack(objective, quiet=options["quiet"])
+        version = version_of(objective)
     with StudyLock(directory):
         continued = read_study(directory)
         if options["max_resource"] is not None:
@@ -47,7 +52,6 @@ def resume_study(
             objectives.check(directory)
         else:
             objectives.keep(directory, pickled)
-        version = None if objective is None else version_of(objective)
         session = Session(
             directory, continued, options, engine, version=version, objective=objective
         )
@@ -60,5 +64,6 @@ def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
     """
     if trials is None:
         trials = [None, *(session.trials for session in sessions(study.journal))][-1]
-    most = study.settings.configurations
-    return most if trials is None else trials if most is None else min(trials, most)
+    # A finite space has no more trials than configurations, whatever the user asks for.
+    limits = (trials, study.settings.configurations)
+    return min((limit for limit in limits if limit is not None), default=None)

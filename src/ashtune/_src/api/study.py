@@ -227,7 +227,8 @@ class Study(Figures):
         """The Pareto front at the highest rung. If there is one metric, the front contains only the
         best trial.
         """
-        if len(results := self._reader.tally.front) > 1:
+        results = self._reader.tally.front
+        if len(results) > 1:
             _ = self._reader.trials  # one reading of the journal for all configurations
         return Front(map(self._best, sorted_front(results)), self._reader.settings.goal)
 
@@ -369,7 +370,7 @@ class Study(Figures):
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
 
-        stream = sys.stdout if stream is None else stream
+        stream = stream or sys.stdout
         reader = self._reported
         # The results are for importance. Named here, they come from the summary's reading.
         show(summary(reader, (Results, Trials)), stream)

@@ -118,12 +118,15 @@ def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) 
     }
     # All results are in the first line of the journal, and a reader refuses a longer line.
     best = _best(list(results.values()), goal)
-    if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
+    size = len(msgspec.json.encode(best))
+    if size > MOST_LINE_BYTES // 2:
         raise SettingsError(
             f"warm_start has {size:,} bytes of results; give fewer of them, or fewer columns"
         )
-    fewer = f"; of these, the best {MOST:,} are kept" if len(best) < len(results) else ""
-    return WarmStart(best, one_line(f"warm start: {_lines(sources)}{fewer}"))
+    line = f"warm start: {_lines(sources)}"
+    if len(best) < len(results):
+        line += f"; of these, the best {MOST:,} are kept"
+    return WarmStart(best, one_line(line))
 
 
 def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
@@ -169,13 +172,17 @@ def _results_of_each(
     option: str, given: Any, space: Space, goal: Goal, **more: Any
 ) -> list[WarmStart]:
     """Return the results of each source of an option."""
+    # A list of rows is one source, a list of anything else is several. ``["a"]`` and ``"a"`` mean
+    # the same here; what a list would mean for other data has an option of its own (decision 71).
     is_list = (
         isinstance(given, list | tuple)
         and given
         and not any(isinstance(each, Mapping) for each in given)
     )
     sources = given if is_list else [given]
-    name = f"{option}[{{}}]" if len(sources) > 1 else option
+    name = option
+    if len(sources) > 1:
+        name += "[{}]"
     return [
         _results_of(name.format(at), source, space, goal, **more)
         for at, source in enumerate(sources)
@@ -217,9 +224,11 @@ def _results_of(
         raise SettingsError(f"{which}: {read.name} has no result that can be used: {reasons}")
     configurations = len({identity(result.configuration) for result in best})
     line = f"{plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
-    return WarmStart(
-        best, f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line
-    )
+    # A source whose rows are mostly skipped is usually a mistake in a column, and the search would
+    # then silently begin with little. So the user is told how many rows were skipped, and why.
+    if reasons:
+        line += f"; {left_out.total():,} of {given:,} left out: {reasons}"
+    return WarmStart(best, line)
 
 
 def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> _Source:
@@ -237,12 +246,10 @@ def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: 
     elif hasattr(source, "to_dict"):
         name = "the table"
         rows = _rows_of(source)
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | Mapping):
+        rows = list(source)
     else:
-        rows = (
-            list(source)
-            if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping)
-            else [source]
-        )
+        rows = [source]
     if not all(isinstance(row, Mapping) for row in rows) or isinstance(source, Mapping):
         raise SettingsError(f"{which}={shown(source)} cannot be read; give {FORMS}")
     return _read_table(name, [dict(_flat(row)) for row in rows], space, goal, top=top, unit=unit)
@@ -287,6 +294,9 @@ def _read_table(
 ) -> _Source:
     """Return the results in a table. The table may have no column of the resource."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
+    # A table may have a column for each of Optuna's, Ray's and our names. Each column is used once,
+    # and the plain name is tried last: in a table of Ray, "config/lr" is the hyperparameter, and
+    # "lr" may be a reported metric.
     free = set(columns)
 
     def take(*names: str) -> str | None:
@@ -297,23 +307,25 @@ def _read_table(
         free.discard(str(name))
         return name
 
-    names = {
-        name: column
-        for name in space.names
-        if (column := take(*(prefix + name for prefix in _PREFIXES)))
-    }
+    taken = {name: take(*(prefix + name for prefix in _PREFIXES)) for name in space.names}
+    names = {name: column for name, column in taken.items() if column}
     prefixes = {column.removesuffix(name) for name, column in names.items()}
     is_optunas = _OPTUNA_PREFIX in prefixes
     metrics = {}
     for place, metric in enumerate(goal.metrics):
-        of_optuna = (
-            (f"values_{metric}", f"values_{place}") if goal.others else (f"value_{metric}", "value")
-        )
-        if column := take(f"metric.{metric}", metric, *(of_optuna if is_optunas else ())):
+        of_optuna: tuple[str, ...] = ()
+        if is_optunas and goal.others:
+            of_optuna = (f"values_{metric}", f"values_{place}")
+        elif is_optunas:
+            of_optuna = (f"value_{metric}", "value")
+        column = take(f"metric.{metric}", metric, *of_optuna)
+        if column:
             metrics[metric] = column
-    of_others = (
-        [_RAY_RESOURCE] if _RAY_PREFIX in prefixes else [_OPTUNA_RESOURCE] if is_optunas else []
-    )
+    of_others = []
+    if _RAY_PREFIX in prefixes:
+        of_others = [_RAY_RESOURCE]
+    elif is_optunas:
+        of_others = [_OPTUNA_RESOURCE]
     resource = take("resource", unit, f"{unit}s", *of_others)
     given = len(rows)
     if is_optunas and resource is None and "state" in free:
@@ -335,6 +347,9 @@ def _read_table(
 
 def _read_study(directory: Path) -> _Source:
     """Return the results of all trials of a study at all rungs, except confirming trials."""
+    # Results of all rungs, because a search learns from low rungs too. Confirming trials have
+    # another seed, and are the same configurations again. Events alone are read: the scheduler of
+    # the other study need not be installed here, and no code of it runs (rule 1).
     configurations: dict[int, dict[str, Any]] = {}
     results: dict[int, list[_ReadResult]] = {}
     for event in StudyReader(directory).events():
@@ -379,7 +394,7 @@ def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
         )
     trials = study.get_trials(deepcopy=False)
     steps = [step for trial in trials for step in trial.intermediate_values]
-    offset = 1 if 0 in steps else 0
+    offset = int(0 in steps)
     is_resource = bool(steps) and max(steps) + offset <= top and min(steps) >= 0
     results = []
     left_out = Counter[str]()
@@ -444,13 +459,17 @@ def _known_result(
 ) -> KnownResult:
     """Convert a read result to a result in the study's search space, or raise ``_LeftOut``."""
     metrics = {name: _number(given.metrics.get(name)) for name in goal.metrics}
-    if lacking := [name for name, value in metrics.items() if not math.isfinite(value)]:
+    lacking = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if lacking:
         raise _LeftOut(f"without a value of {one_line(lacking[0], 60)}", "")
     values = {**constants}
     for name, column in space.columns.items():
         value = given.configuration.get(name)
-        if not _is_empty(value) or (column.choices is not None and None in column.choices):
-            values[name] = None if _is_empty(value) else value
+        # An empty cell is a missing value, unless None is a choice of this hyperparameter.
+        if not _is_empty(value):
+            values[name] = value
+        elif column.choices is not None and None in column.choices:
+            values[name] = None
     try:
         configuration = space.check(space.rules.remove_inactive(values))
     except (
@@ -474,7 +493,7 @@ def _is_empty(value: Any) -> bool:
 def _number(value: Any) -> float:
     """Convert a value of a table to a number, or to NaN if the value is not a number."""
     try:
-        return math.nan if value is None or isinstance(value, bool) else float(value)
+        return math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
 

@@ -8,9 +8,35 @@ meet three conditions to be logarithmic: all values are above 0, the worst value
 linear axis.
 """
 
+# Why an axis leaves values out (rule 1)
+# --------------------------------------
+# A diverged trial may report a loss of 1e9. On an axis that includes it, all other trials lie on
+# one line, and nobody sees which of them is better. To hide the value silently would be worse: a
+# reader must know that something diverged. Therefore the axis counts what it leaves out.
+#
+# The rule must not be moved by the values that it has to find. A mean or a standard deviation is; a
+# median is not, as long as most values are good. Distances are measured from the best value and not
+# from the middle, since the good end is what a reader compares: it is always on the axis.
+#
+# FAR = 30 leaves out nothing that belongs together: the worst of 100,000 uniform or normal values
+# is about 2 median distances from the best one, and of exponential values about 20.
+#
+# Why a loss may get a logarithmic axis (rule 2)
+# ----------------------------------------------
+# Losses of neural networks often span decades, and all good trials differ only in the last one. A
+# logarithmic axis separates them, but it is harder to read, so it must earn its place:
+#
+#   all values above 0       a logarithm of 0 does not exist
+#   worst >= DECADE * best   below a decade, both kinds of axis look much the same
+#   best tenth in THIN       a twentieth of a figure of 290 pixels is 15 pixels: the good trials are
+#                            then hidden behind two or three marks of 6 pixels
+#
+# A metric to maximise, such as an accuracy, never gets one. Its good values are at the high end,
+# where a logarithmic axis is the most crowded.
+
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -27,6 +53,7 @@ FAR = 30.0
 """A value is left out of an axis if its distance from the best value exceeds this many median
 distances.
 """
+# The three numbers of rule 2; see the table above.
 DECADE = 10.0
 THIN = 0.05
 BEST_SHARE = 0.1
@@ -36,14 +63,21 @@ NAME = 30
 """The largest number of characters of a name. The origin of a configuration has at most twice this
 number.
 """
+# A mark at the end of an axis must not be cut by the frame, so axes begin before their first value.
 _AIR = 0.06
+# Steps of 1, 2 and 5 give three ticks a decade. Up to 300-fold these are eight ticks at most; on a
+# longer axis their texts would overlap, and powers of ten alone are enough.
 _MANY = 300.0
 _TICKS = 12
 COLUMN_TICKS = 6
 """The largest number of ticks on the axis of a hyperparameter."""
+# Panels of hyperparameters are small, and they stand side by side: less air than for the metric.
 _COLUMN_AIR = 0.04
 _WIDE = 5.0
 """A logarithmic axis has round ticks only if its end is more than this many times its beginning."""
+# From 5 on there are always two round ticks: the longest way from a tick to the next but one is
+# from 2 over 5 to 10. With one tick, or none, nobody could read a value, so both ends are ticks
+# then.
 
 
 def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
@@ -51,6 +85,9 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
     name = shortened(goal.metric, NAME)
     ordered = sorted(values)
     if goal.mode == "min" and ordered and ordered[0] > 0:
+        # Rule 1 for a logarithmic axis: distances mean ratios here, so FAR does not fit. Three
+        # decades above the middle are what a logarithmic axis can show without crowding the good
+        # end.
         limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
         shown = [value for value in ordered if value <= limit]
         low = shown[0]
@@ -68,42 +105,40 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
 
 def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
     """Return a logarithmic axis, with "(logarithmic)" in the axis title."""
-    ticks = (
-        [unit * tick for tick in log_ticks(low / unit, high / unit)]
-        if high > _WIDE * low
-        else [low, high]
-    )
-    return Axis(
-        name=name,
-        title=f"{name} (logarithmic)",
-        low=low,
-        high=high,
-        is_log=True,
-        unit=unit,
-        ticks=ticks,
-    )
+    ticks = [low, high]
+    if high > _WIDE * low:
+        ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)]
+    # The title says it, because readers take an axis for linear that does not.
+    title = f"{name} (logarithmic)"
+    return Axis(name=name, title=title, low=low, high=high, is_log=True, unit=unit, ticks=ticks)
 
 
 def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
     """Return an axis of the study's running time. The values are in seconds."""
     unit, name = unit_of_time(high)
-    title = f"{name} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
-    axis = (
-        log_axis("", low, high, unit)
-        if is_log
-        else Axis(low=low, high=max(high, low + 0.01), unit=unit)
-    )
+    # Time between sessions is cut out: a study that was resumed after a week would be two dots at
+    # the ends of an empty axis. The title says how many sessions were joined.
+    title = f"{name} that the study ran"
+    if sessions > 1:
+        title += f" (in {sessions} sessions)"
+    # The first event has no duration yet, and an axis needs two ends.
+    axis = Axis(low=low, high=max(high, low + 0.01), unit=unit)
+    if is_log:
+        axis = log_axis("", low, high, unit)
     return replace(axis, name="after", title=title, written="seconds")
 
 
 def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axis:
     """Return the axis of the resource, with a tick at each rung."""
-    is_log = last > 20 * first > 0
-    air = (last / first) ** _COLUMN_AIR if is_log else _COLUMN_AIR * last
-    low, high = (first / air, last * air) if is_log else (0, last + air)
-    return Axis(
-        name=unit, low=low, high=high, is_log=is_log, written="count", ticks=rungs if is_log else ()
-    )
+    # On a linear axis, equal slopes mean equal progress for the same work. But most trials end at
+    # the lowest rung: if the last report is at more than 20 times the resource of the first, their
+    # curves would share a narrow strip at the left.
+    if last > 20 * first > 0:
+        air = (last / first) ** _COLUMN_AIR
+        return Axis(
+            name=unit, low=first / air, high=last * air, is_log=True, written="count", ticks=rungs
+        )
+    return Axis(name=unit, high=last + _COLUMN_AIR * last, written="count")
 
 
 def column_axis(column: Numbers) -> Axis:
@@ -117,7 +152,9 @@ def column_axis(column: Numbers) -> Axis:
     if column.labels:
         choices = [shortened(each, 40) for each in column.labels]
         return replace(choice_axis(name, choices), ticks=list(thinned(len(choices), COLUMN_TICKS)))
-    if few := column.few:
+    few = column.few
+    if few:
+        # Half a place at each end, as for choices: points are spread around their whole number.
         return Axis(name=name, low=few[0] - 0.5, high=few[-1] + 0.5, written="count", ticks=few)
     active = [value for value in column.values if not math.isnan(value)]
     low = min(active)
@@ -125,19 +162,20 @@ def column_axis(column: Numbers) -> Axis:
     if column.is_log and low > 0:
         air = (high / low) ** _COLUMN_AIR
         axis = log_axis(name, low / air, high * air)
-        return axis if high > _WIDE * low else replace(axis, ticks=[low, high])
+        if high > _WIDE * low:
+            return axis
+        return replace(axis, ticks=[low, high])
     air = _COLUMN_AIR * (high - low)
     return Axis(name=name, low=low - air, high=high + air)
 
 
 def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False) -> Axis:
     """Return an axis of names. The places of the names are 0, 1, 2, and so on."""
-    low = -0.5
-    high = len(choices) - 0.5
-    ends = (high, low) if is_downward else (low, high)
-    return Axis(
-        name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices)))
-    )
+    count = len(choices)
+    axis = Axis(name=name, low=-0.5, high=count - 0.5, choices=choices, ticks=list(range(count)))
+    if is_downward:  # a list of names is read from above
+        return replace(axis, low=axis.high, high=axis.low)
+    return axis
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -163,24 +201,29 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     """
     if not values:
         return 0.0, 1.0, 0
-    best = min(values) if mode == "min" else max(values)
-    distances = sorted(abs(value - best) for value in values)
+    ordered = sorted(values, reverse=mode == "max")
+    best = ordered[0]
+    # Only distances above 0: many trials often share the best value, for example an accuracy of 1,
+    # and a median distance of 0 would leave out all others.
+    distances = [abs(value - best) for value in ordered]
     above_zero = [distance for distance in distances if 0 < distance < math.inf]
     if not above_zero:
-        return _finite(best - (abs(best) or 1) * _AIR), _finite(best + (abs(best) or 1) * _AIR), 0
+        air = (abs(best) or 1) * _AIR
+        return _finite(best - air), _finite(best + air), 0
     limit = FAR * above_zero[(len(above_zero) - 1) // 2]
-    shown = [distance for distance in distances if distance <= limit]
-    worst = best + shown[-1] if mode == "min" else best - shown[-1]
-    low = min(best, worst)
-    high = max(best, worst)
+    shown = [value for value in ordered if abs(value - best) <= limit]
+    worst = shown[-1]
+    air = _AIR * abs(worst - best)
     return (
-        _finite(low - _AIR * shown[-1]),
-        _finite(high + _AIR * shown[-1]),
-        len(distances) - len(shown),
+        _finite(min(best, worst) - air),
+        _finite(max(best, worst) + air),
+        len(ordered) - len(shown),
     )
 
 
 def _finite(value: float) -> float:
+    # Losses near the largest float are finite, but with the air beside them they may not be. JSON
+    # has no infinity: the axis of the page would end at null.
     return max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
@@ -193,18 +236,28 @@ def outside(axis: Axis, noun: str) -> str:
 
 def scale_note(axis: Axis, noun: str) -> list[str]:
     """Return notes about a logarithmic axis without a title, and about values beyond it."""
-    return [
-        *([f"The scale of {axis.name} is logarithmic."] if axis.is_log else []),
-        *far_note(axis, noun),
-    ]
+    notes = far_note(axis, noun)
+    if axis.is_log:
+        notes.insert(0, f"The scale of {axis.name} is logarithmic.")
+    return notes
 
 
 def far_note(axis: Axis, noun: str) -> list[str]:
     """Return a note about values beyond an axis that are drawn at the axis's end."""
+    if not axis.beyond:
+        return []
     of = f"the end of the axis of {axis.name}"
-    return (
-        [f"{plural(axis.beyond, noun)} far worse than most stand at {of}."] if axis.beyond else []
-    )
+    return [f"{plural(axis.beyond, noun)} far worse than most stand at {of}."]
+
+
+def sample_note(shown: int, total: int, noun: str) -> str:
+    """Return a text with the number of shown things, and with the total number if there are more.
+
+    Figures that show a sample show the best things too: see ``best_and_sampled``.
+    """
+    if shown == total:
+        return plural(total, noun)
+    return f"{shown:,} of {plural(total, noun)}: the best and a sample"
 
 
 def rung_names(rungs: Sequence[int], unit: str) -> list[str]:
@@ -227,6 +280,8 @@ def points_by_rung(
         names: The names of all rungs.
         words: More text for each result.
     """
+    # One series for each rung, because the legend names series. Higher rungs come later, so their
+    # few points are drawn on top of the many points of the lowest rung.
     series = []
     for rung, color in enumerate(rung_colors(len(names))):
         chosen = [
@@ -262,6 +317,11 @@ def origins(trials: Sequence[TrialId], origin: Origin) -> list[str]:
     return texts if any(texts) else []
 
 
+def with_gaps(values: Iterable[float]) -> list[float | None]:
+    """Return rounded values, with None in place of NaN."""
+    return [None if math.isnan(value) else significant(value) for value in values]
+
+
 def significant(value: float) -> float:
     """Round a number to ten digits. Ten digits keep a page short, and distinguish large seeds."""
     return float(f"{value:.10g}")
@@ -269,8 +329,11 @@ def significant(value: float) -> float:
 
 def unit_of_time(seconds: float) -> tuple[float, str]:
     """Return a suitable unit of time for a duration, as (seconds in the unit, name of the unit)."""
+    # Each unit begins where an axis has three of it: with fewer, its round ticks would be too few.
     if seconds < 180:
         return 1.0, "seconds"
     if seconds < 3 * 3600:
         return 60.0, "minutes"
-    return (3600.0, "hours") if seconds < 72 * 3600 else (86400.0, "days")
+    if seconds < 72 * 3600:
+        return 3600.0, "hours"
+    return 86400.0, "days"

@@ -31,7 +31,10 @@ from ashtune._src.figures.axes import (
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE, CATEGORIES, GREY, ORANGE, RED
 
+# A line of 300 steps looks like the line of all steps: a figure is a few hundred pixels wide.
 STEPS_SHOWN = 300
+# Random search improves fast and then rarely: the n-th trial is a new best one with probability
+# 1/n. On a linear axis, most steps of a long study are then one vertical line at its beginning.
 EARLY = 0.1
 """An axis is logarithmic if half of the steps lie within this share at the axis's begin."""
 _Place = Callable[[Improvement], float]
@@ -97,7 +100,9 @@ def _axis(place: _Place, low: float, high: float, unit: str, *, is_log: bool = F
     if place is _seconds:
         return time_axis(low, high, is_log=is_log)
     name = f"{unit}s trained, all trials together"
-    axis = log_axis(name, low, high) if is_log else Axis(name=name, low=low, high=high)
+    axis = Axis(name=name, low=low, high=high)
+    if is_log:
+        axis = log_axis(name, low, high)
     return replace(axis, written="count")
 
 
@@ -110,6 +115,9 @@ def _figure(
         return Figure(notes=["no trial has a finite result"])
     goal = best.goal
     first = place(steps[0])
+    # Two lines, because a result at a low rung may look better than any at the top: it was trained
+    # less, so it may also be noise. The line at the highest rung is what the user would get. It is
+    # drawn first, so that the line of all rungs, which is never worse, does not disappear below it.
     lines = [(highest, f"at {unit} {highest[-1].resource:,}", ORANGE), (steps, "at any rung", BLUE)]
     if all(step.rung == highest[-1].rung for step in steps):
         del lines[0]  # both lines are the same
@@ -132,6 +140,8 @@ def _figure(
             kind="points", x=drawn.x[-2:-1], y=drawn.y[-1:], color=color, size=9, is_silent=True
         )
         series += [drawn, mark]
+    # The axis is that of the lines and not of all points: a figure of the best result must show how
+    # the best result improves. Worse results fall out of the view, and a note counts them.
     y = metric_axis([goal.value(step.loss) for line, _, _ in lines for step in line], goal)
     worse = sum(value != y.within(value) for value in values) - y.beyond
     notes = [
@@ -143,7 +153,10 @@ def _figure(
             if len(line) > STEPS_SHOWN
         ),
     ]
-    x = _axis(place, first if is_log else 0.0, max(end, first * 1.01), unit, is_log=is_log)
+    low = 0.0
+    if is_log:
+        low = first
+    x = _axis(place, low, max(end, first * 1.01), unit, is_log=is_log)
     return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)))
 
 
@@ -152,6 +165,8 @@ def _line(
     name: str = "",
     unit: str = "", origin: Origin = no_origin,
 ) -> Series:  # fmt: skip
+    # The last point repeats the last step at the right end of the axis: the best result holds until
+    # now, and a line that ends at its last improvement would look like a study that ended there.
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, *shown[-1:]]
     places = [place(step) for step in ends]
@@ -200,6 +215,8 @@ def front_figure(
         )
     if not front:
         return Figure(notes=["no trial has a finite result"])
+    # A figure has two axes; the texts of the front's points have the other objectives. The front is
+    # that of all objectives, so in this view a point of the front may seem to be dominated.
     objectives = goal.objectives[:2]
     on_it = {best.trial for best in front}
     keys = [
@@ -208,13 +225,14 @@ def front_figure(
         if trial not in on_it
     ]
     series = []
-    for name, is_feasible in (("dominated", True), ("infeasible", False)):
+    for name, color, is_feasible in (("dominated", GREY, True), ("infeasible", RED, False)):
+        # The first trials and not a sample, so that no point disappears while the study runs.
         shown = [
             (trial, key)
             for trial, key in keys
             if (not key[0]) == is_feasible and max(key) < math.inf
-        ]
-        if shown := shown[:others]:
+        ][:others]
+        if shown:
             x, y = (
                 [each.value(key[n]) for _, key in shown]
                 for n, each in enumerate(objectives, start=1)
@@ -222,8 +240,7 @@ def front_figure(
             series.append(
                 Series(
                     kind="points", x=x, y=y, trials=[trial for trial, _ in shown], name=name,
-                    alpha=0.6,
-                    color=GREY if is_feasible else RED, symbol="circle" if is_feasible else "cross",
+                    alpha=0.6, color=color, symbol="circle" if is_feasible else "cross",
                 )
             )  # fmt: skip
     row = sorted_front(front)
@@ -253,10 +270,9 @@ def _front_axis(objective: Objective, values: Sequence[Sequence[float | None]]) 
 
 def _points(name: str, shown: Sequence[BestResult], goal: Goal) -> Series:
     x, y = ([best.metrics.get(each.metric) for best in shown] for each in goal.objectives[:2])
-    words = [
-        shortened(result_text(goal, best.metrics), 100) if len(goal.others) > 1 else ""
-        for best in shown
-    ]
+    words = []
+    if len(goal.others) > 1:
+        words = [shortened(result_text(goal, best.metrics), 100) for best in shown]
     trials = [best.trial for best in shown]
     return Series(
         kind="points", x=x, y=y, name=name, color=BLUE, size=9, trials=trials, words=words

@@ -18,7 +18,14 @@ Rule 4: a result far worse than most is moved to the end of the metric's axis. I
 is logarithmic, the mean is geometric.
 """
 
-# Rule 2: decision 39 (docs/decisions/0039-figures-in-notebooks.md).
+# Why a smoothed mean, at one rung, and blank places: decision 39
+# (docs/decisions/0039-figures-in-notebooks.md). A map that interpolates through each result shows
+# the noise of single trainings as hills, and a map over several rungs shows how long trials were
+# trained.
+#
+# What the map cannot show: hyperparameters that are on neither axis. Each value is a mean over
+# whatever values they had in the trials near this place. A search that learns tries good values of
+# them together, so a place may look good because of a third hyperparameter.
 
 import math
 from array import array
@@ -50,6 +57,8 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
+# A high rung says most about a trial, but it has few trials, and they were selected: they hardly
+# differ in what matters most, so a map of them alone would be a map of one place.
 ENOUGH = 40
 FEWEST = 3
 """The smallest number of trials for a figure."""
@@ -59,6 +68,8 @@ POINTS = 300
 """The largest number of drawn trials: half of them are the best trials, the other trials are
 sampled.
 """
+# An odd number of places has one in the middle. With choices on the other axis the map has few
+# rows, and MOST_CELLS allows finer steps along this one; 81 by 34 choices, or 20 by 140, fill it.
 STEPS = 41
 FINE = 81
 COARSE = 20
@@ -66,10 +77,15 @@ COARSE = 20
 choices.
 """
 MOST_CELLS = 2_800
+# Trials of a search that learns lie close together, so their standard deviation is small. A width
+# that follows it alone would be too small for the few other trials: each would be a dot.
 LEAST_WIDTH = 0.05
 """The least width of the Gaussian, as a share of the axis."""
 NEAR = 2.0
 """A place of the grid is blank if no result lies within this many widths."""
+# Two widths away, a result weighs e^-2 = 14 % of what it weighs at its own place. Farther out, a
+# mean would be that of the nearest trial alone, continued into a part of the space that nobody
+# tried.
 
 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,9 +246,7 @@ def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
 
 
 def _part(column: Numbers, places: Sequence[int]) -> Numbers:
-    return msgspec.structs.replace(
-        column, values=array("d", (column.values[place] for place in places))
-    )
+    return replace(column, values=array("d", (column.values[place] for place in places)))
 
 
 def _smoothed(
@@ -240,7 +254,11 @@ def _smoothed(
 ) -> tuple[list[float], list[float], list[list[float | None]]]:
     import numpy as np
 
+    # Heights are limited to the axis of the metric (rule 4): one loss of 1e9 would otherwise raise
+    # the mean of each place near it beyond all others.
     heights = np.array([scale.scaled(value) for value in values])
+    # Scott's rule, with the results of one cell: a choice divides the results into groups that do
+    # not smooth each other (rule 3), and it is no dimension in which a Gaussian has a width.
     cells = math.prod(len(column.labels) or 1 for column in (x, y))
     narrowing = max(1.0, len(values) / cells) ** (
         -1 / (4 + sum(not column.labels for column in (x, y)))

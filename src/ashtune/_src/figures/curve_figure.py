@@ -22,13 +22,16 @@ from ashtune._src.figures.axes import (
     outside,
     resource_axis,
     rung_names,
+    sample_note,
     significant,
 )
-from ashtune._src.figures.figure import Figure, Series
+from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE, GREY, rung_colors
 
 POINTS = 6_000
 """The largest number of points of all curves. Longer curves are thinned evenly."""
+# The number is what a page can carry: each point has its words, which is why it is half of what it
+# was before (decision 56, docs/decisions/0056-figures-have-one-home.md).
 
 
 def curves_figure(
@@ -54,15 +57,22 @@ def curves_figure(
     if not shown:
         return Figure(notes=["no trial has reported a finite result"])
     goal = curves.goal
+    # Points are shared out evenly, plus one share for the best curve, which is drawn twice. Two
+    # points are the least that make a line.
     best = shown[-1]
     rungs = rungs or [rung.resource for rung in curves.results.rungs]
     most = max(2, points // (len(shown) + 1))
+    # A trial before its first result has the rung -1.
     styles = zip(
-        [*rung_names(rungs, unit), "no result yet"], [*rung_colors(len(rungs)), GREY], strict=True
+        [*range(len(rungs)), -1],
+        [*rung_names(rungs, unit), "no result yet"],
+        [*rung_colors(len(rungs)), GREY],
+        strict=True,
     )
     series: list[Series] = []
-    for rung, (name, color) in enumerate(styles):
-        if group := [curve for curve in shown if curve.rung == (rung if rung < len(rungs) else -1)]:
+    for rung, name, color in styles:
+        group = [curve for curve in shown if curve.rung == rung]
+        if group:
             line = _line(group, most, name, color, origin)
             series += [line, _dots(line)]
     if best.rung >= 0:
@@ -71,19 +81,14 @@ def curves_figure(
             _line([best], most, name, rung_colors(len(rungs))[best.rung], origin), width=4, alpha=1
         )
         series += [line, _dots(line, size=10)]
-    y = metric_axis(
-        [value for curve in shown for value in curve.values if math.isfinite(value)], goal
-    )
+    x, y = _axes(shown, goal, rungs, unit)
     empty = len(all_curves) - len(shown)
-    few = f"{len(shown):,} of {plural(curves.total, 'curve')}: the best and a sample"
-    notes = [
-        few if len(all_curves) < curves.total else "",
-        f"{plural(empty, 'curve')} without a finite value not drawn" if empty else "",
-        outside(y, "value"),
-    ]
-    first = min(curve.resources[0] for curve in shown)
-    last = max(curve.resources[-1] for curve in shown)
-    x = resource_axis(rungs, unit, first, last)
+    notes = []
+    if len(all_curves) < curves.total:
+        notes.append(sample_note(len(shown), curves.total, "curve"))
+    if empty:
+        notes.append(f"{plural(empty, 'curve')} without a finite value not drawn")
+    notes.append(outside(y, "value"))
     return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)), height=350)
 
 
@@ -106,18 +111,27 @@ def trial_figures(
             lines.insert(
                 0, _line(both[1:], POINTS, f"the best: trial {best[metric].trial}", GREY, no_origin)
             )
-        values = [value for curve in both for value in curve.values if math.isfinite(value)]
-        y = metric_axis(values, Goal(metric, modes.get(metric, "min")))
-        first = min(each.resources[0] for each in both)
-        last = max(each.resources[-1] for each in both)
+        # Only the study's own metrics have a mode. Of others, such as a norm of gradients, nobody
+        # said which values are good: "min" leaves out high values, which are the usual outliers.
+        x, y = _axes(both, Goal(metric, modes.get(metric, "min")), rungs, unit)
         figures[metric] = Figure(
-            x=resource_axis(rungs, unit, first, last),
+            x=x,
             y=y,
             series=[*lines, _dots(lines[-1], size=6)],
             notes=list(filter(None, [outside(y, "value")])),
             height=270,
         )
     return figures
+
+
+def _axes(
+    curves: Sequence[Curve], goal: Goal, rungs: Sequence[int], unit: str
+) -> tuple[Axis, Axis]:
+    """Return the axis of the resource, and the axis of the metric for the curves' finite values."""
+    values = [value for curve in curves for value in curve.values if math.isfinite(value)]
+    first = min(curve.resources[0] for curve in curves)
+    last = max(curve.resources[-1] for curve in curves)
+    return resource_axis(rungs, unit, first, last), metric_axis(values, goal)
 
 
 def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Origin) -> Series:
@@ -136,11 +150,12 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
         x.append(None)
         y.append(None)
         trials.append(None)
-    of = {
-        curve.trial: text
-        for curve, text in zip(curves, origins([c.trial for c in curves], origin), strict=False)
-    }
-    words = ["" if trial is None else of[trial] for trial in trials] if of else []
+    # Each point of a curve has the same words, so each trial is asked for once. ``origins`` is
+    # empty if no trial has an origin: then no point gets a text, which keeps a page of 6,000 points
+    # short.
+    own = [curve.trial for curve in curves]
+    of: dict[TrialId | None, str] = dict(zip(own, origins(own, origin), strict=False))
+    words = [of.get(trial, "") for trial in trials if of]
     return Series(
         kind="line",
         x=x,
@@ -158,6 +173,9 @@ def _dots(line: Series, size: float = 4) -> Series:
     """Return a series with a dot at the end of each curve, and with a dot at each value between two
     gaps.
     """
+    # A line needs two points. A value between two gaps would be invisible, for example where a
+    # trial reported NaN before and after. A dot at the end of a curve shows where its training
+    # stopped.
     y = [None, *line.y, None]
     places = []
     is_last = True

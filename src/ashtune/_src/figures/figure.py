@@ -4,6 +4,12 @@ Plotly draws figures in notebooks (``reports/plot.py``). A canvas draws figures 
 (``dashboard/static/page/plot.js``). Both draw these values and compute no other values.
 """
 
+# Decision 56 (docs/decisions/0056-figures-have-one-home.md). Before, the page and the report drew
+# the same study with two sets of rules, and differed in colours, order, axes and words. The two
+# renderers now compute nothing, so what a figure says is decided, and tested, here. Only the words
+# at a point are made in both languages, from the same axes: a page would be long if each point
+# brought its text. A test compares them.
+
 import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -59,7 +65,10 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """Return a value, limited to the axis range. If the axis is logarithmic, return the value's
         logarithm.
         """
-        return math.log10(self.within(value)) if self.is_log else self.within(value)
+        limited = self.within(value)
+        if self.is_log:
+            return math.log10(limited)
+        return limited
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -171,5 +180,6 @@ def words_of(figure: Figure, series: Series, point: int) -> list[str]:
         lines = [f"{y.name} {y.write(up)}", f"{x.name} {x.write(at)}"]
     if series.trials and series.trials[point] is not None:
         lines.append(f"trial {series.trials[point]}")
-    more = series.words[point].split("\n") if series.words else []
-    return [line.strip() for line in (*lines, *more) if line.strip()]
+    if series.words:
+        lines += series.words[point].split("\n")
+    return [line.strip() for line in lines if line.strip()]

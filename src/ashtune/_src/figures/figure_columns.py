@@ -21,6 +21,9 @@ SPREAD = 0.18
 """The largest distance between a point and its choice or its whole number, whose neighbours have
 the distance 1.
 """
+# Points are spread because a choice, or a number of layers, puts all its trials on one line, where
+# a thousand points look like one. 0.18 is less than half of the distance to the neighbour, so that
+# a gap of 0.64 still shows which choice a point belongs to.
 FEW_WHOLE = 12
 """Points are spread around whole numbers if the largest is at most this much greater than the
 smallest.
@@ -54,12 +57,16 @@ class Numbers(msgspec.Struct, frozen=True):
         active = [int(value) for value in self.values if not math.isnan(value)]
         low = min(active)
         high = max(active)
-        return list(range(low, high + 1)) if high - low <= FEW_WHOLE else []
+        if high - low > FEW_WHOLE:
+            return []
+        return list(range(low, high + 1))
 
     @property
     def is_constant(self) -> bool:
         """Whether the hyperparameter has at most one value over all trials."""
-        first = self.values[0] if self.values else math.nan
+        # Inactive in some trials and one value in the others is not constant: whether it is active
+        # may matter by itself, and the forest of the importance sees it.
+        first = next(iter(self.values), math.nan)
         if math.isnan(first):
             return all(map(math.isnan, self.values))
         return all(value == first for value in self.values)
@@ -88,16 +95,15 @@ def numbers(
     for trial in trials:
         given = configuration(trial)
         for name, column in columns.items():
-            values[name].append(
-                _number(name, column, given[name], trial) if name in given else math.nan
-            )
+            number = math.nan
+            if name in given:
+                number = _number(name, column, given[name], trial)
+            values[name].append(number)
     return [
         Numbers(
             name,
             values[name],
-            labels=()
-            if column.choices is None
-            else [value_text(choice) for choice in column.choices],
+            labels=[value_text(choice) for choice in column.choices or ()],
             is_log=column.is_log,
             is_whole=column.is_integer,
         )
@@ -116,6 +122,9 @@ def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) 
     """
     if not column.labels and not column.few:
         return column.values
+    # The shift is a hash of the trial's number and not a random number: a point keeps its place
+    # when the page draws the study again. ``salt`` gives the other axis of a map other shifts; with
+    # the same ones, the points of two hyperparameters with choices would lie on a diagonal.
     shifts = (SPREAD * (scattered(trial + (salt << 40)) / 2**63 - 1) for trial in trials)
     return [value + shift for value, shift in zip(column.values, shifts, strict=True)]
 
@@ -123,6 +132,8 @@ def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) 
 def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
     if column.choices is not None:
         return float(column.choices.index(value)) if value in column.choices else math.nan
+    # A choice that the space does not have is treated as missing, but a number out of its range
+    # would stretch the axis of all others.
     if not column.is_within(value):
         raise SpaceError(
             f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have"

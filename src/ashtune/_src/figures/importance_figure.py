@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.sampling import sampled
@@ -40,15 +41,43 @@ from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers
 from ashtune._src.figures.looks import BLUE, GREY
 from ashtune._src.space.space import Space
 
+# What the importance can and cannot say
+# --------------------------------------
+# Decision 46 (docs/decisions/0046-importance.md) has the measurements.
+#
+#   it answers         how much do the forest's predictions vary over the space because of this
+#                      hyperparameter, alone or together with others?
+#   it cannot answer   which value is good (the slices and the contour show that), or whether a
+#                      hyperparameter causes what the forest attributes to it
+#   shares             include interactions, so they may sum to more than 1. If a hyperparameter
+#                      matters only together with another one, both get the whole interaction.
+#   the range          is that of the space. If the user's range is narrow, a hyperparameter that
+#                      everybody knows to matter has a small share, and rightly so.
+#   two that vary      together, as in a search that learns: the forest may use either, and the
+#   together           importance is shared between them by chance. The standard deviation over the
+#                      forests shows this only in part, since they learned mostly the same trials.
+#
+# Importance is measured at random points of the space and not at the trials: a search that learns
+# tries few different values of an important hyperparameter, and a permutation among equal values
+# changes nothing. The importance among the best trials is the exception (rule 5). It asks what
+# still matters for a reader who will stay near them, so the points are these trials.
+#
+# scikit-learn is optional: without it, figures keep the order in which the user wrote the space.
+
+# With fewer trials, a forest would be tested on fewer than four unseen ones.
 FEWEST = 20
 """The smallest number of trials that are measured."""
 BEST_SHARE = 3
 """The best trials are the first ``1 / BEST_SHARE`` of all trials."""
+# Time grows with the trials, and is the same for all views, which ask for it once (``computed``).
 MOST = 2000
 MEANINGLESS = 0.1
 """If R2 is below this number, importances mean nothing."""
+# Each fold has its own forest, so five forests give R2 on unseen trials and the deviation of each
+# share at no further cost.
 FOLDS = 5
 TREES = 40
+# Each hyperparameter costs one prediction of all these points for each forest.
 DRAWN = 400
 """The number of random configurations of the space."""
 BARS = 20
@@ -152,20 +181,26 @@ def importance(
         ):
             return base
         r2, weights = _measured(columns, seen, points or columns)
-        return msgspec.structs.replace(base, r2=r2, weights=weights)
+        return replace(base, r2=r2, weights=weights)
 
+    # The order of the trials decides which of them a fold holds out. By number, it does not depend
+    # on the order in which results arrived, so a live page and a report give the same importances.
     trials = sorted(values)
     everything = of(trials, _points(space))
     best = sorted(trials, key=values.__getitem__)[: len(trials) // BEST_SHARE]
     if len(best) < FEWEST or not everything.is_meaningful:
         return everything
-    return msgspec.structs.replace(everything, best=of(sorted(best)))
+    return replace(everything, best=of(sorted(best)))
 
 
 def _values(results: Results) -> dict[TrialId, float]:
     """Return a value for each trial (rules 2 and 3). Lower values are better."""
     values: dict[TrialId, float] = {}
     failed: set[TrialId] = set()
+    # Losses of different rungs cannot be compared: training longer makes most losses smaller, and a
+    # forest would learn how long trials were trained. Ranks within a rung can be compared. So the
+    # trials of a rung exchange the values that they have from below: the scale stays that of the
+    # lowest rung, and trials with the same highest rung have the order of this rung.
     for rung in results.rungs:
         losses = rung.by_trial()
         failed |= {trial for trial, loss in losses.items() if loss == math.inf}
@@ -175,6 +210,7 @@ def _values(results: Results) -> dict[TrialId, float]:
         ]
         for place, trial in enumerate(ordered):
             values[trial] = known[place * len(known) // len(ordered)]
+    # If all results are equal, what remains to explain is which trials failed.
     finite = {trial: value for trial, value in values.items() if trial not in failed}
     if len(set(finite.values())) < 2:
         return dict.fromkeys(finite, 0.0) | dict.fromkeys(failed, 1.0)
@@ -187,6 +223,7 @@ def _values(results: Results) -> dict[TrialId, float]:
 def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
     import numpy as np
 
+    # The seed is fixed: two reports of one study must not differ.
     parsed = Space.from_record(space)
     configurations = parsed.at(np.random.default_rng(0).random((DRAWN, len(parsed.names))))
     return numbers(space, configurations.__getitem__, map(TrialId, range(DRAWN)))
@@ -223,11 +260,9 @@ def importance_figure(measured: Importance) -> Figure:
         [max(0.0, weight.share + sign * weight.deviation) for weight in shown] for sign in (-1, 1)
     )
     more = f"the {len(shown)} most important of {len(measured.weights)} hyperparameters"
-    notes = [
-        measured.words(),
-        measured.words_of_best(),
-        more if len(shown) < len(measured.weights) else "",
-    ]
+    notes = [measured.words(), measured.words_of_best()]
+    if len(shown) < len(measured.weights):
+        notes.append(more)
     return Figure(
         x=Axis(name="share of the variance", high=1.08 * max(high)),
         y=choice_axis("", [shortened(weight.name, 30) for weight in shown], is_downward=True),
@@ -274,9 +309,13 @@ def _measured(
         errors += float(((model.predict(x[held_out]) - y[held_out]) ** 2).sum())
         predicted = model.predict(known)
         for place in range(len(varying)):
+            # Only among the configurations in which it is active: a permutation of all would also
+            # change which hyperparameters are active, which is the importance of their condition.
             exchanged = known.copy()
             is_active = ~np.isnan(known[:, place])
             exchanged[is_active, place] = chance.permutation(known[is_active, place])
+            # Jansen's estimate: half of the mean square of the differences is the variance that is
+            # due to this hyperparameter. It is itself noisy, so it may exceed the whole variance.
             squares = (model.predict(exchanged) - predicted) ** 2
             shares[place, fold] = min(1.0, squares.mean() / (2 * predicted.var() or 1.0))
     names = [columns[place].name for place in varying]

@@ -5,6 +5,7 @@ A band leads from the promoted trials of a rung to the rung above.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from msgspec.structs import replace
 
@@ -16,6 +17,8 @@ from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series, stacked_bars
 from ashtune._src.figures.looks import INK, PALE, TRIALS
 
+# A user may choose a rung at each epoch. With 34 pixels for a rung, 60 rungs are 2,100 pixels: two
+# screens.
 MOST_RUNGS = 60
 """The largest number of rungs to show. A ladder may have a thousand rungs."""
 _ROOM = 1.42
@@ -49,36 +52,43 @@ def ladder_figure(
             unknown.
     """
     rungs = tally.rungs[:MOST_RUNGS]
-    expected = None if expected is None else expected[: len(rungs)]
-    running = (
-        [rung.running for rung in rungs]
-        if running is None
-        else [*running, *[0] * len(rungs)][: len(rungs)]
-    )
+    expected = (expected or ())[: len(rungs)]
+    if running is None:
+        running = [rung.running for rung in rungs]
+    # A view of a running study may have counted before a rung was added at the top.
+    running = [*running, *[0] * len(rungs)][: len(rungs)]
     lengths = [rung.trained + under_way for rung, under_way in zip(rungs, running, strict=True)]
     if not any(lengths):
         return Figure(notes=["no trial has begun"])
     places = list(range(len(rungs)))
     longest = max(lengths)
+    # Nothing is promoted from the top, and nothing waits there: its trials have reached all that
+    # the study can give, as promoted ones have at their rung. "Paused" would look like unfinished
+    # work.
+    promoted = [rung.promoted for rung in rungs]
+    if len(rungs) == len(tally.rungs):
+        promoted[-1] = rungs[-1].arrived
     ends: dict[str, Sequence[int]] = {
-        "promoted": [rung.arrived if rung is tally.rungs[-1] else rung.promoted for rung in rungs],
-        "paused": [0 if rung is tally.rungs[-1] else rung.paused for rung in rungs],
+        "promoted": promoted,
+        "paused": [rung.arrived - went for rung, went in zip(rungs, promoted, strict=True)],
         "failed": [rung.failed for rung in rungs],
         "running": running,
     }
-    promoted = TRIALS["promoted"]
-    flows = [rung.promoted for rung in rungs[:-1]]
+    look = TRIALS["promoted"]
+    # The two sides of a band need not be equal. A promoted trial may be withdrawn, and new trials
+    # may enter at the higher rung (decision 83, docs/decisions/0083-rungs-that-mislead.md).
     series = [
         Series(
-            kind="flows", x=flows, y=places[:-1], end=lengths[1:], color=promoted.color, alpha=0.2
+            kind="flows", x=promoted[:-1], y=places[:-1], end=lengths[1:], color=look.color,
+            alpha=0.2,
         )
-    ]
-    looks = TRIALS | {"promoted": replace(promoted, name=f"{promoted.name}, or at the top")}
+    ]  # fmt: skip
+    looks = TRIALS | {"promoted": replace(look, name=f"{look.name}, or at the top")}
     series += stacked_bars(
         [(looks[part], counts) for part, counts in ends.items() if any(counts)], places
     )
     beside = lengths
-    if expected is not None:
+    if expected:
         longest = max(longest, min(FAR * longest, max(each.high for each in expected)))
         low, high = (
             [min(longest, getattr(each, end)) for each in expected] for end in ("low", "high")
@@ -93,10 +103,7 @@ def ladder_figure(
                 words=[f"{each.text} expected" for each in expected],
             ),
         ]  # fmt: skip
-    words = [
-        _words(rung, tally.goal.metric, expected[at] if expected else None)
-        for at, rung in enumerate(rungs)
-    ]
+    words = [_words(rung, tally.goal.metric, each) for rung, each in zip_longest(rungs, expected)]
     return Figure(
         x=Axis(name="trials", high=_ROOM * longest, written="count"),
         y=choice_axis(f"trained to {unit}", [f"{rung.resource:,}" for rung in rungs]),
@@ -106,10 +113,10 @@ def ladder_figure(
 
 
 def _words(rung: RungTally, metric: str, expected: Expected | None) -> str:
-    trained = f"{rung.trained:,} trained" + (
-        "" if expected is None else f", {expected.text} expected"
-    )
+    trained = f"{rung.trained:,} trained"
+    if expected is not None:
+        trained += f", {expected.text} expected"
     best = None if rung.best is None else rung.best.metrics.get(metric)
-    return (
-        trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"
-    )
+    if best is None:
+        return trained
+    return f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"

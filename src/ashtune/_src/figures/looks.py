@@ -16,14 +16,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
-    "#3f7fd1",
-    "#e08a2c",
-    "#3fa66b",
-    "#d4505f",
-    "#8f6fc9",
-    "#8a94a3",
-)
+# Decision 61 (docs/decisions/0061-one-look.md). A test refuses a colour in any other file: before
+# there was one table, the page and the report drew the same figure in different colours.
+BLUE = "#3f7fd1"
+ORANGE = "#e08a2c"
+GREEN = "#3fa66b"
+RED = "#d4505f"
+PURPLE = "#8f6fc9"
+GREY = "#8a94a3"
 TEAL = "#1f8a96"
 PINK = "#c2649a"
 DARK_RED = "#7a2e3a"
@@ -34,8 +34,13 @@ CHOSEN = (*CATEGORIES, PINK, BROWN)
 """The colours of the trials that a reader of the page has chosen. Their numbers stand beside their
 marks.
 """
+# Rungs are ordered, so lightness rises with the rung: the order is seen without a legend, in grey
+# print, and without red or green cones. One scale serves light and dark paper; that costs contrast
+# at both ends, and the legend names them.
 SCALE = ("#5260c8", "#3484b8", "#2a9b8e", "#6dab53", "#c5aa2e")
 """The colours of rungs, the lowest rung first, and of trials by rank."""
+# The first sixth of the scale is grey. The scale is logarithmic, so of 1,000 trials these are the
+# ranks from 316 on, which would otherwise cover the few good trials with colour.
 PLACES = (GREY, GREY, *SCALE)
 """The colours of trials from the last rank to the first rank, on a
 logarithmic scale of the rank.
@@ -105,7 +110,7 @@ _TOKENS = {
 
 def rung_colors(count: int) -> Sequence[str]:
     """Return a colour for each of ``count`` rungs, the lowest rung first."""
-    return [_color_at(SCALE, rung / (count - 1) if count > 1 else 0.0) for rung in range(count)]
+    return [_color_at(SCALE, rung / max(1, count - 1)) for rung in range(count)]
 
 
 def faded(color: str, share: float) -> str:
@@ -117,6 +122,7 @@ def place_color(place: int, total: int) -> str:
     """Return the colour of the trial with the rank ``place`` (from 1), on a logarithmic scale. Last
     trials are grey.
     """
+    # At least ten ranks: with three trials, the last of them would be grey as if it were bad.
     return _color_at(PLACES, 1 - math.log(place) / math.log(max(total, 10)))
 
 

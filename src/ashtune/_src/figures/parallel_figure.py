@@ -15,11 +15,21 @@ from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.sampling import best_and_sampled, scattered, thinned
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import plural, shortened
-from ashtune._src.figures.axes import choice_axis, metric_axis, scale_note, significant
+from ashtune._src.figures.axes import (
+    choice_axis,
+    metric_axis,
+    sample_note,
+    scale_note,
+    significant,
+    with_gaps,
+)
 from ashtune._src.figures.figure import Axis, Coordinates
 from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers
 from ashtune._src.figures.looks import place_color
 
+# The page draws the lines again while somebody drags a filter, so there are fewer than a canvas
+# could show once. With more than 12 axes, neighbours are so close that lines are too steep to
+# follow.
 LINES = 1000
 HYPERPARAMETERS = 12
 TICKS = 12
@@ -63,6 +73,8 @@ def coordinates_figure(
     table = [column for column in numbers(space, configuration, shown) if not column.is_constant]
     chosen = _most_important(table, important)
     drawn = [_column(column, shown) for column in chosen]
+    # The rung has an axis of its own: values of different rungs are on one axis of the metric,
+    # where a longer training looks like a better configuration.
     reached = [rung for rung, _, _ in standings]
     if len(set(reached)) > 1:
         resources = [f"{rung.resource:,}" for rung in results.rungs[: reached[0] + 1]]
@@ -72,15 +84,13 @@ def coordinates_figure(
     # in full: the page's filter has the name from here
     metric = replace(metric, name=results.goal.metric)
     drawn.append((metric, [significant(metric.within(v)) for v in values]))
-    which = f"{len(shown):,} of {plural(len(ranked), 'trial')}: the best and a sample"
     notes = [
-        which if len(shown) < len(ranked) else plural(len(ranked), "trial"),
+        sample_note(len(shown), len(ranked), "trial"),
         "a trial stands at its highest rung with a finite result",
-        f"{len(chosen)} of {plural(len(table), 'hyperparameter')}"
-        if len(chosen) < len(table)
-        else "",
-        *scale_note(metric, "result"),
     ]
+    if len(chosen) < len(table):
+        notes.append(f"{len(chosen)} of {plural(len(table), 'hyperparameter')}")
+    notes += scale_note(metric, "result")
     return Coordinates(
         axes=[axis for axis, _ in drawn],
         lines=list(zip(*(column for _, column in drawn), strict=True)),
@@ -88,7 +98,7 @@ def coordinates_figure(
         places=[places[trial] for trial in shown],
         colors=[place_color(places[trial], len(ranked)) for trial in shown],
         total=len(ranked),
-        notes=list(filter(None, notes)),
+        notes=notes,
     )
 
 
@@ -96,6 +106,7 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
     if len(table) <= HYPERPARAMETERS:
         return table
     names = [column.name for column in table]
+    # Chosen by importance, but drawn in the user's order, which a reader knows.
     order = [
         *(name for name in important if name in names),
         *(name for name in names if name not in important),
@@ -109,22 +120,24 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
     """
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
-    if few := column.few:
+    few = column.few
+    if few:
         axis = Axis(
             name=column.name, low=few[0] - SPREAD, high=few[-1] + SPREAD, written="count", ticks=few
         )
         return axis, _spread(column.values, trials)
-    values = [None if math.isnan(value) else significant(value) for value in column.values]
+    values = with_gaps(column.values)
     active = [value for value in values if value is not None]
     low = min(active)
     high = max(active)
+    # No air at the ends, unlike in other figures: a line, unlike a mark, is not cut by the end.
     axis = Axis(name=column.name, low=low, high=high if high > low else low + 1)
     if column.is_log and low > 0:
-        powers = [
-            10.0**power
-            for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-        ]
-        axis = replace(axis, is_log=True, ticks=powers if len(powers) > 1 else [low, high])
+        first = math.ceil(math.log10(low))
+        ticks = [10.0**power for power in range(first, math.floor(math.log10(high)) + 1)]
+        if len(ticks) < 2:
+            ticks = [low, high]
+        axis = replace(axis, is_log=True, ticks=ticks)
     return axis, values
 
 

@@ -8,7 +8,6 @@ Rule: a page can show a few thousand points. If a study has too many trials, the
 trials and a sample of the other trials. All panels show the same trials.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -26,12 +25,16 @@ from ashtune._src.figures.axes import (
     origins,
     points_by_rung,
     rung_names,
+    sample_note,
     significant,
+    with_gaps,
 )
 from ashtune._src.figures.figure import Figure, Series
 from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers, spread_places
 from ashtune._src.figures.looks import GREY, rung_colors
 
+# Six panels of 230 pixels are two rows of three on a wide screen. The reader of the page can ask
+# for any other hyperparameter by name.
 PANELS = 6
 POINTS = 400
 """The largest number of trials in a panel. The largest number of crosses is a quarter of this
@@ -88,6 +91,9 @@ def slices(
     shown = best_and_sampled(list(standing), points)
     if not shown:
         return Slices(panels={}, colors={}, notes=["no trial has a finite result"])
+    # A failure is often due to one hyperparameter, such as a rate that is too high, and crosses
+    # show it. But in a study in which most trials fail, crosses would cover the results: a quarter
+    # of the points at most.
     without = sorted(
         {TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys()
     )
@@ -98,15 +104,15 @@ def slices(
         (column for column in table if not names or column.name in names),
         key=lambda column: order.get(column.name, len(order)),
     )
+    if not columns:
+        return Slices(panels={}, colors={}, notes=[])
     values = [results.goal.value(standing[trial][1]) for trial in shown]
     y = metric_axis(values, results.goal)
     reached = [standing[trial][0] for trial in shown]
     named = rung_names(rungs or [rung.resource for rung in results.rungs], unit)
-    few = f"{len(shown):,} of " if len(shown) < len(ranked) else ""
-    which = ": the best and a sample" if few else ""
+    which = sample_note(len(shown), len(ranked), "trial")
     notes = [
-        f"{few}{plural(len(ranked), 'trial')}{which}; a trial stands at its highest rung with a "
-        f"finite result.",
+        f"{which}; a trial stands at its highest rung with a finite result.",
         *far_note(y, "result"),
     ]
     if without:
@@ -117,22 +123,20 @@ def slices(
     worse = significant(y.high if results.goal.mode == "min" else y.low)
 
     def panel(column: Numbers) -> Figure:
-        places = _places(column, [*shown, *lost])
+        places = with_gaps(spread_places(column, [*shown, *lost]))
         series = points_by_rung(
             places[: len(shown)], heights, reached, shown, names=named, words=words
         )
-        if crosses := [
-            place for place in range(len(shown), len(places)) if places[place] is not None
-        ]:
+        crosses = [place for place in range(len(shown), len(places)) if places[place] is not None]
+        if crosses:
             series.append(_crosses(places, crosses, worse, lost, len(shown)))
         return Figure(x=column_axis(column), y=y, series=series, notes=notes, height=230)
 
-    drawn = columns if names else columns[:PANELS]
-    colors = dict(zip(named, rung_colors(len(named)), strict=True)) if columns else {}
+    colors = rung_colors(len(named))
     return Slices(
-        panels={column.name: panel(column) for column in drawn},
-        colors={named[rung]: colors[named[rung]] for rung in sorted(set(reached)) if colors},
-        notes=notes if columns else [],
+        panels={column.name: panel(column) for column in columns[: len(names) or PANELS]},
+        colors={named[rung]: colors[rung] for rung in sorted(set(reached))},
+        notes=notes,
     )
 
 
@@ -149,10 +153,6 @@ def slice_figure(found: Slices, name: str | None = None) -> Figure:
             f"{'all hyperparameters are' if name is None else f'{name} is'} the same in all trials"
         ]
     )
-
-
-def _places(column: Numbers, trials: Sequence[TrialId]) -> list[float | None]:
-    return [None if math.isnan(at) else significant(at) for at in spread_places(column, trials)]
 
 
 def _crosses(

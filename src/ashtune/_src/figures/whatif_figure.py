@@ -9,6 +9,7 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import CATEGORIES, RED
 from ashtune._src.simulation.whatif import Prediction
 
+# Round for a reader of times: 1, 2, 3, 5 and 10 minutes, then hours, not powers of ten of seconds.
 _TICKS = (
     *(step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 3, 5)), 10, 20, 30,
     *(60 * minutes for minutes in (1, 2, 3, 5, 10, 20, 30)), *(3600 * hours for hours in (1, 2, 4,
@@ -37,6 +38,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     for number, one in enumerate(by_scheduler(predictions).values()):
         x = [each.workers for each in one]
         y = [each.wall_seconds.likely for each in one]
+        # The line of the study's own choices is thicker: the reader begins there, since it is the
+        # only one of which a point was measured.
         color = CATEGORIES[number % len(CATEGORIES)]
         is_own = any(each.is_as_recorded for each in one)
         size = 9 if is_own else 7
@@ -59,6 +62,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
         )
         walls = [*walls, wall]
         counts = [*counts, at]
+    # Both axes are logarithmic: perfect scaling is then a straight line down, for any number of
+    # workers, and a curve that leaves it shows from where on more workers stop to pay.
     low = max(1e-3, min(walls) / 1.5)
     high = max(1e-3, *walls) * 1.5
     return Figure(
@@ -88,11 +93,10 @@ def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], lis
 
 def who(one: Prediction) -> str:
     """Return the name of a prediction's scheduler, and its reduction factor."""
-    return (
-        one.scheduler
-        if one.reduction_factor == "1"
-        else f"{one.scheduler} 1/{one.reduction_factor}"
-    )
+    # A scheduler that never stops a trial has no reduction factor, which ``Predictor`` writes as 1.
+    if one.reduction_factor == "1":
+        return one.scheduler
+    return f"{one.scheduler} 1/{one.reduction_factor}"
 
 
 def _words(one: Prediction) -> str:

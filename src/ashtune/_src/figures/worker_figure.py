@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
+# A lane takes 22 pixels, so 40 lanes are a screen. Beyond these limits a single bar says nothing,
+# and the question is which part of the workers trained: a map of shares answers it, in a size that
+# does not depend on the study. 160 stretches are about as wide as a reader can tell apart.
 MOST_BARS = 3_000
 MOST_LANES = 40
 MOST_ROWS = 200
@@ -69,7 +72,7 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
     A new worker uses the lane of the worker that it replaced. A gap in a lane is waiting time.
     """
     work = timeline.work().without_pauses()
-    places = int(work.place.max()) + 1 if len(work.place) else 0
+    places = int(work.place.max(initial=-1)) + 1
     x = time_axis(0.0, timeline.wall_seconds, timeline.sessions)
     if not len(work.lane):
         return Figure(notes=["no worker has done anything"])
@@ -133,7 +136,7 @@ def utilisation_figure(timeline: Timeline) -> Figure:
 
     work = timeline.work().without_pauses()
     now = timeline.wall_seconds
-    first = float(work.joined.min()) if len(work.joined) else 0.0
+    first = float(work.joined.min(initial=now))
     if now <= first:
         return Figure(notes=["no worker was there for any time"])
     edges = np.linspace(first, now, STRETCHES + 1)
@@ -213,6 +216,8 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
     edges = np.linspace(x.low, x.high, STRETCHES + 1)
     trains = work.kind == TRAINING
     row_of_lane = work.place // together
+    # A share of the workers that were there, and not of all places: before a worker joins, and
+    # after it leaves, its cell is blank. A pale cell would say that a worker idled.
     shares = np.full((rows, STRETCHES), np.nan)
     order = np.argsort(row_of_lane[work.lane[trains]], kind="stable")
     begin = work.begin[trains][order]
@@ -228,14 +233,18 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
             out=shares[row],
             where=presence > 0,
         )
-    groups = [
-        f"places {low} to {min(low + together, places) - 1}" for low in range(0, places, together)
-    ]
-    each = f", a row is up to {together} workers" if together > 1 else ""
+    groups = _lane_names(work, places)
+    each = ""
+    if together > 1:
+        groups = [
+            f"places {low} to {min(low + together, places) - 1}"
+            for low in range(0, places, together)
+        ]
+        each = f", a row is up to {together} workers"
     stretch = seconds_text((x.high - x.low) / STRETCHES)
     return Figure(
         x=x,
-        y=choice_axis("", groups if together > 1 else _lane_names(work, places), is_downward=True),
+        y=choice_axis("", groups, is_downward=True),
         cells=Cells(
             x=((edges[:-1] + edges[1:]) / 2).tolist(),
             y=list(range(rows)),
@@ -257,6 +266,8 @@ def _lane_names(work: Work, places: int) -> list[str]:
     """Return the name of each place: the first worker of the place, and the number of later
     workers.
     """
+    # Workers that replace each other share a lane: a cluster that ends jobs after an hour would
+    # else have hundreds of lanes with one short stay each.
     names: list[str] = [""] * places
     after = [-1] * places
     for worker, place in zip(work.worker.tolist(), work.place.tolist(), strict=True):

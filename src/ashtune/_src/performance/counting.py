@@ -141,6 +141,8 @@ def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
     """Return the time in seconds of the fastest of many calls of a function. The first call does
     not count.
     """
+    # The fastest call and not the mean: other processes only make a call slower, and the roof is
+    # the fastest of many measurements too. The first call compiles, or fills caches.
     function()
     begin = end = perf_counter()
     best = float("inf")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Measured and not looked up: libraries rarely reach what a data sheet promises, and in a
+# container or on a shared machine nobody knows which part of it belongs to this process.
 SECONDS = 0.5
 """The seconds of each measurement.
 
@@ -39,6 +41,8 @@ The bandwidth, and the peak of two dtypes, are measured with one core and with a
 ROUNDS = 2
 SIZES = (768, 1024, 1536, 2048, 3072, 4096)
 """The numbers of rows of the matrices."""
+# STREAM's rule: with smaller arrays, part of the data would come from the cache, and the bandwidth
+# would be too high. The limit of the arrays is for machines with a cache of hundreds of megabytes.
 _TIMES_THE_CACHE = 4
 _UNKNOWN_CACHE = 32 * 2**20
 _UNKNOWN_SECOND = 2**20

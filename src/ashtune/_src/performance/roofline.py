@@ -31,6 +31,11 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+# What a placement can and cannot say. It says which of two limits a step is under, and how far it
+# is from it. A step below its roof may still be as fast as it can be: the model knows one memory,
+# and neither caches, nor the latency of library calls, nor cores that wait for each other.
+# Therefore a step also has the time of its calls on almost no data (``overhead_seconds``), which
+# for small networks may explain more than both limits.
 class Roof(msgspec.Struct, frozen=True, kw_only=True):
     """The peak speed and the memory bandwidth of a number of cores.
 

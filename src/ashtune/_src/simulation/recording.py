@@ -123,8 +123,28 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
         if len(pieces) > 1 and pieces[0].seconds > 0:
             first, second = pieces[:2]
             ratios.append(second.rate / first.rate)
-    return median(ratios) if ratios else 1.0
+    return median(ratios or [1.0])
 
+
+# What a recording can know and what it cannot
+# --------------------------------------------
+# A journal has seconds of jobs, and the times at which messages arrived. It has no times of orders
+# (decision 3, docs/decisions/0003-journal.md), so a replay of the controller is needed to tell a
+# wait for the driver from a wait for other trials. Where the scheduler is not installed, nobody
+# knows this, and no wait is taken from the study (decision 68,
+# docs/decisions/0068-one-fold-of-workers.md).
+#
+#   taken from the journal       losses, seconds of jobs and of saving, waits, start of workers
+#   assumed                      a trial has the same curve and the same speed on any worker
+#   not known, so not replayed   how much faster a worker would be alone: workers that share memory
+#                                buses, GPUs or disks slow each other down, and a job's seconds do
+#                                not say by how much. The guide asks for a record on a full node.
+#
+# Why the first job of a worker is corrected. Imports, data and compilation happen once for each
+# worker, not for each trial. If the extra time of two workers stayed in their recorded jobs, a
+# replay with 64 workers would still have two slow jobs, not 64. But a first job may also be slow by
+# chance. Taking chance out would make a replay with the same choices differ from the study, so
+# nothing is taken unless it is clear.
 
 FEWEST = 5
 """The least number of jobs for a median."""
@@ -145,12 +165,14 @@ def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
             others.append(job)
         else:
             firsts[job.worker] = job
-    compared = [(job, usual) for job in firsts.values() if (usual := _usual(job, others))]
+    pairs = ((job, _usual(job, others)) for job in firsts.values())
+    compared = [(job, usual) for job, usual in pairs if usual]
     if not compared:
         return 0.0
     warmup = median(job.seconds - median(usual) for job, usual in compared)
     if warmup <= CLEARLY * median(_spread(usual) for _, usual in compared):
         return 0.0
+    # No job becomes faster than the fastest of its kind: the median is too much for some workers.
     for job, usual in compared:
         job.seconds = max(job.seconds - warmup, min(job.seconds, *usual))
     return warmup
@@ -176,6 +198,8 @@ def _spread(seconds: Sequence[float]) -> float:
 
 
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
+# A resource may count samples: one trial can then have 10^9 units, and a list of its losses would
+# take the memory of the machine. The user can count in thousands and gets the same prediction.
 MOST_VALUES = 30_000_000
 """The maximum number of losses, of all trials and units of resource, which take 240 MB."""
 
@@ -223,6 +247,9 @@ class Recorder(Observer):
         self._jobs = 0
         self._began = 0.0
         self._sessions = 0
+        # Whether a replay with the same choices can give the same study. Whatever a simulation
+        # leaves out, such as a lost worker or a pause, makes this false, and the prediction is then
+        # a median over replays, like any other.
         self._is_smooth = True
 
     def event(self, event: Event) -> None:
@@ -300,7 +327,7 @@ class Recorder(Observer):
         timing = Timing(
             starts=tuple(sorted(self._starts)[: max(1, shares.places)]),
             handover=(float(work.driver.sum()) + shares.compiling) / len(jobs),
-            save=fmean(self._saves) if self._saves else 0.0,
+            save=fmean(self._saves or [0.0]),
             warmup=warmup,
         )
         is_smooth = is_whole and self._is_smooth and self._sessions == 1
@@ -417,7 +444,10 @@ class Recorder(Observer):
         if trial.fails:
             rate = 0.0  # beyond its last job, it fails immediately
         elif pieces:
-            rate = pieces[-1].rate * (later if len(pieces) == 1 else 1.0)
+            # The first job of a trial builds its model, so it says too much about the next one.
+            rate = pieces[-1].rate
+            if len(pieces) == 1:
+                rate *= later
         return Trace(
             losses=self._losses(trial.reports),
             ends=ends,
@@ -436,6 +466,9 @@ class Recorder(Observer):
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":
         """Return the loss of a trial at each resource up to the last report."""
+        # Reports may be rare. A rung of the prediction may lie between two of them, and a straight
+        # line is the least that can be assumed. Before the first report, and beside one that is not
+        # finite, there is no line: the next report counts.
         losses = array("d")
         before = math.inf
         low = 0

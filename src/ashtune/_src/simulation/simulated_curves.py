@@ -51,7 +51,10 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
         draw: 0 for the most likely continuations; each other number gives other random
             continuations.
     """
-    trials, (low, high) = traces.trials, _bounds(traces)
+    trials = traces.trials
+    # Decision 51 (docs/decisions/0051-what-if-without-laws.md). The best value of a prediction is
+    # read as a promise, so it is never better than anything that was recorded.
+    low, high = _bounds(traces)
     by_length = sorted(
         (trial for trial in trials if not trial.fails), key=lambda trial: trial.known
     )
@@ -61,6 +64,9 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
         """Return a random trial with a longer record than ``trial``; None if there is none, or if
         ``draw`` is 0.
         """
+        # Any longer curve, not one of a similar trial: trials with longer records were promoted, so
+        # they are better than this one. The range may therefore be too optimistic about short
+        # curves; how often it holds is measured (benchmarks/whatif_honesty.py).
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:
@@ -75,6 +81,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
             return math.inf
         last = trace.losses[-1] if trace.known else math.inf
         change = 0.0
+        # The change of the other curve, and not its value: the level of this trial is known.
         other = draw_longer(trial)
         if other is not None:
             change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
@@ -99,17 +106,15 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
     timing = traces.timing
 
     def release(trial: TrialId, resource: int, is_kept: bool) -> float:
-        known = trials[trial].releases.get(resource)
-        return known if known is not None else timing.save if is_kept else 0.0
+        usual = timing.save if is_kept else 0.0
+        return trials[trial].releases.get(resource, usual)
 
     loss = courses(traces, draw, seed)
 
     def fails(trial: TrialId, resource: int) -> str:
-        return (
-            ""
-            if math.isfinite(loss(trial, resource))
-            else "its result is not finite, or it failed as recorded"
-        )
+        if math.isfinite(loss(trial, resource)):
+            return ""
+        return "its result is not finite, or it failed as recorded"
 
     does = Training(
         metrics=_metrics(traces.goal, loss),
@@ -134,6 +139,9 @@ def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     An epoch takes ``(0.5 + w) * epoch_seconds``.
     """
 
+    # From a hash and not from a generator: a trial has the same curve in any order of calls, so two
+    # schedulers are compared on the same trials. The order must differ a little between rungs, or
+    # else no promotion would ever be wrong.
     def loss(trial: TrialId, resource: int) -> float:
         return _uniform(seed, trial, 0) + (0.25 + _uniform(seed, trial, 1) / 2) / math.sqrt(
             resource

@@ -33,6 +33,8 @@ from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.training.worker_messages import Setup
 
 LOSS = Goal("loss", "min")
+# Observers want a tick now and then. Virtual time has no pace of its own, so a run that ends at a
+# given time has a thousand ticks, and one without an end has none.
 TICKS = 1_000
 
 
@@ -70,6 +72,9 @@ def simulate(
     """
     if trials is None and math.isinf(until):
         raise SettingsError("the simulation would never end; give trials= or until=")
+    # The controller, the loop and the scheduler are those of a real study. A second, simpler model
+    # of them would be a second set of rules, and a prediction by it would say nothing about this
+    # one.
     controller = Controller(scheduler, goal)
     session = SessionStarted(
         0.0,
@@ -100,7 +105,7 @@ def simulate(
         configurations,
         stop=StopSwitch(until, grace=0.0),
         observers=observers,
-        tick_seconds=until / TICKS if math.isfinite(until) else math.inf,
+        tick_seconds=until / TICKS,
     )
     drive.run([(session, followed)])
     return workers.now()

@@ -83,17 +83,19 @@ class Trace(msgspec.Struct):
         if resource <= 0:
             return 0.0
         place = bisect_left(self.ends, resource)
+        low = 0
+        before = 0.0
+        if place:
+            low = self.ends[place - 1]
+            before = self.clock[place - 1]
         if place == len(self.ends):
-            return (
-                (self.clock[-1] + (resource - self.ends[-1]) * self.rate)
-                if self.ends
-                else resource * self.rate
-            )
-        low, before = (self.ends[place - 1], self.clock[place - 1]) if place else (0, 0.0)
+            return before + (resource - low) * self.rate
         return before + (self.clock[place] - before) * (resource - low) / (self.ends[place] - low)
 
     def seconds(self, start: int, target: int) -> float:
         """Return the seconds of training from the resource ``start`` to the resource ``target``."""
+        # The recorded job, if the prediction has the same job: a difference of two sums would
+        # differ from it in the last bits, and two results could change their order.
         job = self.jobs.get((start, target))
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
@@ -126,7 +128,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         """
         if number < len(self.starts):
             return self.starts[number]
-        return median(self.starts) if self.starts else 0.0
+        return median(self.starts or [0.0])
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,15 +173,18 @@ def read_table(
     losses = _array(path, values or goal.metric)
     import numpy as np
 
-    clock = None if not times else np.maximum.accumulate(_array(path, times), axis=1)
-    if clock is not None and not (
-        clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()
-    ):
-        raise SettingsError(
-            f"{path}: {times}, {_shape(clock)}, is no time for a metric of {_shape(losses)}; give "
-            "as many seconds, each at least 0"
-        )
-    losses = losses if goal.mode == "min" else -losses
+    clock = None
+    if times:
+        # Rounded seconds may fall by a little, and a job of negative length would break the
+        # simulation.
+        clock = np.maximum.accumulate(_array(path, times), axis=1)
+        if not (clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()):
+            raise SettingsError(
+                f"{path}: {times}, {_shape(clock)}, is no time for a metric of {_shape(losses)}; "
+                "give as many seconds, each at least 0"
+            )
+    if goal.mode == "max":
+        losses = -losses
     losses = np.where(np.isfinite(losses), losses, np.inf)
     epochs = list(range(1, losses.shape[1] + 1))
     level = [epoch * epoch_seconds for epoch in epochs]
