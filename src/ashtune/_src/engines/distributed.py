@@ -41,7 +41,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.numbers import seconds_text
-from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
+from ashtune._src.core.orders import Discard, Order, Pause, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.checkpoint_store import (
@@ -52,7 +52,7 @@ from ashtune._src.engines.checkpoint_store import (
 from ashtune._src.engines.workload import Collector, WorkerMessage, Workload, assignment_of
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import folder_of_a_study
-from ashtune._src.training.worker_messages import Assignment, Broken
+from ashtune._src.training.worker_messages import Broken, TrialOrder
 
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
@@ -117,7 +117,7 @@ class Link(Protocol):
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Return whether a worker with this number can belong to this peer."""
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Queue a message to a peer until the next call of :meth:`flush`."""
 
     def flush(self) -> None:

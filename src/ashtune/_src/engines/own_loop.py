@@ -42,9 +42,8 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.engines.checkpoint_store import DeferredDeletions
 from ashtune._src.engines.engine_protocol import Brief, Engine
-from ashtune._src.engines.workload import assignment_of
+from ashtune._src.engines.workload import assignment_of, hand_back
 from ashtune._src.study.checkpoints import Checkpoints
-from ashtune._src.training.job import RunningJob
 from ashtune._src.training.runner import PreparedTrial, prepare_trial
 from ashtune._src.training.worker_messages import (
     Assignment,
@@ -54,21 +53,6 @@ from ashtune._src.training.worker_messages import (
     Mailbox,
     ToWorker,
 )
-
-
-def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event that a job was given back. The job will be handed out again from the same
-    start.
-    """
-    return JobPaused(
-        0,
-        worker=job.worker,
-        trial=job.trial,
-        rung=job.rung,
-        resource=job.start,
-        start=job.start,
-        seconds=0.0,
-    )
 
 
 class AskedWorkers:

@@ -30,7 +30,6 @@ from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.option import checked
-from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
 from ashtune._src.engines.engine_protocol import Brief, Engine
@@ -47,6 +46,7 @@ from ashtune._src.training.worker_messages import (
     Setup,
     Shutdown,
     ToWorker,
+    TrialOrder,
     Unsure,
 )
 
@@ -284,7 +284,7 @@ class ThreadLink:
                 arrived.append(self._arrived.get_nowait())
         return arrived
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Put a message into the inbox of a worker thread."""
         self._channels[peer].put(message)
 

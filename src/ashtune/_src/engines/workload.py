@@ -36,13 +36,21 @@ from ashtune._src.core.orders import Discard, Pause, Release, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import append_to
-from ashtune._src.training.worker_messages import Alone, Assignment, Broken, FromWorker, Waiting
+from ashtune._src.training.job import RunningJob
+from ashtune._src.training.worker_messages import (
+    Alone,
+    Assignment,
+    Broken,
+    FromWorker,
+    TrialOrder,
+    Waiting,
+)
 
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost
 """A message from a worker, or the report that a worker is lost."""
-WithinStudy = Assignment | Release | Pause | Discard
+WithinStudy = TrialOrder | Discard
 """A message of the driver to a rank or a host while a study runs."""
 AssignedJob = Train | Assignment
 
@@ -229,6 +237,21 @@ def assignment_of(
         configuration,
         alone=alone or order.alone, size=order.size,
     )  # fmt: skip
+
+
+def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
+    """Return the event that a job was given back. The job will be handed out again from the same
+    start.
+    """
+    return JobPaused(
+        0,
+        worker=job.worker,
+        trial=job.trial,
+        rung=job.rung,
+        resource=job.start,
+        start=job.start,
+        seconds=0.0,
+    )
 
 
 class Collector:

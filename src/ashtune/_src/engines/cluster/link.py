@@ -27,7 +27,6 @@ from zmq.utils import z85
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import WorkerLost
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.cluster_messages import (
@@ -57,7 +56,7 @@ from ashtune._src.engines.files import (
 )
 from ashtune._src.engines.opening import Opening
 from ashtune._src.study.disk import DISK
-from ashtune._src.training.worker_messages import Assignment
+from ashtune._src.training.worker_messages import TrialOrder
 
 ALL = "*"
 LOOPBACK = "127.0.0.1"
@@ -312,7 +311,7 @@ class ClusterLink:
             host.peers.discard(peer)
         return host
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Queue a message to a worker until the next call of :meth:`flush`."""
         if (host := self._host_of.get(peer)) is not None:
             self._put(host, message)

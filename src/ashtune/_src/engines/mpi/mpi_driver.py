@@ -12,7 +12,6 @@ import msgspec
 from ashtune._src.core.checks import refuse
 from ashtune._src.core.events import JobFailed
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Malformed, Unable
 from ashtune._src.engines.engine_protocol import Brief, Workers
@@ -22,7 +21,7 @@ from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening, opening_of
 from ashtune._src.engines.session_options import MESSAGES, RETRY_ALONE, RunOptions
-from ashtune._src.training.worker_messages import Assignment, Broken
+from ashtune._src.training.worker_messages import Broken, TrialOrder
 
 # Decision 9 (docs/decisions/0009-how-long-a-driver-sleeps.md).
 LONGEST_SLEEP = 0.01
@@ -125,7 +124,7 @@ class RankLink:
             return (Malformed(str(error)),)
         return envelope.messages if envelope.edition == self._world.edition else (None,)
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Queue a message to a rank until the next call of :meth:`flush`."""
         self._transport.put(peer, message)
 
