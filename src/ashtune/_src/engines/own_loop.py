@@ -24,8 +24,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
-import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import (
@@ -128,7 +127,7 @@ class AskedWorkers:
         """Return the trial of a job that was handed out. Reading the trial's checkpoint takes
         O(bytes) time.
         """
-        setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
+        setup = replace(self._setup, worker=assignment.worker)
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
@@ -252,7 +251,7 @@ class DirectChannel:
             message = message.failure
         if isinstance(message, JobEvent):
             if self.busy_seconds is not None and not isinstance(message, TrialReleased):
-                message = msgspec.structs.replace(message, seconds=self.busy_seconds)
+                message = replace(message, seconds=self.busy_seconds)
             self.last = message
         assert isinstance(message, JobEvent | Progress), "a job sends nothing else"
         self._handle(message)

@@ -102,14 +102,11 @@ class MemoryRules:
         reason = f"over its memory_limit of {bytes_text(self._limit)}"
         if worker.held <= self._limit:
             return ""
-        if not self._may_use_all(worker):
+        if not (self._is_retried and worker.is_alone):
             return reason
         if self._together <= self._limit * places:
             return ""
         return f"{reason} for each of {plural(places, 'worker')}"
-
-    def _may_use_all(self, worker: Worker) -> bool:
-        return self._is_retried and worker.is_alone
 
     def is_to_blame(self, worker: Worker) -> bool:
         """Return whether the trial of a worker over the limit fails, and is not trained again."""
@@ -122,8 +119,9 @@ class MemoryRules:
         A trial is moved only once, as it may need that much memory by itself.
         """
         soft = SOFT_LIMIT * self._limit
-        is_left_behind = worker.held_before > self._limit / 2 and not self._may_use_all(worker)
-        if worker.held <= soft or not is_left_behind or worker.workload.trains_together:
+        if worker.held <= soft or worker.held_before <= self._limit / 2:
+            return
+        if worker.workload.trains_together or (self._is_retried and worker.is_alone):
             return
         for trial in set(worker.workload.trials) - self._moved:
             held = table.memory(worker.process.pid)

@@ -11,12 +11,13 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 # reads the pipes, so every duty that depends on time is done inside of wait(), at most every
 # LIVENESS_CHECK_SECONDS.
 #
-# A pool has a fixed number of places. A place has its environment variables (cores, GPUs), and at
-# most one worker that stays. A worker that is lost or dismissed is replaced in its place by a new
-# one with another number, so an order to the old worker never reaches the new one.
+# A pool has as many places as resize() was last asked for. A place has its environment variables
+# (cores, GPUs), and at most one worker that stays. A worker that is lost, or that leaves a place
+# that is still wanted, is replaced there by a new one with another number, so that an order to the
+# old worker never reaches the new one.
 #
-# Two modules decide for the pool and touch no process: ``worker_orders.py`` has the states of a
-# worker, its time limits, and the jobs that wait until a trial may train alone;
+# Two modules decide for the pool, and neither starts or ends a process: ``worker_orders.py`` has
+# the states of a worker, its time limits, and the jobs that wait until a trial may train alone;
 # ``memory_rules.py`` has what is done if memory is short.
 #
 # What happens when
@@ -46,15 +47,17 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #                              their job first. A dismissed process gets SHUTDOWN_SECONDS to end by
 #                              itself; the pool does not wait for it, except in close().
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune._src.core.errors import EngineError, ObjectiveError
 from ashtune._src.core.events import JobFailed, TrialReleased, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause
+from ashtune._src.core.process import Environment
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.local.memory_rules import MemoryRules
 from ashtune._src.engines.local.worker_orders import WaitingJobs, Worker
@@ -100,7 +103,7 @@ class ProcessPool:
         logs: Path,
         *,
         next_number: Callable[[], int | None],
-        environments: Sequence[Mapping[str, str]],
+        environments: Sequence[Environment],
         limits: Limits = NO_LIMITS,
         host: Host | None = None,
     ) -> None:
@@ -207,7 +210,7 @@ class ProcessPool:
         """Whether any worker trains several jobs at the same time."""
         return any(worker.workload.trains_together for worker in self._workers.values())
 
-    def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
+    def resize(self, environments: Sequence[Environment]) -> None:
         """Change the number of worker processes to the number of ``environments``.
 
         A surplus worker is dismissed immediately if it is idle, and at the end of its job if it is
@@ -239,16 +242,14 @@ class ProcessPool:
             # these would not see the end of the connection soon: they train, or load the function
             if worker.training_since is not None or not worker.has_joined:
                 worker.process.kill()
+            self._dismissed[worker.process] = 0.0
         deadline = self._host.now() + SHUTDOWN_SECONDS
-        for process in (
-            *(worker.process for worker in self._workers.values()),
-            *self._dismissed,
-        ):
+        for process in self._dismissed:
             process.end(max(0.0, deadline - self._host.now()))
         self._workers.clear()
         self._dismissed.clear()
 
-    def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
+    def _start_worker(self, environment: Environment, place: int) -> None:
         found = self._next_number()
         if found is None:
             return
@@ -257,15 +258,13 @@ class ProcessPool:
         self._workers[number] = Worker(
             process, environment, place, Workload(self._suspects), self._awake.seconds
         )
-        self._host.send(
-            process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number))
-        )
+        self._host.send(process, self._writer.frame(replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
         """Read and return a worker's messages. If a message is invalid, kill and replace the
         worker.
         """
-        messages: list[WorkerMessage] = []
+        messages = list[WorkerMessage]()
         is_retried = self._limits.retry_alone and not worker.is_alone
         now = self._awake.seconds
         try:
@@ -311,7 +310,7 @@ class ProcessPool:
         """Replace workers that have died or exceeded a time limit. Return the last messages of
         these workers.
         """
-        messages: list[WorkerMessage] = []
+        messages = list[WorkerMessage]()
         self._end_the_dismissed()
         for worker in list(self._workers.values()):
             if worker.process.is_dead:
@@ -331,9 +330,10 @@ class ProcessPool:
         for worker in workers:
             reason = rules.why_over(worker, self._places)
             if reason:
-                is_fatal = rules.is_to_blame(worker)
                 worker.process.kill()
-                messages += self._lose(worker, reason, is_fatal=is_fatal, is_out_of_memory=True)
+                messages += self._lose(
+                    worker, reason, is_fatal=rules.is_to_blame(worker), is_out_of_memory=True
+                )
                 continue
             for trial in rules.trials_to_move(worker, table):
                 self._has_leavers = True
@@ -344,7 +344,7 @@ class ProcessPool:
         """Read a dead worker's last messages, then report its loss. Its children may keep the
         connection open.
         """
-        messages: list[WorkerMessage] = []
+        messages = list[WorkerMessage]()
         while worker.number in self._workers and worker.process.has_more:
             messages += self._listen(worker)
         if worker.number in self._workers:
@@ -414,29 +414,26 @@ class ProcessPool:
         if not reason and how == KILLED and self._memory.the_kernel_has_killed:
             how = "killed by the kernel, as no memory was left"
             is_out_of_memory = True
+        how = reason or how
         workload = worker.workload
         workload.lose()
-        job = None if worker.saving_since is not None else workload.to_blame
         lost = WorkerLost(
-            time=0,
-            worker=worker.number,
-            reason=reason or how,
-            trial=job.trial if job else None,
-            rung=job.rung if job else 0,
-            is_fatal=is_fatal and job is not None,
-            is_out_of_memory=is_out_of_memory,
-            last_words=worker.process.last_words() if job else "",
+            time=0, worker=worker.number, reason=how, is_out_of_memory=is_out_of_memory
         )
-        how = reason or how
+        # what a worker does first after a Release is to save: its jobs have not begun
+        if worker.saving_since is None:
+            lost = workload.blamed_in(lost)
+        if lost.trial is not None:
+            lost = replace(lost, is_fatal=is_fatal, last_words=worker.process.last_words())
         self._failed_starts += not worker.has_joined
-        self._losses_without_result += bool(workload.suspects) and job is None
+        self._losses_without_result += bool(workload.suspects) and lost.trial is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
             self.fatal_error = ObjectiveError(
                 f"workers end before their first job ({how}); see {worker.process.log}"
             )
         elif self._losses_without_result > FAILED_STARTS_ALLOWED + 2 * self._places:
             self.fatal_error = ObjectiveError(
-                f"workers end before any job does ({how}); see {worker.process.log}"
+                f"workers end before any job ends ({how}); see {worker.process.log}"
             )
         else:
             self._fill_place(worker)
