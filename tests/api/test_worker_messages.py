@@ -24,7 +24,7 @@ from ashtune._src.core.events import (
     TrialReleased,
     WorkerLost,
 )
-from ashtune._src.engines.local import pool
+from ashtune._src.engines.local import worker_orders
 from ashtune._src.study.journal import read_events
 
 pytestmark = pytest.mark.skipif(
@@ -184,7 +184,7 @@ class Late:
 def test_a_worker_that_never_starts_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "START_SECONDS", 20.0)
+    monkeypatch.setattr(worker_orders, "START_SECONDS", 20.0)
     late = Late(tmp_path / "mark")
 
     def loads_late(trial: Any) -> None:

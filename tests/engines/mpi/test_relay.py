@@ -37,7 +37,7 @@ class Pool:
     def _die(self) -> Any:
         self._logs.mkdir()
         (self._logs / f"worker-{WORKER}.log").write_bytes(WORDS)
-        self.fatal_error = ObjectiveError("workers end before any job does")
+        self.fatal_error = ObjectiveError("workers end before any job ends")
         return WorkerLost(0, worker=WORKER, reason="killed")
 
     def wait(self, _: float) -> list[Any]:

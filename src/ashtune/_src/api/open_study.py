@@ -56,7 +56,8 @@ from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.core.words import ARGUMENTS, RESULTS, NoSuchResult
 from ashtune._src.driver.study_options import Stop, TuneOptions, flat
 from ashtune._src.engines.loop import TICK_SECONDS, Drive
-from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
+from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine
+from ashtune._src.engines.workload import hand_back
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.search.search_protocol import Search
 from ashtune._src.training.job import RunningJob

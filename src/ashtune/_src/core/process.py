@@ -1,6 +1,10 @@
 """Facts about this process: its process id, what it runs, and its environment variables."""
 
 import os
+from collections.abc import Mapping
+
+Environment = Mapping[str, str]
+"""Environment variables, or some of them, by their names."""
 
 pid = os.getpid()
 """The process id, updated after a fork. ``os.getpid()`` would need a system call each time."""

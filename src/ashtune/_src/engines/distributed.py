@@ -18,6 +18,38 @@ Rule 5: if workers come by themselves, a peer that cannot load the training func
 only if no worker has joined before.
 """
 
+# Theory of operation
+# -------------------
+# The main loop calls wait() for events and carry_out() with orders. wait() first takes everything
+# that has arrived and only then judges who is silent: a message that came while this process was
+# suspended still counts as a sign of life.
+#
+#   state of a peer   begins when                        what it gets
+#   ----------------  ---------------------------------  ------------------------------------------
+#   opened            the session begins, or Opened      nothing: it loads the training function
+#   joined            WorkerJoined                       orders
+#   leaving           Leaving                            pauses, and what its held trials need; it
+#                                                        is removed when it has no trial any more
+#   unable            Unable                             nothing; it stays until it is closed
+#   gone              Closed, or it is given up          nothing, and its messages are ignored
+#
+# A worker that dies on a living peer is only a WorkerLost among its messages: the peer stays, and
+# its next worker joins under another number.
+#
+# What happens when
+#
+#   a peer is silent,    _lose(): the link gives the peer up, and WorkerLost lets the controller
+#   dead, or malformed   assign its job again.
+#   a trial may have     only a worker in the peer itself (not is_isolated) can take the peer with
+#   killed a peer        it. In an isolated one, the pool beside the peer has already found who is
+#                        to blame.
+#   a checkpoint is not  the result counts, without its checkpoint and with the reason.
+#   stored
+#   no peer can train    if none can come later, wait() raises; the reason is that of the last
+#                        peer. Otherwise the study waits, and stops in order after no_workers_for.
+#   the study ends       all peers are asked to leave, and have CLOSING_SECONDS. Their messages are
+#                        still read, as a peer may block until somebody receives.
+#
 # Rule 4: decision 24 (docs/decisions/0024-engines.md).
 
 import math
@@ -41,7 +73,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.numbers import seconds_text
-from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
+from ashtune._src.core.orders import Discard, Order, Pause, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.checkpoint_store import (
@@ -52,7 +84,7 @@ from ashtune._src.engines.checkpoint_store import (
 from ashtune._src.engines.workload import Collector, WorkerMessage, Workload, assignment_of
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import folder_of_a_study
-from ashtune._src.training.worker_messages import Assignment, Broken
+from ashtune._src.training.worker_messages import Broken, TrialOrder
 
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
@@ -94,6 +126,8 @@ class Malformed(msgspec.Struct, frozen=True):
 
 Content = WorkerMessage | Opened | Leaving | Unable | Closed | Malformed | None
 """A message of a peer; None for a heartbeat."""
+FromPeer = tuple[int, Content]
+"""The number of a peer, and one of its messages."""
 
 
 class Link(Protocol):
@@ -117,7 +151,7 @@ class Link(Protocol):
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Return whether a worker with this number can belong to this peer."""
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Queue a message to a peer until the next call of :meth:`flush`."""
 
     def flush(self) -> None:
@@ -181,7 +215,7 @@ class DistributedWorkers:
     ) -> None:
         self._link = link
         self._configurations = configurations
-        self._silence_allowed = silence_allowed
+        self._silence_allowed = silence_allowed or math.inf
         self._is_isolated = is_isolated
         self._store = store or SharedDirectory(study)
         self._clock_offset = began - time.monotonic()
@@ -296,7 +330,7 @@ class DistributedWorkers:
             if self._peers and not arrived:
                 link.rest(CLOSING_SLEEP)
         for number in sorted(self._peers):
-            say(f"{link.name(number)} does not leave the study; it is given up for lost")
+            say(f"{link.name(number)} does not leave the study, and is given up")
             link.give_up(number)
 
     def _take(self, number: int, content: Content, events: list[Event]) -> None:
@@ -326,7 +360,8 @@ class DistributedWorkers:
             case Malformed(reason=reason):
                 self._lose(number, f"it sent what does not fit: {reason}", events)
             case _:
-                if complaint := self._accept(number, peer, content):
+                complaint = self._accept(number, peer, content)
+                if complaint:
                     self._lose(number, f"it sent what does not fit: {complaint}", events)
                     return
                 events += self._collector.collect([self._as_kept(number, content)], self._moment)
@@ -373,35 +408,35 @@ class DistributedWorkers:
             or message.checkpoint is None
         ):
             return message
-        if why := self._store.put(peer, message.trial, message.resource):
-            return msgspec.structs.replace(
-                message, checkpoint=None, problem=f"checkpoint not saved: {why}"
-            )
-        return message
+        why = self._store.put(peer, message.trial, message.resource)
+        if not why:
+            return message
+        return msgspec.structs.replace(
+            message, checkpoint=None, problem=f"checkpoint not saved: {why}"
+        )
 
     def _forget_worker(self, peer: Peer) -> None:
         if peer.worker is not None:
             del self._peer_of[peer.worker]
             peer.workload.lose()
-            peer.worker, peer.workload = None, Workload(self._suspects)
+            peer.worker = None
+            peer.workload = Workload(self._suspects)
 
     def _check_liveness(self, events: list[Event]) -> None:
         """Give up each peer that is dead according to the transport, or that has been silent for
         too long.
         """
         now = self._awake.look(time.monotonic())
-        if (allowed := self._silence_allowed) is not None:
-            for number in [
-                number for number, peer in self._peers.items() if now - peer.heard > allowed
-            ]:
+        allowed = self._silence_allowed
+        for number, peer in list(self._peers.items()):
+            if now - peer.heard > allowed:
                 self._lose(number, f"silent for {allowed:g} s", events)
         for number in sorted(self._link.failed & self._peers.keys()):
             self._lose(number, f"{self._link.transport} says that it is dead", events)
         if events or not all(peer.is_unable for peer in self._peers.values()):
             self._alone_since = now
         elif not self._peers_may_come:
-            why = f"{self._why_unable}; " if self._why_unable else ""
-            raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
+            raise self._collector.fatal_error or StudyError(f"{self._why_unable}{NOBODY_LEFT}")
         elif now - self._alone_since > self._alone_allowed:
             events.append(
                 StopRequested(self._moment, f"no worker for {seconds_text(self._alone_allowed)}")
@@ -413,7 +448,7 @@ class DistributedWorkers:
         another peer can train.
         """
         peer.is_unable = True
-        self._why_unable = reason
+        self._why_unable = f"{reason}; "
         if not self._peers_may_come and all(each.is_unable for each in self._peers.values()):
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
@@ -432,7 +467,8 @@ class DistributedWorkers:
         """Give up a peer. If ``is_asked``, the peer leaves on request, and no trial is to blame."""
         name = self._link.name(number)
         self._link.give_up(number)
-        if (peer := self._peers.pop(number, None)) is not None:
+        peer = self._peers.pop(number, None)
+        if peer is not None:
             how = "has left" if is_asked else "is lost"
             self._lose_worker(peer, f"{name} {how}: {why}", events, is_asked=is_asked)
 
@@ -440,17 +476,12 @@ class DistributedWorkers:
         self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False
     ) -> None:
         """If the peer has a worker, append the event that the worker is lost."""
-        if (worker := peer.worker) is None:
+        if peer.worker is None:
             return
-        job = None if self._is_isolated or is_asked else peer.workload.to_blame
-        self._forget_worker(peer)
-        trial, rung = (None, 0) if job is None else (job.trial, job.rung)
         lost = WorkerLost(
-            time=self._moment,
-            worker=worker,
-            reason=reason,
-            trial=trial,
-            rung=rung,
-            is_dismissed=is_asked,
+            time=self._moment, worker=peer.worker, reason=reason, is_dismissed=is_asked
         )
+        if not (self._is_isolated or is_asked):
+            lost = peer.workload.blamed_in(lost)
         events.append(lost)
+        self._forget_worker(peer)

@@ -87,7 +87,9 @@ def _engine_named(text: str) -> Engine:
                 "give only options of this engine alone, each once as NAME=VALUE"
             )
         engine: Engine = ENGINES.make(name)
-        return msgspec.convert(given, type(engine), strict=False) if given else engine
+        if not given:
+            return engine
+        return msgspec.convert(given, type(engine), strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(
             f"engine={shown(text)} has an option that does not fit: {one_line(str(error))}"

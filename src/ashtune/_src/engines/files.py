@@ -6,6 +6,40 @@ Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial
 the beginning.
 """
 
+# Theory of operation
+# -------------------
+# The driver has a FileReceiver for what its peers send, and CheckpointLocations for what they need.
+# A rank or a host has PeerFiles for each worker, and a FileReceiver for what the driver sends.
+#
+# Everything rests on one order: the pieces of a file wait in the same queue as the messages
+# (``mpi/transport.py``, ``cluster/wire.py``). So a file that is queued before a message is written
+# before the message is read. PeerFiles.before() uses this for results, CheckpointLocations.get()
+# for jobs, and nobody has to confirm that a file has come.
+#
+# A file is written beside its place, under a name that ends in ``.arriving``, and is renamed when
+# its last piece is there. A reader therefore sees a whole file or none. Only logs are appended in
+# place: they have no last piece, and a part of a log is useful.
+#
+# A sender reads each piece when the connection has room for it. If it read whole files, a driver
+# would hold as many checkpoints in memory as workers wait for one.
+#
+# What happens when
+#
+#   the sender dies          the half of a file stays under its ``.arriving`` name. Nobody reads it,
+#                            and the next first piece of this name deletes it.
+#   a file shrinks or goes   the sender sends what there is. A checkpoint of another size than in
+#                            the journal counts as none when it is loaded.
+#   the disk is full         the file is given up, and its later pieces are dropped until a new
+#                            first piece comes. put() returns the reason; the result counts without
+#                            its checkpoint. Only the training function is needed: without it, the
+#                            peer cannot train, and says so.
+#   a peer sends nonsense    a worker runs the user's code, so a piece is not trusted: its name must
+#                            match a pattern as a whole, and no link that came before is followed.
+#                            The study's directory and its folder of checkpoints may be links, as
+#                            they are the user's. The peer is given up.
+#
+# Decisions 7 (pieces, order), 15 (sizes, links) and 79 (remote stores) in docs/decisions.
+
 import errno
 import os
 import re
@@ -72,15 +106,14 @@ class FileSender:
         """Yield the chunks of a file or folder, each read on demand. If the path does not exist,
         yield no chunk.
         """
+        # Each piece is held until the next one is read: only then is it known to be the last.
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
                 yield held
             held = Chunk(path, data, inside, is_first=held is None, is_link=is_link)
         if held is not None:
-            yield Chunk(
-                path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link
-            )
+            yield msgspec.structs.replace(held, is_last=True)
 
     def needed(self) -> Iterator[Chunk]:
         """Yield the chunks of the files that a peer needs before its first job."""
@@ -118,8 +151,7 @@ class FileSender:
     def _read(self, place: str) -> Iterator[bytes]:
         with OpenFile(self._disk, place, os.O_RDONLY) as file:
             yield self._disk.read(file.descriptor, PIECE_BYTES)
-            while data := self._disk.read(file.descriptor, PIECE_BYTES):
-                yield data
+            yield from iter(lambda: self._disk.read(file.descriptor, PIECE_BYTES), b"")
 
 
 class FileReceiver:
@@ -158,16 +190,16 @@ class FileReceiver:
             self._given_up.pop(path, None)
         if path in self._given_up:
             return
-        whole = (
-            f"{self._directory}/{path}" if chunk.appended else f"{self._directory}/{path}{ARRIVING}"
-        )
+        final = whole = f"{self._directory}/{path}"
+        if not chunk.appended:
+            whole += ARRIVING
         try:
             if chunk.is_first:
                 delete(self._disk, whole)
             self._put(chunk, whole)
             if chunk.is_last:
                 self._coming.discard(path)
-                self._move_into_place(whole, f"{self._directory}/{path}")
+                self._move_into_place(whole, final)
         except OSError as error:
             if path == NEEDED:
                 raise StudyError(
@@ -190,14 +222,14 @@ class FileReceiver:
         makes_sense = (
             self._takes.fullmatch(path) is not None
             and "\0" not in inside
-            and not any(part in ("", ".", "..") for part in parts)
+            and {"", ".", ".."}.isdisjoint(parts)
             and len(chunk.data) <= PIECE_BYTES
             and (chunk.appended or chunk.is_first or path in self._coming)
             and (not chunk.is_link or (bool(inside) and b"\0" not in chunk.data))
         )
         if not makes_sense:
             raise ChunkError(
-                f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent"
+                f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which does not belong here"
             )
 
     def _put(self, chunk: Chunk, whole: str) -> None:
@@ -207,7 +239,7 @@ class FileReceiver:
         disk = self._disk
         self._have_folder(whole.rpartition("/")[0])
         place = whole
-        for part in chunk.inside.split("/") if chunk.inside else ():
+        for part in filter(None, chunk.inside.split("/")):
             self._have_folder(place)
             place = f"{place}/{part}"
         if chunk.is_link:
@@ -280,16 +312,16 @@ class CheckpointLocations:
         """Record that a peer has saved a checkpoint. All chunks of the checkpoint arrived before
         this call.
         """
-        if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
-            return why
-        if self._checkpoints.remote is None:
+        why = self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}")
+        if not why and self._checkpoints.remote is None:
             # older copies are not used again
             self._places[trial, resource] = {self._place_of(peer)}
-        return ""
+        return why
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
         """Send a checkpoint to the place of a peer, unless this place already has a copy."""
-        if (place := self._place_of(peer)) is None or self._checkpoints.remote is not None:
+        place = self._place_of(peer)
+        if place is None or self._checkpoints.remote is not None:
             return
         places = self._places.setdefault((trial, resource), set())
         if place not in places:
@@ -329,15 +361,15 @@ class PeerFiles:
                 | TrialReleased(checkpoint=int())
                 | JobPaused(checkpoint=int())
             ):
-                path = f"{FOLDER}/{message.trial}.{message.resource}"
-                self._send(self._sender.chunks(path))
+                self._send(self._sender.chunks(f"{FOLDER}/{message.trial}.{message.resource}"))
             case _:
                 pass
 
     def send_the_rest(self) -> None:
         """After a worker has ended, send the end of its log and its profile."""
         self.log()
-        self._send_profile()
+        if self._profile:
+            self._send(self._sender.chunks(self._profile))
 
     def log_if_due(self) -> None:
         """Call :meth:`log` if the last call was ``LOG_SECONDS`` ago."""
@@ -347,10 +379,8 @@ class PeerFiles:
 
     def log(self) -> None:
         """Send the part of the worker's log that has not been sent yet."""
-        while self._log and (data := self._sender.growth(self._log, self._sent)):
+        if not self._log:
+            return  # no worker has joined
+        for data in iter(lambda: self._sender.growth(self._log, self._sent), b""):
             self._sent += len(data)
             self._send(iter([Chunk(self._log, data, appended=True)]))
-
-    def _send_profile(self) -> None:
-        if self._profile:
-            self._send(self._sender.chunks(self._profile))

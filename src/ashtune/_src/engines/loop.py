@@ -134,11 +134,10 @@ class Drive:
             Whether to continue; False if the study is stopping and the grace period of its running
                 trials is over.
         """
-        workers = self._workers
-        events = workers.wait(self._next_tick)
+        events = self._workers.wait(self._next_tick)
         for begin in range(0, len(events), MOST_AT_ONCE):
             self._take(events[begin : begin + MOST_AT_ONCE])
-        now = events[-1].time if events else workers.now()
+        now = events[-1].time if events else self._workers.now()
         if now < self._next_tick:
             return True
         self._next_tick = now + self._tick_seconds
@@ -154,7 +153,8 @@ class Drive:
         self._observers.tell(told)
 
     def _tell_search(self) -> None:
-        if told := self._told[self._told_search :]:
+        told = self._told[self._told_search :]
+        if told:
             self._told_search = len(self._told)
             self._search.tell(told)
 
@@ -162,10 +162,15 @@ class Drive:
         controller = self.controller
         stop = self._stop
         self.tell()
-        if not controller.is_over and (reason := stop.reason(now)):
-            self._take([StopRequested(now, reason)])
-        elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
-            self._take([StopRequested(now, reason, ends_search=True)])
+        why_stop = ""
+        if not controller.is_over:
+            why_stop = stop.reason(now)
+        if why_stop:
+            self._take([StopRequested(now, why_stop)])
+        elif controller.is_searching:
+            why_end = stop.reason_to_end_the_search(now)
+            if why_end:
+                self._take([StopRequested(now, why_end, ends_search=True)])
         # a study that has just ended is not reopened
         if self._requests is not None and controller.is_open:
             self._hear(self._requests, now)
@@ -188,11 +193,10 @@ class Drive:
 
     def _take(self, events: Sequence[Event]) -> None:
         """Handle some events, write them, and give the orders that follow."""
-        handle = self.controller.handle
         taken = list[Told]()
         try:
             for event in events:
-                taken.append((event, handle(event)))
+                taken.append((event, self.controller.handle(event)))
         except JournalError as error:
             raise EngineError(
                 f"{error}; this event was not written to the journal; use `ashtune resume`"
@@ -202,14 +206,12 @@ class Drive:
             self._journal.add(*[event for event, _ in taken])
             self._journal.flush()  # the events are in the file before anything follows from them
             self._told += taken
-        carry_out = self._workers.carry_out
-        configurations = self._configurations
         for order in [
             what for _, followed in taken for what in followed if not isinstance(what, Verdict)
         ]:
-            if type(order) is Train and not order.start and order.trial not in configurations:
+            if type(order) is Train and not order.start and order.trial not in self._configurations:
                 self._start(order, events[-1].time)
-            carry_out(order)
+            self._workers.carry_out(order)
         if len(self._told) >= MOST_UNTOLD:
             self.tell()
 
@@ -224,11 +226,10 @@ class Drive:
         confirms = order.confirms
         configurations = self._configurations
         self._tell_search()  # a proposal depends on all earlier trials
-        proposal = (
-            configurations.draw(trial)
-            if confirms is None
-            else configurations.repeat(confirms, trial)
-        )
+        if confirms is None:
+            proposal = configurations.draw(trial)
+        else:
+            proposal = configurations.repeat(confirms, trial)
         started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
         self._journal.add(started)
         if sort_of(proposal.origin) in (Sort.MODEL, Sort.MUTATION):

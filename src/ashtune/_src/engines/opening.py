@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune._src.engines.engine_protocol import Brief
 from ashtune._src.engines.session_options import FILES, NO_LIMITS, Limits
@@ -41,17 +42,15 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         of workers.
         """
         seconds = max(self.setup.progress_seconds, workers / PROGRESS_A_SECOND)
-        return msgspec.structs.replace(
-            self, setup=msgspec.structs.replace(self.setup, progress_seconds=seconds)
-        )
+        return replace(self, setup=replace(self.setup, progress_seconds=seconds))
 
     def seen_in(self, directory: Path) -> "Opening":
         """Return the message with the paths of a rank or host that has the study's files in
         ``directory``.
         """
         objective = directory / Path(self.setup.objective).name
-        setup = msgspec.structs.replace(self.setup, study=str(directory), objective=str(objective))
-        return msgspec.structs.replace(self, setup=setup)
+        setup = replace(self.setup, study=str(directory), objective=str(objective))
+        return replace(self, setup=setup)
 
 
 def opening_of(brief: Brief) -> Opening:

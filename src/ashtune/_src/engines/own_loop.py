@@ -24,8 +24,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
-import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import (
@@ -42,9 +41,8 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.engines.checkpoint_store import DeferredDeletions
 from ashtune._src.engines.engine_protocol import Brief, Engine
-from ashtune._src.engines.workload import assignment_of
+from ashtune._src.engines.workload import assignment_of, hand_back
 from ashtune._src.study.checkpoints import Checkpoints
-from ashtune._src.training.job import RunningJob
 from ashtune._src.training.runner import PreparedTrial, prepare_trial
 from ashtune._src.training.worker_messages import (
     Assignment,
@@ -54,21 +52,6 @@ from ashtune._src.training.worker_messages import (
     Mailbox,
     ToWorker,
 )
-
-
-def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event that a job was given back. The job will be handed out again from the same
-    start.
-    """
-    return JobPaused(
-        0,
-        worker=job.worker,
-        trial=job.trial,
-        rung=job.rung,
-        resource=job.start,
-        start=job.start,
-        seconds=0.0,
-    )
 
 
 class AskedWorkers:
@@ -144,7 +127,7 @@ class AskedWorkers:
         """Return the trial of a job that was handed out. Reading the trial's checkpoint takes
         O(bytes) time.
         """
-        setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
+        setup = replace(self._setup, worker=assignment.worker)
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
@@ -268,7 +251,7 @@ class DirectChannel:
             message = message.failure
         if isinstance(message, JobEvent):
             if self.busy_seconds is not None and not isinstance(message, TrialReleased):
-                message = msgspec.structs.replace(message, seconds=self.busy_seconds)
+                message = replace(message, seconds=self.busy_seconds)
             self.last = message
         assert isinstance(message, JobEvent | Progress), "a job sends nothing else"
         self._handle(message)

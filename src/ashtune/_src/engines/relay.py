@@ -11,6 +11,13 @@ An MPI rank and a host of a cluster have one relay each. Only the way of sending
 # Each worker has a PeerFiles of its own, since a host runs several workers, and each has a log.
 # When a worker is lost, the end of its log is sent before the loss: the driver names this log to
 # the user.
+#
+# Who calls what? The loop of a rank (``mpi/rank.py``) or host (``cluster/host.py``) calls pass_on()
+# with each order and listen() often. Both only queue; the loop sends. If the driver is lost, a host
+# closes the pool and a rank ends, and what is queued is dropped.
+#
+# fatal_error is raised only after the messages before it are queued: they may hold the last result
+# of a trial, and the loss whose reason the user needs.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -70,19 +70,17 @@ class StopSwitch:
             reason = f"{_name(self.signals[0])} received"
         elif now >= self.deadline:
             reason = self._at_deadline
-        self._has_stopped = self._has_stopped or bool(reason)
+        self._has_stopped |= bool(reason)
         return reason
 
     def reason_to_end_the_search(self, now: float) -> str:
         """Return the reason to end the search, or an empty string if there is no reason."""
-        reason = (
-            TIME_LIMIT
-            if now >= self._search_until
-            else self._enough()
-            if self._enough is not None
-            else ""
-        )
-        self._has_stopped = self._has_stopped or bool(reason)
+        reason = ""
+        if now >= self._search_until:
+            reason = TIME_LIMIT
+        elif self._enough is not None:
+            reason = self._enough()
+        self._has_stopped |= bool(reason)
         return reason
 
     def is_impatient(self, now: float) -> bool:
@@ -115,13 +113,18 @@ class StopSwitch:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            was_default = number == signal.SIGUSR1 and handler == signal.SIG_DFL
-            is_to_come = was_default and (self._has_stopped or bool(self.signals))
-            signal.signal(number, signal.SIG_IGN if is_to_come else handler)
+            has_stopped = self._has_stopped or bool(self.signals)
+            # another SIGUSR1 may come, and its default is to end the process
+            if has_stopped and number == signal.SIGUSR1 and handler == signal.SIG_DFL:
+                signal.signal(number, signal.SIG_IGN)
+            else:
+                signal.signal(number, handler)
 
 
 def _name(number: int) -> str:
-    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    if number == signal.SIGINT:
+        return "Ctrl-C"
+    return signal.Signals(number).name
 
 
 TRY_AGAIN = 75

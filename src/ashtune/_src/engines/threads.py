@@ -11,6 +11,32 @@ worker, a profile. A crash of the training function ends this process. After a c
 be resumed from its journal.
 """
 
+# Theory of operation
+# -------------------
+# ThreadLink is the Link of DistributedWorkers: a thread is a peer. All threads put their messages
+# into one queue, for which the driver waits. Each thread has a QueueChannel for what it receives.
+# The channel needs no lock: one thread appends, another one pops, and both are atomic in a deque.
+#
+# A thread has the number of its first worker. If an exception makes unknown which messages were
+# sent, the thread runs another worker with the next number: the driver forgets the jobs of the old
+# one, so both sides agree again.
+#
+# What happens when
+#
+#   the study is over      close() marks the channel. Shutdown is raised in the thread when it next
+#                          reports or asks for a message. A thread that computes cannot be
+#                          interrupted safely.
+#   a thread never asks    after CLOSING_SECONDS the driver stops waiting. The threads are daemons,
+#                          so that they do not keep this process from ending.
+#   the function fails     the runner turns an exception into JobFailed. What else ends the worker's
+#                          loop is sent as Unable, and the other threads train.
+#   the function prints    sys.stdout finds the log by a thread-local value. A thread that the
+#                          function has started has none, so it prints to the script's stdout.
+#   no thread can start    most likely a limit of the system is reached. StudyError suggests half
+#                          of the threads that could be started.
+#
+# Decision 24 (docs/decisions/0024-engines.md).
+
 import os
 import queue
 import sys
@@ -30,9 +56,8 @@ from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.option import checked
-from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line
-from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
+from ashtune._src.engines.distributed import Closed, DistributedWorkers, FromPeer, Unable
 from ashtune._src.engines.engine_protocol import Brief, Engine
 from ashtune._src.engines.session_options import RunOptions
 from ashtune._src.study.disk import append_to, folder_of_a_study
@@ -47,6 +72,7 @@ from ashtune._src.training.worker_messages import (
     Setup,
     Shutdown,
     ToWorker,
+    TrialOrder,
     Unsure,
 )
 
@@ -95,7 +121,8 @@ class ThreadLogs:
         """Append ``text`` to the log of this thread. A disk error is ignored, and does not make a
         trial fail.
         """
-        self._here.has_printed = self._here.has_printed or bool(text)
+        if text:
+            self._here.has_printed = True
         with suppress(OSError):
             folder_of_a_study(self._folder)
             with append_to(self._here.log) as file:
@@ -129,7 +156,9 @@ class _LoggedStream:
         self._logs = logs
 
     def write(self, text: str) -> int:
-        return int((self._logs if self._logs.are_here else self.before).write(text))
+        if self._logs.are_here:
+            return self._logs.write(text)
+        return int(self.before.write(text))
 
     def flush(self) -> None:
         """Flush the original stream. The log of a thread never needs a flush."""
@@ -143,7 +172,7 @@ class _LoggedStream:
 class QueueChannel:
     """The connection of a worker thread to the driver, which runs in another thread."""
 
-    def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
+    def __init__(self, peer: int, outbox: "queue.SimpleQueue[FromPeer]") -> None:
         self._peer = peer
         self._outbox = outbox
         self._inbox: deque[ToWorker] = deque()
@@ -194,9 +223,9 @@ class ThreadLink:
         self._file = file
         self._logs = logs
         self._numbers = count(setup.worker)  # worker numbers, shared by all threads
-        self._arrived: queue.SimpleQueue[tuple[int, Content]] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[FromPeer] = queue.SimpleQueue()
         self._channels: dict[int, QueueChannel] = {}
-        self._held_back: list[tuple[int, Content]] = []
+        self._held_back: list[FromPeer] = []
         self.failed: set[int] = set()
         """This set is always empty, because a thread reports its own end."""
 
@@ -257,7 +286,7 @@ class ThreadLink:
                         runner.run(message)
                         self._logs.mark(message.trial, message.start)
             except Unsure as error:
-                reason = f"an exception broke in between two messages: {error.__cause__!r}"
+                reason = f"an exception interrupted the sending of messages: {error.__cause__!r}"
             except Shutdown:
                 raise
             except BaseException:
@@ -275,7 +304,7 @@ class ThreadLink:
         del peer
         return worker >= self._setup.worker
 
-    def receive(self) -> Sequence[tuple[int, Content]]:
+    def receive(self) -> Sequence[FromPeer]:
         """Return the messages that have arrived from worker threads."""
         arrived = self._held_back
         self._held_back = []
@@ -284,7 +313,7 @@ class ThreadLink:
                 arrived.append(self._arrived.get_nowait())
         return arrived
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Put a message into the inbox of a worker thread."""
         self._channels[peer].put(message)
 
@@ -305,11 +334,8 @@ class ThreadLink:
         """
         self._channels[peer].close()
 
-    def give_up(self, peer: int) -> None:
-        """Stop using a worker thread. The thread ends at its next epoch, or together with this
-        process.
-        """
-        self._channels[peer].close()
+    give_up = close
+    """Nobody can end a thread: one that does not reach its next epoch ends with this process."""
 
 
 class ThreadWorkers(DistributedWorkers):

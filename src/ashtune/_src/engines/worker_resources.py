@@ -16,10 +16,34 @@ variables (HIP and ROCR) are 1, no device is visible (Parsl issue 3858). CUDA_VI
 HIP_VISIBLE_DEVICES must be equal.
 """
 
+# Theory of operation
+# -------------------
+# Who calls this? For local workers and the workers of a host, environments_here() computes all
+# shares in one process. A rank of MPI calls environment_of() with the claims of all ranks of its
+# node, which World has gathered. Both give the same shares for the same claims, since a share
+# depends only on the claims and on the index among them.
+#
+# Why claims? Launchers differ: mpiexec lets all ranks inherit all GPUs, and srun may give each task
+# its own. Two workers share devices only if their masks and their device files are equal. The files
+# count too, because SLURM can give each task the mask "0" and show it another device.
+#
+#   4 workers, mask   gpus_per_worker   their devices
+#   ----------------  ----------------  --------------------------------------------------------
+#   "0,1"             0.5               0, 0, 1, 1: neighbours share a GPU
+#   "0,1,2,3"         1                 0, 1, 2, 3
+#   "0,1"             1                 refused before training, with what would be enough
+#   one mask each     1                 the device of each mask, under the name in that mask
+#
+# A worker that is replaced gets the variables of its place again. Shares are computed again only if
+# the number of workers changes, so a GPU that breaks down stays in the share of its place.
+#
+# The GPUs are counted in files of the system, and no library of NVIDIA or AMD is loaded: a driver
+# trains nothing, and must also run where no such library is installed.
+
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,7 +51,7 @@ import msgspec
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import shown
-from ashtune._src.core.process import own_cores
+from ashtune._src.core.process import Environment, own_cores
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -45,8 +69,7 @@ def available_cores() -> int:
     container's CPU quota.
     """
     cores = len(own_cores())
-    quota = quota_cores()
-    return cores if quota is None else min(cores, quota)
+    return min(cores, quota_cores() or cores)
 
 
 def quota_cores() -> int | None:
@@ -60,9 +83,7 @@ def quota_cores() -> int | None:
         return None
 
 
-def thread_variables(
-    threads: int | None, share: int, inherited: Mapping[str, str]
-) -> dict[str, str]:
+def thread_variables(threads: int | None, share: int, inherited: Environment) -> dict[str, str]:
     """Return the variables that set a worker's number of threads, by default to the worker's share
     of the cores.
 
@@ -102,14 +123,12 @@ class Claim(msgspec.Struct, frozen=True):
     files: tuple[str, ...] = ()
 
 
-def claim(environment: Mapping[str, str]) -> Claim:
+def claim(environment: Environment) -> Claim:
     """Return the cores and GPUs that this process inherited. ``environment`` has its environment
     variables.
     """
-    mask = next(
-        ((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None
-    )
-    return Claim(tuple(own_cores()), None if mask is None else mask[1], device_files())
+    mask = next((environment[name] for name in (CUDA, HIP, ROCR) if name in environment), None)
+    return Claim(tuple(own_cores()), mask, device_files())
 
 
 def environment_of(
@@ -118,7 +137,7 @@ def environment_of(
     *,
     threads: int | None,
     gpus_per_worker: float | None,
-    inherited: Mapping[str, str],
+    inherited: Environment,
     gpus_present: int | None,
     processes: int = 1,
 ) -> dict[str, str]:
@@ -142,10 +161,11 @@ def environment_of(
         return environment
     mine = claims[index]
     alike = [(other.gpus, other.files) == (mine.gpus, mine.files) for other in claims]
+    devices: Sequence[str] | None = None
     if mine.gpus is not None:
-        devices: Sequence[str] | None = devices_in(mine.gpus)
-    else:
-        devices = None if gpus_present is None else [str(number) for number in range(gpus_present)]
+        devices = devices_in(mine.gpus)
+    elif gpus_present is not None:
+        devices = [str(number) for number in range(gpus_present)]
     names = variables_to_set(inherited, is_amd=is_amd())
     own = devices_of(
         sum(alike[:index]),
@@ -168,12 +188,12 @@ def environments_here(
     Raises:
         SettingsError: If there are not enough GPUs.
     """
-    mine = claim(os.environ)
+    claims = [claim(os.environ)] * workers
     present = None if gpus_per_worker is None else gpus_present()
     return [
         environment_of(
             place,
-            [mine] * workers,
+            claims,
             threads=threads,
             gpus_per_worker=gpus_per_worker,
             inherited=os.environ,
@@ -184,7 +204,7 @@ def environments_here(
     ]
 
 
-def gpus_of_rank(rank: int, size: int, environment: Mapping[str, str]) -> dict[str, str]:
+def gpus_of_rank(rank: int, size: int, environment: Environment) -> dict[str, str]:
     """Return the variables with the GPUs of one of the ``size`` ranks of a worker, in place of the
     worker's variables.
 
@@ -206,7 +226,9 @@ def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
     """
     share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)
     quota = quota_cores()
-    return share if quota is None else min(share, quota // len(claims))
+    if quota is None:
+        return share
+    return min(share, quota // len(claims))
 
 
 def check_gpus_per_worker(value: float) -> float:
@@ -215,7 +237,7 @@ def check_gpus_per_worker(value: float) -> float:
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
-        whole = value if value >= 1 else 1 / value
+        whole = max(value, 1 / value)
         if abs(whole - round(whole)) <= _WHOLE:
             return float(round(whole)) if value >= 1 else 1 / round(whole)
     raise SettingsError(
@@ -241,7 +263,7 @@ def devices_in(mask: str) -> tuple[str, ...]:
     return tuple(devices)
 
 
-def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str, ...]:
+def variables_to_set(inherited: Environment, *, is_amd: bool) -> tuple[str, ...]:
     """Return the names of the environment variables that must name a worker's GPUs; see rule 4 of
     this module.
     """
@@ -250,7 +272,9 @@ def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str
         return compatible
     if ROCR in inherited:
         return (ROCR,)
-    return (CUDA, HIP) if is_amd else (CUDA,)
+    if is_amd:
+        return (CUDA, HIP)
+    return (CUDA,)
 
 
 def devices_of(
@@ -291,9 +315,9 @@ def _too_few(sharers: int, devices: int, gpus_per_worker: float, mask: str) -> s
             f"gpus_per_worker out"
         )
     enough = devices // sharers or 1 / math.ceil(sharers / devices)
-    where = f"{plural(sharers, 'worker')} and {plural(devices, 'GPU')}" + (
-        f" ({mask})" if mask else ""
-    )
+    where = f"{plural(sharers, 'worker')} and {plural(devices, 'GPU')}"
+    if mask:
+        where = f"{where} ({mask})"
     return (
         f"{asked} is too much on this node, which has {where}; give gpus_per_worker={enough}, or "
         f"start fewer workers"
@@ -304,8 +328,14 @@ def device_files(root: Path = _ROOT) -> tuple[str, ...]:
     """Return the device files of GPUs that this process may open. ``os.access`` also respects the
     rules of a cgroup.
     """
-    files = [file for pattern in _FILES for file in root.glob(pattern)]
-    return tuple(sorted(str(file) for file in files if os.access(file, os.R_OK)))
+    return tuple(
+        sorted(
+            str(file)
+            for pattern in _FILES
+            for file in root.glob(pattern)
+            if os.access(file, os.R_OK)
+        )
+    )
 
 
 def gpus_present(root: Path = _ROOT) -> int | None:
@@ -313,7 +343,9 @@ def gpus_present(root: Path = _ROOT) -> int | None:
     unknown.
     """
     counts = [count for count in (_nvidia_gpus(root), _amd_gpus(root)) if count is not None]
-    return next((count for count in counts if count), 0) if counts else None
+    if not counts:
+        return None
+    return next((count for count in counts if count), 0)
 
 
 def is_amd(root: Path = _ROOT) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import assert_never
 
 import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from ashtune._src.core.errors import AshtuneError, ObjectiveError
 from ashtune._src.core.events import (
@@ -36,13 +36,21 @@ from ashtune._src.core.orders import Discard, Pause, Release, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import append_to
-from ashtune._src.training.worker_messages import Alone, Assignment, Broken, FromWorker, Waiting
+from ashtune._src.training.job import RunningJob
+from ashtune._src.training.worker_messages import (
+    Alone,
+    Assignment,
+    Broken,
+    FromWorker,
+    TrialOrder,
+    Waiting,
+)
 
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost
 """A message from a worker, or the report that a worker is lost."""
-WithinStudy = Assignment | Release | Pause | Discard
+WithinStudy = TrialOrder | Discard
 """A message of the driver to a rank or a host while a study runs."""
 AssignedJob = Train | Assignment
 
@@ -83,8 +91,8 @@ class Workload:
         """Record an order to release a trial that the worker holds. A worker may pause a job
         without an order.
         """
-        if isinstance(order, Release) and (job := self._held.pop(order.trial, None)) is not None:
-            self._releasing[order.trial] = job
+        if isinstance(order, Release) and order.trial in self._held:
+            self._releasing[order.trial] = self._held.pop(order.trial)
 
     def accept(self, message: WorkerMessage) -> str:
         """Check a message of the worker, and update the workload from a valid message.
@@ -130,10 +138,10 @@ class Workload:
             return f"{_kind(event)} of trial {trial}, which it does not train"
         if event.rung != job.rung:
             return f"{_kind(event)} of trial {trial} at rung {event.rung} and not {job.rung}"
-        if isinstance(event, (JobFinished, JobPaused)) and (
-            complaint := self._of_a_stretch(event, job)
-        ):
-            return complaint
+        if isinstance(event, (JobFinished, JobPaused)):
+            complaint = self._of_a_stretch(event, job)
+            if complaint:
+                return complaint
         del self._jobs[trial]
         if trial == self._alone:
             self._alone = None
@@ -194,16 +202,27 @@ class Workload:
         """The trials that would become suspects if the worker died now: none unless it trains
         several together.
         """
-        return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
+        if self.trains_together and len(self._jobs) > 1:
+            return self.trials
+        return ()
+
+    def blamed_in(self, lost: WorkerLost) -> WorkerLost:
+        """Return the loss of the worker with the job that is to blame, if there is one."""
+        job = self.to_blame
+        if job is None:
+            return lost
+        return replace(lost, trial=job.trial, rung=job.rung)
 
     @property
     def to_blame(self) -> AssignedJob | None:
         """The job that would be to blame if the worker died now, or None if no job or several jobs
         may be to blame.
         """
-        if self.suspects:
-            return None if self._alone is None else self._jobs.get(self._alone)
-        return next(iter(self._jobs.values()), None)
+        if not self.suspects:
+            return next(iter(self._jobs.values()), None)
+        if self._alone is None:
+            return None
+        return self._jobs.get(self._alone)
 
 
 def _kind(event: FromWorker) -> str:
@@ -221,14 +240,29 @@ def assignment_of(
     """Return the message for an order to train. If the trial continues in place, the message has no
     configuration.
     """
-    configuration = (
-        NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
-    )
+    configuration = NO_CONFIGURATION
+    if not order.in_place:
+        configuration = msgspec.Raw(configurations.encoded(order.trial))
     return Assignment(
         order.worker, order.trial, order.rung, order.start, order.target, order.in_place,
         configuration,
         alone=alone or order.alone, size=order.size,
     )  # fmt: skip
+
+
+def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
+    """Return the event that a job was given back. The job will be handed out again from the same
+    start.
+    """
+    return JobPaused(
+        0,
+        worker=job.worker,
+        trial=job.trial,
+        rung=job.rung,
+        resource=job.start,
+        start=job.start,
+        seconds=0.0,
+    )
 
 
 class Collector:
@@ -248,7 +282,8 @@ class Collector:
 
     def collect(self, messages: Sequence[WorkerMessage], moment: float) -> list[Event]:
         """Return the events among the workers' messages, with the time ``moment``."""
-        return [event for message in messages if (event := self._take(message, moment)) is not None]
+        taken = [self._take(message, moment) for message in messages]
+        return [event for event in taken if event is not None]
 
     def _take(self, message: WorkerMessage, moment: float) -> Event | None:
         kind = type(message)

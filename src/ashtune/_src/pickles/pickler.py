@@ -80,10 +80,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
 
     def reducer_override(self, value: Any) -> Any:
         """Return how to pickle an object. Return NotImplemented to use pickle's default."""
-        if (reducer := _REDUCERS.get(type(value))) is not None:
+        reducer = _REDUCERS.get(type(value))
+        if reducer is not None:
             return reducer(self, value)
         reduced = super().reducer_override(value)
-        if not isinstance(reduced, tuple) or (names := self._names_with(value)) is None:
+        if not isinstance(reduced, tuple):
+            return reduced
+        names = self._names_with(value)
+        if names is None:
             return reduced
         if self._has_names:
             return NotImplemented
@@ -97,9 +101,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             return super().reducer_override(value)
         if not _has(names, value):
             return self._by_value(value)
-        return (
-            NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
-        )
+        if self._has_names:
+            return NotImplemented
+        return self._place(value, names, *self._by_value(value))
 
     def _by_value(self, value: FunctionType) -> Any:
         """Return how to pickle a function by value, together with the namespace of its script's
@@ -155,7 +159,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             return None
         # Under a profiler, the namespace of a script is not that of the module __main__.
         spaces = [each.names for each in self.globals_ref.values() if isinstance(each, _Namespace)]
-        if (module := sys.modules.get(value.__module__)) is not None:
+        module = sys.modules.get(value.__module__)
+        if module is not None:
             spaces.append(vars(module))
         return next((names for names in spaces if _has(names, value)), None)
 

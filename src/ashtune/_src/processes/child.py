@@ -13,13 +13,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from ashtune._src.core.errors import EngineError
-from ashtune._src.core.process import environment_now
+from ashtune._src.core.process import Environment, environment_now
 from ashtune._src.processes.frames import READ_BYTES, FrameReader, read_some, write_all
 
 LOOK_SECONDS = 0.5
@@ -82,7 +82,7 @@ class ChildProcess:
     def __init__(
         self,
         command: Sequence[str],
-        environment: Mapping[str, str],
+        environment: Environment,
         *,
         stdin: int = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.PIPE,
@@ -122,9 +122,10 @@ class ChildProcess:
         """
         line = b""
         until = time.monotonic() + seconds
-        while not line.endswith(b"\n") and (
-            part := self.read_output(max(0.0, until - time.monotonic()))
-        ):
+        while not line.endswith(b"\n"):
+            part = self.read_output(max(0.0, until - time.monotonic()))
+            if not part:
+                break
             line += part
         return line.decode(errors="replace").strip()
 
@@ -165,7 +166,8 @@ class ChildProcess:
         poll.register(hears, select.POLLOUT)
         poll.register(says, select.POLLIN)
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        left = seconds
+        while left > 0:
             ready = dict(poll.poll(min(left, LOOK_SECONDS) * 1000))
             if not ready and self.is_dead:
                 return None
@@ -173,8 +175,11 @@ class ChildProcess:
                 del unsent[: os.write(hears, unsent)]
                 if not unsent:
                     poll.unregister(hears)
-            if says in ready and (bodies := reader.take(read_some(says))):
-                return bodies[0]
+            if says in ready:
+                bodies = reader.take(read_some(says))
+                if bodies:
+                    return bodies[0]
+            left = until - time.monotonic()
         raise TimeoutError(f"this took longer than {seconds:g} s and was stopped")
 
     def terminate(self) -> None:
@@ -206,11 +211,9 @@ class ChildProcess:
         status = self._process.returncode
         if status is None:
             return "is not gone"
-        return (
-            f"left with exit status {status}"
-            if status >= 0
-            else f"killed by {_signal_name(-status)}"
-        )
+        if status < 0:
+            return f"killed by {_signal_name(-status)}"
+        return f"left with exit status {status}"
 
     def _wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):
@@ -231,7 +234,7 @@ class AnsweringChild:
     :func:`serve`. Messages from several threads are sent one after another.
     """
 
-    def __init__(self, module: str, variables: Mapping[str, str]) -> None:
+    def __init__(self, module: str, variables: Environment) -> None:
         self._module = module
         self._variables = variables
         self._asking = threading.Lock()
@@ -253,9 +256,7 @@ class AnsweringChild:
                 time is killed.
         """
         if not self._asking.acquire(timeout=seconds):
-            raise TimeoutError(
-                f"what was asked before this takes longer than {seconds:g} s; ask again"
-            )
+            raise TimeoutError(f"an earlier question takes longer than {seconds:g} s; ask again")
         body = None
         try:
             body = self._answer(message, seconds)
@@ -270,7 +271,8 @@ class AnsweringChild:
     def close(self) -> None:
         """End the child, without waiting for a pending answer."""
         self.is_closed = True
-        if (child := self._child) is not None:  # another thread may set it to None at any time
+        child = self._child  # another thread may set it to None at any time
+        if child is not None:
             child.kill()
         with self._asking:
             self._end()

@@ -60,11 +60,11 @@ def kernel_kills() -> int:
     with suppress(OSError), open("/proc/self/cgroup") as cgroups:
         for cgroup in cgroups:
             _, controllers, path = cgroup.rstrip("\n").split(":", 2)
-            folder, file = (
-                ("memory", "memory.oom_control") if controllers else ("", "memory.events")
-            )
+            counter = f"{path}/memory.events"  # of version 2 of cgroups
+            if controllers:
+                counter = f"memory{path}/memory.oom_control"
             if "memory" in controllers.split(",") or not controllers:
-                with suppress(OSError), open(f"/sys/fs/cgroup/{folder}{path}/{file}") as lines:
+                with suppress(OSError), open(f"/sys/fs/cgroup/{counter}") as lines:
                     kills += sum(
                         int(line.split()[1]) for line in lines if line.startswith("oom_kill ")
                     )

@@ -110,7 +110,9 @@ class Waiting(msgspec.Struct, frozen=True, tag_field="event", tag="waiting"):
     text: str
 
 
-ToWorker = Setup | Assignment | Release | Pause
+TrialOrder = Assignment | Release | Pause
+"""An order of the driver about a trial, to the worker that trains or holds the trial."""
+ToWorker = Setup | TrialOrder
 JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
 FromWorker = (
     WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Alone | Broken | Waiting

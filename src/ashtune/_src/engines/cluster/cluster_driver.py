@@ -119,8 +119,6 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the seconds without any worker after which the study stops, or raise
         SettingsError.
         """
-        return (
-            math.inf
-            if self.no_workers_for is None
-            else check_seconds("no_workers_for", self.no_workers_for)
-        )
+        if self.no_workers_for is None:
+            return math.inf
+        return check_seconds("no_workers_for", self.no_workers_for)

@@ -65,7 +65,8 @@ class ExecutorWorkers(ClusterWorkers):
                 any job ends.
         """
         while True:
-            if (now := time.monotonic()) >= self._next_look:
+            now = time.monotonic()
+            if now >= self._next_look:
                 self._next_look = now + LOOK_SECONDS
                 self._tasks = [self._running(task) for task in self._tasks]
             events = super().wait(min(until, self.now() + LOOK_SECONDS))
@@ -77,10 +78,14 @@ class ExecutorWorkers(ClusterWorkers):
     def _running(self, task: "Future[None] | None") -> "Future[None]":
         if task is not None and not task.done():
             return task
-        error = None if task is None or task.cancelled() else task.exception()
-        self._failures = 0 if error is None else self._failures + 1
+        error = None
+        self._failures += 1
+        if task is not None and not task.cancelled():
+            error = task.exception()
+        if error is None:
+            self._failures = 0
         try:
-            if error is None or self._failures <= FAILURES_ALLOWED * len(self._tasks):
+            if self._failures <= FAILURES_ALLOWED * len(self._tasks):
                 return self._pool.submit(work, self._study_path, os.urandom(8).hex())
         except Exception as refused:  # noqa: BLE001 - each pool has its own errors
             error = refused

@@ -7,6 +7,34 @@ Rule 2: a host that is asked to leave, by a signal or at the end of its lifetime
 pause its trials.
 """
 
+# Theory of operation
+# -------------------
+# serve() looks for a driver, and runs one HostSession for each driver that it finds. A session has
+# one thread, which waits for the driver, for the monitor of the connection and for the pipes of the
+# workers at once.
+#
+# What happens when
+#
+#   the driver ends           it sends Farewell. The workers are ended, the ends of their logs are
+#                             sent, and serve() returns. A host that comes later finds a rendezvous
+#                             without addresses, and ends as well.
+#   the driver is lost        the monitor tells it. The session ends its workers, as their jobs are
+#                             given to others meanwhile, and serve() looks again. The next driver
+#                             gives the workers new numbers.
+#   nobody answers Hello      after WELCOME_SECONDS, serve() looks again, and tries the address at
+#                             which fewer attempts failed first: a machine may have networks that
+#                             do not lead to the driver.
+#   a worker dies             the pool reports it, but has no number for another one. The driver
+#                             answers by Replacement, and resize() fills the place.
+#   this host gets a signal   it sends Leaving and works on. The driver pauses the trials, and says
+#                             Farewell when the last one is saved. If this takes longer than the
+#                             grace period, the host ends at once: the driver finds the connection
+#                             lost, and the jobs begin again.
+#   training cannot begin     Unable tells the driver the reason, and serve() raises it here.
+#
+# Does this host see the study's directory? It makes a file with a random name there, and the driver
+# looks for it. Paths say nothing: two machines may have different folders of the same name.
+
 import math
 import os
 import random
@@ -129,7 +157,8 @@ def find(
     ``in_vain`` counts how often no driver answered at an address; the address with the lowest count
     is tried first.
     """
-    if (found := Rendezvous.read(study)) is None:
+    found = Rendezvous.read(study)
+    if found is None:
         return None, _what_is_missing(study)
     why = []
     for address in sorted(found.addresses, key=lambda address: in_vain.get(address, 0)):
@@ -148,14 +177,18 @@ def find(
 def _what_is_missing(study: Path) -> str:
     if not os.path.isdir(study):  # noqa: PTH112 - that of Path may raise: a network file system has short errors
         return "the folder does not exist"
-    return "the study has no driver" if _has_journal(study) else "the folder has no study"
+    if not _has_journal(study):
+        return "the folder has no study"
+    return "the study has no driver"
 
 
 def _hint_for_copy(study: Path, renewal: str) -> str:
     """Return a hint if the folder has no study but only a copy of the rendezvous, which no new
     driver replaces.
     """
-    return "" if _has_journal(study) else f"; if another driver has begun, {renewal}"
+    if _has_journal(study):
+        return ""
+    return f"; if another driver has begun, {renewal}"
 
 
 def _has_journal(study: Path) -> bool:
@@ -284,8 +317,10 @@ class HostSession:
         """
         frames = self._dealer.recv_multipart()
         body = b"".join(frames)
+        if not body:
+            return []  # the driver tests the connection
         if not is_chunk(frames):
-            return self._decode(body) if body else []
+            return self._decode(body)
         if self._receiver is None:
             self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)
         self._receiver.take_encoded(body)
@@ -294,10 +329,9 @@ class HostSession:
     def _leave(self, farewell: Farewell) -> bool:
         if farewell.reason:
             raise StudyError(farewell.reason)
-        if self._relay is not None:
-            self._relay.pool.close()
         self._outbox.clear()
         if self._relay is not None:
+            self._relay.pool.close()
             self._relay.send_the_rest()
         self._outbox.put(Closed())
         until = time.monotonic() + FAREWELL_SECONDS

@@ -8,7 +8,40 @@ Rule 3: a host whose message does not fit is given up with all its workers. A wo
 counts only if it comes from the worker's own host.
 """
 
-# Rules 1 and 2: decision 73 (docs/decisions/0073-workers-that-come-and-go.md).
+# Theory of operation
+# -------------------
+# The driver's thread calls everything here: DistributedWorkers calls receive(), flush() and rest()
+# in turn. A host has one connection for all its workers; each worker is a peer, whose number is the
+# worker's.
+#
+#   state of a host   begins when                       ends when
+#   ----------------  --------------------------------  -----------------------------------------
+#   unknown           its connection has the keys       Hello: Welcome with numbers, or Farewell
+#                                                       with the reason to refuse it
+#   at work           Welcome is queued                 Leaving, Closed, Unable, or give_up()
+#   leaving           Leaving; from then on, lost       its last worker is forgotten: Farewell
+#                     workers get no replacement
+#
+# What happens when
+#
+#   a host dies          every PING_SECONDS, _ping() sends each host an empty message. MANDATORY
+#                        makes this an error if there is no connection. All workers of the host are
+#                        then in ``failed``, and DistributedWorkers gives each of them up.
+#   its network is cut   the heartbeats of ZeroMQ (``wire.py``) end a connection without an answer;
+#                        then as above.
+#   a worker dies        its host sends WorkerLost. The old peer is closed, and the host gets a new
+#                        number: the driver counts, so that no two hosts ever use the same one.
+#   a host receives      its messages stay in its outbox, and chunks on the disk. Other hosts do not
+#   slowly               wait for it.
+#   a stranger connects  _admit() answers ZeroMQ's question about its key. Before that, ZeroMQ keeps
+#                        at most a frame of MAXMSGSIZE bytes.
+#   the driver restarts  it has new keys, so no message of an old connection can reach it. The hosts
+#                        read the new rendezvous (``host.py``).
+#
+# Why is a lost connection never resumed? ZeroMQ could do so, but without the messages that were
+# under way, and a job among them would wait forever.
+#
+# Decision 73 (docs/decisions/0073-workers-that-come-and-go.md).
 
 import math
 import resource
@@ -27,7 +60,6 @@ from zmq.utils import z85
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import WorkerLost
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.cluster_messages import (
@@ -47,7 +79,7 @@ from ashtune._src.engines.cluster.wire import (
     Socket,
     is_chunk,
 )
-from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
+from ashtune._src.engines.distributed import Closed, FromPeer, Leaving, Malformed, Opened, Unable
 from ashtune._src.engines.files import (
     CheckpointLocations,
     Chunk,
@@ -57,7 +89,7 @@ from ashtune._src.engines.files import (
 )
 from ashtune._src.engines.opening import Opening
 from ashtune._src.study.disk import DISK
-from ashtune._src.training.worker_messages import Assignment
+from ashtune._src.training.worker_messages import TrialOrder
 
 ALL = "*"
 LOOPBACK = "127.0.0.1"
@@ -123,7 +155,8 @@ class ClusterLink:
         self._hosts: dict[bytes, ClusterHost] = {}
         self._host_of: dict[int, ClusterHost] = {}
         self._to_flush: dict[bytes, ClusterHost] = {}
-        self._sender, self._receiver = FileSender(self._study), FileReceiver(self._study)
+        self._sender = FileSender(self._study)
+        self._receiver = FileReceiver(self._study)
         self.store = CheckpointLocations(self, self._study, self._receiver, self._place_of)
         self._decode = msgspec.msgpack.Decoder(list[FromHost]).decode
         self._next_ping = 0.0
@@ -179,7 +212,9 @@ class ClusterLink:
     def name(self, peer: int) -> str:
         """Return the name of a worker for messages to the user."""
         host = self._host_of.get(peer)
-        return f"worker {peer}" if host is None else f"worker {peer} of {host.name}"
+        if host is None:
+            return f"worker {peer}"
+        return f"worker {peer} of {host.name}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Return whether a worker belongs to a peer. A peer has the number of its only worker."""
@@ -188,18 +223,21 @@ class ClusterLink:
     def _place_of(self, peer: int) -> bytes | None:
         """Return the key of a worker's host, or None if the host sees the study's directory."""
         host = self._host_of.get(peer)
-        return None if host is None or host.has_directory else host.key
+        if host is None or host.has_directory:
+            return None
+        return host.key
 
-    def receive(self) -> Sequence[tuple[int, Content]]:
+    def receive(self) -> Sequence[FromPeer]:
         """Return the new messages of all hosts. Files that a host sent before a message are written
         before.
         """
-        arrived: list[tuple[int, Content]] = []
+        arrived: list[FromPeer] = []
         with suppress(zmq.Again):
             while len(arrived) < MOST_AT_ONCE:
                 key, *frames = self._router.recv_multipart(zmq.NOBLOCK)
                 arrived += self._read(key, frames)
-        if (now := time.monotonic()) >= self._next_ping:
+        now = time.monotonic()
+        if now >= self._next_ping:
             self._next_ping = now + max(PING_SECONDS, len(self._hosts) / HOSTS_A_PING_SECOND)
             self._admit()
             for host in list(self._hosts.values()):
@@ -226,7 +264,7 @@ class ClusterLink:
             if not host.peers:
                 del self._hosts[host.key]
 
-    def _read(self, key: bytes, frames: Sequence[bytes]) -> Iterable[tuple[int, Content]]:
+    def _read(self, key: bytes, frames: Sequence[bytes]) -> Iterable[FromPeer]:
         host = self._hosts.get(key)
         if host is None:
             return self._welcome(key, b"".join(frames))
@@ -241,7 +279,7 @@ class ClusterLink:
         except (msgspec.MsgspecError, ChunkError) as error:
             return [(peer, Malformed(str(error))) for peer in host.peers]
 
-    def _sort(self, host: ClusterHost, message: FromHost) -> Iterable[tuple[int, Content]]:
+    def _sort(self, host: ClusterHost, message: FromHost) -> Iterable[FromPeer]:
         """Return what each worker of a host says by a message."""
         match message:
             case Hello():
@@ -265,7 +303,7 @@ class ClusterLink:
         if not isinstance(message, WorkerLost):
             return ((peer, message),)
         self._forget(peer)
-        lost: list[tuple[int, Content]] = [(peer, message), (peer, Closed())]
+        lost: list[FromPeer] = [(peer, message), (peer, Closed())]
         if not host.is_leaving:
             (new,) = self._new_workers(host, 1)
             self._put(host, Replacement(new))
@@ -274,14 +312,17 @@ class ClusterLink:
             self._bid_farewell(host)
         return lost
 
-    def _welcome(self, key: bytes, body: bytes) -> Iterable[tuple[int, Content]]:
+    def _welcome(self, key: bytes, body: bytes) -> Iterable[FromPeer]:
         """Answer the first message of a host."""
         try:
             (hello,) = msgspec.msgpack.decode(body, type=tuple[Hello])
         except msgspec.MsgspecError:
             hello = Hello(version="another version", python="")
-        if self._is_closing or (refusal := _refusal(hello)):
-            self._put(ClusterHost(key), Farewell("" if self._is_closing else refusal))
+        refusal = _refusal(hello)
+        if self._is_closing:
+            refusal = ""
+        if self._is_closing or refusal:
+            self._put(ClusterHost(key), Farewell(refusal))
             return ()
         has_directory = self._has(hello.mark)
         host = self._hosts[key] = ClusterHost(
@@ -308,13 +349,15 @@ class ClusterLink:
         return workers
 
     def _forget(self, peer: int) -> ClusterHost | None:
-        if (host := self._host_of.pop(peer, None)) is not None:
+        host = self._host_of.pop(peer, None)
+        if host is not None:
             host.peers.discard(peer)
         return host
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Queue a message to a worker until the next call of :meth:`flush`."""
-        if (host := self._host_of.get(peer)) is not None:
+        host = self._host_of.get(peer)
+        if host is not None:
             self._put(host, message)
 
     def _put(self, host: ClusterHost, message: Any) -> None:
@@ -323,12 +366,14 @@ class ClusterLink:
 
     def put(self, key: bytes, message: Any) -> None:
         """Queue a message to a host, unless the host has left."""
-        if (host := self._hosts.get(key)) is not None:
+        host = self._hosts.get(key)
+        if host is not None:
             self._put(host, message)
 
     def put_chunks(self, key: bytes, chunks: Iterator[Chunk]) -> None:
         """Queue the chunks of a file to a host, unless the host has left."""
-        if (host := self._hosts.get(key)) is not None:
+        host = self._hosts.get(key)
+        if host is not None:
             host.outbox.put_chunks(chunks)
             self._to_flush[key] = host
 
@@ -347,14 +392,17 @@ class ClusterLink:
         """Wait until a message from a host may have arrived, but at most ``seconds``."""
         if not after_events:
             most = math.ceil(1000 * max(0.0, min(seconds, PING_SECONDS)))
-            ready = self._poller.poll(min(most, ROOM_MILLISECONDS) if self._to_flush else most)
+            if self._to_flush:
+                most = min(most, ROOM_MILLISECONDS)
+            ready = self._poller.poll(most)
             if any(who is self._doorkeeper for who, _ in ready):
                 self._admit()
 
     def close(self, peer: int) -> None:
         """Tell the host of a worker that the study is over."""
         self._is_closing = True
-        if (host := self._host_of.get(peer)) is not None:
+        host = self._host_of.get(peer)
+        if host is not None:
             self._bid_farewell(host)
 
     def give_up(self, peer: int) -> None:
@@ -362,7 +410,8 @@ class ClusterLink:
         workers of the host.
         """
         self.failed.discard(peer)
-        if (host := self._forget(peer)) is None:
+        host = self._forget(peer)
+        if host is None:
             return
         if not host.is_leaving:
             host.is_leaving = True

@@ -50,7 +50,8 @@ class Outbox:
 
     def put(self, *messages: Any) -> None:
         """Queue messages."""
-        if self._waiting and isinstance(last := self._waiting[-1], list):
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, list):
             last += messages
         else:
             self._waiting.append(list(messages))
@@ -81,12 +82,14 @@ class Outbox:
     def _next(self) -> list[bytes]:
         """Return the frames of the next message, or nothing at the end of a file."""
         first = self._waiting[0]
-        chunk = None if isinstance(first, list) else next(first, None)
-        if chunk is None:
-            self._waiting.popleft()
         if isinstance(first, list):
+            self._waiting.popleft()
             return _split(self._encode(first))
-        return [] if chunk is None else [b"", *_split(self._encode(chunk))]
+        chunk = next(first, None)
+        if chunk is not None:
+            return [b"", *_split(self._encode(chunk))]
+        self._waiting.popleft()
+        return []
 
 
 def _split(body: bytes) -> list[bytes]:

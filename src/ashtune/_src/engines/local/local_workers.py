@@ -2,13 +2,14 @@
 worker per core.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, Progress
 from ashtune._src.core.orders import Discard, Order, Train
+from ashtune._src.core.process import Environment
 from ashtune._src.engines.checkpoint_store import DeferredDeletions
 from ashtune._src.engines.engine_protocol import Brief, Engine
 from ashtune._src.engines.local.pool import ProcessPool
@@ -46,8 +47,8 @@ class LocalWorkers:
         setup: Setup,
         configurations: Configurations,
         *,
-        environments: Sequence[Mapping[str, str]],
-        environments_of: Callable[[int], Sequence[Mapping[str, str]]] | None = None,
+        environments: Sequence[Environment],
+        environments_of: Callable[[int], Sequence[Environment]] | None = None,
         limits: Limits = NO_LIMITS,
         began: float = 0.0,
         host: Host | None = None,
@@ -88,12 +89,10 @@ class LocalWorkers:
         """
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
-        seconds = until - self.now()
         while self._deletions.is_due and not self._pool.have_news:
             self._deletions.carry_out_one()
-            seconds = until - self.now()
         try:
-            messages = self._pool.wait(max(0.0, seconds))
+            messages = self._pool.wait(max(0.0, until - self.now()))
         except OSError as error:
             raise self._refusal(error) from None
         self._collector.fatal_error = self._collector.fatal_error or self._pool.fatal_error
@@ -133,7 +132,7 @@ class LocalWorkers:
         if deletes:
             self._deletions.carry_out_all()
 
-    def _environments_for(self, workers: int) -> Sequence[Mapping[str, str]]:
+    def _environments_for(self, workers: int) -> Sequence[Environment]:
         if self._environments_of is None or self._pool.train_together:
             raise SettingsError(
                 f"workers={workers}: workers that train several trials together stay as many as "
@@ -174,7 +173,7 @@ class LocalEngine(Engine):
     def open(self, brief: Brief) -> LocalWorkers:
         options = brief.options
 
-        def environments_of(workers: int) -> Sequence[Mapping[str, str]]:
+        def environments_of(workers: int) -> Sequence[Environment]:
             self.check(options, workers)
             return self._environments(options, workers)
 

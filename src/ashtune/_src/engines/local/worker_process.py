@@ -7,13 +7,13 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.plaintext import without_userinfo
-from ashtune._src.core.process import variables_set_aside
+from ashtune._src.core.process import Environment, variables_set_aside
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker import guardian
 from ashtune._src.processes.child import ChildProcess, module_command, module_environment
@@ -33,9 +33,7 @@ class WorkerProcess(ChildProcess):
     child is the worker itself.
     """
 
-    def __init__(
-        self, worker: WorkerId, log: Path, environment: Mapping[str, str], ranks: int
-    ) -> None:
+    def __init__(self, worker: WorkerId, log: Path, environment: Environment, ranks: int) -> None:
         self.worker = worker
         self.log = log
         self._socket, theirs = socket.socketpair()
@@ -128,7 +126,7 @@ class Host:
         return time.monotonic()
 
     def start(
-        self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int
+        self, worker: WorkerId, logs: Path, environment: Environment, ranks: int
     ) -> WorkerProcess:
         """Start the process, or the ``ranks`` processes, of a worker, which write their output to
         its own log file.

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import msgspec
 
@@ -38,7 +37,7 @@ class RankInbox:
         self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
         self._polling = Polling(LONGEST_SLEEP, is_for_an_answer=True)
         self._messages: list[ToRank] = []
-        self._receiver: tuple[Path, FileReceiver] | None = None
+        self._receiver: FileReceiver | None = None
         self._next_heartbeat = self._next_liveness_check = 0.0
         self.end_study()
 
@@ -52,6 +51,7 @@ class RankInbox:
         seconds.
         """
         self._is_at_work = False
+        self._receiver = None  # the next study has another folder
         self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
 
     def look(self) -> list[ToRank]:
@@ -105,7 +105,8 @@ class RankInbox:
         The message that ends the study is put back, so that :meth:`look` returns the message again.
         """
         within: list[WithinStudy] = []
-        for at, message in enumerate(messages := self.look()):
+        messages = self.look()
+        for at, message in enumerate(messages):
             if isinstance(message, Closing | EndOfLaunch | Opening):
                 self.put_back(messages[at:])
                 return within, True
@@ -113,19 +114,20 @@ class RankInbox:
         return within, False
 
     def _files(self) -> FileReceiver:
-        folder = self._scratch.folder()
-        if self._receiver is None or self._receiver[0] != folder:
-            self._receiver = (folder, FileReceiver(folder, FROM_THE_DRIVER))
-        return self._receiver[1]
+        if self._receiver is None:
+            self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)
+        return self._receiver
 
     def wait(self) -> list[ToRank]:
         """Wait for messages, and return them. While waiting, send messages that the driver could
         not receive yet.
         """
-        while not (messages := self.look()):
+        while True:
+            messages = self.look()
+            if messages:
+                return messages
             self._transport.flush()
             self.rest()
-        return messages
 
     def rest(self, at_most: float = LONGEST_SLEEP) -> None:
         """Sleep for a time that depends on how often messages arrive."""

@@ -10,9 +10,10 @@ initialised.
 """
 
 import re
-from collections.abc import Mapping
 
 import msgspec
+
+from ashtune._src.core.process import Environment
 
 _OPENMPI = "openmpi"
 _MPICH = "mpich"
@@ -46,7 +47,7 @@ class Launch(msgspec.Struct, frozen=True):
     is_started_by_it: bool
 
 
-def launch_of(environment: Mapping[str, str]) -> Launch | None:
+def launch_of(environment: Environment) -> Launch | None:
     """Return the launch that the environment variables describe, or None if they describe at most
     one process.
 
@@ -63,7 +64,9 @@ def family_of(library_version: str) -> str:
     text = library_version.lower()
     if text.startswith("open mpi"):  # the rest may name the build host
         return _OPENMPI
-    return _MPICH if any(name in text for name in ("mpich", "mvapich", "intel(r) mpi")) else ""
+    if any(name in text for name in ("mpich", "mvapich", "intel(r) mpi")):
+        return _MPICH
+    return ""
 
 
 def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
@@ -126,7 +129,8 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
     if launch.launcher.startswith(_SRUN):
         sruns = [f"{_SRUN}{plugin}" for plugin in _plugins(library_version)]
         new = " or ".join(f"`{srun} python ...`" for srun in sruns if srun != launch.launcher)
-        remedy = f"start with {new}, or with the `mpiexec` installed with it" if new else remedy
+        if new:
+            remedy = f"start with {new}, or with the `mpiexec` installed with it"
     return f"{_started(launch)}, but {library} sees 1: each would run the whole study; {remedy}"
 
 
@@ -142,31 +146,25 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
     )
 
 
-def error_of_copies(launch: Launch, what: str) -> str:
-    """Return the error message for an option that would make each process run the whole study."""
-    return (
-        f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or "
-        f"start one process"
-    )
-
-
-def error_of_idle_ranks(launch: Launch, what: str) -> str:
-    """Return the error message for an option that would make one process train while all others
-    wait.
+def error_of_several(launch: Launch, what: str, *, has_world: bool) -> str:
+    """Return the error message for an option of one process: each process would run the whole
+    study or, if ``has_world``, one would train while all others wait.
     """
-    return (
-        f"{_started(launch)}, and with {what} one would train while the others wait; leave it "
-        f"out, or start one process"
-    )
+    so = "one would train while the others wait"
+    if not has_world:
+        so = "each would run the whole study"
+    return f"{_started(launch)}, and with {what} {so}; leave it out, or start one process"
 
 
-def _by_openmpi(environment: Mapping[str, str]) -> Launch | None:
+def _by_openmpi(environment: Environment) -> Launch | None:
     size = _number(environment, "OMPI_COMM_WORLD_SIZE")
     rank = _number(environment, "OMPI_COMM_WORLD_RANK")
-    return None if not size or rank is None else Launch(rank, size, _BY_OPENMPI, _OPENMPI, True)
+    if not size or rank is None:
+        return None
+    return Launch(rank, size, _BY_OPENMPI, _OPENMPI, True)
 
 
-def _by_pmi(environment: Mapping[str, str]) -> Launch | None:
+def _by_pmi(environment: Environment) -> Launch | None:
     size = _number(environment, "PMI_SIZE")
     rank = _number(environment, "PMI_RANK")
     if not size or rank is None:
@@ -175,15 +173,19 @@ def _by_pmi(environment: Mapping[str, str]) -> Launch | None:
     # and those of PMIx if that is the site's MpiDefault. Only hydra's ranks, not srun's own tasks,
     # have MPI_LOCALRANKID.
     if "MPI_LOCALRANKID" in environment:
-        is_in_pmix = "PMIX_NAMESPACE" in environment and "MPIR_CVAR_PMI_VERSION" not in environment
-        return Launch(rank, size, _BY_HYDRA_IN_PMIX if is_in_pmix else _BY_HYDRA, _MPICH, True)
+        by = _BY_HYDRA
+        if "PMIX_NAMESPACE" in environment and "MPIR_CVAR_PMI_VERSION" not in environment:
+            by = _BY_HYDRA_IN_PMIX
+        return Launch(rank, size, by, _MPICH, True)
     if _has_step(environment) and _number(environment, "SLURM_STEP_NUM_TASKS") in (None, size):
-        return Launch(rank, size, f"{_SRUN}pmi2", "", True) if _is_step(environment) else None
+        if not _is_step(environment):
+            return None
+        return Launch(rank, size, f"{_SRUN}pmi2", "", True)
     # Flux, gforker, PALS: these may also start Open MPI
     return Launch(rank, size, _BY_PMI, "", True)
 
 
-def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
+def _by_slurm(environment: Environment) -> Launch | None:
     tasks = _number(environment, "SLURM_NTASKS")
     if not _is_step(environment):
         # `sbatch -N 3` without -n sets no SLURM_NTASKS, and srun would start one task per node.
@@ -191,20 +193,22 @@ def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
         return None if not size else Launch(0, size, "SLURM", "", False)
     size = _number(environment, "SLURM_STEP_NUM_TASKS") or tasks
     pmix = _number(environment, "PMIX_RANK")
-    task = _number(environment, "SLURM_PROCID")
-    rank = task if pmix is None else pmix
+    rank = pmix
+    plugin = "pmix"
+    if pmix is None:
+        rank = _number(environment, "SLURM_PROCID")
+        # srun sets SLURM_MPI_TYPE; with --mpi=none, it removes the variable.
+        plugin = environment.get("SLURM_MPI_TYPE", "none")
     if not size or rank is None:
         return None
-    # srun sets SLURM_MPI_TYPE; with --mpi=none, it removes the variable.
-    plugin = "pmix" if pmix is not None else environment.get("SLURM_MPI_TYPE", "none")
     return Launch(rank, size, f"{_SRUN}{plugin}", "", True)
 
 
-def _has_step(environment: Mapping[str, str]) -> bool:
+def _has_step(environment: Environment) -> bool:
     return "SLURM_STEP_ID" in environment or "SLURM_STEPID" in environment
 
 
-def _is_step(environment: Mapping[str, str]) -> bool:
+def _is_step(environment: Environment) -> bool:
     """Return whether srun started this process as a task of a SLURM step.
 
     A batch script may inherit the variables of the SLURM step that submitted it. The shell of
@@ -218,7 +222,7 @@ def _is_step(environment: Mapping[str, str]) -> bool:
     return tasks is None or here is None or tasks == here
 
 
-def _number(environment: Mapping[str, str], name: str) -> int | None:
+def _number(environment: Environment, name: str) -> int | None:
     """Return the value of an environment variable as an integer, or None if it is not set or not a
     number.
     """
@@ -259,4 +263,6 @@ def _plugins(library_version: str) -> tuple[str, ...]:
     family = family_of(library_version)
     if not family:
         return ("pmix", "pmi2")
-    return ("pmix",) if family == _OPENMPI or "pmix" in library_version.lower() else ("pmi2",)
+    if family == _OPENMPI or "pmix" in library_version.lower():
+        return ("pmix",)
+    return ("pmi2",)

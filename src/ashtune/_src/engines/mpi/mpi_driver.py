@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune._src.core.checks import refuse
 from ashtune._src.core.events import JobFailed
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Malformed, Unable
 from ashtune._src.engines.engine_protocol import Brief, Workers
@@ -22,7 +22,7 @@ from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening, opening_of
 from ashtune._src.engines.session_options import MESSAGES, RETRY_ALONE, RunOptions
-from ashtune._src.training.worker_messages import Assignment, Broken
+from ashtune._src.training.worker_messages import Broken, TrialOrder
 
 # Decision 9 (docs/decisions/0009-how-long-a-driver-sleeps.md).
 LONGEST_SLEEP = 0.01
@@ -39,9 +39,11 @@ class RankLink:
         study = Path(opening.setup.study)
         self._world = world
         self._transport = world.transport
-        self._sender, self._receiver = FileSender(study), FileReceiver(study)
-        in_messages = CheckpointLocations(world.transport, study, self._receiver)
-        self.store: CheckpointStore = in_messages if opening.sends_files else SharedDirectory(study)
+        self._sender = FileSender(study)
+        self._receiver = FileReceiver(study)
+        self.store: CheckpointStore = SharedDirectory(study)
+        if opening.sends_files:
+            self.store = CheckpointLocations(world.transport, study, self._receiver)
         self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
         self._polling = Polling(LONGEST_SLEEP)
         self._first_worker = opening.setup.worker
@@ -54,17 +56,15 @@ class RankLink:
     def _open(self, opening: Opening) -> None:
         self._world.edition += 1
         step = len(self._place_of)
-        opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step).among(
-            step
-        )
-        setup = opening.setup
+        opening = replace(opening, edition=self._world.edition, step=step).among(step)
         for rank, place in self._place_of.items():
             if opening.sends_files:
                 self._transport.put_chunks(rank, self._sender.needed())
-            own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place))
             group = self._group_of[rank]
-            own_opening = msgspec.structs.replace(
-                opening, setup=own, group=group if len(group) > 1 else []
+            own_opening = replace(
+                opening,
+                setup=replace(opening.setup, worker=WorkerId(opening.setup.worker + place)),
+                group=group if len(group) > 1 else [],
             )
             for each in group:
                 self._transport.put(each, own_opening)
@@ -123,9 +123,11 @@ class RankLink:
             envelope = self._envelope.decode(arrived.body)
         except (msgspec.MsgspecError, ChunkError) as error:
             return (Malformed(str(error)),)
-        return envelope.messages if envelope.edition == self._world.edition else (None,)
+        if envelope.edition != self._world.edition:
+            return (None,)  # of an earlier study
+        return envelope.messages
 
-    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+    def send(self, peer: int, message: TrialOrder) -> None:
         """Queue a message to a rank until the next call of :meth:`flush`."""
         self._transport.put(peer, message)
 

@@ -5,6 +5,34 @@ its own process. If the training function crashes in the rank's own process, the
 can end a training function that hangs in the rank's own process.
 """
 
+# Theory of operation
+# -------------------
+# serve_rank() waits for an Opening, serves this study, and waits again, until EndOfLaunch. In a
+# study, a rank trains in one of three ways:
+#
+#   relay_a_worker()   in a worker process, which a pool replaces if it dies (by default)
+#   train_in_rank()    in the rank itself (isolate=False)
+#   _train_in_group()  in several ranks, of which the first speaks with the driver
+#
+# What happens when
+#
+#   the driver dies           RankInbox ends this process: without a driver, nobody could tell it
+#                             that the launch is over.
+#   the worker process dies   the pool replaces it, with the next of this rank's numbers: with n
+#                             ranks, each has every n-th number, so that no rank has to ask.
+#   no worker can start       the driver gets Unable with the reason. The rank stays until the study
+#                             is over, since a rank that leaves early looks like a dead one.
+#   the function crashes in   the rank is lost. Most launchers then end all ranks; under a launcher
+#   the rank                  that does not, the driver gives the rank up, and blames the trial.
+#   it hangs in the rank      the heartbeat is sent by a thread, so the driver does not notice. This
+#                             is why trial_timeout needs a worker process.
+#   an exception breaks into  it is unknown what the other ranks of the group have received, so
+#   messages of a group       the whole group becomes unable.
+#   this rank gets a signal   a batch system signals every rank. Only the driver acts on it.
+#
+# Decisions 6 (why ranks serve until the script has ended), 7 and 75 (ranks of a trial) in
+# docs/decisions.
+
 import os
 import signal
 import sys
@@ -52,9 +80,11 @@ def serve_rank(world: World) -> bool:
     launcher keeps ranks alive after a death, rank 0 cannot end the other ranks, and
     :func:`serve_rank` returns False without waiting.
     """
-    if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
-            signal.signal(number, lambda *_: None)  # the driver gets the same signals and decides
+    signals = list(SIGNALS)
+    if threading.current_thread() is not threading.main_thread():
+        signals.clear()  # only the main thread may set handlers
+    for number in signals:
+        signal.signal(number, lambda *_: None)  # the driver gets the same signals and decides
     scratch = ScratchDirectory()
     inbox = RankInbox(world, scratch)
     try:
@@ -74,7 +104,7 @@ def serve_rank(world: World) -> bool:
                     scratch.delete()
                     break
     finally:
-        for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
+        for number in signals:
             # at its end, the interpreter drops handlers but keeps SIG_IGN
             signal.signal(number, signal.SIG_IGN)
         scratch.delete()
@@ -137,9 +167,14 @@ def _send_files(world: World, opening: Opening) -> Callable[[Iterator[Chunk]], N
     """Return what queues the files of this rank for the driver, or None if the rank sees the
     driver's directory.
     """
-    return partial(world.transport.put_chunks, DRIVER) if opening.sends_files else None
+    if not opening.sends_files:
+        return None
+    return partial(world.transport.put_chunks, DRIVER)
 
 
+# MPI has no file descriptor to wait for together with the pipes of a worker. So a rank waits for
+# its busy worker, and looks for the driver's messages in between: these are mostly pauses, which
+# take effect at the next epoch anyway. A rank without a job waits for the driver.
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.002
 

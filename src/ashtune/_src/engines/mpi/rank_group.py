@@ -6,6 +6,7 @@ driver knows. The ranks of a group exchange ashtune's messages over their own co
 never wait for each other in MPI.
 """
 
+import math
 import socket
 import time
 from collections import deque
@@ -38,9 +39,13 @@ def ranks_of(world: World, group: Sequence[int], *, share_gpus: bool) -> tuple[R
     own = comm.Dup()
     own.Set_errhandler(world.mpi.ERRORS_RETURN)
     node = own.Split_type(world.mpi.COMM_TYPE_SHARED)
-    local_rank = (node.Get_rank(), node.Get_size()) if share_gpus else (0, 1)
+    local_rank = (0, 1)
+    if share_gpus:
+        local_rank = (node.Get_rank(), node.Get_size())
     ranks = Ranks(own.Get_rank(), own.Get_size(), local_rank=local_rank, comm=comm)
-    ranks.address = LOOPBACK if node.Get_size() == ranks.size else socket.gethostname()
+    ranks.address = socket.gethostname()
+    if node.Get_size() == ranks.size:
+        ranks.address = LOOPBACK
     node.Free()
     return ranks, Transport(world.mpi, own, source=world.mpi.ANY_SOURCE, enclose=list)
 
@@ -72,7 +77,9 @@ class GroupPeers:
         Raises:
             Shutdown: When the study is over.
         """
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = math.inf
+        if seconds is not None:
+            deadline = time.monotonic() + seconds
         while True:
             self._transport.flush()
             messages = [
@@ -82,7 +89,7 @@ class GroupPeers:
                 for each in self._decode(body)
             ]
             yield from messages
-            if messages or (deadline is not None and time.monotonic() >= deadline):
+            if messages or time.monotonic() >= deadline:
                 return
             self._look()
             self._inbox.rest(LOOK_SECONDS)

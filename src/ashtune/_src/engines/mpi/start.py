@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ashtune._src.core.errors import StudyError
+from ashtune._src.core.process import Environment
 from ashtune._src.engines.mpi import launcher
 from ashtune._src.engines.mpi.world import FAULT_TOLERANT, World
 
@@ -63,7 +64,8 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
         return None
     with all_ranks_start_within(start_seconds(os.environ)), waiting_asleep(os.environ):
         mpi = _load(launch)
-        if why := launcher.alone(launch, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
+        why = launcher.alone(launch, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size())
+        if why:
             mpi.Finalize()  # each process has its own MPI, whose shared memory would remain
             _refuse(launch, why)
         _await_all(mpi)
@@ -127,7 +129,7 @@ def _await_all(mpi: Any) -> None:
         time.sleep(AWAIT_SECONDS)
 
 
-def start_seconds(environment: Mapping[str, str]) -> float:
+def start_seconds(environment: Environment) -> float:
     """Return the number of seconds that the ranks may take to find each other.
 
     Raises:
@@ -168,12 +170,7 @@ def refuse_several(what: str) -> None:
     """
     launch = launcher.launch_of(os.environ)
     if launch is not None and launch.is_started_by_it:
-        _refuse(
-            launch,
-            launcher.error_of_copies(launch, what)
-            if _world is None
-            else launcher.error_of_idle_ranks(launch, what),
-        )
+        _refuse(launch, launcher.error_of_several(launch, what, has_world=_world is not None))
 
 
 def leave(status: int) -> None:
@@ -226,7 +223,7 @@ def _refuse(launch: launcher.Launch, why: str) -> None:
     raise StudyError(why)
 
 
-def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_MEMORY) -> None:
+def delete_stale_memory(environment: Environment, folder: Path = SHARED_MEMORY) -> None:
     """Delete shared memory that a killed SLURM step has left. Every rank calls this function before
     MPI_Init.
 

@@ -78,11 +78,10 @@ class Transport:
 
     def put(self, rank: int, message: Any) -> None:
         """Queue a message for a rank until the next call of :meth:`flush`."""
-        outbox = self._outboxes.get(rank)
-        if outbox is None:
-            self._outboxes[rank] = [[message]]
-        elif isinstance(messages := outbox[-1], list):
-            messages.append(message)
+        outbox = self._outboxes.setdefault(rank, [])
+        last = outbox[-1] if outbox else None
+        if isinstance(last, list):
+            last.append(message)
         else:
             outbox.append([message])
 
@@ -137,7 +136,6 @@ class Transport:
         status = self._status
         source = self._source
         tag = self._mpi.ANY_TAG
-        byte = self._mpi.BYTE
         arrived: list[Arrived] = []
         if self._arriving:
             self._take_arrived(arrived)
@@ -145,7 +143,7 @@ class Transport:
             if not (comm.Iprobe(source, tag, status) or comm.Iprobe(source, tag, status)):
                 return arrived
             while True:
-                self._receive(status.source, status.tag, status.Get_count(byte), arrived)
+                self._receive(status.source, status.tag, status.Get_count(self._mpi.BYTE), arrived)
                 if len(arrived) >= MOST_AT_ONCE or not comm.Iprobe(source, tag, status):
                     return arrived
         except self._mpi.Exception as error:
@@ -157,7 +155,7 @@ class Transport:
         it is complete.
         """
         message = Arrived(sender, kind, bytearray(size))
-        waiting = self._arriving.get(sender) if self._arriving else None
+        waiting = self._arriving.get(sender)
         try:
             if size <= SMALL_BYTES:
                 self._comm.Recv((message.body, self._mpi.BYTE), sender, kind)
@@ -195,13 +193,16 @@ class Transport:
         while outbox and rank not in self.failed:
             if self._bytes_under_way and self._bytes_under_way.get(rank, 0) >= WINDOW_BYTES:
                 return
-            if isinstance(first := outbox[0], list):
+            first = outbox[0]
+            if isinstance(first, list):
                 del outbox[0]
                 self._send(rank, ENVELOPE, self._enclose(first))
-            elif (chunk := next(first, None)) is not None:
-                self._send(rank, CHUNK, chunk)
-            else:
+                continue
+            chunk = next(first, None)
+            if chunk is None:
                 del outbox[0]
+            else:
+                self._send(rank, CHUNK, chunk)
         del self._outboxes[rank]
 
     def _send(self, rank: int, kind: int, message: Any) -> None:
@@ -294,14 +295,16 @@ class Polling:
         waited = time.monotonic() - self._heard_at
         if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
             return 0.0
-        gap = waited if self._is_for_an_answer else max(self._gap, waited)
-        return max(SHORTEST_SLEEP, math.sqrt(2 * min(gap, self._longest_gap) * WAKE_SECONDS))
+        if not self._is_for_an_answer:
+            waited = max(self._gap, waited)
+        return max(SHORTEST_SLEEP, math.sqrt(2 * min(waited, self._longest_gap) * WAKE_SECONDS))
 
     def rest(self, at_most: float) -> None:
         """Sleep for the seconds of :meth:`pause`, at most for ``at_most``. If the time is 0, only
         yield the core.
         """
-        if (seconds := min(self.pause(), at_most)) > 0:
+        seconds = min(self.pause(), at_most)
+        if seconds > 0:
             time.sleep(seconds)
         else:
             os.sched_yield()

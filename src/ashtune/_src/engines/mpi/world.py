@@ -170,5 +170,5 @@ class World:
         theirs = node.allgather((self.rank, claim(os.environ)))
         node.Free()
         training = [(rank, claimed) for rank, claimed in sorted(theirs) if rank != 0]
-        place = [rank for rank, _ in training].index(self.rank) if self.rank else 0
+        place = sum(rank < self.rank for rank, _ in training)
         return place, [claimed for _, claimed in training]

@@ -11,12 +11,36 @@ Rule 3: an event has the time at which the driver took the event from its queue.
 know queued events.
 """
 
+# Theory of operation
+# -------------------
+# All that will happen is in one heap of (time, serial number, what). The serial number keeps things
+# at the same moment in the order in which they were pushed. Without it, the heap would compare
+# ``what``, which has no order.
+#
+# Nothing is removed from the heap. A job that is paused, or whose worker dies, is replaced or
+# removed in ``_running``; its old entry is found to be stale when its time comes. Removing would
+# take O(n) for each pause.
+#
+# Releases that take no time are not pushed but wait in ``_at_once``: by default, all releases
+# take no time, and the heap need not sort them.
+#
+# What happens when
+#
+#   a worker dies      from this time on, is_gone() drops the orders to it, as a real engine does
+#                      while the loss is not known. Its WorkerLost follows when wait() gets there.
+#   it dies while a    the release is dropped with it, and the controller learns from the loss that
+#   trial is saved     there is no checkpoint.
+#   a job is dropped   JobPaused at its start, and the controller assigns the job again.
+#
+# Decision 20 (docs/decisions/0020-simulated-histories.md) has another simulation, which simulates
+# processes and disks below the real engine.
+
 import math
 import random
 from collections.abc import Sequence
 from functools import partial
 from heapq import heappop, heappush
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 
@@ -89,9 +113,9 @@ class SimulatedWorkers(Workers):
     ) -> None:
         self._training = training
         self._checkpoint = CHECKPOINT_BYTES if training.saves else None
-        self._hazard = -math.log1p(-training.drop) + (
-            0.0 if deaths is None else 1 / deaths.mean_seconds
-        )
+        self._hazard = -math.log1p(-training.drop)
+        if deaths is not None:
+            self._hazard += 1 / deaths.mean_seconds
         self._random = random.Random(seed)
         self._now = began
         self._serial = 0
@@ -178,68 +202,59 @@ class SimulatedWorkers(Workers):
             case Arrival():
                 events.append(self._lifetimes.join(due.worker, now))
             case Death():
-                job = self._running.pop(due.worker, None)
-                events.append(
-                    self._lifetimes.die(due.worker, now, None if job is None else job.order)
-                )
+                order = None
+                if due.worker in self._running:
+                    order = self._running.pop(due.worker).order
+                events.append(self._lifetimes.die(due.worker, now, order))
             case _:
                 assert_never(due)
 
     def _ended(self, job: _Running, now: float) -> Event:
         order = job.order
         training = self._training
+        of_job: dict[str, Any] = {
+            "worker": order.worker,
+            "trial": order.trial,
+            "rung": order.rung,
+            "seconds": job.seconds,
+        }
         if job.resource != order.target:
-            return self._broken_off(job, now)
-        if training.fails is not None and (reason := training.fails(order.trial, order.target)):
-            return JobFailed(
+            return JobPaused(
                 now,
-                worker=order.worker,
-                trial=order.trial,
-                rung=order.rung,
-                seconds=job.seconds,
-                reason=reason,
+                **of_job,
+                resource=job.resource,
+                start=order.start,
+                curve=self._curve(order, job.resource + 1),
+                checkpoint=self._checkpoint if training.resumes and job.resource > 0 else None,
             )
+        reason = ""
+        if training.fails is not None:
+            reason = training.fails(order.trial, order.target)
+        if reason:
+            return JobFailed(now, **of_job, reason=reason)
         self._held[order.worker] = order.target
         return JobFinished(
             now,
-            worker=order.worker,
-            trial=order.trial,
-            rung=order.rung,
+            **of_job,
             resource=order.target,
             start=order.start,
             metrics=training.metrics(order.trial, order.target),
-            seconds=job.seconds,
-            curve=self._curve(order, order.target) if training.has_curves else [],
+            curve=self._curve(order, order.target),
             held=training.resumes,
         )
 
-    def _broken_off(self, job: _Running, now: float) -> JobPaused:
-        order = job.order
-        training = self._training
-        return JobPaused(
-            now,
-            worker=order.worker,
-            trial=order.trial,
-            rung=order.rung,
-            resource=job.resource,
-            start=order.start,
-            seconds=job.seconds,
-            curve=self._curve(order, job.resource + 1) if training.has_curves else [],
-            checkpoint=self._checkpoint if training.resumes and job.resource > 0 else None,
-        )
-
     def _curve(self, order: Train, end: int) -> Curve:
-        metrics = self._training.metrics
+        if not self._training.has_curves:
+            return []
         return [
-            (resource, metrics(order.trial, resource)) for resource in range(order.start + 1, end)
+            (resource, self._training.metrics(order.trial, resource))
+            for resource in range(order.start + 1, end)
         ]
 
     def _train(self, order: Train) -> None:
         training = self._training
         worker = order.worker
-        begin = self._now
-        if worker in self._free_at:
-            begin = max(begin, self._free_at.pop(worker))
+        begin = max(self._now, self._free_at.pop(worker, 0.0))
         if training.wait_seconds is not None:
             begin += training.wait_seconds(order.trial, order.start, order.target)
         seconds = training.seconds(order.trial, order.start, order.target)
@@ -254,19 +269,20 @@ class SimulatedWorkers(Workers):
             seconds *= training.stretch(self._random)
         whole = seconds
         resource = order.target
-        if training.drop and (life := self._life()) <= seconds:
-            seconds = life
-            resource = order.start
+        if training.drop:
+            life = self._life()
+            if life <= seconds:
+                seconds = life
+                resource = order.start
         job = self._running[worker] = _Running(order, begin, seconds, resource, whole)
         self._push(begin + seconds, job)
 
     def _release(self, worker: WorkerId, trial: TrialId, *, keep: bool) -> None:
         training = self._training
         resource = self._held.get(worker, 0)
+        seconds = training.save_seconds * keep
         if training.release_seconds is not None:
             seconds = training.release_seconds(trial, resource, keep)
-        else:
-            seconds = training.save_seconds if keep else 0.0
         saving = _Saving(worker, trial, resource, seconds, keep)
         if seconds:
             self._free_at[worker] = self._now + seconds
@@ -280,10 +296,9 @@ class SimulatedWorkers(Workers):
         if job is None or job.order.trial != trial:
             return
         order = job.order
-        resumes = self._training.resumes
         at, resource = self._next_epoch(job)
         if resource < order.target and at < job.began + job.seconds:
-            reached = resource if resumes else order.start
+            reached = resource if self._training.resumes else order.start
             stop = _Running(order, job.began, at - job.began, reached, job.whole)
             self._running[worker] = stop
             self._push(at, stop)
@@ -310,8 +325,12 @@ class SimulatedWorkers(Workers):
         """Draw the unit of time, counted from 1, at whose end a job would be dropped. The
         distribution is geometric.
         """
-        drop = self._training.drop
-        return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
+        return 1 + int(
+            min(
+                LONGEST_LIFE,
+                math.log(1.0 - self._random.random()) / math.log1p(-self._training.drop),
+            )
+        )
 
     def _push(self, time: float, due: _Due) -> None:
         heappush(self._due, (time, self._serial, due))

@@ -89,19 +89,19 @@ def _fork_the_worker(file: int, *, driver: int, ranks: int) -> tuple[int, int, l
         os._exit(1)
     guardian = os.getpid()
     files = _connections(file, ranks)
+    of_all = {each for own in files for each in own}
     workers: dict[int, int] = {}
     for rank, own in enumerate(files):
         worker = os.fork()
         if worker == 0:
-            for other in {each for several in files for each in several} - set(own):
+            for other in of_all.difference(own):
                 os.close(other)
             os.setsid()  # signals to the worker's group or session do not reach the guardian
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return guardian, rank, own
         workers[worker] = rank
-    for own in files:
-        for each in own:
-            os.close(each)
+    for each in of_all:
+        os.close(each)
     status = _wait_for_the_end(workers)
     _end_all_descendants()
     prctl(_PR_SET_DUMPABLE, 0)  # only the worker may leave a core file
@@ -131,7 +131,8 @@ def _wait_for_the_end(workers: dict[int, int]) -> int:
     """
     while signal.sigwait({signal.SIGCHLD, end_signal()}) == signal.SIGCHLD:
         for child, status in _ended_children():
-            if (rank := workers.get(child)) is not None:
+            if child in workers:
+                rank = workers[child]
                 if rank:
                     os.write(
                         2,
@@ -146,14 +147,17 @@ def _ended_children() -> list[tuple[int, int]]:
     """Return the process number and status of each child process that has ended since the last
     call.
     """
-    ended = []
-    with suppress(ChildProcessError):
-        while (child := os.waitpid(-1, os.WNOHANG))[0]:
-            ended.append(child)
+    ended: list[tuple[int, int]] = []
+    try:
+        while True:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:  # the children that are left are running
+                return ended
+            ended.append((child, status))
+    except ChildProcessError:
+        if not ended:
+            raise
         return ended
-    if not ended:
-        raise ChildProcessError
-    return ended
 
 
 def _end_all_descendants() -> None:

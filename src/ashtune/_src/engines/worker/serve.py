@@ -147,7 +147,10 @@ class RankStreams:
             are_sent = self._unsent[file].send(data)
         except ConnectionError:
             _wait_for_the_guardian()
-        self._poll.modify(file, select.POLLIN | (0 if are_sent else select.POLLOUT))
+        events = select.POLLIN
+        if not are_sent:
+            events |= select.POLLOUT
+        self._poll.modify(file, events)
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
         """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit.
@@ -157,8 +160,7 @@ class RankStreams:
             if event & select.POLLOUT:
                 self._send(file)
             try:
-                while (message := self._channels[file].poll()) is not None:
-                    yield message
+                yield from iter(self._channels[file].poll, None)
             except Shutdown:
                 _wait_for_the_guardian()
 
@@ -217,8 +219,7 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
             if not mailbox.is_sure:
                 raise
             sys.stderr.write(
-                f"raised between two jobs, by what an earlier one has left behind: "
-                f"{error_line(error)}\n"
+                f"code that an earlier job left behind raised after it: {error_line(error)}\n"
             )
             continue
         message = mailbox.next()
@@ -241,7 +242,10 @@ def _serve_together(files: Sequence[int], rank: int, size: int) -> None:
 
     own_gpus = gpus_of_rank(rank, size, os.environ)
     os.environ.update(own_gpus)
-    ranks = Ranks(rank, size, local_rank=(0, 1) if own_gpus else (rank, size))
+    local_rank = (rank, size)
+    if own_gpus:
+        local_rank = (0, 1)  # each rank sees only its own GPUs, the first of which is 0
+    ranks = Ranks(rank, size, local_rank=local_rank)
     if rank:
         Follower(StreamChannel(files[0], ToOtherRank), ranks).serve()
     else:
@@ -275,6 +279,7 @@ def main(files: Sequence[int], parent: int, *, rank: int, size: int) -> None:
     os.register_at_fork(after_in_child=_stop_as_usual)
     restore_variables()
     faulthandler.enable()
+    status = 0
     try:
         if size == 1:
             serve(StreamChannel(files[0]))
@@ -284,11 +289,9 @@ def main(files: Sequence[int], parent: int, *, rank: int, size: int) -> None:
         if rank:
             # rank 0 has ended, and its end tells the guardian how the worker has ended
             time.sleep(GUARDIAN_SECONDS)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)  # do not wait for the user's threads
     except BaseException:  # noqa: BLE001 - the driver sees that the worker is lost
         traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # do not wait for the user's threads
