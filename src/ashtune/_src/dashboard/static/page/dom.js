@@ -123,10 +123,25 @@ export function form(fields, action, submit) {
   return element("form", attributes, fields, element("button", { type: "submit" }, action));
 }
 
-/** Return a field for a whole number, with its label. */
-export function numberField(id, title, attributes) {
+/**
+ * Return a form of one field for a whole number, and the input of the field.
+ *
+ * @param id Id of the input. @param title Its label. @param submit Called with the number.
+ */
+export function numberForm(id, title, attributes, action, submit) {
   const input = element("input", { id, type: "number", step: 1, required: true, ...attributes });
-  return { input, fields: [element("label", { for: id }, title), input] };
+  const label = element("label", { for: id }, title);
+  return { input, element: form([label, input], action, () => submit(Number(input.value))) };
+}
+
+/** Return a button that removes something. @param label What it does, which also identifies it. */
+export function remover(label, onclick) {
+  return button("×", onclick, { class: "plain", "aria-label": label, "data-key": label });
+}
+
+/** Return details that can be opened. @param key Identifies them, so that they stay open when they are drawn again. */
+export function folded(summary, key, ...content) {
+  return element("details.data", { "data-key": key }, element("summary", { "data-key": `summary ${key}` }, summary), ...content);
 }
 
 /**

@@ -2,10 +2,10 @@
 
 import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { newSection } from "../page/section.js";
 
 export function answers(study) {
-  const section = new Section("answers", "Answers", "", "");
+  const section = newSection(study, "answers", "Answers", "", "");
   section.element.classList.add("answers");
   const importance = { answer: null, refusal: "" };
   const matters = card("Which hyperparameter matters?", "importance", ["head"], (parts) =>
@@ -20,7 +20,7 @@ export function answers(study) {
   ];
   section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
-  const question = () => (study.hasResult ? ["importance", []] : null);
+  const question = () => (study.hasResult ? ["importance"] : null);
   const learn = (answer) => {
     importance.answer = answer;
     matters.show(study.parts);
@@ -29,7 +29,7 @@ export function answers(study) {
     importance.refusal = line;
     matters.show(study.parts);
   };
-  section.askWhenSeen(study, question, learn, { refuse });
+  section.askWhenSeen(question, learn, { refuse });
   return section;
 }
 

@@ -2,17 +2,17 @@
 
 import { keep, kept } from "../page/address.js";
 import { element, fillOptions } from "../page/dom.js";
-import { Figure } from "../page/figure.js";
-import { Section } from "../page/section.js";
+import { newFigure } from "../page/figure.js";
+import { newSection } from "../page/section.js";
 import { shortened } from "../page/text.js";
 import { valueChoice } from "./value.js";
 
 export function contour(study) {
   const lead = "The result over two hyperparameters, the best in full colour; a point is a trial.";
-  const section = new Section("contour", "Two at once", lead, "Contours");
+  const section = newSection(study, "contour", "Two at once", lead, "Contours");
   section.isEmpty = () => !study.hasResult || study.names.length < 2;
   const [x, y] = [element("select", { id: "contour-x" }), element("select", { id: "contour-y" })];
-  const figure = new Figure("", "Contours");
+  const figure = newFigure("", "Contours");
   const labels = [
     element("label", { for: "contour-x" }, "across "),
     element("label", { for: "contour-y" }, "up "),
@@ -33,7 +33,6 @@ export function contour(study) {
   ];
   const isAsked = () => x.value && y.value && x.value !== y.value;
   const consider = section.askWhenSeen(
-    study,
     () => (isAsked() ? ["contour", parameters()] : null),
     (/** @type {Answers["contour"]} */ answer) => figure.show(answer.figure),
   );

@@ -2,7 +2,7 @@
 
 import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import {
-  capital, countText, isNumber, numberText, plural, roughSecondsText, secondsText, shareText,
+  capital, countText, isNumber, joined, numberText, plural, roughSecondsText, secondsText, shareText,
 } from "../page/text.js";
 import { isFruitless } from "../study/answers.js";
 
@@ -49,8 +49,9 @@ export function summary(study) {
     const title = head.name || head.directory;
     setText(name, title);
     setText(about, joined(head.scheduler, head.search, goals, head.directory));
-    if (!location.hash.startsWith("#trial/"))
-      document.title = joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
+    document.title = location.hash.startsWith("#trial/")
+      ? joined(location.hash.slice(1).replace("/", " "), title)
+      : joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
     tiles.hidden = !(nothing.hidden = study.isThere);
     const start = `${capital(head.state_text)}. A study that is started there is shown here at once:`;
     replaceChildren(nothing, `${start} `, element("code", `ashtune run … --directory ${head.directory}`));
@@ -67,11 +68,6 @@ export function summary(study) {
     if (study.parts.head?.state === "running") setText(state.more, timeText(study.parts.head, study.sinceHeard));
   }, 1000);
   return { id: "summary", short: "", element: root, isEmpty: () => false };
-}
-
-/** Join the texts that are not empty. */
-function joined(...texts) {
-  return texts.filter(Boolean).join(" · ");
 }
 
 /** A large value with two lines below it. */

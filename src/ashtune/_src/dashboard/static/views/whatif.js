@@ -1,8 +1,8 @@
 // What the study would have taken with other choices: sliders for workers, reduction factor and deadline.
 
 import { element, replaceChildren, set, setText, slider } from "../page/dom.js";
-import { Figure, together } from "../page/figure.js";
-import { Section } from "../page/section.js";
+import { newFigure, together } from "../page/figure.js";
+import { newSection } from "../page/section.js";
 import { countText, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
 
 const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
@@ -13,7 +13,8 @@ const WAIT = 350;
 const STALE = 60000;
 
 export function whatif(study) {
-  const section = new Section(
+  const section = newSection(
+    study,
     "whatif",
     "What if?",
     "What this study would have taken under other choices, trained again in virtual time from its journal.",
@@ -24,7 +25,7 @@ export function whatif(study) {
   const chosen = { workers: null, factor: null, deadline: null };
   let ownFactor = 0;
   const [counts, factors] = [[...WORKERS], [...FACTORS]];
-  const figure = new Figure("Wall time by number of workers");
+  const figure = newFigure("Wall time by number of workers");
   const words = element("div.quiet");
   const first = element("p.prediction", { role: "status" });
   const predictions = new Predictions();
@@ -74,7 +75,7 @@ export function whatif(study) {
     const isKnown = predictions.isEmpty || predictions.of(chosen.factor, chosen.workers);
     return ["whatif", isKnown ? [] : [["workers", String(chosen.workers)], asked]];
   };
-  const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
+  const consider = section.askWhenSeen(question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
     const asked = Object.fromEntries(given); // the sliders may have changed by now
     predictions.add(answer.predictions, asked.reduction_factor ?? ownFactor, study.position);
     replaceChildren(words, answer.text.map((sentence) => element("p", sentence)));
@@ -135,24 +136,21 @@ function bestText(best) {
   return best ? numberText(best.likely) : "not known";
 }
 
-/** @param {Figure} figure @param {Prediction[]} predictions @param {Prediction | undefined} mine @param {Goal} goal */
-function drawTimes(figure, predictions, mine, { metric }) {
+/** @param {{ show: Function, describe: Function }} times @param {Prediction[]} predictions @param {Prediction | undefined} mine @param {Goal} goal */
+function drawTimes(times, predictions, mine, { metric }) {
   if (!predictions.length) return;
   const of = [...predictions].sort((a, b) => a.workers - b.workers);
   const [first, ...others] = of.map((one) => one.figure);
   const large = mine ? mine.figure.series.map((each) => ({ ...each, name: "", size: 13 })) : [];
-  figure.show(together(first, [...others, { ...first, series: large }]));
-  const times = of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`);
-  figure.describe(`Wall time by number of workers: ${times.join(", ")}.`);
-  figure.data(() => [
+  times.show(together([first, ...others, { ...first, series: large }]));
+  const texts = of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`);
+  times.describe(`Wall time by number of workers: ${texts.join(", ")}.`, () => [
     ["scheduler", "reduction factor", "workers", "wall time", "or from", "to", "busy", `best ${metric}`],
     of.map(({ scheduler, reduction_factor: factor, workers, wall_seconds: wall, utilisation, best }) => [
       scheduler,
-      String(factor),
+      factor,
       countText(workers),
-      secondsText(wall.likely),
-      secondsText(wall.low),
-      secondsText(wall.high),
+      ...[wall.likely, wall.low, wall.high].map(secondsText),
       shareText(utilisation),
       bestText(best),
     ]),
