@@ -6,7 +6,7 @@ import { chooseOnly, placesIn } from "./study/chosen.js";
 import { askChosen } from "./views/chosen.js";
 import { rangeText } from "./views/trial_filters.js";
 import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
-import { Predictions } from "./views/whatif.js";
+import { newPredictions } from "./views/whatif.js";
 
 test("only filters that are set are asked for, and the best come first", () => {
   const study = (mode) => ({ objective: { metric: "accuracy", mode } });
@@ -95,7 +95,7 @@ test("a colour between two is their mixture, its opacity too", () => {
 test("predictions are found by what was asked, and forgotten once they are old and the study has grown", (context) => {
   context.mock.method(performance, "now", () => now);
   let now = 0;
-  const predictions = new Predictions();
+  const predictions = newPredictions();
   predictions.add([{ workers: 4 }], "3", 100);
   assert.deepEqual([predictions.of(3, 4), predictions.of(2, 4)], [{ workers: 4 }, undefined]);
   now = 61000;

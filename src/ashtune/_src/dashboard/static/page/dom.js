@@ -1,6 +1,6 @@
 // Elements made by script. Server text is always shown as text, never as markup, with hidden characters escaped.
 
-import { visible } from "./text.js";
+import { shortened, visible } from "./text.js";
 
 /**
  * Return an element.
@@ -28,7 +28,7 @@ function present(children) {
 }
 
 function isLeftOut(value) {
-  return value === null || value === undefined || value === false;
+  return (value ?? false) === false;
 }
 
 /**
@@ -58,11 +58,6 @@ export function byId(id) {
 /** Return a link to the page of a trial. */
 export function trialLink(trial, text = `trial ${trial}`) {
   return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}` }, text);
-}
-
-/** Open the page of a trial, if the trial exists. */
-export function openTrial(trial) {
-  if (Number.isInteger(trial)) location.hash = `#trial/${trial}`;
 }
 
 /**
@@ -147,14 +142,15 @@ export function folded(summary, key, ...content) {
 /**
  * Set the options of a select; return whether they have changed.
  *
- * @param options Values and texts. @param value The chosen value, by default the one before.
+ * @param options Names, or pairs of value and text. @param value The chosen value, by default the one before.
  */
 export function fillOptions(select, options, value = select.value) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return false;
   select.dataset.shown = shown;
-  select.replaceChildren(...options.map(([each, text]) => element("option", { value: each }, text)));
-  if (options.some(([each]) => each === value)) select.value = value;
+  const pairs = options.map((each) => (Array.isArray(each) ? each : [each, shortened(each, 40)]));
+  select.replaceChildren(...pairs.map(([each, text]) => element("option", { value: each }, text)));
+  if (pairs.some(([each]) => each === value)) select.value = value;
   return true;
 }
 

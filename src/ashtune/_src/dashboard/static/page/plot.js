@@ -4,7 +4,7 @@
 import { placeOn, textOn, ticksOf, valueAt } from "./axis.js";
 import { choose, chosenTrials, colorOf } from "../study/chosen.js";
 import { newCanvas, paintLabel } from "./canvas.js";
-import { element, openTrial, replaceChildren, set } from "./dom.js";
+import { element, replaceChildren, set } from "./dom.js";
 import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
 
@@ -119,7 +119,7 @@ export function newPlot(place) {
     const near = nearest(figure.series, at, event);
     const trial = near?.series.trials?.[near.point];
     if (event.shiftKey) choose(trial);
-    else openTrial(trial);
+    else if (isNumber(trial)) location.hash = `#trial/${trial}`;
   }
 
   function zoomTo(ends) {

@@ -21,15 +21,11 @@ export function answers(study) {
   section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
   const question = () => (study.hasResult ? ["importance"] : null);
-  const learn = (answer) => {
-    importance.answer = answer;
+  const learn = (known) => {
+    Object.assign(importance, known);
     matters.show(study.parts);
   };
-  const refuse = (line) => {
-    importance.refusal = line;
-    matters.show(study.parts);
-  };
-  section.askWhenSeen(question, learn, { refuse });
+  section.askWhenSeen(question, (answer) => learn({ answer }), { refuse: (refusal) => learn({ refusal }) });
   return section;
 }
 

@@ -71,14 +71,18 @@ function stopButtons(sender) {
     asking.hidePopover();
     sender.send({ command: "stop" }, "The study stops; ashtune resume continues with it.");
   });
-  const not = button("Do not stop", () => asking.hidePopover(), { autofocus: true });
+  const not = button("Do not stop", () => asking.hidePopover());
   const asking = element(
     "div.asking",
     { popover: true, role: "group", "aria-label": "Stop the study?" },
     element("p", "Stop the study? It can be resumed later."),
     element("p.choice", really, not),
   );
-  return [button("Stop …", () => asking.showPopover()), asking];
+  const ask = () => {
+    asking.showPopover();
+    not.focus();
+  };
+  return [button("Stop …", ask), asking];
 }
 
 function moreTrials(sender) {

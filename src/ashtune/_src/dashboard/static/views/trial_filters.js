@@ -77,9 +77,8 @@ export function newFilters(study, asked, changed) {
 
     /** Set the options for the server's states and origins. @param {Answers["trials"]} answer */
     offerKinds({ statuses, origins }) {
-      const twice = (kinds) => Object.keys(kinds).map((each) => [each, each]);
-      offer("status", "any state", twice(statuses));
-      offer("origin", "any origin", twice(origins));
+      offer("status", "any state", Object.keys(statuses));
+      offer("origin", "any origin", Object.keys(origins));
     },
 
     /** Show the current ranges, each with a button that removes it. */
@@ -98,7 +97,7 @@ export function newFilters(study, asked, changed) {
     const rungs = ladder.resources.map((resource, rung) => [String(rung), `rung ${rung}: ${plural(resource, head.unit)}`]);
     offer("rung", "any rung", rungs);
     const names = [...head.objectives.map(({ metric }) => metric), ...study.names];
-    if (fillOptions(name, names.map((each) => [each, shortened(each, 40)]))) offerValues();
+    if (fillOptions(name, names)) offerValues();
   });
   filters.showQuery();
   filters.showChips();
