@@ -55,9 +55,14 @@ export function byId(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
+/** Return a link to the page of a study. */
+export function studyLink(id, text) {
+  return element("a", { href: `?study=${id}`, "data-key": `study ${id}` }, shortened(text, 60));
+}
+
 /** Return a link to the page of a trial. */
 export function trialLink(trial, text = `trial ${trial}`) {
-  return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}` }, text);
+  return element("a", { href: `#trial/${trial}`, "data-key": `trial ${trial}` }, text);
 }
 
 /**

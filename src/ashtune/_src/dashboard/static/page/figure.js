@@ -29,7 +29,7 @@ export function newFigure(title = "", name = title) {
   let entries = [];
   const data = element("div");
   /** Returns the titles of the columns, and the rows, of the data. @type {() => string[][][]} */
-  let rowsOf = () => [];
+  let rowsOf = () => [[], []];
   let again = () => {};
   const scales = ["x", "y"].map((end) => {
     const parameter = `log:${name}:${end}`; // of the page's address

@@ -1,6 +1,6 @@
 // Several studies together: the best result so far of each, over time and over total resource.
 
-import { element, replaceChildren, table } from "../page/dom.js";
+import { element, replaceChildren, studyLink, table } from "../page/dom.js";
 import { newFigure } from "../page/figure.js";
 import { newSection } from "../page/section.js";
 import { countText, numberText, secondsText, shareText, shortened } from "../page/text.js";
@@ -43,7 +43,7 @@ function studiesTable(rows, names, { unit, objective }) {
     "Studies",
     ["study", `best ${objective.metric}`, "trials", `${unit}s`, "time", "busy"],
     rows.map((row) => [
-      element("a", { href: `?study=${encodeURIComponent(row.id)}`, "data-key": `study ${row.id}` }, shortened(names.get(row.id), 60)),
+      studyLink(row.id, names.get(row.id)),
       numberText(row.best),
       countText(row.tried),
       countText(row.epochs),

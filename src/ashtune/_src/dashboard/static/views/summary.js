@@ -26,9 +26,9 @@ function stateOf(head) {
 }
 
 export function summary(study) {
-  const state = tile("state", "State");
-  const best = tile("best-value", "Best");
-  const left = tile("time-left", "Time left");
+  const state = newTile("state", "State");
+  const best = newTile("best-value", "Best");
+  const left = newTile("time-left", "Time left");
   const name = element("h1", "…");
   const about = element("p.about.quiet");
   const nothing = element("p", { hidden: true });
@@ -70,18 +70,22 @@ export function summary(study) {
   return { id: "summary", short: "", element: root, isEmpty: () => false };
 }
 
-/** A large value with two lines below it. */
-function tile(kind, title) {
+/** Return a large value with two lines below it. */
+function newTile(kind, title) {
   const value = element("b.value");
   const detail = element("p.detail");
   const more = element("p.detail.quiet");
-  const root = element("div", { class: `tile ${kind}` }, element("h2", title), value, detail, more);
-  const say = (short, words, others = "") => {
-    setText(value, short);
-    setText(detail, words);
-    setText(more, others);
+  return {
+    element: element("div", { class: `tile ${kind}` }, element("h2", title), value, detail, more),
+    value,
+    detail,
+    more,
+    say(short, words, others = "") {
+      setText(value, short);
+      setText(detail, words);
+      setText(more, others);
+    },
   };
-  return { element: root, value, detail, more, say };
 }
 
 /** @param {HeadPart} head */
