@@ -6,12 +6,12 @@ import { token } from "./theme.js";
 
 export const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
-/** The functions that repaint the canvases of the page. */
-const repaints = new Set();
+/** The canvases of the page. A weak reference lets the browser free a canvas whose container was removed. */
+const canvases = [];
 
 /** Paint all canvases again, because their colours or the chosen trials have changed. */
 export function repaintAll() {
-  for (const repaint of repaints) repaint();
+  for (const each of canvases) each.deref()?.repaint();
 }
 
 onChosen(repaintAll);
@@ -60,15 +60,8 @@ export function newCanvas(place, paint) {
     canvas.paintOn(context);
   }
 
-  repaints.add(repaint);
-  // The size of a container changes to 0 when it is removed.
-  const observer = new ResizeObserver(() => {
-    repaint();
-    if (place.isConnected) return;
-    observer.disconnect();
-    repaints.delete(repaint);
-  });
-  observer.observe(place);
+  canvases.push(new WeakRef(canvas));
+  new ResizeObserver(repaint).observe(place);
   return canvas;
 }
 

@@ -79,7 +79,7 @@ export class SvgContext {
     this._group = group;
   }
 
-  /** @param shape What `shapeOf` returns, or undefined for the path. */
+  /** @param shape A `Path2D` with its path as text, or undefined for the path of this context. */
   fill({ path } = { path: this._path }) {
     this._add("path", { d: path, ...this._filled() });
   }
