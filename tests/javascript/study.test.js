@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { ask, lineOf } from "./study/ask.js";
 import { namesOf } from "./study/names.js";
-import { Study } from "./study/study.js";
+import { newStudy } from "./study/study.js";
 
 /** The connections that the page opened, the latest last, and what waits for the next frame. */
 let sources = [];
@@ -44,7 +44,7 @@ beforeEach(() => {
 });
 
 function followed() {
-  const study = new Study(3);
+  const study = newStudy(3);
   const told = [];
   study.follow((state) => told.push(state));
   return { study, told };

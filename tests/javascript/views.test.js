@@ -6,7 +6,7 @@ import { chooseOnly, placesIn } from "./study/chosen.js";
 import { askChosen } from "./views/chosen.js";
 import { rangeText } from "./views/trial_filters.js";
 import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
-import { Predictions } from "./views/whatif.js";
+import { newPredictions } from "./views/whatif.js";
 
 test("only filters that are set are asked for, and the best come first", () => {
   const study = (mode) => ({ objective: { metric: "accuracy", mode } });
@@ -20,9 +20,9 @@ test("only filters that are set are asked for, and the best come first", () => {
   const asked = { ...ALL, sort: "rate", status: "failed", where: [{ name: "a:b", low: "0.1", high: "" }] };
   assert.deepEqual(parametersOf(asked, study("max")).slice(1), [
     ["order", "asc"],
+    ["status", "failed"],
     ["offset", 0],
     ["count", 25],
-    ["status", "failed"],
     ["where", "a:b:0.1:"],
   ]);
 });
@@ -52,14 +52,14 @@ test("a range is said in words, of choices by their names", () => {
 
 test("figures are put together over axes that show all, and a name stands once", () => {
   const figure = (low, high, ticks, name) => ({ x: { low, high, ticks }, y: { low, high, ticks }, series: [{ name }] });
-  const both = together(figure(1, 4, [1, 4], "ash"), [figure(0, 2, [2], "ash"), figure(1, 9, [], "trial 3")]);
+  const both = together([figure(1, 4, [1, 4], "ash"), figure(0, 2, [2], "ash"), figure(1, 9, [], "trial 3")]);
   assert.deepEqual(both.x, { low: 0, high: 9, ticks: [1, 2, 4] });
   assert.deepEqual(both.series, [{ name: "ash" }, { name: "" }, { name: "trial 3" }]);
 });
 
 test("axes of which not all are logarithmic are together a linear one, which can show what each shows", () => {
   const figure = (isLog, low, high, ticks) => ({ x: { isLog, low, high, ticks }, y: { isLog, low, high, ticks }, series: [] });
-  const both = together(figure(true, 0.9, 90, [1, 10]), [figure(false, 0, 2, [])]);
+  const both = together([figure(true, 0.9, 90, [1, 10]), figure(false, 0, 2, [])]);
   assert.deepEqual(both.x, { isLog: false, low: 0, high: 90, ticks: [] });
 });
 
@@ -72,7 +72,7 @@ test("chosen trials are read from the address, each once, and a free place keeps
 test("the chosen trials are asked for again when their places change, which are their colours", () => {
   Object.assign(globalThis, { location: { href: "http://here/" }, document: { querySelectorAll: () => [] } });
   let question = () => [];
-  askChosen({ askWhenSeen: (_, asked) => (question = asked) }, {}, () => {});
+  askChosen({ askWhenSeen: (asked) => (question = asked) }, {}, () => {});
   const asked = [[null, 3, null, 5], [3, 5]].map((places) => {
     chooseOnly(places);
     return JSON.stringify(question());
@@ -95,7 +95,7 @@ test("a colour between two is their mixture, its opacity too", () => {
 test("predictions are found by what was asked, and forgotten once they are old and the study has grown", (context) => {
   context.mock.method(performance, "now", () => now);
   let now = 0;
-  const predictions = new Predictions();
+  const predictions = newPredictions();
   predictions.add([{ workers: 4 }], "3", 100);
   assert.deepEqual([predictions.of(3, 4), predictions.of(2, 4)], [{ workers: 4 }, undefined]);
   now = 61000;

@@ -143,7 +143,7 @@ def test_expected_ranges_are_ordered_and_do_not_grow_upward(
         assert rung.promoted <= above.low <= above.middle <= above.high <= below.high
 
 
-def test_report_frame_page_and_audit_of_an_ended_study_expect_the_same(tmp_path: Path) -> None:
+def test_all_but_the_page_of_an_ended_study_expect_the_same(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=30, engine="threads")
     study.report_html(tmp_path / "page.html")
     reader = study._reader
@@ -159,7 +159,7 @@ def test_report_frame_page_and_audit_of_an_ended_study_expect_the_same(tmp_path:
         if series["kind"] == "texts"
     ]
     assert re.fullmatch(r"\d+ to \d+", audited[1][1])
-    assert re.findall(r"trained, (.*) expected", "\n".join(texts)) == [text for _, text in audited]
+    assert "expected" not in "\n".join(texts)
     report = io.StringIO()
     study.report(report)
     frame = as_text(Frame(reader, is_over=True), 120, 40)

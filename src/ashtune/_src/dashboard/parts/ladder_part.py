@@ -25,27 +25,26 @@ class LadderPart(PagePart):
 
     name = "ladder"
     empty: ClassVar[Mapping[str, Any]] = {"resources": [], "figure": Figure(), "quota_text": ""}
+    is_over = False
+    """Whether the driver has ended, so that no job runs; set before each call of :meth:`value`."""
 
     def __init__(self, study: StudyReader, workers: WorkersPart) -> None:
         super().__init__(study)
         self._workers = workers
-        self._quota_text = quota_text(study)
-        self.is_over = False
-        """Whether the driver has ended, so that no job runs; set before
-        each call of :meth:`value`.
-        """
 
     def value(self) -> Mapping[str, Any]:
         """Return the resources of the rungs, the figure of the rungs, and the sentence about the
-        quota.
+        quota. Once the driver has ended, the figure has no expected numbers of trials: no more
+        come.
         """
         study = self.study
-        running = () if self.is_over else self._workers.running or ()
-        figure = ladder_figure(study.tally, study.expected, unit=study.unit, running=running)
+        to_come: Mapping[str, Any] = {"running": ()}
+        if not self.is_over:
+            to_come = {"running": self._workers.running or (), "expected": study.expected}
         return {
-            "resources": [*study.ladder.rungs],
-            "figure": figure,
-            "quota_text": self._quota_text,
+            "resources": study.ladder.rungs,
+            "figure": ladder_figure(study.tally, unit=study.unit, **to_come),
+            "quota_text": quota_text(study),
         }
 
 
@@ -53,9 +52,8 @@ def quota_text(study: StudyReader) -> str:
     """Return a sentence about the number of trials that a rung promotes."""
     scheduler = study.scheduler
     ladder = study.ladder
-    unit = study.unit
     if not ladder.top:
-        return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."
+        return f"There is one rung: every trial is trained to {study.unit} {ladder.rungs[0]:,}."
     if scheduler.rule is Rule.ALWAYS:
         return "Every trial is trained to the top."
     if scheduler.rule is Rule.UNKNOWN:

@@ -1,5 +1,6 @@
 // The page of `ashtune watch`: one study with its sections, and the page of one trial at #trial/NUMBER.
 
+import { repaintAll } from "./page/canvas.js";
 import { byId, element, fillOptions, replaceChildren, set, setText } from "./page/dom.js";
 import { visible } from "./page/text.js";
 import { switchThemesBy } from "./page/theme.js";
@@ -7,7 +8,7 @@ import { ask, lineOf } from "./study/ask.js";
 import { isFruitless } from "./study/answers.js";
 import { namesOf } from "./study/names.js";
 import { SAVED } from "./study/saved.js";
-import { Study } from "./study/study.js";
+import { newStudy } from "./study/study.js";
 import { answers } from "./views/answers.js";
 import { audit } from "./views/audit.js";
 import { chosen } from "./views/chosen.js";
@@ -18,11 +19,11 @@ import { failures } from "./views/failures.js";
 import { best, curves, front, importance, ladder, workers } from "./views/figures.js";
 import { notes } from "./views/notes.js";
 import { parallel } from "./views/parallel.js";
-import { report, Sections } from "./views/report.js";
+import { newSections, report } from "./views/report.js";
 import { slices } from "./views/slices.js";
 import { tableOfStudies } from "./views/studies.js";
 import { summary } from "./views/summary.js";
-import { TrialPage } from "./views/trial.js";
+import { newTrialPage } from "./views/trial.js";
 import { trials } from "./views/trials.js";
 import { whatif } from "./views/whatif.js";
 
@@ -92,44 +93,35 @@ function chosenOf(studies, isFolder) {
   return shown.id;
 }
 
+/** Make the links to the sections, and mark the link of the section that the reader sees. */
 function makeNavigation(sections) {
-  const links = new Map(
-    sections
-      .filter((each) => each.short)
-      .map((each) => [each.id, element("a", { href: `#${each.id}` }, each.short)]),
-  );
-  byId("nav").replaceChildren(...links.values());
-  const inView = new Set();
+  const links = sections.filter((each) => each.short).map(({ id, short }) => element("a", { href: `#${id}` }, short));
+  byId("nav").replaceChildren(...links);
   const observer = new IntersectionObserver(
     (entries) => {
-      for (const entry of entries) {
-        if (entry.isIntersecting) inView.add(entry.target.id);
-        else inView.delete(entry.target.id);
-      }
-      const current = sections.find((each) => inView.has(each.id));
-      for (const [id, link] of links) set(link, { "aria-current": id === current?.id ? "true" : null });
+      for (const { target, isIntersecting } of entries) target.toggleAttribute("data-seen", isIntersecting);
+      const current = document.querySelector("[data-seen]");
+      for (const link of links) set(link, { "aria-current": link.hash === `#${current?.id}` && "true" });
     },
     { rootMargin: "-30% 0px -60% 0px" },
   );
   for (const each of sections) observer.observe(each.element);
-  return links;
 }
 
 /** Hide empty sections and their links. If a study ended without a result, its failures come first. */
-function hideEmpty(study, sections, links) {
-  const hide = () => {
+function hideEmpty(study, sections) {
+  const hide = ({ head }) => {
     for (const each of sections) {
-      each.element.hidden = each.isEmpty(study);
-      links.get(each.id)?.toggleAttribute("hidden", each.element.hidden);
+      const hidden = each.isEmpty();
+      each.element.hidden = hidden;
+      document.querySelector(`#nav [href="#${each.id}"]`)?.toggleAttribute("hidden", hidden);
       // A card with the answer stays, but there is nothing to go to.
       const card = document.querySelector(`.card[data-to="${each.id}"]`);
-      if (card) set(card, { href: each.element.hidden ? null : `#${each.id}` });
+      if (card) set(card, { href: !hidden && `#${each.id}` });
     }
-  };
-  study.on(["head", "space"], ({ head }) => {
-    hide();
     if (isFruitless(head)) byId("answers").after(byId("failures"));
-  });
+  };
+  study.on(["head", "space"], hide);
   // The first failure may arrive in a message of its own.
   study.on(["head", "failures"], hide);
 }
@@ -141,61 +133,47 @@ function hideEmpty(study, sections, links) {
 function arrivals(overview) {
   /** @type {HTMLElement | null} */
   let target = null;
-  let until = 0;
-  const stay = () => performance.now() < until && target?.scrollIntoView();
+  const stay = () => target?.scrollIntoView();
   const leave = () => {
     target = null;
   };
   new ResizeObserver(stay).observe(overview);
   for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(kind, leave, { passive: true });
   return (hash) => {
-    target = hash === "#summary" ? null : overview.querySelector(`:scope > [id="${CSS.escape(hash.slice(1))}"]`);
-    until = performance.now() + ARRIVAL;
+    target = hash === "#summary" ? null : document.getElementById(hash.slice(1));
+    setTimeout(leave, ARRIVAL);
     stay();
   };
 }
 
-/** Shows the target of the address: the page of a trial, or a section of the study. */
-class Router {
-  constructor(overview, trialPage, study) {
-    this._arrive = arrivals(overview);
-    this._overview = overview;
-    this._trialPage = trialPage;
-    this._study = study;
-    this._before = { hash: "", scroll: 0 };
-    addEventListener("hashchange", (event) => this.go(new URL(event.oldURL).hash));
-    addEventListener("click", ({ target }) => {
-      const link = /** @type {Element} */ (target).closest("a");
-      if (link?.hash === location.hash) this._arrive(link.hash); // no change of the hash follows
-    });
-  }
-
-  /** @param from The previous hash. */
-  go(from = "") {
+/** Show the target of the address, now and when it changes: the page of a trial, or a section of the study. */
+function route(overview, trialPage, study) {
+  const arrive = arrivals(overview);
+  /** What the reader has left for the page of a trial. */
+  let before = { hash: "", scroll: 0 };
+  const go = (from = "") => {
     const trial = /^#trial\/(\d+)$/.exec(location.hash);
-    const wasTrial = this._overview.hidden;
-    if (trial && !wasTrial) this._before = { hash: from, scroll: scrollY };
-    this._overview.hidden = Boolean(trial);
+    const wasTrial = overview.hidden;
+    if (trial && !wasTrial) before = { hash: from, scroll: scrollY };
+    overview.hidden = Boolean(trial);
+    trialPage.element.hidden = !trial;
+    study.refresh();
     if (trial) {
-      this._trialPage.show(Number(trial[1]), this._before.hash || "#");
+      trialPage.show(Number(trial[1]), before.hash || "#");
       scrollTo(0, 0);
-    } else if (wasTrial) {
-      this._trialPage.hide();
-      this._study.refresh();
-      this._return();
-    } else this._arrive(location.hash);
-  }
-
-  /** Go to the reader's previous position, or to the section in the current address. */
-  _return() {
-    const section = document.getElementById(location.hash.slice(1));
-    if (location.hash === this._before.hash) scrollTo(0, this._before.scroll);
-    else this._arrive(location.hash);
-    section?.focus({ preventScroll: true });
-  }
+    } else if (wasTrial && location.hash === before.hash) scrollTo(0, before.scroll);
+    else arrive(location.hash);
+    if (wasTrial) document.getElementById(location.hash.slice(1))?.focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", (event) => go(new URL(event.oldURL).hash));
+  addEventListener("click", ({ target }) => {
+    const link = /** @type {Element} */ (target).closest("a");
+    if (link?.hash === location.hash) arrive(link.hash); // no change of the hash follows
+  });
+  go();
 }
 
-switchThemesBy(byId("theme"));
+switchThemesBy(byId("theme"), repaintAll);
 if (SAVED) {
   document.documentElement.dataset.saved = "";
   setText(byId("nature"), `This page was saved on ${SAVED.at} and does not change.`);
@@ -204,21 +182,22 @@ const list = SAVED?.sections ? { studies: [], version: "" } : await listOfStudie
 const { studies, version, is_folder: isFolder } = list;
 setText(byId("version"), `ashtune ${version}`);
 if (SAVED?.sections) {
-  const sections = new Sections("h2");
+  const sections = newSections("h2");
   document.title = visible(SAVED.title ?? "");
   page.replaceChildren(element("h1", { id: "summary", tabindex: -1 }, SAVED.title), sections.element);
   sections.show(SAVED.sections);
 } else if (isFolder && asked === null) {
   showFolder(list);
 } else if (studies.length) {
-  const study = new Study(chosenOf(studies, isFolder));
+  const study = newStudy(chosenOf(studies, isFolder));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
   const overview = element("div.overview", sections.map((each) => each.element));
-  const trialPage = new TrialPage(study);
+  const trialPage = newTrialPage(study);
   page.replaceChildren(overview, trialPage.element);
-  hideEmpty(study, sections, makeNavigation(sections));
-  new Router(overview, trialPage, study).go();
+  makeNavigation(sections);
+  hideEmpty(study, sections);
+  route(overview, trialPage, study);
   study.follow((state, file) => {
     const isOver = state === "saved" && !study.isRunning;
     setConnection(isOver ? "connected" : state, { directory: study.parts.head?.directory, file });

@@ -2,78 +2,67 @@
 
 import { onChosen } from "../study/chosen.js";
 import { element } from "./dom.js";
-import { onTheme, token } from "./theme.js";
+import { token } from "./theme.js";
 
 export const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
-/** @type {WeakMap<Element, Canvas>} */
-const canvases = new WeakMap();
+/** The canvases of the page. A weak reference lets the browser free a canvas whose container was removed. */
+const canvases = [];
 
-/** Return the canvas in a container. */
-export function canvasIn(place) {
-  return canvases.get(place);
+/** Paint all canvases again, because their colours or the chosen trials have changed. */
+export function repaintAll() {
+  for (const each of canvases) each.deref()?.repaint();
 }
 
-export class Canvas {
-  /**
-   * @param {HTMLElement} place Its container.
-   * @param paint Called with the context, and width and height in CSS pixels, whenever the canvas must be painted.
-   */
-  constructor(place, paint) {
-    this._place = place;
-    this._paint = paint;
+onChosen(repaintAll);
+
+/**
+ * Return a canvas in a container: a function that paints it with a height, one that paints it again, and one that
+ * paints the same on another context.
+ *
+ * @param {HTMLElement} place
+ * @param paint Called with the context, and width and height in CSS pixels, whenever the canvas must be painted.
+ */
+export function newCanvas(place, paint) {
+  const made = element("canvas");
+  place.append(made);
+  const canvas = {
+    element: made,
     /** In CSS pixels, as it was painted last: to ask the document for each line of a figure is slow. */
-    this.width = 0;
-    this._height = 0;
-    this._least = 0;
-    /** @type {HTMLCanvasElement} */
-    this.element = element("canvas");
-    place.append(this.element);
-    canvases.set(place, this);
-    this._observer = new ResizeObserver(() => this.repaint());
-    this._observer.observe(place);
-    this._forget = [onTheme, onChosen].map((on) => on(() => this.repaint()));
-  }
+    width: 0,
+    height: 0,
+    /** The least width; a narrower container scrolls. */
+    least: 0,
+    /** @param {number} height */
+    draw(height, least = 0) {
+      Object.assign(canvas, { height, least });
+      repaint();
+    },
+    paintOn(context) {
+      context.font = FONT;
+      context.textBaseline = "middle";
+      paint(context, canvas.width, canvas.height);
+    },
+    repaint,
+  };
 
-  /** Paint the canvas with a height, and at least `least` pixels wide; its container may scroll. */
-  draw(height, least = 0) {
-    this._height = height;
-    this._least = least;
-    this.repaint();
-  }
-
-  /** Stop painting; called when the container is removed. */
-  destroy() {
-    this._observer.disconnect();
-    for (const forget of this._forget) forget();
-  }
-
-  repaint() {
-    const width = Math.max(this._least, this._place.clientWidth);
-    const context = this.element.getContext("2d");
-    if (!this._height || !width || !context) return;
-    this.width = width;
+  function repaint() {
+    const width = Math.max(canvas.least, place.clientWidth);
+    const context = made.getContext("2d");
+    if (!canvas.height || !width || !context) return;
+    canvas.width = width;
     const ratio = devicePixelRatio || 1;
-    const size = [Math.round(width * ratio), Math.round(this._height * ratio)];
-    if (this.element.width !== size[0] || this.element.height !== size[1])
-      [this.element.width, this.element.height] = size;
-    this.element.style.width = `${width}px`;
-    this.element.style.height = `${this._height}px`;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, this._height);
-    this.paintOn(context);
+    made.width = Math.round(width * ratio); // this also clears the canvas
+    made.height = Math.round(canvas.height * ratio);
+    made.style.width = `${width}px`;
+    made.style.height = `${canvas.height}px`;
+    context.scale(ratio, ratio);
+    canvas.paintOn(context);
   }
 
-  /** Paint the same on another context. */
-  paintOn(context) {
-    context.font = FONT;
-    context.textBaseline = "middle";
-    this._paint(context, this.width, this._height);
-  }
-
-  get height() {
-    return this._height;
-  }
+  canvases.push(new WeakRef(canvas));
+  new ResizeObserver(repaint).observe(place);
+  return canvas;
 }
 
 /** Write a label with an outline in the page's colour, so that it is readable over lines. */

@@ -1,6 +1,6 @@
 // Elements made by script. Server text is always shown as text, never as markup, with hidden characters escaped.
 
-import { visible } from "./text.js";
+import { shortened, visible } from "./text.js";
 
 /**
  * Return an element.
@@ -28,7 +28,7 @@ function present(children) {
 }
 
 function isLeftOut(value) {
-  return value === null || value === undefined || value === false;
+  return (value ?? false) === false;
 }
 
 /**
@@ -55,14 +55,14 @@ export function byId(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
-/** Return a link to the page of a trial. */
-export function trialLink(trial, text = `trial ${trial}`) {
-  return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}` }, text);
+/** Return a link to the page of a study. */
+export function studyLink(id, text) {
+  return element("a", { href: `?study=${id}`, "data-key": `study ${id}` }, shortened(text, 60));
 }
 
-/** Open the page of a trial, if the trial exists. */
-export function openTrial(trial) {
-  if (Number.isInteger(trial)) location.hash = `#trial/${trial}`;
+/** Return a link to the page of a trial. */
+export function trialLink(trial, text = `trial ${trial}`) {
+  return element("a", { href: `#trial/${trial}`, "data-key": `trial ${trial}` }, text);
 }
 
 /**
@@ -123,23 +123,39 @@ export function form(fields, action, submit) {
   return element("form", attributes, fields, element("button", { type: "submit" }, action));
 }
 
-/** Return a field for a whole number, with its label. */
-export function numberField(id, title, attributes) {
+/**
+ * Return a form of one field for a whole number, and the input of the field.
+ *
+ * @param id Id of the input. @param title Its label. @param submit Called with the number.
+ */
+export function numberForm(id, title, attributes, action, submit) {
   const input = element("input", { id, type: "number", step: 1, required: true, ...attributes });
-  return { input, fields: [element("label", { for: id }, title), input] };
+  const label = element("label", { for: id }, title);
+  return { input, element: form([label, input], action, () => submit(Number(input.value))) };
+}
+
+/** Return a button that removes something. @param label What it does, which also identifies it. */
+export function remover(label, onclick) {
+  return button("×", onclick, { class: "plain", "aria-label": label, "data-key": label });
+}
+
+/** Return details that can be opened. @param key Identifies them, so that they stay open when they are drawn again. */
+export function folded(summary, key, ...content) {
+  return element("details.data", { "data-key": key }, element("summary", { "data-key": `summary ${key}` }, summary), ...content);
 }
 
 /**
  * Set the options of a select; return whether they have changed.
  *
- * @param options Values and texts. @param value The chosen value, by default the one before.
+ * @param options Names, or pairs of value and text. @param value The chosen value, by default the one before.
  */
 export function fillOptions(select, options, value = select.value) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return false;
   select.dataset.shown = shown;
-  select.replaceChildren(...options.map(([each, text]) => element("option", { value: each }, text)));
-  if (options.some(([each]) => each === value)) select.value = value;
+  const pairs = options.map((each) => (Array.isArray(each) ? each : [each, shortened(each, 40)]));
+  select.replaceChildren(...pairs.map(([each, text]) => element("option", { value: each }, text)));
+  if (pairs.some(([each]) => each === value)) select.value = value;
   return true;
 }
 

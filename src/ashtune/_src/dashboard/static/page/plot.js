@@ -3,8 +3,8 @@
 
 import { placeOn, textOn, ticksOf, valueAt } from "./axis.js";
 import { choose, chosenTrials, colorOf } from "../study/chosen.js";
-import { Canvas, paintLabel } from "./canvas.js";
-import { element, openTrial, replaceChildren, set } from "./dom.js";
+import { newCanvas, paintLabel } from "./canvas.js";
+import { element, replaceChildren, set } from "./dom.js";
 import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
 
@@ -21,49 +21,27 @@ const REACH_OF_BARS = 4;
 /** Kinds of series that stand behind or beside the marks: the pointer does not reach them. */
 const SILENT = ["flows", "texts", "ranges"];
 
-export class Plot {
-  /** @param {HTMLElement} place Its container. */
-  constructor(place) {
-    /** @type {FigureValue | null} */
-    this._figure = null;
-    /** Functions from values to pixels, the height of one choice, and a function from a pixel to the value of x. */
-    this._at = { x: (value) => value, y: (value) => value, row: 1, valueAt: (pixel) => pixel };
-    this._place = place;
-    this._canvas = new Canvas(place, (context, width, height) => this._paint(context, width, height));
-    this._tip = element("div.tip", { hidden: true, "aria-hidden": "true" });
-    place.append(this._tip);
-    /** The range of x that the reader has zoomed to. @type {{ low: number, high: number } | null} */
-    this._zoom = null;
-    /** Where the reader began to drag, and where the pointer is now, in pixels. @type {number[] | null} */
-    this._drag = null;
-    set(this._canvas.element, {
-      onpointermove: (event) => this._move(event),
-      onpointerleave: () => this._leave(),
-      onmousedown: ({ offsetX }) => {
-        this._drag = [offsetX, offsetX];
-      },
-      onclick: (event) => this._click(event),
-      ondblclick: () => this._zoomTo(null),
-    });
-  }
+/**
+ * Return the plot of figures in a container: its canvas, and a function that draws a figure.
+ *
+ * @param {HTMLElement} place
+ */
+export function newPlot(place) {
+  /** @type {FigureValue} */
+  let figure;
+  /** Functions from values to pixels, the height of one choice, and a function from a pixel to the value of x. */
+  let at = { x: (value) => value, y: (value) => value, row: 1, valueAt: (pixel) => pixel };
+  /** The range of x that the reader has zoomed to. @type {{ low: number, high: number } | null} */
+  let zoom = null;
+  /** Where the reader began to drag, and where the pointer is now, in pixels. @type {number[] | null} */
+  let drag = null;
+  const canvas = newCanvas(place, paint);
+  const tip = element("div.tip", { hidden: true, "aria-hidden": "true" });
+  place.append(tip);
 
-  /** Draw a figure; call it again whenever the figure changes. @param {FigureValue} figure */
-  draw(figure) {
-    // A range of a linear axis may begin at 0, where a logarithmic axis has no place.
-    if (figure.x.isLog !== this._figure?.x.isLog) this._zoom = null;
-    this._figure = { ...figure, series: stacked(figure.series) };
-    this._canvas.draw(figure.height);
-  }
-
-  /** Stop drawing; called when the container is removed. */
-  destroy() {
-    this._canvas.destroy();
-  }
-
-  _paint(context, width, height) {
-    if (!this._figure) return;
-    const { y, series, cells } = this._figure;
-    const x = { ...this._figure.x, ...this._zoom };
+  function paint(context, width, height) {
+    const { y, series, cells } = figure;
+    const x = { ...figure.x, ...zoom };
     const across = x.title || x.name;
     const up = y.title || y.name;
     const high = height - TOP - TICKS - (across ? LABEL : 0);
@@ -71,118 +49,134 @@ export class Plot {
     const widest = Math.max(18, ...ticks.map(([, text]) => context.measureText(text).width));
     const left = widest + 12 + (up ? LABEL : 0);
     const wide = Math.max(1, width - left - RIGHT);
-    const at = {
+    at = {
       x: (value) => left + wide * placeOn(x, value),
       y: (value) => TOP + high * (1 - placeOn(y, value)),
       row: high / Math.abs(y.high - y.low),
       valueAt: (pixel) => valueAt(x, (pixel - left) / wide),
     };
-    this._at = at;
+    context.fillStyle = token("--grid");
+    // A choice has no line: its marks stand around its tick.
+    if (!y.choices.length) for (const [value] of ticks) fillWhole(context, left, at.y(value), wide, 1);
+    const below = ticksOf(x, wide);
+    if (!x.choices.length) for (const [value] of below) fillWhole(context, at.x(value), TOP, 1, high);
     context.fillStyle = token("--quiet");
     context.textAlign = "right";
-    for (const [value, text] of ticks) {
-      // A choice has no line: its marks stand around its tick.
-      if (!y.choices.length) paintGrid(context, left, at.y(value), wide, 1);
-      context.fillText(text, left - 6, at.y(value));
-    }
+    for (const [value, text] of ticks) context.fillText(text, left - 6, at.y(value));
     context.textAlign = "center";
-    for (const [value, text] of ticksOf(x, wide)) {
-      if (!x.choices.length) paintGrid(context, at.x(value), TOP, 1, high);
+    for (const [value, text] of below) {
       const half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(at.x(value), width - half), TOP + high + 13);
     }
-    if (across) context.fillText(shortened(across, 70), left + wide / 2, height - 8);
-    if (up) paintUpwards(context, shortened(up, 40), 8, TOP + high / 2);
+    context.fillText(shortened(across, 70), left + wide / 2, height - 8);
+    context.save();
+    context.translate(8, TOP + high / 2);
+    context.rotate(-Math.PI / 2);
+    context.fillText(shortened(up, 40), 0, 0);
+    context.restore();
     context.save();
     context.beginPath();
     context.rect(left - EDGE, TOP - EDGE, wide + 2 * EDGE, high + 2 * EDGE);
     context.clip();
-    if (cells) paintCells(context, cells, this._figure, at);
+    if (cells) paintCells(context, cells, figure, at);
     for (const each of series) paintSeries(context, each, at, { left, right: left + wide });
-    this._paintChosen(context, left + wide);
+    paintChosen(context, series, at, left + wide);
     context.globalAlpha = 0.18;
     context.fillStyle = token("--accent");
-    if (this._drag) context.fillRect(this._drag[0], TOP, this._drag[1] - this._drag[0], high);
+    if (drag) context.fillRect(drag[0], TOP, drag[1] - drag[0], high);
     context.restore();
   }
 
-  /** Paint the marks of the chosen trials once more, in their colours, and the trial's number beside the last of them. */
-  _paintChosen(context, right) {
-    const { series } = /** @type {FigureValue} */ (this._figure);
-    /** @type {{ trial: number, x: number, y: number }[]} */
-    const labels = [];
-    for (const trial of chosenTrials())
-      for (const each of series) {
-        if (!["line", "points"].includes(each.kind)) continue;
-        const y = each.y.map((value, point) => (each.trials?.[point] === trial ? value : null));
-        const own = { ...each, y, color: token(colorOf(trial)), alpha: 1, width: 3, size: (each.size ?? 6) + 4, isRimmed: true };
-        const last = marksOf(own, this._at).at(-1);
-        if (!last) continue;
-        paintSeries(context, own, this._at, {});
-        // A curve and the dot at its end belong to one trial: one number is enough.
-        const near = labels.filter(({ x }) => Math.abs(x - last.left) < 28);
-        if (near.some((label) => label.trial === trial)) continue;
-        let top = Math.max(TOP + 6, last.top - 8);
-        while (near.some((label) => Math.abs(label.y - top) < 12)) top += 12;
-        labels.push({ trial, x: last.left, y: top });
-      }
-    for (const { trial, x, y } of labels) {
-      const side = x > right - 40 ? -1 : 1;
-      context.textAlign = side < 0 ? "right" : "left";
-      paintLabel(context, String(trial), x + 13 * side, y, "--ink");
-      context.fillStyle = token(colorOf(trial));
-      context.fillRect(x + 9 * side - 2, y - 4, 4, 8);
-    }
-  }
-
-  _near(event) {
-    return this._figure && nearest(this._figure.series, this._at, event);
-  }
-
-  _move(event) {
-    if (this._drag && event.buttons) {
-      this._drag[1] = event.offsetX;
-      this._canvas.repaint();
-      return;
-    }
-    const near = this._near(event);
-    this._canvas.element.classList.toggle("pickable", isNumber(near?.series.trials?.[near.point]));
-    this._tip.hidden = !near;
-    if (near) this._showTip(near);
-  }
-
   /** Show the words of a mark beside it, within the container. */
-  _showTip({ series, point, left, top }) {
-    const lines = wordsOf(/** @type {FigureValue} */ (this._figure), series, point);
-    replaceChildren(this._tip, lines.map((line, number) => element(number ? "span" : "b", line)));
-    const { width, height } = this._tip.getBoundingClientRect();
-    const x = Math.max(0, Math.min(left + 14, this._place.clientWidth - width - 2));
+  function showTip({ series, point, left, top }) {
+    const lines = wordsOf(figure, series, point);
+    replaceChildren(tip, lines.map((line, number) => element(number ? "span" : "b", line)));
+    const { width, height } = tip.getBoundingClientRect();
+    const x = Math.max(0, Math.min(left + 14, place.clientWidth - width - 2));
     const above = top - height - 10;
-    this._tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(above < 0 ? top + 16 : above)}px)`;
+    tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(above < 0 ? top + 16 : above)}px)`;
   }
 
-  _leave() {
-    this._drag = null;
-    this._tip.hidden = true;
-    this._canvas.repaint();
-  }
-
-  _click(event) {
-    const [low, high] = (this._drag ?? [0, 0]).toSorted((a, b) => a - b);
-    this._drag = null;
-    if (high - low > 5) {
-      this._zoomTo({ low: this._at.valueAt(low), high: this._at.valueAt(high) });
+  function onpointermove(event) {
+    if (drag && event.buttons) {
+      drag[1] = event.offsetX;
+      canvas.repaint();
       return;
     }
-    const near = this._near(event);
+    const near = nearest(figure.series, at, event);
+    canvas.element.classList.toggle("pickable", isNumber(near?.series.trials?.[near.point]));
+    tip.hidden = !near;
+    if (near) showTip(near);
+  }
+
+  function onclick(event) {
+    const [low, high] = (drag ?? [0, 0]).toSorted((a, b) => a - b);
+    drag = null;
+    if (high - low > 5) {
+      zoomTo({ low: at.valueAt(low), high: at.valueAt(high) });
+      return;
+    }
+    const near = nearest(figure.series, at, event);
     const trial = near?.series.trials?.[near.point];
     if (event.shiftKey) choose(trial);
-    else openTrial(trial);
+    else if (isNumber(trial)) location.hash = `#trial/${trial}`;
   }
 
-  _zoomTo(ends) {
-    this._zoom = ends;
-    this._canvas.repaint();
+  function zoomTo(ends) {
+    zoom = ends;
+    canvas.repaint();
+  }
+
+  set(canvas.element, {
+    onpointermove,
+    onpointerleave: () => {
+      drag = null;
+      tip.hidden = true;
+      canvas.repaint();
+    },
+    onmousedown: ({ offsetX }) => {
+      drag = [offsetX, offsetX];
+    },
+    onclick,
+    ondblclick: () => zoomTo(null),
+  });
+  return {
+    canvas,
+    /** Draw a figure; call it again whenever the figure changes. @param {FigureValue} next */
+    draw(next) {
+      // A range of a linear axis may begin at 0, where a logarithmic axis has no place.
+      if (next.x.isLog !== figure?.x.isLog) zoom = null;
+      figure = { ...next, series: stacked(next.series) };
+      canvas.draw(next.height);
+    },
+  };
+}
+
+/** Paint the marks of the chosen trials once more, in their colours, and the trial's number beside the last of them. */
+function paintChosen(context, series, at, right) {
+  /** @type {{ trial: number, x: number, y: number }[]} */
+  const labels = [];
+  for (const trial of chosenTrials())
+    for (const each of series) {
+      if (!["line", "points"].includes(each.kind)) continue;
+      const y = each.y.map((value, point) => (each.trials?.[point] === trial ? value : null));
+      const own = { ...each, y, color: token(colorOf(trial)), alpha: 1, width: 3, size: (each.size ?? 6) + 4, isRimmed: true };
+      const last = marksOf(own, at).at(-1);
+      if (!last) continue;
+      paintSeries(context, own, at, {});
+      // A curve and the dot at its end belong to one trial: one number is enough.
+      const near = labels.filter(({ x }) => Math.abs(x - last.left) < 28);
+      if (near.some((label) => label.trial === trial)) continue;
+      let top = Math.max(TOP + 6, last.top - 8);
+      while (near.some((label) => Math.abs(label.y - top) < 12)) top += 12;
+      labels.push({ trial, x: last.left, y: top });
+    }
+  for (const { trial, x, y } of labels) {
+    const side = x > right - 40 ? -1 : 1;
+    context.textAlign = side < 0 ? "right" : "left";
+    paintLabel(context, String(trial), x + 13 * side, y, "--ink");
+    context.fillStyle = token(colorOf(trial));
+    context.fillRect(x + 9 * side - 2, y - 4, 4, 8);
   }
 }
 
@@ -249,19 +243,9 @@ export function nearest(all, at, { offsetX, offsetY }) {
   return best;
 }
 
-function paintGrid(context, left, top, wide, high) {
-  context.save();
-  context.fillStyle = token("--grid");
-  context.fillRect(Math.round(left), Math.round(top), Math.round(wide), Math.round(high));
-  context.restore();
-}
-
-function paintUpwards(context, text, x, y) {
-  context.save();
-  context.translate(x, y);
-  context.rotate(-Math.PI / 2);
-  context.fillText(text, 0, 0);
-  context.restore();
+/** Fill whole pixels, so that a thin line is sharp. */
+function fillWhole(context, ...rectangle) {
+  context.fillRect(...rectangle.map(Math.round));
 }
 
 /** Paint a series in its colour, pattern and opacity. @param {Series} series @param area The left and right ends of the axes. */
@@ -274,20 +258,17 @@ function paintSeries(context, series, at, area) {
   context.restore();
 }
 
-function paintLine(context, { kind, x, y, width = 2 }, at) {
-  /** The height of the point before, or null at the start and after a gap. @type {number | null} */
-  let last = null;
+/** Paint a line, or steps, with a gap at each point that is not there. */
+function paintLine(context, series, at) {
+  let before = null;
   context.beginPath();
-  x.forEach((value, number) => {
-    const isThere = isNumber(value) && isNumber(y[number]);
-    const left = at.x(value);
-    const top = isThere ? at.y(y[number]) : null;
-    if (isThere && last === null) context.moveTo(left, top);
-    if (isThere && last !== null && kind === "step") context.lineTo(left, last);
-    if (isThere) context.lineTo(left, top);
-    last = top;
-  });
-  context.lineWidth = width;
+  for (const mark of marksOf(series, at)) {
+    if (mark.point - 1 !== before?.point) context.moveTo(mark.left, mark.top);
+    else if (series.kind === "step") context.lineTo(mark.left, before.top);
+    context.lineTo(mark.left, mark.top);
+    before = mark;
+  }
+  context.lineWidth = series.width ?? 2;
   context.lineJoin = "round";
   context.stroke();
 }

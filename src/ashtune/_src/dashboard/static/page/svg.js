@@ -6,11 +6,8 @@ import { STROKES, TILE } from "./theme.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const ANCHORS = { left: "start", center: "middle", right: "end" };
-/** What `save` keeps. */
-const STATE = [
-  "fillStyle", "strokeStyle", "globalAlpha", "lineWidth", "lineJoin", "textAlign", "imageSmoothingEnabled",
-  "_transform", "_group",
-];
+/** The number of the last clip path or pattern: their ids differ in all pictures. */
+let last = 0;
 
 export class SvgContext {
   fillStyle = "#000";
@@ -21,21 +18,20 @@ export class SvgContext {
   textAlign = "left";
   imageSmoothingEnabled = true;
   _transform = "";
+  _path = "";
+  _kept = [];
+  _measure = /** @type {CanvasRenderingContext2D} */ (element("canvas").getContext("2d"));
 
   /** @param width In pixels, as the height. */
   constructor(width, height) {
     const size = { width, height, viewBox: `0 0 ${width} ${height}` };
     this.element = made("svg", { ...size, "font-family": "system-ui, sans-serif", "font-size": 12 });
     this._group = this.element;
-    this._count = 0;
-    this._path = "";
-    this._kept = [];
-    this._measure = /** @type {CanvasRenderingContext2D} */ (element("canvas").getContext("2d"));
     this._measure.font = FONT;
   }
 
   save() {
-    this._kept.push(Object.fromEntries(STATE.map((name) => [name, this[name]])));
+    this._kept.push({ ...this });
   }
 
   restore() {
@@ -76,14 +72,14 @@ export class SvgContext {
 
   /** Cut what follows at the path, until `restore`. */
   clip() {
-    const clip = made("clipPath", { id: `clip-${(this._count += 1)}` });
-    clip.append(made("path", { d: this._path, transform: this._transform }));
-    const group = made("g", { "clip-path": `url(#${clip.id})` });
+    const id = newId();
+    const clip = made("clipPath", { id }, made("path", { d: this._path, transform: this._transform }));
+    const group = made("g", { "clip-path": `url(#${id})` });
     this._group.append(clip, group);
     this._group = group;
   }
 
-  /** @param shape What `shapeOf` returns, or undefined for the path. */
+  /** @param shape A `Path2D` with its path as text, or undefined for the path of this context. */
   fill({ path } = { path: this._path }) {
     this._add("path", { d: path, ...this._filled() });
   }
@@ -110,14 +106,15 @@ export class SvgContext {
 
   /** Return a fill of the tiles that `patternOf` makes. */
   createPattern({ dataset: { color, pattern } }) {
-    const tile = { width: TILE, height: TILE };
-    const fill = made("pattern", { id: `pattern-${(this._count += 1)}`, ...tile, patternUnits: "userSpaceOnUse" });
-    fill.append(
+    const id = newId();
+    const fill = made(
+      "pattern",
+      { id, width: TILE, height: TILE, patternUnits: "userSpaceOnUse" },
       made("path", { d: rectangle(0, 0, TILE, TILE), ...painted("fill", color), opacity: 0.4 }),
       made("path", { d: STROKES[pattern], ...painted("stroke", color), fill: "none", "stroke-width": 2 }),
     );
     this._group.append(fill);
-    return `url(#${fill.id})`;
+    return `url(#${id})`;
   }
 
   drawImage(image, x, y, width, height) {
@@ -145,10 +142,16 @@ export class SvgContext {
   }
 }
 
-function made(name, attributes) {
+function made(name, attributes, ...children) {
   const one = document.createElementNS(NAMESPACE, name);
   set(one, attributes);
+  one.append(...children);
   return one;
+}
+
+function newId() {
+  last += 1;
+  return `ashtune-${last}`;
 }
 
 /** Return the attributes of a colour. Programs that read SVG 1.1 know no colour with an opacity. */

@@ -104,6 +104,11 @@ export function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
+/** Return the texts that are not empty with a dot between them. */
+export function joined(...texts) {
+  return texts.filter(Boolean).join(" · ");
+}
+
 /** Return a text with its first letter in upper case. */
 export function capital(text) {
   return text ? text[0].toUpperCase() + text.slice(1) : "";

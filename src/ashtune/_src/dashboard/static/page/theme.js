@@ -2,9 +2,10 @@
 //
 // Rule: colour alone carries no meaning: patterns, names, positions or texts show the same.
 
-import { set } from "./dom.js";
+import { element, set } from "./dom.js";
 
-const THEMES = ["system", "light", "dark"];
+/** The themes, and the sign of each. */
+const THEMES = { system: "◐", light: "☀", dark: "☾" };
 const KEPT_AS = "ashtune theme";
 /** Patterns by plotly's names, as strokes on a tile. */
 export const STROKES = {
@@ -17,14 +18,10 @@ export const STROKES = {
 };
 /** The size of a tile in pixels. */
 export const TILE = 8;
-const listeners = new Set();
-const tiles = new Map();
-let tokens = new Map();
 
 /** Return the value of a custom property of the page, as `token("--ink")`. */
 export function token(name) {
-  if (!tokens.has(name)) tokens.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
-  return tokens.get(name);
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 /** Return the fill style of a shape on a canvas. */
@@ -32,21 +29,13 @@ export function patternOf(context, color, pattern) {
   return pattern ? context.createPattern(tileOf(color, pattern), "repeat") : color;
 }
 
-/** Return the fill of a mark of the page, as CSS. */
+/** Return the fill of a mark of the page that has a pattern, as CSS. */
 export function fillOf(color, pattern) {
-  return pattern in STROKES ? `url(${tileOf(color, pattern).toDataURL()})` : color;
+  return `url(${tileOf(color, pattern).toDataURL()})`;
 }
 
 function tileOf(color, pattern) {
-  const key = `${color} ${pattern}`;
-  if (!tiles.has(key)) tiles.set(key, newTile(color, pattern));
-  return tiles.get(key);
-}
-
-function newTile(color, pattern) {
-  const tile = document.createElement("canvas");
-  [tile.width, tile.height] = [TILE, TILE];
-  Object.assign(tile.dataset, { color, pattern });
+  const tile = element("canvas", { width: TILE, height: TILE, "data-color": color, "data-pattern": pattern });
   const context = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
   context.fillStyle = context.strokeStyle = color;
   context.globalAlpha = 0.4;
@@ -57,50 +46,37 @@ function newTile(color, pattern) {
   return tile;
 }
 
-/** Call a function whenever the colours change. Return a function that stops this. */
-export function onTheme(listener) {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
-
-/** Make a button switch between the themes: system, light, dark. */
-export function switchThemesBy(button) {
+/** Make a button switch between the themes. @param changed Called when the colours have changed. */
+export function switchThemesBy(button, changed) {
+  const names = Object.keys(THEMES);
   let theme = keptTheme();
   const show = () => {
     document.documentElement.dataset.theme = theme;
     set(button, {
-      text: { system: "◐", light: "☀", dark: "☾" }[theme],
+      text: THEMES[theme],
       title: `Colours: ${theme}`,
       "aria-label": `Colours: ${theme}. Change`,
     });
     changed();
   };
   button.addEventListener("click", () => {
-    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-    keepTheme(theme);
+    theme = names[(names.indexOf(theme) + 1) % names.length];
+    try {
+      localStorage.setItem(KEPT_AS, theme);
+    } catch {
+      // the choice is then valid until the page is closed
+    }
     show();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
   show();
 }
 
-function changed() {
-  tokens = new Map();
-  for (const listener of listeners) listener();
-}
-
 function keptTheme() {
   try {
-    return THEMES.find((each) => each === localStorage.getItem(KEPT_AS)) ?? "system";
+    const theme = localStorage.getItem(KEPT_AS) ?? "";
+    return theme in THEMES ? theme : "system";
   } catch {
     return "system"; // a browser may refuse to store anything
-  }
-}
-
-function keepTheme(theme) {
-  try {
-    localStorage.setItem(KEPT_AS, theme);
-  } catch {
-    // the choice is then valid until the page is closed
   }
 }

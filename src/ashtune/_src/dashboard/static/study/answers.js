@@ -18,6 +18,14 @@ function answer(mood, word, text) {
   return { mood, word, text };
 }
 
+/** Return the answer for a share that should be near 1. */
+function shareAnswer(share, text) {
+  const percent = shareText(share);
+  if (share >= BUSY) return answer("good", `Yes, ${percent}`, text);
+  if (share >= HALF_BUSY) return answer("fair", `Mostly, ${percent}`, text);
+  return answer("bad", `Hardly, ${percent}`, text);
+}
+
 /** Whether a study has ended, and no trial has a finite result. @param {HeadPart} head */
 export function isFruitless({ state, best, tried }) {
   return state === "complete" && !best && tried > 0;
@@ -71,10 +79,10 @@ export function areBusy({ head, workers }) {
     .slice(0, 2)
     .map(([name, part]) => `${name} ${shareText(part)}`);
   const lost = losses.length ? `The rest: ${listed(losses)}.` : "";
-  const mood = head.utilisation >= BUSY ? "good" : head.utilisation >= HALF_BUSY ? "fair" : "bad";
-  if (!isAtWork(head)) return answer(mood, `They were, ${share}`, `Of their time they trained ${share}. ${lost}`);
   const now = isNumber(head.busy) ? `${countText(head.busy)} of ${countText(head.workers)} at work now. ` : "";
-  return answer(mood, `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${share}`, `${now}${lost}`);
+  const current = shareAnswer(head.utilisation, `${now}${lost}`);
+  if (isAtWork(head)) return current;
+  return answer(current.mood, `They were, ${share}`, `Of their time they trained ${share}. ${lost}`);
 }
 
 /**
@@ -84,12 +92,12 @@ export function areBusy({ head, workers }) {
  * @param {{ answer: Answers["importance"] | null, refusal: string }} known The importance, or why it is unknown.
  */
 export function whatMatters({ head }, { answer: importance, refusal }) {
-  if (importance === null && refusal) return answer("none", "Not known", `${capital(refusal)}.`);
-  if (importance === null && head && isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
-  if (importance === null)
-    return head?.best
-      ? answer("none", "Being computed", "A forest learns from the trials.")
-      : answer("none", "Not known yet", "It takes some twenty results.");
+  if (importance === null) {
+    if (refusal) return answer("none", "Not known", `${capital(refusal)}.`);
+    if (head?.best) return answer("none", "Being computed", "A forest learns from the trials.");
+    if (head && isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
+    return answer("none", "Not known yet", "It takes some twenty results.");
+  }
   const [first, ...rest] = importance.weights.filter(({ weight }) => Number(weight) > 0);
   if (!first) return answer("none", "Not known yet", `${capital(importance.text)}.`);
   const explained = `A forest explains ${shareText(Math.max(0, importance.explained ?? 0))} of the differences between`;
@@ -126,10 +134,9 @@ export function whyFailed({ head, failures }) {
 /** Is the search keeping up? @param {Parts} parts */
 export function keepsUp({ notes: { proposed, late } }) {
   if (!proposed) return answer("none", "It was not asked", "All configurations are random or given.");
-  const [ready, text] = [1 - late / proposed, `${countText(proposed - late)} of ${plural(proposed, "proposal")} in time.`];
   const others = late ? " The others are mutations of good trials." : "";
-  const mood = ready >= BUSY ? "good" : ready >= HALF_BUSY ? "fair" : "bad";
-  return answer(mood, `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${shareText(ready)}`, text + others);
+  const text = `${countText(proposed - late)} of ${plural(proposed, "proposal")} in time.${others}`;
+  return shareAnswer(1 - late / proposed, text);
 }
 
 function isAtWork({ state }) {

@@ -6,7 +6,7 @@ import { keep, kept } from "../page/address.js";
 export const MOST = 8;
 export const FULL = `At most ${MOST} trials are compared; remove one first.`;
 const PARAMETER = "chosen";
-const listeners = new Set();
+const listeners = [];
 /** A trial keeps its place, and so its colour, while others come and go: a free place is null. */
 export let places = placesIn(kept(PARAMETER));
 
@@ -51,8 +51,7 @@ export function chooseOnly(trials) {
   keep({ [PARAMETER]: places.join("-") });
 }
 
-/** Call a function whenever the chosen trials change. Return a function that stops this. */
+/** Call a function whenever the chosen trials change. */
 export function onChosen(listener) {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+  listeners.push(listener);
 }

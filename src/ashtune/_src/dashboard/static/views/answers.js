@@ -2,10 +2,10 @@
 
 import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { newSection } from "../page/section.js";
 
 export function answers(study) {
-  const section = new Section("answers", "Answers", "", "");
+  const section = newSection(study, "answers", "Answers", "", "");
   section.element.classList.add("answers");
   const importance = { answer: null, refusal: "" };
   const matters = card("Which hyperparameter matters?", "importance", ["head"], (parts) =>
@@ -20,16 +20,12 @@ export function answers(study) {
   ];
   section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
-  const question = () => (study.hasResult ? ["importance", []] : null);
-  const learn = (answer) => {
-    importance.answer = answer;
+  const question = () => (study.hasResult ? ["importance"] : null);
+  const learn = (known) => {
+    Object.assign(importance, known);
     matters.show(study.parts);
   };
-  const refuse = (line) => {
-    importance.refusal = line;
-    matters.show(study.parts);
-  };
-  section.askWhenSeen(study, question, learn, { refuse });
+  section.askWhenSeen(question, (answer) => learn({ answer }), { refuse: (refusal) => learn({ refusal }) });
   return section;
 }
 

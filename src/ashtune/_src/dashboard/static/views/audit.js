@@ -1,7 +1,7 @@
 // The audit of the halving: every promotion checked against the scheduler's rule.
 
 import { element, replaceChildren, table } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { newSection } from "../page/section.js";
 import { countText, isNumber, numberText } from "../page/text.js";
 
 const COLUMNS = [
@@ -19,7 +19,8 @@ const COLUMNS = [
 ];
 
 export function audit(study) {
-  const section = new Section(
+  const section = newSection(
+    study,
     "audit",
     "Did the halving do right?",
     "Every promotion against the rule of the scheduler, and against what is known by now.",
@@ -28,8 +29,7 @@ export function audit(study) {
   const [words, place] = [element("div"), element("div")];
   section.body.append(words, place);
   section.askWhenSeen(
-    study,
-    () => ["audit", []],
+    () => ["audit"],
     (/** @type {Answers["audit"]} */ { text, rungs, notes }) => {
       const paragraph = (sentence) => element("p", { class: sentence.startsWith("FAULT") && "bad" }, sentence);
       replaceChildren(words, [...text, ...notes].map(paragraph));

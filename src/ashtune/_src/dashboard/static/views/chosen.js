@@ -1,10 +1,12 @@
 // Chosen trials beside each other: their results, the hyperparameters in which they differ, and their learning curves.
 
 import { valueAt } from "../page/axis.js";
-import { button, element, form, numberField, replaceChildren, set, setText, table, trialLink } from "../page/dom.js";
-import { Figures, together } from "../page/figure.js";
-import { Section } from "../page/section.js";
-import { capital, countText, isNumber, plural, secondsText, shortened, textsApart, valueText } from "../page/text.js";
+import {
+  element, folded, numberForm, remover, replaceChildren, set, setText, table, trialLink,
+} from "../page/dom.js";
+import { newFigures, together } from "../page/figure.js";
+import { newSection } from "../page/section.js";
+import { capital, countText, isNumber, plural, secondsText, shortened, textsApart } from "../page/text.js";
 import { token } from "../page/theme.js";
 import { lineOf } from "../study/ask.js";
 import { choose, colorOf, FULL, isChosen, isFull, MOST, onChosen, places } from "../study/chosen.js";
@@ -18,62 +20,57 @@ const HEIGHT = 320;
 const AIR = 0.04;
 
 export function chosen(study) {
-  const section = new Section("chosen", "Trials side by side", LEAD, "");
-  const { input, fields } = numberField("chosen-trial", "trial ", { min: 0, inputmode: "numeric" });
-  const add = () => {
-    setText(full, isFull() ? FULL : "");
-    choose(Number(input.value), true);
-    input.value = "";
-  };
+  const section = newSection(study, "chosen", "Trials side by side", LEAD, "");
   const full = element("p.quiet", { role: "status" });
+  const adder = numberForm("chosen-trial", "trial ", { min: 0, inputmode: "numeric" }, "Add it", (trial) => {
+    setText(full, isFull() && FULL);
+    choose(trial, true);
+    adder.input.value = "";
+  });
   const place = element("div");
   const curves = element("div.pair");
-  const figures = new Figures(curves, capital);
-  section.body.append(form(fields, "Add it", add), full, place, curves);
-  study.on(["head"], ({ head }) => set(input, { max: Math.max(0, head.started - 1) }));
-  const ask = askChosen(section, study, (answers, refusals) => {
-    const lacking = refusals.map(({ trial, line }) => element("p", `Trial ${trial}: ${line}.`, remover(trial, section)));
+  const figures = newFigures(curves, capital);
+  section.body.append(adder.element, full, place, curves);
+  study.on(["head"], ({ head }) => set(adder.input, { max: Math.max(0, head.started - 1) }));
+  onChosen(() => setText(full, ""));
+  askChosen(section, study, (answers, refusals) => {
+    const lacking = refusals.map(({ trial, line }) => element("p", `Trial ${trial}: ${line}.`, trialRemover(trial, section)));
     replaceChildren(place, lacking, answers.length > 0 && comparison(answers, study, section));
     const metrics = [...new Set(answers.flatMap(({ curves: own }) => Object.keys(own)))];
     figures.show(metrics.map((metric) => [metric, overlaid(curvesOf(answers, metric))]));
   });
-  onChosen(() => setText(full, ""));
-  onChosen(ask);
   return section;
 }
 
 /** Return a button that removes a chosen trial. */
-function remover(trial, section) {
-  const remove = () => {
+function trialRemover(trial, section) {
+  return remover(`Remove trial ${trial}`, () => {
     choose(trial, false);
     section.element.focus({ preventScroll: true });
-  };
-  return button("×", remove, { class: "plain", "aria-label": `Remove trial ${trial}`, "data-key": `remove ${trial}` });
+  });
 }
 
 function colorMark(trial) {
   const mark = element("i.color", { "aria-hidden": "true" });
-  mark.style.setProperty("--color", `var(${colorOf(trial)})`);
+  mark.style.background = `var(${colorOf(trial)})`;
   return mark;
 }
 
 /**
- * Ask for the chosen trials while a section is seen.
+ * Ask for the chosen trials while a section is seen, and at once when the choice changes.
  *
- * @param {Section} section
+ * @param {{ askWhenSeen: Function }} section
  * @param {(answers: TrialAnswer[], refusals: { trial: number, line: string }[]) => void} draw
- * @returns A function that asks at once if the choice has changed.
  */
 export function askChosen(section, study, draw) {
-  const one = (trial) => study.ask(`trials/${trial}`).catch((problem) => ({ trial, line: lineOf(problem) }));
+  const one = (trial) => study.ask(`trials/${trial}`).catch((problem) => ({ trial, line: lineOf(problem), position: 0 }));
   const ask = async (asked) => {
     const trials = asked.filter((trial) => trial !== null);
-    const all = (await Promise.all(trials.map(one))).filter(({ trial }) => isChosen(trial)); // others are removed by now
-    const [answers, refusals] = [all.filter(({ line }) => !line), all.filter(({ line }) => line)];
-    const position = refusals.length ? 0 : Math.min(...answers.map((each) => each.position)); // 0: asked again
-    return { answers, refusals, position };
+    const answers = (await Promise.all(trials.map(one))).filter(({ trial }) => isChosen(trial)); // others are removed by now
+    return { answers, position: Math.min(...answers.map((each) => each.position)) }; // 0: asked again
   };
-  return section.askWhenSeen(study, () => [places], ({ answers, refusals }) => draw(answers, refusals), { ask });
+  const take = ({ answers }) => draw(answers.filter(({ line }) => !line), answers.filter(({ line }) => line));
+  onChosen(section.askWhenSeen(() => [places], take, { ask }));
 }
 
 /** Return a figure for each chosen trial with its curve in its colour. @param {TrialAnswer[]} answers */
@@ -87,7 +84,7 @@ export function curvesOf(answers, metric) {
 
 /** Return figures as one that shows all their values: the axis of a single trial leaves out values far from the best. */
 function overlaid(figures) {
-  const figure = together(figures[0], figures.slice(1));
+  const figure = together(figures);
   const values = figure.series.flatMap(({ y }) => y).filter(isNumber);
   const y = { ...figure.y, low: Math.min(figure.y.low, ...values), high: Math.max(figure.y.high, ...values) };
   return { ...figure, y: { ...y, low: valueAt(y, -AIR), high: valueAt(y, 1 + AIR) }, notes: [], height: HEIGHT };
@@ -97,33 +94,39 @@ function overlaid(figures) {
 function comparison(answers, study, section) {
   const united = (namesOf) => [...new Set(answers.flatMap(namesOf))];
   const metrics = united(({ metrics: own }) => Object.keys(own));
-  const row = (name, cells) => [element("th", { scope: "row" }, shortened(name, 40)), ...cells];
+  const head = (name) => element("th", { scope: "row" }, shortened(name, 40));
+  const row = (name, cellOf) => [head(name), ...answers.map(cellOf)];
   const results = [
-    row("state", answers.map(({ status }) => stateMark(status, stateText(status, study)))),
-    ...metrics.map((name) => row(name, textsApart(answers.map(({ metrics: own }) => own[name] ?? "none")))),
-    row(`${study.unit}s`, answers.map(({ resource }) => countText(resource))),
-    row("time", answers.map(({ seconds }) => secondsText(seconds))),
-    row("by", answers.map(({ origin }) => shortened(origin, 40))),
-    answers.some(({ reason }) => reason) && row("reason", answers.map(({ reason }) => shortened(reason, 40))),
+    row("state", ({ status }) => stateMark(status, stateText(status, study))),
+    ...metrics.map((name) => [head(name), ...textsApart(answers.map(({ metrics: own }) => own[name] ?? "none"))]),
+    row(`${study.unit}s`, ({ resource }) => countText(resource)),
+    row("time", ({ seconds }) => secondsText(seconds)),
+    row("by", ({ origin }) => shortened(origin, 40)),
+    answers.some(({ reason }) => reason) && row("reason", ({ reason }) => shortened(reason, 40)),
   ];
   const names = united(({ configuration }) => configuration.map(({ name }) => name));
-  const valuesOf = (name) => answers.map(({ configuration }) => configuration.find((each) => each.name === name)?.value);
-  const isEqual = (name) => answers.length > 1 && new Set(valuesOf(name).map((value) => JSON.stringify(value ?? null))).size === 1;
-  const equal = names.filter(isEqual);
-  const others = names.filter((name) => !isEqual(name)).map((name) => {
-    const sign = answers.length > 1 && element("span.differs", { title: "differs" }, "≠ ");
-    const title = element("th", { scope: "row" }, sign, shortened(name, 40));
-    return [title, ...textsApart(valuesOf(name))];
+  const rows = names.map((name) => {
+    const values = answers.map(({ configuration }) => configuration.find((each) => each.name === name)?.value);
+    return { name, texts: textsApart(values) };
   });
-  const heads = answers.map(({ trial }) => element("th", { scope: "col" }, colorMark(trial), trialLink(trial), remover(trial, section)));
+  const isEqual = ({ texts }) => answers.length > 1 && new Set(texts).size === 1;
+  const equal = rows.filter(isEqual);
+  const others = rows
+    .filter((each) => !isEqual(each))
+    .map(({ name, texts }) => {
+      const sign = answers.length > 1 && element("span.differs", { title: "differs" }, "≠ ");
+      return [element("th", { scope: "row" }, sign, shortened(name, 40)), ...texts];
+    });
+  const heads = answers.map(({ trial }) =>
+    element("th", { scope: "col" }, colorMark(trial), trialLink(trial), trialRemover(trial, section)),
+  );
   return [
     table("Chosen trials", [element("td"), ...heads], [...results.filter(Boolean), ...others], { class: "beside" }),
     equal.length > 0 &&
-      element(
-        "details",
-        { class: "data", "data-key": "equal" },
-        element("summary", { "data-key": "summary equal" }, `${plural(equal.length, "hyperparameter")} ${equal.length === 1 ? "is" : "are"} equal in all of them`),
-        element("p", equal.map((name) => `${name}: ${shortened(valueText(valuesOf(name)[0]), 40)}`).join(", ")),
+      folded(
+        `${plural(equal.length, "hyperparameter")} ${equal.length === 1 ? "is" : "are"} equal in all of them`,
+        "equal",
+        element("p", equal.map(({ name, texts }) => `${name}: ${texts[0]}`).join(", ")),
       ),
   ];
 }

@@ -1,8 +1,8 @@
 // Commands to the driver: pause, stop, more trials, other workers, a configuration to try. Shown only if the study
 // was started with --control on this machine.
 
-import { button, byId, element, form, numberField, replaceChildren, setText } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { button, byId, element, form, numberForm, replaceChildren, set, setText } from "../page/dom.js";
+import { newSection } from "../page/section.js";
 import { plural, valueText } from "../page/text.js";
 import { lineOf, post } from "../study/ask.js";
 
@@ -10,7 +10,7 @@ const MORE_TRIALS = 10;
 const NATURE = "This page reads the study's journal; only what you send under Control changes the study.";
 
 export function control(study) {
-  const section = new Section("control", "Control", "", "");
+  const section = newSection(study, "control", "Control", "", "");
   const sender = newSender(study);
   section.body.append(
     element("div.controls", pauseButton(study, sender), stopButtons(sender)),
@@ -67,48 +67,37 @@ function pauseButton(study, sender) {
 
 /** A button that asks for confirmation before the study is stopped. */
 function stopButtons(sender) {
-  const ask = (isAsked) => {
-    [stop.hidden, asking.hidden] = [isAsked, !isAsked];
-    (isAsked ? not : stop).focus();
-  };
-  const stop = button("Stop …", () => ask(true));
-  const not = button("Do not stop", () => ask(false));
   const really = button("Stop the study", () => {
-    ask(false);
+    asking.hidePopover();
     sender.send({ command: "stop" }, "The study stops; ashtune resume continues with it.");
   });
-  const onkeydown = (event) => event.key === "Escape" && ask(false);
+  const not = button("Do not stop", () => asking.hidePopover());
   const asking = element(
-    "span",
-    { class: "choice", role: "group", "aria-label": "Stop the study?", hidden: true, onkeydown },
-    element("span", "Stop the study? It can be resumed later."),
-    really,
-    not,
+    "div.asking",
+    { popover: true, role: "group", "aria-label": "Stop the study?" },
+    element("p", "Stop the study? It can be resumed later."),
+    element("p.choice", really, not),
   );
-  return element("span", stop, asking);
+  const ask = () => {
+    asking.showPopover();
+    not.focus();
+  };
+  return [button("Stop …", ask), asking];
 }
 
 function moreTrials(sender) {
-  const { input, fields } = numberField("control-trials", "More trials", { value: MORE_TRIALS, min: 1 });
-  return form(fields, "Add", () => {
-    const trials = Number(input.value);
-    sender.send({ command: "extend", trials }, `${plural(trials, "trial")} more may be started.`);
-  });
+  return numberForm("control-trials", "More trials", { value: MORE_TRIALS, min: 1 }, "Add", (trials) =>
+    sender.send({ command: "extend", trials }, `${plural(trials, "trial")} more may be started.`),
+  ).element;
 }
 
 function otherWorkers(study, sender) {
-  const { input, fields } = numberField("control-workers", "Workers", { min: 1 });
-  let isTyped = false; // from then on the number is the user's, even if empty
-  input.addEventListener("input", () => {
-    isTyped = true;
-  });
-  study.on(["head"], ({ head }) => {
-    if (!isTyped && head.workers) input.value = head.workers;
-  });
-  return form(fields, "Change", () => {
-    const workers = Number(input.value);
-    sender.send({ command: "workers", workers }, `${plural(workers, "worker")} from now on, as jobs end.`);
-  });
+  const chooser = numberForm("control-workers", "Workers", { min: 1 }, "Change", (workers) =>
+    sender.send({ command: "workers", workers }, `${plural(workers, "worker")} from now on, as jobs end.`),
+  );
+  // The browser shows the attribute until the user types.
+  study.on(["head"], ({ head }) => set(chooser.input, { value: head.workers || null }));
+  return chooser.element;
 }
 
 /** The form for the configuration of the next new trial. It starts with the best configuration so far. */
@@ -118,13 +107,15 @@ function ownConfiguration(study, sender) {
   let fields = [];
   /** Fill the fields from the best trial so far. Text that the user types before its arrival is kept. */
   const fill = async () => {
-    const before = new Map(fields.map((field) => [field, field.value()]));
-    const best = study.parts.head?.best;
+    const before = fields.map(({ input }) => input.value);
+    const { best } = study.parts.head;
     if (!best) return;
     try {
       const { configuration } = await study.ask(`trials/${best.trial}`);
       const values = new Map(configuration.map(({ name, value }) => [name, value]));
-      for (const field of fields) if (field.value() === before.get(field)) field.fill(values.get(field.name));
+      fields.forEach(({ name, input, toText }, place) => {
+        if (input.value === before[place]) input.value = toText(values.get(name)) ?? "";
+      });
     } catch (problem) {
       lineOf(problem); // after a refusal the fields stay unchanged
     }
@@ -136,9 +127,9 @@ function ownConfiguration(study, sender) {
     fill();
   };
   const send = () => {
-    const given = fields.map((field) => [field.name, field.value()]).filter(([, value]) => value !== undefined);
-    const command = { command: "enqueue", configuration: Object.fromEntries(given) };
-    sender.send(command, "The next new trial has this configuration.");
+    const given = fields.filter(({ input }) => input.value !== "");
+    const configuration = Object.fromEntries(given.map(({ name, input, toValue }) => [name, toValue(input.value)]));
+    sender.send({ command: "enqueue", configuration }, "The next new trial has this configuration.");
   };
   const details = element(
     "details",
@@ -152,32 +143,23 @@ function ownConfiguration(study, sender) {
 }
 
 /**
- * Return the field of one hyperparameter, a function for its value (undefined if empty), and a function that fills it.
- * A constant has no field.
+ * Return the field of one hyperparameter: its input, and functions that convert the input's text to a value and back.
+ * The text of a choice is JSON. The field of a constant is hidden.
  *
  * @param {Hyperparameter} hyperparameter
  */
 function newField({ name, type, low, high, choices }, id) {
-  if (type === "constant" && choices.length) return { name, element: null, value: () => choices[0], fill: () => {} };
+  const label = element("label", { for: id }, name);
+  if (choices.length) {
+    const isConstant = type === "constant";
+    const options = choices.map((choice) => element("option", { value: JSON.stringify(choice) }, valueText(choice)));
+    const input = element("select", { id }, !isConstant && element("option", { value: "" }), options);
+    const toText = (value) => JSON.stringify(isConstant ? choices[0] : value);
+    return { name, input, element: element("div.field", { hidden: isConstant }, label, input), toValue: JSON.parse, toText };
+  }
   const isNumber = type === "float" || type === "integer";
-  const options = ["", ...choices].map((choice, place) =>
-    element("option", { value: place ? place - 1 : "" }, place ? valueText(choice) : ""),
-  );
-  const input = choices.length
-    ? element("select", { id }, options)
-    : element("input", {
-        id,
-        ...(isNumber ? { type: "number", step: type === "integer" ? 1 : "any", min: low, max: high } : {}),
-      });
-  const read = (text) => (choices.length ? choices[Number(text)] : isNumber ? Number(text) : text);
-  const placeOf = (value) => choices.findIndex((choice) => JSON.stringify(choice) === JSON.stringify(value));
-  return {
-    name,
-    element: element("div.field", element("label", { for: id }, name), input),
-    value: () => (input.value === "" ? undefined : read(input.value)),
-    fill: (value) => {
-      const place = placeOf(value);
-      input.value = String((choices.length ? (place < 0 ? "" : place) : value) ?? "");
-    },
-  };
+  const numbers = { type: "number", step: type === "integer" ? 1 : "any", min: low, max: high };
+  const input = element("input", { id, ...(isNumber && numbers) });
+  const toText = (value) => value;
+  return { name, input, element: element("div.field", label, input), toValue: isNumber ? Number : String, toText };
 }

@@ -1,19 +1,19 @@
 // Failed and withdrawn trials and lost workers, by reason, with the traceback of the first one.
 
 import { element, replaceChildren, trialLink } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { newSection } from "../page/section.js";
 import { countText, isNumber, plural } from "../page/text.js";
 import { isFruitless } from "../study/answers.js";
 import { preformatted } from "./trial.js";
 import { ALL, FILTER, stateMark } from "./trials.js";
 
 export function failures(study) {
-  const section = new Section("failures", "Why did these fail?", "", "Failures");
+  const section = newSection(study, "failures", "Why did these fail?", "", "Failures");
   section.isEmpty = () => study.parts.failures?.groups.length === 0;
   const list = element("ul.groups");
   section.body.append(list);
   let shown = "";
-  section.drawWhenSeen(study, ["failures", "head"], ({ failures: { groups, total }, head }) => {
+  section.drawWhenSeen(["failures", "head"], ({ failures: { groups, total }, head }) => {
     const now = JSON.stringify(groups);
     section.say(`${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.`);
     if (now === shown) return;

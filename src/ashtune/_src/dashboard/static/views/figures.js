@@ -1,17 +1,16 @@
 // Sections that show figures of the server: the ladder, the best so far, workers, curves, importance.
 
 import { element, setText } from "../page/dom.js";
-import { Figure, together } from "../page/figure.js";
-import { Section } from "../page/section.js";
+import { newFigure, together } from "../page/figure.js";
+import { newSection } from "../page/section.js";
 import { capital } from "../page/text.js";
-import { onChosen } from "../study/chosen.js";
 import { askChosen, curvesOf } from "./chosen.js";
 
 export function ladder(study) {
-  const section = new Section("ladder", "The ladder", "Each trial starts at the lowest rung.", "Ladder");
-  const figure = new Figure("", "The ladder");
+  const section = newSection(study, "ladder", "The ladder", "Each trial starts at the lowest rung.", "Ladder");
+  const figure = newFigure("", "The ladder");
   section.body.append(figure.element);
-  section.drawWhenSeen(study, ["ladder"], ({ ladder: part }) => {
+  section.drawWhenSeen(["ladder"], ({ ladder: part }) => {
     setText(section.lead, `Each trial starts at the lowest rung. ${part.quota_text}`);
     figure.show(part.figure);
   });
@@ -20,12 +19,12 @@ export function ladder(study) {
 
 export function best(study) {
   const lead = "The best result so far. Each point is a result, in the colour of its rung.";
-  const section = new Section("best", "Is it getting better?", lead, "Best");
+  const section = newSection(study, "best", "Is it getting better?", lead, "Best");
   section.isEmpty = () => !study.hasResult;
-  const overTime = new Figure("Over time", "The best over time");
-  const overResource = new Figure("Over what was trained", "The best over what was trained");
+  const overTime = newFigure("Over time", "The best over time");
+  const overResource = newFigure("Over what was trained", "The best over what was trained");
   section.body.append(element("div.pair", overTime.element, overResource.element));
-  section.drawWhenSeen(study, ["best"], ({ best: part }) => {
+  section.drawWhenSeen(["best"], ({ best: part }) => {
     overTime.show(part.over_time);
     overResource.show(part.over_resource);
   });
@@ -35,13 +34,12 @@ export function best(study) {
 /** The Pareto front of a study with several objectives. */
 export function front(study) {
   const lead = "Results that no other result beats in all objectives. The star is the best by the weights of the study.";
-  const section = new Section("front", "Which trade-offs are there?", lead, "Front");
+  const section = newSection(study, "front", "Which trade-offs are there?", lead, "Front");
   section.isEmpty = () => !study.hasResult || study.parts.head.objectives.length < 2;
-  const figure = new Figure("", "Front");
+  const figure = newFigure("", "Front");
   section.body.append(figure.element);
   section.askWhenSeen(
-    study,
-    () => ["front", []],
+    () => ["front"],
     (/** @type {Answers["contour"]} */ answer) => figure.show(answer.figure),
   );
   return section;
@@ -50,11 +48,11 @@ export function front(study) {
 export function workers(study) {
   const lead =
     "What each worker does, the latest at the right. A colour is a rung, a pattern what is no training that counts.";
-  const section = new Section("workers", "Are my workers busy?", lead, "Workers");
-  const lanes = new Figure("Lanes");
-  const time = new Figure("Where their time went");
+  const section = newSection(study, "workers", "Are my workers busy?", lead, "Workers");
+  const lanes = newFigure("Lanes");
+  const time = newFigure("Where their time went");
   section.body.append(lanes.element, time.element);
-  section.drawWhenSeen(study, ["workers"], ({ workers: part }) => {
+  section.drawWhenSeen(["workers"], ({ workers: part }) => {
     lanes.show(part.timeline);
     time.show(part.shares);
   });
@@ -64,13 +62,12 @@ export function workers(study) {
 export function importance(study) {
   const lead =
     "A forest learns from all trials how good a configuration is. A bar is a hyperparameter's share of the variance.";
-  const section = new Section("importance", "Which hyperparameter matters?", lead, "Importance");
+  const section = newSection(study, "importance", "Which hyperparameter matters?", lead, "Importance");
   section.isEmpty = () => !study.hasResult || study.names.length < 1;
-  const figure = new Figure("", "Importance");
+  const figure = newFigure("", "Importance");
   section.body.append(figure.element);
   section.askWhenSeen(
-    study,
-    () => ["importance", []],
+    () => ["importance"],
     (/** @type {Answers["importance"]} */ answer) => {
       section.say(answer.figure.notes.map((note) => `${capital(note)}.`).join(" "));
       figure.show({ ...answer.figure, notes: [] });
@@ -82,16 +79,15 @@ export function importance(study) {
 /** Learning curves: the best trials, a sample of the others, and the trials that the reader has chosen. */
 export function curves(study) {
   const lead = "The best trials, a sample of the others, and the trials that you have chosen.";
-  const section = new Section("curves", "Learning curves", lead, "Curves");
+  const section = newSection(study, "curves", "Learning curves", lead, "Curves");
   section.isEmpty = () => !study.hasResult;
-  const figure = new Figure("", "Learning curves");
+  const figure = newFigure("", "Learning curves");
   section.body.append(figure.element);
   let chosen = [];
-  const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) => figure.show(together(part.figure, chosen)));
-  const ask = askChosen(section, study, (answers) => {
+  const again = section.drawWhenSeen(["curves"], ({ curves: part }) => figure.show(together([part.figure, ...chosen])));
+  askChosen(section, study, (answers) => {
     chosen = curvesOf(answers, study.objective.metric);
     again();
   });
-  onChosen(ask);
   return section;
 }

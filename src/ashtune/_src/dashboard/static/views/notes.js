@@ -1,11 +1,12 @@
 // The reasons for the choices of the scheduler and the search.
 
 import { element, replaceChildren, setText, table } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { newSection } from "../page/section.js";
 import { capital, countText, isNumber, secondsText, shareText } from "../page/text.js";
 
 export function notes(study) {
-  const section = new Section(
+  const section = newSection(
+    study,
     "notes",
     "Why these trials?",
     "What the scheduler and the search say of their choices, and the latest of them.",
@@ -19,7 +20,7 @@ export function notes(study) {
       element("div", element("h3", "The latest choices"), feed),
     ),
   );
-  section.drawWhenSeen(study, ["notes"], ({ notes: part }) => {
+  section.drawWhenSeen(["notes"], ({ notes: part }) => {
     setText(scheduler, part.scheduler && `Scheduler: ${part.scheduler}`);
     setText(search, part.search && `Search: ${part.search}`);
     const share = (name) => part.promoted_share[name];

@@ -3,34 +3,35 @@
 // The user can select (brush) a range on each axis: only lines within all ranges keep their colour. With a pointer, a
 // range is drawn along its axis; with the keyboard, its two ends are set by the sliders below.
 
-import { button, element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
-import { Figure } from "../page/figure.js";
-import { Section } from "../page/section.js";
+import { button, element, folded, replaceChildren, set, setText, trialLink } from "../page/dom.js";
+import { newFigure } from "../page/figure.js";
+import { newSection } from "../page/section.js";
 import { countText, numberText, plural } from "../page/text.js";
 import { chooseOnly } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
-import { Coordinates } from "./coordinates.js";
+import { newCoordinates } from "./coordinates.js";
 import { PAUSE } from "./trial_filters.js";
 import { FILTER, queryIn, RANGES } from "./trials.js";
 
 const NAMED = 5;
 
 export function parallel(study) {
-  const section = new Section(
+  const section = newSection(
+    study,
     "parallel",
     "All hyperparameters at once",
     "A line is a trial, the best the brightest. Draw along an axis to keep only the lines that pass there.",
     "Parallel",
   );
   section.isEmpty = () => !study.hasResult || study.names.length < 1;
-  const figure = new Figure("", "Parallel coordinates");
-  set(figure.plot, { class: "plot wide", tabindex: 0 });
+  const figure = newFigure("", "Parallel coordinates");
+  set(figure.place, { class: "plot wide", tabindex: 0 });
   let wait = 0;
   /** The axes whose ranges have changed since the table was told. */
   const changed = new Set();
   /** The ranges of the table, which are also the brushes here. */
   let { where } = queryIn(SAVED ? "" : location.search);
-  const coordinates = new Coordinates(figure.plot, (names) => {
+  const coordinates = newCoordinates(figure.place, (names) => {
     say();
     if (SAVED) return;
     for (const name of names) changed.add(name);
@@ -47,47 +48,38 @@ export function parallel(study) {
   const best = element("p");
   const clear = button("Clear all ranges", () => coordinates.clear());
   const list = element("a.asks", { href: "#trials" }, "See them in the table");
-  let named = [];
+  const bestWithin = () => coordinates.within().slice(0, NAMED);
   const sideBySide = button("See the best side by side", () => {
-    chooseOnly(named.map((at) => coordinates.trials[at]));
+    chooseOnly(bestWithin().map(({ trial }) => trial));
     location.hash = "#chosen";
   });
-  const sliders = element("div.sliders");
+  figure.canvas = coordinates.canvas;
   section.body.append(
     figure.element,
     count,
     best,
     element("p.choice", clear, list, sideBySide),
-    element("details.data", element("summary", "Ranges by sliders"), sliders),
+    folded("Ranges by sliders", "ranges", coordinates.sliders),
   );
 
+  let all = "";
   const say = () => {
-    const { trials, isBrushed, values } = coordinates;
-    const within = coordinates.within();
-    const all = plural(trials.length, "trial");
-    setText(
-      count,
-      isBrushed ? `${countText(within.length)} of ${all} within the ranges` : "",
-    );
-    named = within.slice(0, NAMED);
-    const links = named.map((at) => [trialLink(trials[at]), ` (${numberText(values[at])}) `]);
-    replaceChildren(best, named.length > 0 && "The best of them: ", ...links);
-    sideBySide.hidden = named.length < 2;
+    const isBrushed = coordinates.isBrushed();
+    setText(count, isBrushed && `${countText(coordinates.within().length)} of ${all} within the ranges`);
+    const links = bestWithin().map(({ trial, values }) => [trialLink(trial), ` (${numberText(values.at(-1))}) `]);
+    replaceChildren(best, links.length > 0 && "The best of them: ", ...links);
+    sideBySide.hidden = links.length < 2;
     clear.disabled = list.hidden = !isBrushed;
-    coordinates.showIn(sliders);
   };
   section.askWhenSeen(
-    study,
-    () => ["parallel", []],
+    () => ["parallel"],
     (/** @type {Answers["parallel"]} */ { figure: answer }) => {
+      all = plural(answer.trials.length, "trial");
       coordinates.draw(answer, study);
       if (!SAVED && !wait) coordinates.brush(where);
       section.say(answer.notes.join("; "));
       say();
-      figure.describe(
-        `Parallel coordinates of ${plural(answer.trials.length, "trial")} over ${coordinates.axes.length} axes.`,
-      );
-      figure.data(() => coordinates.table());
+      figure.describe(`Parallel coordinates of ${all} over ${answer.axes.length} axes.`, coordinates.table);
     },
   );
   addEventListener(RANGES, (event) => {

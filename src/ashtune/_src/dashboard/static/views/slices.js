@@ -2,8 +2,8 @@
 
 import { keep, kept } from "../page/address.js";
 import { button, element, setText } from "../page/dom.js";
-import { Figures, Legend } from "../page/figure.js";
-import { Section } from "../page/section.js";
+import { newFigures, newLegend } from "../page/figure.js";
+import { newSection } from "../page/section.js";
 import { plural, shortened } from "../page/text.js";
 import { valueChoice } from "./value.js";
 
@@ -11,25 +11,26 @@ import { valueChoice } from "./value.js";
 const MOST = 60;
 
 export function slices(study) {
-  const section = new Section(
+  const section = newSection(
+    study,
     "slices",
     "Slices",
     "The result over each hyperparameter. Where good points gather, values are good.",
   );
   section.isEmpty = () => !study.hasResult || study.names.length < 1;
   const place = element("div.panels");
-  const legend = new Legend();
+  const legend = newLegend();
   const more = button("", () => showAll(), { class: "asks", hidden: true });
   const value = valueChoice(study, "slices", () => consider());
   section.body.append(value.element, legend.element, place, more);
-  const figures = new Figures(place, (name) => shortened(name, 40));
+  const figures = newFigures(place, (name) => shortened(name, 40));
   let isAll = kept("slices") === "all";
 
   /** By default the server chooses the most important hyperparameters. */
   const names = () => (isAll ? study.names.slice(0, MOST) : []);
   const parameters = () => [...names().map((name) => ["name", name]), ...value.parameters()];
   const question = () => ["slices", parameters()];
-  const consider = section.askWhenSeen(study, question, (/** @type {Answers["slices"]} */ answer) => {
+  const consider = section.askWhenSeen(question, (/** @type {Answers["slices"]} */ answer) => {
     legend.show(Object.entries(answer.colors).map(([name, color]) => [color, name]));
     section.say(answer.notes.join(" "));
     const shown = Object.entries(answer.panels);

@@ -1,7 +1,7 @@
 // The list of all studies of a folder, each with a link to its page.
 
-import { element, table } from "../page/dom.js";
-import { countText, secondsText, shortened } from "../page/text.js";
+import { studyLink, table } from "../page/dom.js";
+import { countText, secondsText } from "../page/text.js";
 
 /** @param {Summary[]} studies */
 export function tableOfStudies(studies) {
@@ -9,7 +9,7 @@ export function tableOfStudies(studies) {
     "Studies",
     ["study", "state", "began", "goal", "trials", "result", "time"],
     studies.map((each) => [
-      element("a", { href: `?study=${encodeURIComponent(each.id)}`, "data-key": `study ${each.id}` }, shortened(each.directory, 60)),
+      studyLink(each.id, each.directory),
       each.state,
       each.began,
       each.goal,

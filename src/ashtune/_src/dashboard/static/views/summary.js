@@ -2,7 +2,7 @@
 
 import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import {
-  capital, countText, isNumber, numberText, plural, roughSecondsText, secondsText, shareText,
+  capital, countText, isNumber, joined, numberText, plural, roughSecondsText, secondsText, shareText,
 } from "../page/text.js";
 import { isFruitless } from "../study/answers.js";
 
@@ -26,9 +26,9 @@ function stateOf(head) {
 }
 
 export function summary(study) {
-  const state = tile("state", "State");
-  const best = tile("best-value", "Best");
-  const left = tile("time-left", "Time left");
+  const state = newTile("state", "State");
+  const best = newTile("best-value", "Best");
+  const left = newTile("time-left", "Time left");
   const name = element("h1", "…");
   const about = element("p.about.quiet");
   const nothing = element("p", { hidden: true });
@@ -49,8 +49,9 @@ export function summary(study) {
     const title = head.name || head.directory;
     setText(name, title);
     setText(about, joined(head.scheduler, head.search, goals, head.directory));
-    if (!location.hash.startsWith("#trial/"))
-      document.title = joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
+    document.title = location.hash.startsWith("#trial/")
+      ? joined(location.hash.slice(1).replace("/", " "), title)
+      : joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
     tiles.hidden = !(nothing.hidden = study.isThere);
     const start = `${capital(head.state_text)}. A study that is started there is shown here at once:`;
     replaceChildren(nothing, `${start} `, element("code", `ashtune run … --directory ${head.directory}`));
@@ -69,23 +70,22 @@ export function summary(study) {
   return { id: "summary", short: "", element: root, isEmpty: () => false };
 }
 
-/** Join the texts that are not empty. */
-function joined(...texts) {
-  return texts.filter(Boolean).join(" · ");
-}
-
-/** A large value with two lines below it. */
-function tile(kind, title) {
+/** Return a large value with two lines below it. */
+function newTile(kind, title) {
   const value = element("b.value");
   const detail = element("p.detail");
   const more = element("p.detail.quiet");
-  const root = element("div", { class: `tile ${kind}` }, element("h2", title), value, detail, more);
-  const say = (short, words, others = "") => {
-    setText(value, short);
-    setText(detail, words);
-    setText(more, others);
+  return {
+    element: element("div", { class: `tile ${kind}` }, element("h2", title), value, detail, more),
+    value,
+    detail,
+    more,
+    say(short, words, others = "") {
+      setText(value, short);
+      setText(detail, words);
+      setText(more, others);
+    },
   };
-  return { element: root, value, detail, more, say };
 }
 
 /** @param {HeadPart} head */

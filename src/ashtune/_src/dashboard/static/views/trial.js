@@ -1,97 +1,43 @@
 // The page of one trial: its curve and configuration next to those of the best trial, its log and its history.
 
 import { element, replaceChildren, setText, table } from "../page/dom.js";
-import { Figures } from "../page/figure.js";
+import { newFigures } from "../page/figure.js";
+import { newSection } from "../page/section.js";
 import {
-  bytesText, capital, countText, isNumber, numberText, plural, secondsText, shortened, valueText,
+  bytesText, capital, countText, isNumber, joined, numberText, plural, secondsText, shortened, valueText,
 } from "../page/text.js";
-import { lineOf } from "../study/ask.js";
 import { historyList } from "./notes.js";
 import { chooser, chosenLink, stateMark, stateText } from "./trials.js";
 
 const EVERY = 2000;
 
-export class TrialPage {
-  constructor(study) {
-    this._study = study;
-    this._trial = null;
-    this._position = null;
-    this._title = element("h1", { tabindex: -1 });
-    this._about = element("p.about");
-    this._remark = element("p.remark.quiet", { role: "status" });
-    this._curves = element("div.pair");
-    this._rest = element("div");
-    this._figures = new Figures(this._curves, capital);
-    this._choice = element("label");
-    this._shown = "";
-    this._back = element("a", "↑ back to the study");
-    this._previous = element("a", "← the one before");
-    this._next = element("a", "the next →");
-    this.element = element(
-      "article",
-      { class: "trial", hidden: true, "aria-label": "Trial" },
-      element("p.links", this._back, this._previous, this._next, this._choice, chosenLink()),
-      this._title,
-      this._about,
-      this._remark,
-      this._curves,
-      this._rest,
-    );
-    setInterval(() => this._again(), EVERY);
-  }
-
-  /** Show a trial. @param back The target of the link back. */
-  show(trial, back) {
-    this.element.hidden = false;
-    this._trial = trial;
-    this._position = null;
-    this._back.href = back;
-    setText(this._title, `Trial ${trial}`);
-    this._previous.href = `#trial/${Math.max(0, trial - 1)}`;
-    this._previous.hidden = trial === 0;
-    this._next.href = `#trial/${trial + 1}`;
-    this._next.hidden = true;
-    replaceChildren(this._choice, chooser(trial), " compare");
-    for (const each of [this._about, this._rest]) replaceChildren(each);
-    this._figures.show([]);
-    this._shown = "";
-    this._ask();
-    this._title.focus({ preventScroll: true });
-  }
-
-  hide() {
-    this.element.hidden = true;
-    this._trial = null;
-  }
-
-  _again() {
-    if (this._trial !== null && !document.hidden && this._study.position !== this._position) this._ask();
-  }
-
-  async _ask() {
-    const trial = this._trial;
-    this._position = this._study.position;
-    try {
-      const { position, ...answer } = await this._study.ask(`trials/${trial}`);
-      if (trial !== this._trial) return;
-      this._position = Math.min(this._position, position); // an older answer: the question is asked again
-      setText(this._remark, "");
-      this._draw(answer);
-    } catch (problem) {
-      const line = lineOf(problem);
-      if (trial !== this._trial) return;
-      this._position = null; // asked again, even if the study does not change
-      setText(this._remark, line);
-    }
-  }
+/** Return the page of a trial: its element, and a function that shows a trial. */
+export function newTrialPage(study) {
+  const section = newSection(study, "trial", "Trial", "", "", "h1");
+  let trial = -1;
+  const about = element("p.about");
+  const curves = element("div.pair");
+  const figures = newFigures(curves, capital);
+  const rest = element("div");
+  const choice = element("label");
+  const back = element("a", "↑ back to the study");
+  const previous = element("a", "← the one before");
+  const next = element("a", "the next →");
+  /** The answer that is shown, as JSON. */
+  let shown = "";
+  section.isEmpty = () => section.element.hidden;
+  section.remark.role = "status";
+  section.element.classList.add("trial");
+  section.element.hidden = true;
+  section.element.prepend(element("p.links", back, previous, next, choice, chosenLink()));
+  section.body.append(about, curves, rest);
 
   /** @param {TrialAnswer} answer */
-  _draw(answer) {
-    const shown = JSON.stringify(answer);
-    if (shown === this._shown) return;
-    this._shown = shown;
-    const { unit, parts } = this._study;
-    document.title = `trial ${answer.trial} · ${parts.head?.name ?? ""}`;
+  function draw(answer) {
+    const now = JSON.stringify({ ...answer, position: 0 });
+    if (now === shown || answer.trial !== trial) return;
+    shown = now;
+    const { unit, parts: { head } } = study;
     const words = [
       isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet",
       `${plural(answer.resource, unit)} trained`,
@@ -99,14 +45,14 @@ export class TrialPage {
       isNumber(answer.seconds) && secondsText(answer.seconds),
       answer.origin && `by: ${answer.origin}`,
     ];
-    replaceChildren(this._about, stateMark(answer.status, stateText(answer.status, this._study)), ` · ${words.filter(Boolean).join(" · ")}`);
-    this._next.hidden = !(answer.trial < parts.head?.started - 1);
-    this._figures.show(Object.entries(answer.curves));
+    replaceChildren(about, stateMark(answer.status, stateText(answer.status, study)), ` · ${joined(...words)}`);
+    next.hidden = !(trial < head?.started - 1);
+    figures.show(Object.entries(answer.curves));
     replaceChildren(
-      this._rest,
+      rest,
       answer.reason && part("Why", element("p.bad", answer.reason)),
       answer.traceback && part("Traceback", preformatted(answer.traceback, "Traceback")),
-      part("Configuration", configurationTable(answer.configuration, parts.head?.best?.trial === answer.trial)),
+      part("Configuration", configurationTable(answer.configuration, head?.best?.trial === trial)),
       element(
         "div.pair",
         part("What happened", historyList("What happened", answer.history)),
@@ -119,6 +65,32 @@ export class TrialPage {
       ),
     );
   }
+
+  const consider = section.askWhenSeen(() => [`trials/${trial}`], draw, { every: EVERY });
+
+  return {
+    element: section.element,
+
+    /** @param {number} number @param link The target of the link back. */
+    show(number, link) {
+      if (trial !== number) {
+        shown = "";
+        for (const each of [about, rest]) replaceChildren(each);
+        figures.show([]);
+        section.say("");
+        next.hidden = true;
+      }
+      trial = number;
+      back.href = link;
+      setText(section.title, `Trial ${number}`);
+      previous.href = `#trial/${Math.max(0, number - 1)}`;
+      previous.hidden = number === 0;
+      next.href = `#trial/${number + 1}`;
+      replaceChildren(choice, chooser(number), " compare");
+      section.element.focus({ preventScroll: true });
+      consider();
+    },
+  };
 }
 
 function part(title, ...children) {

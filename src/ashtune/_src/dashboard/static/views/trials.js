@@ -2,11 +2,11 @@
 
 import { keep } from "../page/address.js";
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
-import { Section } from "../page/section.js";
+import { newSection } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
 import { choose, colorOf, FULL, isChosen, isFull, onChosen } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
-import { Filters, HELP } from "./trial_filters.js";
+import { HELP, newFilters } from "./trial_filters.js";
 
 /** The query for all trials, the best first. */
 export const ALL = { search: "", sort: "value", order: "", status: "", rung: "", origin: "", like: "", where: [], offset: 0 };
@@ -20,17 +20,15 @@ export const RANGES = "ashtune-ranges";
 
 export function trials(study) {
   const lead = "A click on a row opens its trial, and a tick compares it. A paused trial has a result and is not promoted, so far.";
-  const section = new Section("trials", "Trials", lead);
+  const section = newSection(study, "trials", "Trials", lead);
   const asked = queryIn(SAVED ? "" : location.search);
   const place = element("div");
   const count = element("p.quiet", { role: "status" });
   const pages = element("div.pages");
   const file = element("a.asks", { download: "trials.csv" }, "Download them as CSV");
-  const controls = new Filters(study, asked, () => change({}));
-  section.body.append(controls.element, controls.chips, count, place, pages, element("p.links", chosenLink(), file));
-  controls.showChips();
+  const filters = newFilters(study, asked, () => change({}));
+  section.body.append(filters.element, filters.chips, count, place, pages, element("p.links", chosenLink(), file));
 
-  const question = () => ["trials", parametersOf(asked, study)];
   const refuse = (line) => {
     if (!line) return;
     setText(count, line);
@@ -38,29 +36,28 @@ export function trials(study) {
     pages.hidden = file.hidden = true;
   };
   const consider = section.askWhenSeen(
-    study,
-    question,
-    (/** @type {Answers["trials"]} */ answer) => {
-      controls.offerKinds(answer);
+    () => ["trials", parametersOf(asked, study)],
+    (/** @type {Answers["trials"]} */ answer, [, parameters]) => {
+      filters.offerKinds(answer);
       setText(count, countOf(answer, asked));
       replaceChildren(place, trialsTable(answer, asked, study, (sort, order) => change({ sort, order })));
       file.hidden = !answer.matching;
-      file.href = `api/studies/${study.number}/csv?${new URLSearchParams(parametersOf(asked, study))}`;
-      turnPages(pages, answer, asked, (offset) => change({ offset }, true));
+      file.href = `api/studies/${study.number}/csv?${new URLSearchParams(parameters)}`;
+      turnPages(pages, answer, asked, (offset) => change({ offset }));
     },
     { every: EVERY, refuse },
   );
-  const change = (changes, isTurn = false) => {
-    Object.assign(asked, changes, isTurn ? {} : { offset: 0 });
+  /** Change the query. Another one than the next page begins at the first trial. */
+  const change = (changes) => {
+    Object.assign(asked, { offset: 0 }, changes);
     if (!SAVED) keepQuery(asked);
-    controls.showChips();
+    filters.showChips();
     consider();
     dispatchEvent(new CustomEvent(RANGES, { detail: asked }));
   };
-  study.on(["space", "ladder", "head"], () => controls.offer());
   addEventListener(FILTER, (event) => {
     change(/** @type {CustomEvent} */ (event).detail);
-    controls.showQuery();
+    filters.showQuery();
   });
   return section;
 }
@@ -95,15 +92,9 @@ function whereText({ name, low, high }) {
 
 /** Return the query as parameters of a question. */
 export function parametersOf(asked, study) {
-  const parameters = [
-    ["sort", asked.sort],
-    ["order", asked.order || firstOrder(asked.sort, study)],
-    ["offset", asked.offset],
-    ["count", COUNT],
-  ];
-  for (const name of ["search", "status", "rung", "origin", "like"])
-    if (asked[name] !== "") parameters.push([name, asked[name]]);
-  return [...parameters, ...asked.where.map((each) => ["where", whereText(each)])];
+  const { where, ...one } = { ...asked, order: asked.order || firstOrder(asked.sort, study), count: COUNT };
+  const given = Object.entries(one).filter(([, value]) => value !== "");
+  return [...given, ...where.map((each) => ["where", whereText(each)])];
 }
 
 function countOf({ total, matching, saved = matching }, { offset, search }) {
@@ -119,23 +110,17 @@ function countOf({ total, matching, saved = matching }, { offset, search }) {
 /** @param {Answers["trials"]} answer */
 function trialsTable({ columns, metrics, rows }, asked, study, sort) {
   const order = asked.order || firstOrder(asked.sort, study);
+  const isUp = order === "asc";
   const head = (name, title = name) => {
     const isSorted = asked.sort === name;
-    const next = !isSorted ? firstOrder(name, study) : order === "asc" ? "desc" : "asc";
-    const arrow = element("span", { "aria-hidden": "true" }, isSorted && (order === "asc" ? " ↑" : " ↓"));
+    const reverse = isUp ? "desc" : "asc";
+    const next = isSorted ? reverse : firstOrder(name, study);
+    const arrow = element("span", { "aria-hidden": "true" }, isUp ? " ↑" : " ↓");
+    const attributes = { class: "plain", "data-key": `sort ${name}`, disabled: SAVED !== null };
     return element(
       "th",
-      {
-        scope: "col",
-        class: name === "status" && "text",
-        "aria-sort": isSorted && (order === "asc" ? "ascending" : "descending"),
-      },
-      element(
-        "button",
-        { class: "plain", "data-key": `sort ${name}`, disabled: SAVED !== null, onclick: () => sort(name, next) },
-        shortened(title, 24),
-        arrow,
-      ),
+      { scope: "col", class: name === "status" && "text", "aria-sort": isSorted && (isUp ? "ascending" : "descending") },
+      button([shortened(title, 24), isSorted && arrow], () => sort(name, next), attributes),
     );
   };
   const best = study.parts.head?.best?.trial;
@@ -179,7 +164,7 @@ function showChoice(box) {
   box.checked = isChosen(trial);
   box.disabled = !box.checked && isFull();
   box.title = box.disabled ? FULL : "";
-  box.style.setProperty("accent-color", box.checked ? `var(${colorOf(trial)})` : "");
+  box.style.accentColor = box.checked ? `var(${colorOf(trial)})` : "";
 }
 
 onChosen(() => document.querySelectorAll(".chooser").forEach(showChoice));
@@ -201,17 +186,13 @@ export function stateMark(status, text = status) {
 
 function turnPages(pages, { matching, saved = matching }, { offset }, turn) {
   const last = Math.max(0, Math.floor((Math.min(matching, saved) - 1) / COUNT) * COUNT);
-  const turner = (text, to, disabled) => button(text, () => turn(to), { "data-key": `page ${text}`, disabled });
+  const offsets = { First: 0, Previous: Math.max(0, offset - COUNT), Next: Math.min(last, offset + COUNT), Last: last };
   pages.hidden = matching <= COUNT;
-  const hadFocus = pages.contains(document.activeElement);
   replaceChildren(
     pages,
-    turner("First", 0, !offset),
-    turner("Previous", Math.max(0, offset - COUNT), !offset),
-    turner("Next", offset + COUNT, offset >= last),
-    turner("Last", last, offset >= last),
+    Object.entries(offsets).map(([text, to]) =>
+      // A disabled button would lose the focus.
+      button(text, () => turn(to), { "data-key": `page ${text}`, "aria-disabled": to === offset && "true" }),
+    ),
   );
-  // A button that is disabled at an end loses the focus: the other button gets it.
-  if (hadFocus && !pages.contains(document.activeElement))
-    pages.querySelector(`[data-key="page ${offset ? "Previous" : "Next"}"]`).focus({ preventScroll: true });
 }

@@ -2,7 +2,6 @@
 
 import { keep, kept } from "../page/address.js";
 import { element, fillOptions } from "../page/dom.js";
-import { shortened } from "../page/text.js";
 
 /** @param id Id of the section. @param changed Called after a change. */
 export function valueChoice(study, id, changed) {
@@ -14,7 +13,7 @@ export function valueChoice(study, id, changed) {
   const select = element("select", { id: name, onchange });
   const place = element("p.choice.asks", { hidden: true }, element("label", { for: name }, "metric "), select);
   study.on(["head"], ({ head }) => {
-    const options = head.objectives.map(({ metric }) => [metric, shortened(metric, 40)]);
+    const options = head.objectives.map(({ metric }) => metric);
     fillOptions(select, options, select.value || kept(name));
     place.hidden = options.length < 2;
   });
