@@ -17,13 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.integrations.tracking import (
-    Point,
-    RunTracker,
-    TrackedRun,
-    short_name,
-    with_own,
-)
+from ashtune._src.integrations.tracking import Point, RunTracker, TrackedRun, short_name, with_own
 
 __all__ = ["TrackioTracker"]
 

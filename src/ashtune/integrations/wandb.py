@@ -17,12 +17,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ashtune._src.integrations.tracking import (
-    RunTracker,
-    TrackedRun,
-    short_name,
-    with_own,
-)
+from ashtune._src.integrations.tracking import RunTracker, TrackedRun, short_name, with_own
 from ashtune._src.study.disk import read_whole
 from ashtune._src.study.folders import place_in, replace_file
 

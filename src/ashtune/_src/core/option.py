@@ -19,13 +19,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 import msgspec
 
 from ashtune._src.core import parse
-from ashtune._src.core.checks import (
-    MOST_SEED,
-    check_flag,
-    check_seconds,
-    check_size,
-    check_whole,
-)
+from ashtune._src.core.checks import MOST_SEED, check_flag, check_seconds, check_size, check_whole
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import instead_of, one_line
 

@@ -29,11 +29,7 @@ from ashtune._src.figures.best_figure import front_figure
 from ashtune._src.figures.contour_figure import POINTS as CONTOUR_POINTS
 from ashtune._src.figures.contour_figure import contour, contour_figure
 from ashtune._src.figures.figure_columns import Configuration
-from ashtune._src.figures.importance_figure import (
-    importance_figure,
-    importance_of,
-    important,
-)
+from ashtune._src.figures.importance_figure import importance_figure, importance_of, important
 from ashtune._src.figures.parallel_figure import HYPERPARAMETERS, coordinates_figure
 from ashtune._src.figures.slice_figure import slices
 from ashtune._src.figures.whatif_figure import whatif_figure

@@ -11,15 +11,7 @@ from ashtune._src.core.numbers import number_text, plural, result_text, seconds_
 from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.reports import html
 from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
-from ashtune._src.reports.tables import (
-    BAD,
-    GOOD,
-    HEADING,
-    INDENT,
-    QUIET,
-    bare_table,
-    line,
-)
+from ashtune._src.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, bare_table, line
 from ashtune._src.reports.view import Section
 
 if TYPE_CHECKING:

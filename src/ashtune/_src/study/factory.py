@@ -19,11 +19,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import ObservedStudy
 from ashtune._src.core.version import __version__
 from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
-from ashtune._src.schedulers.scheduler_registry import (
-    SCHEDULERS,
-    SchedulerView,
-    view_of,
-)
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, SchedulerView, view_of
 from ashtune._src.search.proposals import Proposals
 from ashtune._src.search.search_protocol import Search
 from ashtune._src.search.search_registry import SEARCHES, design_of

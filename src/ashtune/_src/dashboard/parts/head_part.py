@@ -14,12 +14,7 @@ from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.part import (
-    ORIGIN_CHARACTERS,
-    PagePart,
-    short,
-    short_value,
-)
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, short, short_value
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.reports.sentences import compared_with_first, failures_text
 

@@ -24,12 +24,7 @@ from ashtune._src.dashboard.parts.part import PagePart
 from ashtune._src.figures.axes import time_axis
 from ashtune._src.figures.figure import Figure
 from ashtune._src.figures.looks import STATES
-from ashtune._src.figures.worker_figure import (
-    RUNNING,
-    Span,
-    lanes_figure,
-    whole_shares_figure,
-)
+from ashtune._src.figures.worker_figure import RUNNING, Span, lanes_figure, whole_shares_figure
 
 MOST_LANES = 64
 MOST_SPANS = 400
