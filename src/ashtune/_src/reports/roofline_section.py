@@ -17,7 +17,7 @@ from ashtune._src.figures.axes import log_axis, significant
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
 from ashtune._src.reports import html
-from ashtune._src.reports.tables import bare_table
+from ashtune._src.reports.tables import numbers_table
 from ashtune._src.reports.view import Section
 from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.training.fused.dry_run import Sizing
@@ -168,12 +168,11 @@ def _without_time(placement: Placement) -> str:
 
 
 def _near(placement: Placement, share: float) -> str:
-    what = "memory traffic" if placement.bound == "memory" else "arithmetic"
-    cure = (
-        "fewer bytes for the same operations"
-        if placement.bound == "memory"
-        else "fewer operations or more cores"
-    )
+    what = "arithmetic"
+    cure = "fewer operations or more cores"
+    if placement.bound == "memory":
+        what = "memory traffic"
+        cure = "fewer bytes for the same operations"
     return (
         f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} "
         f"make it faster."
@@ -229,16 +228,17 @@ def roofline_figures(placed: Placed) -> dict[str, Figure]:
     """Return the figure of the roofline. If lanes were tried, also return the figure of the time by
     number of lanes.
     """
-    lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
-    return {"roofline": roofline_figure(placed), **lanes}
+    figures = {"roofline": roofline_figure(placed)}
+    if placed.sizing is not None:
+        figures["lanes"] = lanes_figure(placed.sizing)
+    return figures
 
 
 def roofs_table(machine: Roofs) -> "Table":
     """Return the roofs of a machine as a table."""
-    table = bare_table()
-    table.add_column("roof")
-    for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
-        table.add_column(title, justify="right")
+    table = numbers_table(
+        "roof", "peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte", texts="roof"
+    )
     for roof in machine.roofs:
         numbers = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
         table.add_row(roof.name, *map(rate_text, numbers))
@@ -290,11 +290,7 @@ def placement_rows(placement: Placement) -> dict[str, str]:
         f"peak, "
         f"{time_text(placement.least_seconds)} {step.each}",
     }
-    if (
-        step.seconds is not None
-        and placement.achieved is not None
-        and placement.share_of_attainable is not None
-    ):
+    if step.seconds and placement.achieved and placement.share_of_attainable:
         share = percent_text(placement.share_of_attainable)
         rows["achieved"] = (
             f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} "
@@ -338,9 +334,11 @@ def _roof(roof: Roof, low: float, high: float) -> Series:
 def _step(placement: Placement, color: str) -> list[Series]:
     """Return a point at a step's speed, and a thin line from the point to the step's roof."""
     roof = placement.attainable / _GIGA
-    speed = roof if placement.achieved is None else placement.achieved / _GIGA
-    share = placement.share_of_attainable
-    below = "attainable" if share is None else f"{percent_text(share)} of attainable"
+    speed = roof
+    below = "attainable"
+    if placement.achieved and placement.share_of_attainable:
+        speed = placement.achieved / _GIGA
+        below = f"{percent_text(placement.share_of_attainable)} of attainable"
     name = f"{one_line(placement.step.name, 60)}: {number_text(speed, 3)} Gflop/s, {below}"
     x = significant(placement.intensity)
     y = significant(speed)
