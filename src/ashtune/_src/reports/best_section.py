@@ -57,7 +57,9 @@ class BestSection(Section):
         anywhere = tally.best_at_any_rung
         if _is_better(anywhere, best):
             yield line("")
-            yield line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere))
+            where = f"at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
+            value = result_text(goal, anywhere.metrics, 6)
+            yield line("").append("best at any rung  ", HEADING).append(f"{value} {where}")
             if anywhere.trial != best.trial:
                 yield from self._configuration(anywhere)
         compared = compared_with_first(tally, unit=self.study.unit)
@@ -68,10 +70,6 @@ class BestSection(Section):
     def value(self) -> Mapping[str, Any]:
         compared = compared_with_first(self.study.tally, unit=self.study.unit)
         return {"first_enqueued": compared} if compared else {}
-
-    def _words_of(self, anywhere: BestResult) -> str:
-        value = result_text(self.study.goal, anywhere.metrics, 6)
-        return f"{value} at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
 
     def _configuration(self, best: BestResult) -> "Iterator[Text]":
         configuration = self.study.configuration(best.trial)

@@ -53,13 +53,8 @@ def go() -> Any:
     return plotly.graph_objects
 
 
-def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plot":
-    """Return a plotly figure without traces.
-
-    Args:
-        x: Title of the x axis, with its unit.
-        y: Title of the y axis, with its unit.
-    """
+def blank(*, height: int, **layout: Any) -> "Plot":
+    """Return a plotly figure without traces and without titles of its axes."""
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure: Plot = go().Figure()
     figure.update_layout(
@@ -74,8 +69,8 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
         **layout,
     )
-    figure.update_xaxes(title={"text": x or None, "standoff": 12}, **axis)
-    figure.update_yaxes(title={"text": y or None, "standoff": 12}, **axis)
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
     return figure
 
 

@@ -8,6 +8,29 @@ Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph exec
 SIGPLAN 1982. A sampling profiler counts no calls, so the table has no time per call.
 """
 
+# Theory of operation
+# -------------------
+# With --profile each worker samples its stack about once a millisecond, and writes the stacks to
+# profile/worker-N.json (``training/profiling.py``). Decision 50
+# (docs/decisions/0050-one-profiler.md) says why stacks, and why pyinstrument. This module reads the
+# files and merges the workers: for the terminal, the page and a notebook as a flat profile
+# (flat_profile), for the browser as a flame graph (flame_graph).
+#
+# A stack's seconds are the self time of its last function and the total time of each function in
+# it. So self times add up to the whole, and total times do not. The time after a job's last sample,
+# and the job in which a worker was killed, are in no file: therefore profile_words() compares the
+# sum with the training time in the journal.
+#
+# A file may come from another person, who could write any text as the name of a function:
+#
+#   what the file may try                 what stops it
+#   ------------------------------------  --------------------------------------------------------
+#   control characters for the terminal   _printable()
+#   markup on the page                    a table's cells and a figure's texts are shown as text
+#   to end the script of the flame graph  "</" and "<!" get a space: pyinstrument writes the names
+#                                         into a script of its page
+#   code, as a pickle could have          the file is JSON of known types
+
 import re
 import sys
 from collections import defaultdict

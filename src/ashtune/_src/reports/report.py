@@ -6,6 +6,39 @@ An installed package can add a section: the package declares an entry point in t
 :class:`~ashtune.sections.Section`. A report shows added sections before its last section.
 """
 
+# Theory of operation
+# -------------------
+# A report is a list of sections. Decision 27 (docs/decisions/0027-report-sections.md) says why, and
+# decision 87 (docs/decisions/0087-one-protocol-of-views.md) how a section differs from other views.
+#
+#   function         asks for         asked by
+#   ---------------  ---------------  ----------------------------------------------------------
+#   page_sections()  blocks           the asked view "report", for the live page and the saved page
+#   one_section()    lines and value  the asked view "section", for a language model (MCP)
+#   summary()        lines            "ashtune report", Study.report(), and the end of a session
+#   report_data()    value            "ashtune report --json"
+#
+# _entries() makes each section, collects the analyses that the sections name in "uses", and tells
+# these and the sections' own observers the journal in one reading: ten sections that each read the
+# journal of 100,000 trials would take ten times as long. A section that lacks the part in question
+# is not made, so the terminal does not wait for a figure that only the page shows.
+#
+# At the end of a session the reader is live: it has the driver's tally and reads no journal. Then
+# only sections with "shows_live" are shown.
+#
+# A section may come from another package, and the study from another person. So all code of a
+# section runs in _Entry.attempt(), and an exception there costs one section, not the report:
+#
+#   what happens                        what is shown
+#   ----------------------------------  ------------------------------------------------------------
+#   its module cannot be imported       the reason, in its place
+#   it, or one of its observers raises  the reason; no other method of it is called after that, as
+#                                       its observers may have seen half of the journal
+#   a block, line or value is of a      the reason: each is converted or drawn once as a test, since
+#   wrong type                          the error would come too late where all sections are joined
+#   it has the name of one of ours      ours, and a line that asks for another name
+#   the journal is damaged              no report at all: the error names the line
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 

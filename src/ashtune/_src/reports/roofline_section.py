@@ -2,6 +2,29 @@
 lanes.
 """
 
+# Theory of operation
+# -------------------
+# "ashtune roofline --keep DIR" measures roofs and steps (``performance/``) and keeps them in a
+# study's directory (keep). The report, figures of a notebook and the page read them from there
+# (stored_roofline). They take only what was measured from the file: attainable speeds, shares and
+# bounds are computed again, so a changed file can lie about a measurement, but not contradict
+# itself.
+#
+# diagnosis() says what limits a step. The first line that fits decides:
+#
+#   the step has no time                  its bound: the side of the ridge on which it is
+#   it is faster than its roof            its bytes came from a cache, or the count of its
+#                                         operations is too high: the model has no other reason
+#   it reaches _NEAR of what the roof     the bound is the limit, with the cure for this bound
+#   allows
+#   else                                  neither bound is the limit. What is left is the time of
+#                                         the calls themselves (_overhead: the step was timed again
+#                                         on next to no data) and caches (_cached)
+#
+# A step on small arrays is often in the last line: they fit a cache, and a call into a library
+# costs more than its arithmetic. Training several models in lanes (``training/fused``) makes the
+# arrays larger. So the epoch times by number of lanes (sizing) are shown beside the roofline.
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -7,6 +7,21 @@ Rule 2: the time to draw a frame does not grow with the number of trials. A fram
 cells, since table cells are slow to draw.
 """
 
+# Theory of operation
+# -------------------
+# live.py draws a new Frame at each tick of the driver, five times a second on a terminal. A Frame
+# keeps nothing: it reads the tally, which the driver's process counts anyway. So a frame costs the
+# same after a million trials, and there is no second state that could differ.
+#
+# Rich asks for a frame's lines (__rich_console__), since only rich knows the size of the terminal
+# at that moment. The blocks are made first: progress, ladder, best, notes, workers. If all of them
+# fit, the spare rows show single workers. If not, notes, then the best result, then rungs lose
+# their last lines: what a small terminal must still show is the progress. A frame with one line too
+# many would scroll the terminal, and rich could not erase the old frame.
+#
+# Bars are own objects and not cells: rich measures each cell of a table, which is most of the time
+# of a frame.
+
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -236,20 +251,19 @@ class Frame:
         for number, worker in islice(tally.workers.items(), shown):
             job = worker.job
             trial = worker.releasing
+            far = ""
             if worker.state == "training" and job is not None:
                 trial = job.trial
-            who.append(f"{number:>{wide[0]}}")
-            if trial is not None:
-                who[-1] += f"  trial {trial:>{wide[1]}}"
-            if worker.state == "training" and job is not None:
                 doing.append(
                     _Bar(job.target - job.start, (worker.resource - job.start, TRIALS["running"]))
                 )
-                how_far.append(f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}")
+                far = f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}"
             else:
                 doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
-                how_far.append("")
-            how_far[-1] += f"  {seconds_text(max(0.0, tally.now - worker.since)):>7}"
+            how_far.append(f"{far}  {seconds_text(max(0.0, tally.now - worker.since)):>7}")
+            who.append(f"{number:>{wide[0]}}")
+            if trial is not None:
+                who[-1] += f"  trial {trial:>{wide[1]}}"
         if shown:
             yield _row(
                 Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right")

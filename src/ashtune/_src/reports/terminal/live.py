@@ -4,6 +4,26 @@ or a pipe.
 A display draws only in :meth:`Display.tick`, so it needs no thread.
 """
 
+# Theory of operation
+# -------------------
+# The driver has a display among its observers and calls tick() in its loop. There is no thread, so
+# a display never reads a half-changed tally. display_for() chooses the kind:
+#
+#   quiet                              Display         nothing
+#   a notebook, no stream given        NotebookDisplay the frame as HTML, in one cell
+#   a terminal that can move a cursor  LiveDisplay     the frame, redrawn in place
+#   anything else (pipe, log, CI)      PlainDisplay    a line every five seconds: a log with five
+#                                                      frames a second could not be read
+#
+# What happens when
+#
+#   the terminal is closed, the disk with the log is full   tick() suppresses the OSError: a display
+#                                                           must not end a study of many hours
+#   this process prints in between                          rich puts the text above the frame, if
+#                                                           stdout is a terminal too
+#   Ctrl-C                                                  __exit__ removes the frame and shows the
+#                                                           cursor again
+
 import math
 import os
 import sys
@@ -115,10 +135,8 @@ class _Whole:
 class PlainDisplay(Display):
     """Writes a line about the study every few seconds to a log, a pipe or another stream."""
 
-    def __init__(
-        self, study: StudyReader, stream: TextIO, *, seconds: float = LINE_SECONDS
-    ) -> None:
-        super().__init__(study, seconds)
+    def __init__(self, study: StudyReader, stream: TextIO) -> None:
+        super().__init__(study, LINE_SECONDS)
         self._stream = stream
         self._has_warned = False
 

@@ -5,6 +5,17 @@ Rule: only rich writes control characters to a stream. Control characters in a u
 escaped.
 """
 
+# Why rich's output passes Visible
+# --------------------------------
+# A study has texts of others: names, choices, reasons, tracebacks. A text with the escape character
+# could set the title of a terminal, hide lines, or print a link that is not what it says. Rich
+# removes some control characters and lets others pass. Visible escapes all of them in the segments
+# that rich has made, which is after wrapping and before rich's own codes for colours, so no view
+# can forget it.
+#
+# A stream of another encoding than UTF-8 (LANG=C, a Windows-1252 pipe) gets escapes for what it
+# cannot write. An exception at the first curly quote of a reason would end a study's display.
+
 import io
 import os
 from html import escape
