@@ -20,7 +20,7 @@ def unread_picture(directory: Path) -> Picture:
 
 def shown(picture: Picture, standing: Standing, now: float = 0.0) -> dict[str, Any]:
     """Return what the parts of a picture show, made anew where it is time."""
-    picture.make(standing, picture.ran, 0, now)
+    picture.make(standing, picture.tally.wall_seconds, 0, now)
     return {name: msgspec.json.decode(part.json) for name, part in picture.shown.items()}
 
 

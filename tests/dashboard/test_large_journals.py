@@ -33,7 +33,7 @@ def seen(directory: Path) -> dict[str, Any]:
     query = Query(search=("a",), sort="value", count=500)
     found["trials"] = msgspec.to_builtins(table_of(picture.trials, query).select(query))
     found["facts"] = [msgspec.to_builtins(record) for record in picture.trials]
-    found["pauses"] = picture.pauses
+    found["pauses"] = picture.tally.pauses
     for name in ("trials", "facts"):
         # what is not finite is equal then
         found[name] = msgspec.json.decode(msgspec.json.encode(found[name]))

@@ -66,7 +66,7 @@ import msgspec
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.best_so_far import BestSoFar
-from ashtune._src.analysis.expected import Expected, expected_at_start
+from ashtune._src.analysis.expected import Estimate, Expected, estimate, expected_at_start
 from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
@@ -230,6 +230,13 @@ class StudyReader:
         Uses the tally.
         """
         return expected_at_start(self.tally, self.scheduler, learns=self.learns)
+
+    @property
+    def progress(self) -> Estimate:
+        """The finished share of the study, and the time left. Uses the tally."""
+        return estimate(
+            self.tally, self.scheduler, learns=self.learns, unit=self.unit, deadline=self.deadline
+        )
 
     @property
     def missing(self) -> str:

@@ -299,6 +299,12 @@ class Tally(Observer):
         return front[0] if front else None
 
     @property
+    def best_value(self) -> float | None:
+        """The value of the first metric in the best result; None if there is none."""
+        best = self.best
+        return None if best is None else best.metrics.get(self.goal.metric)
+
+    @property
     def front(self) -> list[BestResult]:
         """The Pareto front at the rung of the best result, the preferred result first."""
         fronts = [front for rung in reversed(self.rungs) if (front := rung.front)]

@@ -97,6 +97,11 @@ def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " =
     )
 
 
+def quotient(part: float, whole: float, otherwise: float = 0.0) -> float:
+    """Return ``part / whole``, or ``otherwise`` if ``whole`` is not above 0."""
+    return part / whole if whole > 0 else otherwise
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, such as ``1 trial``, ``2 trials`` or ``1,000 trials``."""
     return f"{count:,} {noun}" + "s" * (count != 1)

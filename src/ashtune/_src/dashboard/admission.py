@@ -14,7 +14,37 @@ Rule 2: no part of an address is decoded, so an address with an escape is unknow
 addresses are plain text.
 """
 
+# Who may want to come in
+# -----------------------
+# The page shows a study's texts, and with --control it can stop the study. A loopback port is open
+# to every user of the machine, and to every page in the owner's browser. Decision 38
+# (docs/decisions/0038-the-live-page.md).
+#
+#   what is tried                             what stops it
+#   ----------------------------------------  ------------------------------------------------------
+#   to guess the secret                       24 random bytes; compare_digest() takes as long for a
+#                                             near miss as for any other text
+#   to read it from the list of processes     the browser is opened with a file of the owner
+#                                             (``watching.opened_in_browser``)
+#   to learn it from a link that was clicked  the header Referrer-Policy: no-referrer
+#   an address of another site that means     check_host(): only loopback names and --host-name
+#   127.0.0.1 (DNS rebinding)
+#   <img src> or fetch() of another page      check_origin(): the browser says "cross-site". A link
+#                                             may open the page, as people put it into notes
+#   a form of another page that POSTs         check_command(): a form cannot send JSON or X-Ashtune.
+#                                             fetch() would have to ask first by OPTIONS, which is
+#                                             not answered
+#   a page in a frame, to steer clicks        frame-ancestors 'self'
+#   a study's name with markup                no inline script runs, and the page shows texts as
+#                                             text
+#
+# A program that is no browser sends no Sec-Fetch-Site, nor does a browser to a plain http address
+# that is not loopback. Both are let in ("" in FROM_HERE): they must know the secret. Who has the
+# whole address may do what the owner may, so control is asked for at the start (decision 42,
+# docs/decisions/0042-control-from-the-page.md).
+
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from email.message import Message
@@ -32,6 +62,9 @@ a typed address.
 HEADER = "X-Ashtune"
 VALUE = "1"
 """The header that the page sends with a command."""
+MOST_CHARACTERS = 253
+"""The largest number of characters in a name of the domain name system."""
+_HOST = re.compile(r"[\w.-]+|\[[\w.:-]*\]")
 
 
 class Admission:
@@ -107,7 +140,8 @@ class Admission:
             )
         if headers.get("Sec-Fetch-Site", "") not in ("", "same-origin"):
             raise Forbidden("another page sends this command; only the page of this address may")
-        if (origin := headers.get("Origin")) is not None:
+        origin = headers.get("Origin")
+        if origin is not None:
             self.check_host(origin.partition("://")[2])
 
 
@@ -119,16 +153,7 @@ def _without_port(host: str) -> str:
 
 def _host_name(name: str) -> str:
     plain = _without_port(name.strip().lower())
-    letters = (
-        plain.removeprefix("[").removesuffix("]").replace(":", "")
-        if plain.startswith("[")
-        else plain
-    )
-    if (
-        not plain
-        or len(plain) > 253
-        or not all(letter.isalnum() or letter in ".-_" for letter in letters)
-    ):
+    if len(plain) > MOST_CHARACTERS or not _HOST.fullmatch(plain):
         raise SettingsError(
             f"--host-name {shown(name)} is no name of a host; give one, as hub.example.org"
         )

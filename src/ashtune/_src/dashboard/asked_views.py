@@ -36,10 +36,8 @@ from ashtune._src.figures.whatif_figure import whatif_figure
 from ashtune._src.reports.audit_view import audit_findings
 from ashtune._src.reports.html import PageSection
 from ashtune._src.reports.report import one_section, page_sections, sections
-from ashtune._src.reports.view import View
+from ashtune._src.reports.view import Parameters, View
 
-Parameters = Mapping[str, Sequence[str]]
-"""The parameters of a question: for each name, the texts that were given."""
 MOST_NUMBERS = 4_000
 POINTS = 160
 """The largest number of trials in a slice."""
@@ -128,11 +126,15 @@ class SlicesView(AskedView):
         names = self.given.get("name", ())
         for name in names:
             check_choice("name", name, self.hyperparameters)
+        points = POINTS
+        most_important: Sequence[str] = ()
+        if names:
+            points = min(POINTS, MOST_NUMBERS // (4 * len(names)))
+        else:
+            most_important = important(study)
         found = slices(
-            *self.valued, important=() if names else important(study), names=names,
-            rungs=study.ladder.rungs,
-            points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS,
-            unit=study.unit,
+            *self.valued, important=most_important, names=names, rungs=study.ladder.rungs,
+            points=points, unit=study.unit,
         )  # fmt: skip
         return {"panels": found.panels, "colors": found.colors, "notes": found.notes}
 

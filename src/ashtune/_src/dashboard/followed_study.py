@@ -11,6 +11,57 @@ Rule 4: while the journal is read again from its beginning, the page shows the o
 study.
 """
 
+# Theory of operation
+# -------------------
+# LivePage (``watching.py``) makes a FollowedStudy for each study, and MCP and "ashtune report DIR"
+# of several studies use it too. Three kinds of threads meet in it:
+#
+#   thread                    does                                            holds the lock
+#   ------------------------  ----------------------------------------------  ----------------------
+#   _run, one for each study  reads the journal, looks at the driver (_poll)  while it reads, for
+#                                                                             about SLICE_SECONDS
+#   one for each open page    next_message(): makes the parts, waits          while parts are made
+#   one for each request      rows(), summary(), ...                          while it copies
+#
+# Parts are made by the thread of a viewer, never by _run. So a page that nobody looks at costs only
+# the reading. Two viewers share parts: MAKE_SECONDS is just below the half second between two
+# messages of the server.
+#
+# A Picture holds all that was read of one journal with one ladder. It is replaced, never emptied:
+#
+#   _picture         what viewers see
+#   _next_picture    a new one, while it is read. It becomes _picture when it has read all, so a
+#                    page never shows the first 100 trials of a study whose 100,000 it showed before
+#   _number          counts the pictures that were shown. A viewer that has messages of another
+#                    number gets a snapshot, else a delta: the parts that changed
+#
+# The id of a message is "position.number". A browser that lost its connection sends the last id,
+# and gets what changed after this position: nothing is stored for a viewer that is gone.
+#
+# What happens when
+#
+#   the journal grows             JournalReader reads the new complete turns at the next look
+#   a turn is half written        it is left for the next look, which is no problem and no error
+#   a session adds rungs          LadderGrew: arrays by rung have the wrong size, so a new picture
+#                                 is made and reads from the beginning
+#   the file is another journal   its settings differ: the new picture is shown at once
+#   a line is damaged             what was read before stays on the page, with the problem in its
+#                                 head (state "unreadable"). The first failure is not shown: another
+#                                 host may just be renaming the file. A second one is
+#   it was repaired               the file's size or time has changed: read again from the
+#                                 beginning, at most every RETRY_SECONDS, as a large one takes many
+#                                 seconds
+#   the directory is deleted      state "missing", and the old parts stay
+#   the driver dies               nothing is written. _look_at_driver() asks the operating system
+#                                 once a second (``liveness.py``)
+#   the driver is resumed         the tally has another session, so another process is looked for
+#   a study makes a part raise    the part is null, and its problem is in the head (``picture.py``)
+#   a study makes reading raise   as a damaged line: other studies of the page have their own
+#                                 threads
+#
+# Why it polls, why a large journal is read twice, and what it costs: decision 38
+# (docs/decisions/0038-the-live-page.md).
+
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +79,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import result_text
 from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
-from ashtune._src.dashboard.page_messages import NothingThere, TrialQuestion, TrialStatus
+from ashtune._src.dashboard.page_messages import NothingThere, TrialQuestion, TrialStatus, is_whole
 from ashtune._src.dashboard.picture import Picture, ReadByPicture, empty_parts
 from ashtune._src.dashboard.reading import LadderGrew
 from ashtune._src.dashboard.trial_query import (
@@ -123,7 +174,7 @@ class FollowedStudy:
         """
         import numpy  # noqa: F401 - as in start
 
-        self._open(ladder_in_force(self._journal), most_read=1)
+        self._open(ladder_in_force(self._journal), is_read_once=True)
         return self._require_picture().study
 
     def read_now(self) -> None:
@@ -177,9 +228,7 @@ class FollowedStudy:
         position, dot, number = after.partition(".")
         with self._lock:
             self._make()
-            is_known = (
-                dot and position.isdecimal() and number == str(self._number) and len(position) < 20
-            )
+            is_known = dot and is_whole(position, 19) and number == str(self._number)
             if self._picture is None or not is_known or int(position) > self._picture.position:
                 return self._message("snapshot", self._json())
             shown = self._picture.shown.items()
@@ -197,9 +246,11 @@ class FollowedStudy:
                 self._make()
                 if before.number != self._number:
                     return self._message("snapshot", self._json())
-                if changed := self._changed_since(before.sequence):
+                changed = self._changed_since(before.sequence)
+                if changed:
                     return self._message("delta", changed)
-                if (left := until - time.monotonic()) <= 0:
+                left = until - time.monotonic()
+                if left <= 0:
                     return None
                 self._changed.wait(left)
         return None
@@ -209,29 +260,27 @@ class FollowedStudy:
         with self._lock:
             picture = self._picture
             standing = self._current_standing()
-            shown = {"name": self._name, "directory": self.shown, "state": standing.state}
+            unread = {
+                "name": self._name, "directory": self.shown, "state": standing.state,
+                "best": None, "metric": "", "mode": "min", "tried": 0, "goal": "", "began": "",
+                "result": standing.text, "wall_seconds": 0.0,
+            }  # fmt: skip
             if picture is None:
-                unread = {
-                    "best": None,
-                    "metric": "",
-                    "mode": "min",
-                    "tried": 0,
-                    "goal": "",
-                    "began": "",
-                }
-                return {**shown, **unread, "result": standing.text, "wall_seconds": 0.0}
+                return unread
+            settings = picture.settings
+            goal = settings.goal
             best = picture.tally.best
-            goal = picture.settings.goal
+            result = "no result"
+            if best is not None:
+                result = one_line(f"best {result_text(goal, best.metrics)}")
             return {
-                **shown,
-                "name": one_line(picture.settings.name),
+                **unread,
+                "name": one_line(settings.name),
                 "goal": one_line(str(goal)),
-                "began": time.strftime("%Y-%m-%d %H:%M", time.localtime(picture.settings.created)),
-                "result": "no result"
-                if best is None
-                else one_line(f"best {result_text(goal, best.metrics)}"),
+                "began": time.strftime("%Y-%m-%d %H:%M", time.localtime(settings.created)),
+                "result": result,
                 "wall_seconds": round(self._seconds_run(standing), 3),
-                "best": None if best is None else best.metrics.get(goal.metric),
+                "best": picture.tally.best_value,
                 "metric": goal.metric,
                 "mode": goal.mode,
                 "tried": picture.tally.tried,
@@ -243,7 +292,8 @@ class FollowedStudy:
         """
         summary = self.summary()
         with self._lock:
-            if (picture := self._picture) is None:
+            picture = self._picture
+            if picture is None:
                 return {**summary, "unit": "epoch", "epochs": 0, "utilisation": None}, ()
             figures = {
                 "unit": picture.settings.resource,
@@ -333,7 +383,7 @@ class FollowedStudy:
                 ),
                 rungs=picture.tally.ladder.rungs,
                 best=None if best is None else int(best.trial),
-                pauses=picture.pauses,
+                pauses=picture.tally.pauses,
             )  # fmt: skip
 
     @property
@@ -396,27 +446,34 @@ class FollowedStudy:
         return is_level
 
     def _look_at_driver(self) -> None:
-        session = None if self._picture is None else self._picture.tally.session
-        if session is not self._session or time.monotonic() >= self._driver_at:
-            if session is not self._session:
-                self._session, self._driver = (
-                    session,
-                    None if session is None else DriverProcess(session),
-                )
+        session = self._last_session
+        if session is not self._session:
+            self._session = session
+            self._driver = None
+            self._driver_at = 0.0
+            if session is not None:
+                self._driver = DriverProcess(session)
+        if time.monotonic() >= self._driver_at:
             self._driver_at = time.monotonic() + DRIVER_SECONDS
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
-    def _open(self, ladder: Ladder | None = None, *, most_read: int = 2) -> None:
+    @property
+    def _last_session(self) -> SessionStarted | None:
+        return None if self._picture is None else self._picture.tally.session
+
+    def _open(self, ladder: Ladder | None = None, *, is_read_once: bool = False) -> None:
         """Open the journal. A study that was read before is shown again after its journal is read.
 
         Args:
             ladder: The ladder of a later session; by default the ladder of the journal's first
                 line.
-            most_read: How often the journal may be read.
+            is_read_once: Whether a large journal too is read only once.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
-        size = status.size if most_read > 1 else 0
+        size = status.size
+        if is_read_once:
+            size = 0
         picture = Picture(
             self._journal, settings, ladder or first_ladder(settings), size, self.shown
         )
@@ -460,11 +517,10 @@ class FollowedStudy:
             status = DISK.status(str(self._journal))
         except (OSError, ValueError):
             self._is_there = False
-            self._say(
-                f"there is no study in {self.shown} yet"
-                if self._picture is None
-                else f"{self.shown} is gone; what was read of it before is shown"
-            )
+            gone = f"{self.shown} is gone; what was read of it before is shown"
+            if self._picture is None:
+                gone = f"there is no study in {self.shown} yet"
+            self._say(gone)
             return True
         self._is_there = True
         self._say(one_line(problem))
@@ -490,27 +546,20 @@ class FollowedStudy:
     def _current_standing(self) -> Standing:
         picture = self._picture
         quiet = time.monotonic() - self._grew_at
-        if self._problem:
-            shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
-            state: State = "unreadable" if self._is_there else "missing"
-            return Standing(state, self._problem, self._is_alive, quiet, *shares)
         if picture is None:
+            if self._problem:
+                return Standing(self._problem_state, self._problem, self._is_alive, quiet)
             return Standing("reading", f"reading {self.shown}")
+        if self._problem:
+            facts = (self._is_alive, quiet, *picture.shares_read(picture.position))
+            return Standing(self._problem_state, self._problem, *facts)
         with suppress(OSError):
             self._size = DISK.status(str(self._journal)).size
-        shares = picture.shares_read(self._size)
+        facts = (self._is_alive, quiet, *picture.shares_read(self._size))
         if not picture.has_read_all:
-            return Standing(
-                "reading", f"reading the journal of {self.shown}", self._is_alive, quiet, *shares
-            )
+            return Standing("reading", f"reading the journal of {self.shown}", *facts)
         if not picture.is_level and self._is_alive is not True:
-            return Standing(
-                "reading",
-                "reading the journal once more, for how it ended",
-                self._is_alive,
-                quiet,
-                *shares,
-            )
+            return Standing("reading", "reading the journal once more, for how it ended", *facts)
         read = ReadStudy(
             directory=self.shown,
             session=picture.tally.session,
@@ -525,20 +574,27 @@ class FollowedStudy:
             is_paused=picture.tally.is_paused,
             has_workers=bool(picture.tally.workers),
         )
-        return Standing(*state_of(read), self._is_alive, quiet, *shares, self._listens)
+        state, text = state_of(read)
+        return Standing(state, text, *facts, self._listens)
+
+    @property
+    def _problem_state(self) -> State:
+        return "unreadable" if self._is_there else "missing"
 
     @property
     def _listens(self) -> bool:
         """Whether the user allowed commands and the driver runs on this machine."""
-        session = None if self._picture is None else self._picture.tally.session
+        session = self._last_session
         return (
             self._may_control and session is not None and session.control and self._is_alive is True
         )
 
     def _seconds_run(self, standing: Standing) -> float:
         assert self._picture is not None, "it was read"
-        is_running = standing.state == "running" and self._picture.tally.session is not None
-        return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)
+        ran = self._picture.tally.wall_seconds
+        if standing.state == "running" and self._last_session is not None:
+            ran += standing.quiet_seconds
+        return ran
 
     def _make(self) -> None:
         """Make all parts of the page again if enough time has passed since the last call."""
@@ -569,5 +625,7 @@ class FollowedStudy:
         """Return the parts that changed after the change ``sequence``. The parts of a missing study
         do not change.
         """
-        shown = {} if self._picture is None else self._picture.shown
-        return {name: each.json for name, each in shown.items() if each.sequence > sequence}
+        if self._picture is None:
+            return {}
+        shown = self._picture.shown.items()
+        return {name: each.json for name, each in shown if each.sequence > sequence}

@@ -12,6 +12,40 @@ Rule 3: if the process with the driver's number is much younger than the session
 the driver.
 """
 
+# Theory of operation
+# -------------------
+# A killed driver writes no last line, so "running" and "killed an hour ago" are the same journal.
+# FollowedStudy asks DriverProcess.is_alive() once a second, and state_of() puts the answer together
+# with what the journal says. The first line that fits decides:
+#
+#   state     when
+#   --------  ------------------------------------------------------------------------------------
+#   complete  the scheduler has all that it asked for, also if the driver is gone
+#   running   no session has begun
+#   stopped   simulated; or a limit or the user stopped it and no job runs; or the driver has ended,
+#             no job runs, and the scheduler is not installed here
+#   died      its driver has ended in the middle
+#   running   it is stopping, or paused
+#   quiet     the driver is on another machine, and nothing was written for QUIET_SECONDS or for
+#             QUIET_TIMES its longest pause so far
+#   running   else
+#
+# FollowedStudy has three more, for a journal that is not read: missing, unreadable, reading.
+#
+# "quiet" is no verdict: a job of an hour writes nothing for an hour. Therefore the limit grows with
+# the longest pause. Two minutes: decision 38 (docs/decisions/0038-the-live-page.md).
+#
+# What makes is_alive() wrong, and what is done about it:
+#
+#   the number is another process's now  a lock that was seen and is gone, else the process's age
+#   /proc/locks misses a lock            LOOKS_WITHOUT checks in a row
+#   /proc hides others' processes        kill(pid, 0): a PermissionError means that it is there
+#   the clock was set                    YOUNGER_SECONDS; the age is counted from the machine's
+#                                        start
+#   it has ended, its parent waits not   a zombie counts as ended
+#   containers with the same host name   not found out: the number means another process there, and
+#                                        the page says "died". The journal still grows on the page
+
 import os
 import socket
 import time
@@ -124,9 +158,8 @@ def lock_holders() -> Set[int]:
     except OSError:
         return frozenset()
     # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:131073 0 EOF; a waiting process has "->" after the number
-    return {
-        int(words[4]) for line in lines if len(words := line.split()) > 4 and words[4].isdigit()
-    }
+    fields = [line.split() for line in lines]
+    return {int(words[4]) for words in fields if len(words) > 4 and words[4].isdigit()}
 
 
 def _stat_of(pid: int) -> list[str]:
@@ -195,17 +228,17 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
             f"no news for {seconds_text(study.quiet_seconds)}, and the driver is on "
             f"{session.host}: whether it still runs is not known here"
         )
-    where = "on this machine" if study.is_alive else one_line(f"on {session.host}", 60)
-    doing = "" if study.has_workers else "waiting for workers; "
-    return "running", f"{doing}driven by process {session.pid} {where}"
+    text = f"driven by process {session.pid} on "
+    text += "this machine" if study.is_alive else one_line(session.host, 57)
+    if not study.has_workers:
+        text = f"waiting for workers; {text}"
+    return "running", text
 
 
 def _gone(study: ReadStudy, session: SessionStarted) -> str:
-    what = (
-        "before the study was complete"
-        if study.is_known
-        else "and whether the study is complete is not known here"
-    )
+    what = "and whether the study is complete is not known here"
+    if study.is_known:
+        what = "before the study was complete"
     return one_line(
         f"the driver, process {session.pid} on this machine, has ended {what}; continue with "
         f"ashtune resume {study.directory}"

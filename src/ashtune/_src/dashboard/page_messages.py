@@ -98,13 +98,18 @@ class Forbidden(Refused):
     status = HTTPStatus.FORBIDDEN
 
 
+def is_whole(text: str, digits: int) -> bool:
+    """Return whether a text has at most ``digits`` decimal digits, and nothing else."""
+    return text.isascii() and text.isdecimal() and len(text) <= digits
+
+
 def whole_number(name: str, text: str) -> int:
     """Return the text of a parameter as a whole number.
 
     Raises:
         BadQuestion: If the text is not a whole number.
     """
-    if not (text.isascii() and text.isdecimal()) or len(text) > 15:
+    if not is_whole(text, 15):
         raise BadQuestion(f"{name}={shown(text)} is not a whole number of at least 0")
     return int(text)
 

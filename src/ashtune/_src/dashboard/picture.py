@@ -10,7 +10,7 @@ together.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +47,13 @@ READING_COST_SHARE = 0.005
 """The largest share of time in which a part may be made. The share is smaller during the first
 reading.
 """
-PARTS: Mapping[str, type[PagePart]] = {
-    kind.name: kind
-    for kind in (
-        HeadPart,
-        LadderPart,
-        BestPart,
-        WorkersPart,
-        CurvesPart,
-        FailuresPart,
-        NotesPart,
-        SpacePart,
-    )
-}
-"""All parts, by name."""
+PARTS: Sequence[type[PagePart]] = (
+    HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart,
+)  # fmt: skip
+"""All parts."""
 
 
-class Shown:
+class Shown(msgspec.Struct):
     """The version of a part that viewers have: the part's JSON, and the number of its last change.
 
     ``sequence`` is the number of the part's last change, counted over all parts. ``position`` is
@@ -71,14 +61,11 @@ class Shown:
     of a part that cannot be made, or "".
     """
 
-    __slots__ = ("json", "make_at", "position", "problem", "sequence")
-
-    def __init__(self) -> None:
-        self.json = b"null"
-        self.problem = ""
-        self.sequence = 0
-        self.position = 0
-        self.make_at = 0.0
+    json: bytes = b"null"
+    problem: str = ""
+    sequence: int = 0
+    position: int = 0
+    make_at: float = 0.0
 
 
 class ReadByPicture(StudyReader):
@@ -128,10 +115,14 @@ class Picture:
     """
 
     def __init__(
-        self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str
+        self,
+        journal: Path,
+        settings: Settings,
+        ladder: Ladder,
+        size: int,
+        directory: str,
     ) -> None:
         self.settings = settings
-        is_large = size > LARGE_BYTES
         rungs = len(ladder.rungs)
         self._machine = scheduler_view(settings, first_ladder(settings))
         self.study = study = ReadByPicture(self, journal.parent, settings, ladder)
@@ -143,7 +134,6 @@ class Picture:
         study.use(self.tally, self.trials, self.best, results)
         self.workers = WorkersPart(study)
         study.use(self.workers.timeline)
-        self.space = SpacePart(study)
         self._head = HeadPart(study, directory, self.workers)
         self._ladder = LadderPart(study, self.workers)
         self._notes = NotesPart(study, self.workers)
@@ -152,7 +142,7 @@ class Picture:
             part.name: part
             for part in (
                 self._head, self._ladder, BestPart(study), self.workers, curves,
-                FailuresPart(study), self._notes, self.space,
+                FailuresPart(study), self._notes, SpacePart(study),
             )
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
@@ -160,7 +150,7 @@ class Picture:
         from_events = Replay(rungs=rungs)
         quick: list[Observer] = [self.tally, self.trials, results, self.best]
         late: list[Observer] = [self.workers, curves, self._notes]
-        if is_large:
+        if size > LARGE_BYTES:
             told = [(from_events, quick), (self._replay or Replay(rungs=rungs), late)]
         else:
             told = [(self._replay or from_events, [*quick, *late])]
@@ -182,18 +172,6 @@ class Picture:
         return all(reading.can_go_on for reading in self._readings)
 
     @property
-    def ran(self) -> float:
-        """The seconds that the study had run at the last event."""
-        return self.tally.wall_seconds
-
-    @property
-    def pauses(self) -> list[tuple[float, float]]:
-        """A pair for each session: the session's start, and the study's total pauses before this
-        start, in seconds.
-        """
-        return self.tally.pauses
-
-    @property
     def knows_end(self) -> bool:
         """Whether the study's scheduler can be replayed, which is necessary to know whether the
         study is complete.
@@ -213,11 +191,9 @@ class Picture:
     @property
     def stopping(self) -> str:
         """The reason why the study stopped or will stop, or "" if the study continues."""
-        return (
-            self._replay.stopping
-            if self._replay is not None and self.knows_end
-            else self.tally.stopping
-        )
+        if self._replay is not None and self.knows_end:
+            return self._replay.stopping
+        return self.tally.stopping
 
     @property
     def is_busy(self) -> bool:
@@ -225,17 +201,20 @@ class Picture:
         unknown.
         """
         busy = self.workers.busy
-        return self.trials.running > 0 if busy is None else busy > 0
+        if busy is None:
+            busy = self.trials.running
+        return busy > 0
 
     def shares_read(self, size: int) -> tuple[float, float]:
         """Return the share of the journal that the first reading has read, and the share that the
         last has read.
         """
-        first, last = (
-            min(1.0, reading.position / max(1, size))
-            for reading in (self._readings[0], self._readings[-1])
-        )
-        return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
+        first = last = 1.0
+        if not self.has_read_all:
+            first = min(1.0, self.position / max(1, size))
+        if not self.is_level:
+            last = min(1.0, self._readings[-1].position / max(1, size))
+        return first, last
 
     def add_observers(self, observers: Sequence[Observer]) -> None:
         """Pass each event to other observers too, after the parts."""
@@ -260,7 +239,7 @@ class Picture:
             JournalError: If a line cannot be read, or the file is not the same as before.
             LadderGrew: If the journal has more rungs than this picture.
         """
-        was = self.has_read_all, self.is_level
+        was = (self.has_read_all, self.is_level)
         is_level = self._readings[0].advance(seconds)
         self.has_read_all = self.has_read_all or is_level
         if is_level and len(self._readings) > 1:
@@ -285,12 +264,13 @@ class Picture:
         """
         self._notes.scheduler_notes = self._scheduler_notes()
         self._ladder.is_over = standing.state in ("complete", "stopped", "died")
-        late = ran if self.is_level else self.workers.ran
         for part in self._parts.values():
-            if part is not self._head:
-                sequence = self._remake(
-                    part, late if part in (self.workers, self._notes) else ran, sequence, now
-                )
+            if part is self._head:
+                continue
+            until = ran
+            if part in (self.workers, self._notes) and not self.is_level:
+                until = self.workers.ran
+            sequence = self._remake(part, until, sequence, now)
         problems = {
             name: shown.problem
             for name, shown in self.shown.items()
@@ -314,24 +294,24 @@ class Picture:
             shown.problem = ""
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
             shown.problem = error_line(error)
-            json = (
-                msgspec.json.encode(self._head.without_figures(shown.problem))
-                if part is self._head
-                else b"null"
-            )
+            json = b"null"
+            if part is self._head:
+                json = msgspec.json.encode(self._head.without_figures(shown.problem))
         share = COST_SHARE if self.has_read_all else READING_COST_SHARE
         shown.make_at = now + (time.thread_time() - began) / share
         if json != shown.json:
             sequence += 1
-            shown.json, shown.sequence, shown.position = json, sequence, self.position
+            shown.json = json
+            shown.sequence = sequence
+            shown.position = self.position
         return sequence
 
     def _scheduler_notes(self) -> str:
         machine = self._machine.machine
         try:
-            return (
-                machine.notes() if machine is not None and self.knows_end else self._machine.missing
-            )
+            if machine is not None and self.knows_end:
+                return machine.notes()
+            return self._machine.missing
         except Exception:  # noqa: BLE001 - of a scheduler of another package
             return ""
 
@@ -353,6 +333,5 @@ def empty_parts(name: str, directory: str, standing: Standing) -> dict[str, Any]
     head = {
         "name": name, "directory": directory, "state": standing.state, "state_text": standing.text,
     }  # fmt: skip
-    return {
-        kind.name: {**kind.empty, **(head if kind is HeadPart else {})} for kind in PARTS.values()
-    }
+    parts = {kind.name: kind.empty for kind in PARTS}
+    return {**parts, HeadPart.name: {**HeadPart.empty, **head}}

@@ -7,6 +7,33 @@ Rule 3: if an answer takes too long, the server ends the answer process. The nex
 new process.
 """
 
+# Theory of operation
+# -------------------
+# Routes asks (``routes.py``) in a thread of the server, and so does MCP. The answer is computed in
+# a process (``answers.py``), for three reasons: importance in the server's process would slow the
+# page for all viewers, a study made to use all memory must not end the server, and a process can be
+# killed.
+#
+# Each AnswerProcess has one child. Threads queue at _turn, and a thread that waited looks at the
+# cached answers again, because ten viewers of one page ask the same question at the same time.
+#
+#   state of the child     what ask() does
+#   ---------------------  -----------------------------------------------------------------------
+#   not started            starts it: a page that asks no what-if needs no process for it
+#   idle                   sends the question. The child has read the study before, if the position
+#                          is the same
+#   busy for another       waits up to MOST_SECONDS, then a refusal asks to try again
+#   takes MOST_SECONDS     killed; the refusal says so, the next question starts another child
+#   died, as of memory     a refusal; as above
+#   closed                 a refusal
+#
+# Refusals are not kept: a study without a result may have one a second later.
+#
+# An answer carries the position of the journal that it was computed from. While a study runs, each
+# question has a newer position. Therefore an answer also counts for STALE_SECONDS: else each of ten
+# viewers would start the same computation after each event. Limits: decision 38
+# (docs/decisions/0038-the-live-page.md).
+
 import threading
 import time
 from collections import OrderedDict
@@ -47,14 +74,17 @@ class AnswerProcess:
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
         """Return an answer that is at most ten seconds old. Other callers wait meanwhile."""
         key = _key(question)
-        if (known := self._known(key, question.position)) is not None:
+        known = self._known(key, question.position)
+        if known is not None:
             return known
         if not self._turn.acquire(timeout=self._seconds):
             return PageAnswer(refusal="what was asked before this takes long; ask again")
         try:
             # an earlier caller may have asked the same question
             known = self._known(key, question.position)
-            return self._work_out(key, question) if known is None else known
+            if known is not None:
+                return known
+            return self._work_out(key, question)
         finally:
             self._turn.release()
 
@@ -63,14 +93,11 @@ class AnswerProcess:
         self._child.close()
 
     def _known(self, key: bytes, position: int) -> PageAnswer | None:
-        if (latest := self._latest.get(key)) is None:
-            return None
-        its_position, its_time, answer = latest
-        return (
-            answer
-            if its_position == position or time.monotonic() - its_time < STALE_SECONDS
-            else None
-        )
+        if key in self._latest:
+            its_position, its_time, answer = self._latest[key]
+            if its_position == position or time.monotonic() - its_time < STALE_SECONDS:
+                return answer
+        return None
 
     def _work_out(self, key: bytes, question: Question | TrialQuestion) -> PageAnswer:
         frame = FrameWriter().frame(question)
@@ -78,10 +105,11 @@ class AnswerProcess:
             body = self._child.ask(lambda _: frame, self._seconds)
         except OSError as error:  # it takes too long, or cannot be started
             return PageAnswer(refusal=str(error))
+        if self._child.is_closed and body is None:
+            return PageAnswer(refusal="ashtune watch is ending")
         if body is None:
-            has_ended = "the process that works this out has ended, perhaps because memory was full"
             return PageAnswer(
-                refusal="ashtune watch is ending" if self._child.is_closed else has_ended
+                refusal="the process that works this out has ended, perhaps because memory was full"
             )
         answer = _answers.decode(body)
         if answer.json:
@@ -92,18 +120,20 @@ class AnswerProcess:
 
 
 class Questions:
-    """Answers questions about any study. An answer may take at most ``seconds``."""
+    """Answers questions about any study."""
 
-    def __init__(self, seconds: float = MOST_SECONDS) -> None:
-        self._of_studies, self._what_if, self._of_trials = (
-            AnswerProcess(seconds) for _ in range(3)
-        )
+    def __init__(self) -> None:
+        self._of_studies = AnswerProcess()
+        self._what_if = AnswerProcess()
+        self._of_trials = AnswerProcess()
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
         """Return the answer to a question. See :meth:`AnswerProcess.ask`."""
         if isinstance(question, TrialQuestion):
             return self._of_trials.ask(question)
-        return (self._what_if if question.name == WHAT_IF else self._of_studies).ask(question)
+        if question.name == WHAT_IF:
+            return self._what_if.ask(question)
+        return self._of_studies.ask(question)
 
     def close(self) -> None:
         """End all processes."""

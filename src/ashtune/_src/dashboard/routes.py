@@ -5,6 +5,30 @@ Rule: the page's files are read once, when the server starts. A request must hav
 a file. The server never opens a path from a request.
 """
 
+# Theory of operation
+# -------------------
+# The server has checked who asks (``admission.py``) and has cut off the secret. What is left names
+# a file of the page, or one of these addresses. N is the place of a study in the list:
+#
+#   GET  api/studies                 the list of studies, which also looks for new ones (watching)
+#   GET  api/compare?studies=0,2     figures and a table of several studies
+#   GET  api/studies/N/events        the parts of the page, then changes: a Stream
+#   GET  api/studies/N/trials?...    the table of trials (``trial_query.py``)
+#   GET  api/studies/N/csv?...       the same trials as a file
+#   GET  api/studies/N/trials/T      the page of a trial           } in another process, as they
+#   GET  api/studies/N/NAME?...      an asked view, as importance  } may take seconds (questions.py)
+#   POST api/studies/N/control       a command for the driver
+#
+# Studies are only appended to the list, so a number means the same study while the server runs,
+# also in the address of an open page.
+#
+# The saved page calls answer() too and keeps what comes back (``saved.py``): so both pages get the
+# same data from the same code (decision 76, docs/decisions/0076-one-page.md).
+#
+# A command is only passed to the driver, as a file in the study's directory. The driver checks it
+# again, since it alone knows its state, and writes the event (decision 42,
+# docs/decisions/0042-control-from-the-page.md). So the page's process never writes into a journal.
+
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -32,6 +56,7 @@ from ashtune._src.dashboard.page_messages import (
 from ashtune._src.dashboard.trial_query import read_query
 from ashtune._src.figures import looks
 from ashtune._src.figures.best_figure import compared_figures
+from ashtune._src.reports.view import Parameters
 from ashtune._src.study.commands import read_command, send
 
 FOLDER = "static"
@@ -50,7 +75,6 @@ TYPES: Mapping[str, str] = {
 MOST_PARAMETERS = 100
 MOST_COMPARED = 12
 _OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
-_Parameters = Mapping[str, Sequence[str]]
 Ask = Callable[[Question | TrialQuestion], PageAnswer]
 
 
@@ -71,7 +95,9 @@ def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.is_dir():
             yield from _walk(entry, f"{path}{entry.name}/")
-        elif (kind := TYPES.get("." + entry.name.rpartition(".")[2])) is not None:
+            continue
+        kind = TYPES.get("." + entry.name.rpartition(".")[2])
+        if kind is not None:
             yield f"{path}{entry.name}", PageFile(entry.read_bytes(), kind)
 
 
@@ -106,7 +132,9 @@ class Routes:
         self._answer_to = ask
         self._find = find
 
-    def answer(self, path: str, given: _Parameters) -> bytes | Stream | PageFile:
+    def answer(  # noqa: PLR0911 - one for each kind of address
+        self, path: str, given: Parameters
+    ) -> bytes | Stream | PageFile:
         """Return the JSON answer for a path below the page, or a ``Stream`` of changes, or a file.
 
         Raises:
@@ -121,13 +149,10 @@ class Routes:
         study, what, trial = self._of_a_study(path, ("trials", "csv", *NAMES, "events"))
         if trial is not None:
             return self._ask(study.question_of_trial(trial))
-        if what in ("trials", "csv"):
-            query = read_query(given)
-            return (
-                PageFile(study.csv(query), TYPES[".csv"])
-                if what == "csv"
-                else msgspec.json.encode(study.rows(query))
-            )
+        if what == "trials":
+            return msgspec.json.encode(study.rows(read_query(given)))
+        if what == "csv":
+            return PageFile(study.csv(read_query(given)), TYPES[".csv"])
         if what == "events":
             return Stream(study, given.get("after", ("",))[-1])
         plain = {name: list(values) for name, values in given.items()}
@@ -170,7 +195,7 @@ class Routes:
         ]  # fmt: skip
         return msgspec.json.encode({"studies": studies, **found, "version": __version__})
 
-    def _compare(self, given: _Parameters) -> bytes:
+    def _compare(self, given: Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
         chosen = {
             whole_number("studies", number): self._study(number)
@@ -200,25 +225,25 @@ class Routes:
         may be None.
         """
         match = _OF_A_STUDY.fullmatch(path)
-        if (
-            match is None
-            or match[2] not in known
-            or (match[3] is not None and match[2] != "trials")
-        ):
-            raise NothingThere(
-                f"there is nothing of this name here; of a study there are {', '.join(known)}"
-            )
-        return self._study(match[1]), match[2], None if match[3] is None else int(match[3])
+        if match and match[2] in known:
+            if match[3] is None:
+                return self._study(match[1]), match[2], None
+            if match[2] == "trials":
+                return self._study(match[1]), match[2], int(match[3])
+        raise NothingThere(
+            f"there is nothing of this name here; of a study there are {', '.join(known)}"
+        )
 
     def _study(self, number: str) -> FollowedStudy:
-        if (place := whole_number("study", number)) >= len(self._studies):
+        place = whole_number("study", number)
+        if place >= len(self._studies):
             raise NothingThere(
                 f"there is no study {place}; there are {len(self._studies)}, numbered from 0"
             )
         return self._studies[place]
 
 
-def parameters_of(query: str) -> _Parameters:
+def parameters_of(query: str) -> Parameters:
     """Return the parameters in the query of an address.
 
     Raises:

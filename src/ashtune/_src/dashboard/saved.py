@@ -93,15 +93,14 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
     for name in names:
         answers[f"{_STUDY}/{name}"] = answered(f"{_STUDY}/{name}", **given.get(name, {}))
     if objectives:
-        order = "desc" if objectives[0]["mode"] == "max" else "asc"
+        order = {"max": "desc", "min": "asc"}[objectives[0]["mode"]]
         rows = answered(f"{_STUDY}/trials", sort="value", order=order, count=MOST_ROWS)
         answers[f"{_STUDY}/trials"] = rows
-        trials = [head["best"]["trial"]] if head["best"] else []
-        trials += [row["trial"] for row in rows.get("rows", ())[:MOST_TRIALS]]
-        trials += [
-            group["trial"] for group in failures.get("groups", ()) if group["trial"] is not None
-        ]
-        answers.update(_pages(study, list(dict.fromkeys(trials))))
+        shown = rows.get("rows", ())[:MOST_TRIALS]
+        named = [head["best"] or {}, *shown, *failures.get("groups", ())]
+        trials = dict.fromkeys(each.get("trial") for each in named)
+        trials.pop(None, None)
+        answers.update(_pages(study, list(trials)))
     return one_file({"answers": answers})
 
 
@@ -109,14 +108,15 @@ def _pages(study: FollowedStudy, trials: Sequence[int]) -> dict[str, Any]:
     """Return the answers of the pages of trials. A trial that cannot be read, and all after it, are
     left out.
     """
-    pages = {}
+    pages: dict[str, Any] = {}
     size = 0
+    if not trials:
+        return pages
     try:
-        for page in (
-            trial_pages([study.question_of_trial(trial) for trial in trials]) if trials else ()
-        ):
+        for page in trial_pages([study.question_of_trial(trial) for trial in trials]):
             body = msgspec.json.encode({**page, "position": study.position})
-            if (size := size + len(body)) > MOST_BYTES:
+            size += len(body)
+            if size > MOST_BYTES:
                 break
             pages[f"{_STUDY}/trials/{page['trial']}"] = msgspec.json.decode(body)
     except Exception:  # noqa: BLE001 - a study may be made to break what reads it; the others are shown

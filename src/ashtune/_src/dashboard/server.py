@@ -12,6 +12,47 @@ Rule 2: the headers of every answer forbid a browser to store the answer, to sho
 frame of another site, and to run code of another site.
 """
 
+# Theory of operation
+# -------------------
+# A request passes these steps, and the first that fails answers it:
+#
+#   step                          refusal   where
+#   ----------------------------  --------  ----------------------------------------------
+#   a whole request in 30 s       (closed)  timeout, await_request
+#   GET, HEAD, or POST if allowed 405       do_GET, do_POST, send_error
+#   a known host name             403       Admission.check_host
+#   the secret part of the path   404       Admission.path_below
+#   sent by the page, or typed    403       Admission.check_origin, check_command
+#   an address that exists        404       PageServer.files, then Routes
+#   valid parameters              400       Routes
+#   an answer                     200       Routes. If there is none yet, as without a result, it
+#                                           is {"error": ...}: the page shows the sentence
+#
+# The order matters. The host is checked before the secret, so that a page of another site, which
+# can make a browser come here under a name of its own (DNS rebinding), cannot even test secrets.
+#
+# http.server and not a framework, and server-sent events and not web sockets: decision 38
+# (docs/decisions/0038-the-live-page.md). A thread for each connection is enough, as a page has one
+# stream and a few requests, and MOST_STREAMS and MOST_WAITING bound the threads that wait.
+#
+# What happens when
+#
+#   a browser goes away             the next write raises OSError: _guard() closes, and the stream's
+#                                   place is free. A comment every SILENCE_SECONDS finds those that
+#                                   vanished without a word
+#   a connection is lost            the page connects again by itself, with its last id
+#   a client sends nothing          closed after 30 s; the oldest of more than MOST_WAITING at once
+#   a client sends half a command   the same: a command's body waits in the same list
+#   a command has no length,        refused before it is read: a body is held in memory
+#   or a large one
+#   a handler has a bug             500 with one line; other threads serve on
+#   the page's process ends         studies are closed first, so each stream sends the event "end"
+#                                   with the file of the saved page. close() waits for them a second
+#                                   at most, as a browser that does not read must not keep the
+#                                   process
+#
+# A Unix socket is made under a umask. With chmod alone, others could connect before it.
+
 import os
 import socket
 import socketserver
@@ -30,7 +71,7 @@ from ashtune._src.core.errors import AshtuneError, SettingsError, instead_of_os_
 from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.dashboard.admission import Admission
 from ashtune._src.dashboard.followed_study import FollowedStudy, Message
-from ashtune._src.dashboard.page_messages import BadQuestion, Refused
+from ashtune._src.dashboard.page_messages import BadQuestion, Refused, is_whole
 from ashtune._src.dashboard.routes import (
     PAGE,
     TYPES,
@@ -178,12 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.server.site
         self.close_connection = True  # a request that is too long is not read
         length = self.headers.get("Content-Length", "")
-        is_length = (
-            length.isascii()
-            and length.isdecimal()
-            and len(length) < 10
-            and int(length) <= MOST_BYTES
-        )
+        is_length = is_whole(length, 9) and int(length) <= MOST_BYTES
         if not is_length or "Transfer-Encoding" in self.headers:
             raise BadQuestion(
                 f"a command needs a header Content-Length, of at most {MOST_BYTES:,} bytes"
@@ -199,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         site = self.server.site
-        admission = self.server.site.admission
+        admission = site.admission
         path, _, query = self.path.partition("?")
         admission.check_host(self.headers.get("Host", ""))
         below = admission.path_below(path)
@@ -209,18 +245,20 @@ class _Handler(BaseHTTPRequestHandler):
         )
         admission.check_origin(site_of, mode, destination, is_page=is_page)
         if below is None:
-            to = f"{admission.token}/" + (f"?{query}" if query else "")
+            to = f"{admission.token}/"
+            if query:
+                to += f"?{query}"
             self._send(HTTPStatus.PERMANENT_REDIRECT, TYPES[".txt"], b"", Location=to)
-        elif (file := site.files.get(below or PAGE)) is not None:
-            self._send(HTTPStatus.OK, file.type, file.data)
-        else:
+            return
+        answer: bytes | Stream | PageFile | None = site.files.get(below or PAGE)
+        if answer is None:
             answer = site.routes.answer(below, parameters_of(query))
-            if isinstance(answer, Stream):
-                self._stream(answer)
-            elif isinstance(answer, PageFile):
-                self._send(HTTPStatus.OK, answer.type, answer.data)
-            else:
-                self._send(HTTPStatus.OK, _JSON, answer)
+        if isinstance(answer, Stream):
+            self._stream(answer)
+        elif isinstance(answer, PageFile):
+            self._send(HTTPStatus.OK, answer.type, answer.data)
+        else:
+            self._send(HTTPStatus.OK, _JSON, answer)
 
     def _stream(self, stream: Stream) -> None:
         """Send the changes of a study until the viewer disconnects, or
@@ -243,33 +281,26 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command == "HEAD":
                 return
             self.wfile.write(b"retry: 1000\n\n")
-            self._send_changes(
-                stream.study,
-                stream.study.message(self.headers.get("Last-Event-ID") or stream.after),
-            )
+            after = self.headers.get("Last-Event-ID") or stream.after
+            self._send_changes(stream.study, stream.study.message(after))
         finally:
             site.streams.release()
 
     def _send_changes(self, study: FollowedStudy, message: Message) -> None:
-        last = message
-        self._send_event(message)
-        while not study.is_closing_within(DELTA_SECONDS):
-            following = study.next_message(last, SILENCE_SECONDS)
+        following: Message | None = message
+        while True:
             if following is None:
                 self.wfile.write(b": there is nothing new\n\n")
-                self.wfile.flush()
             else:
-                last = following
-                self._send_event(following)
-        self.wfile.write(
-            b"event: end\ndata: %b\n\n" % msgspec.json.encode({"file": study.saved_as})
-        )
-        self.wfile.flush()
-
-    def _send_event(self, message: Message) -> None:
-        event = message.event.encode()
-        number = message.id.encode()
-        self.wfile.write(b"event: %b\nid: %b\ndata: %b\n\n" % (event, number, message.data))
+                message = following
+                head = f"event: {message.event}\nid: {message.id}\n".encode()
+                self.wfile.write(b"%bdata: %b\n\n" % (head, message.data))
+            self.wfile.flush()
+            if study.is_closing_within(DELTA_SECONDS):
+                break
+            following = study.next_message(message, SILENCE_SECONDS)
+        end = msgspec.json.encode({"file": study.saved_as})
+        self.wfile.write(b"event: end\ndata: %b\n\n" % end)
         self.wfile.flush()
 
     def _refuse(self, status: HTTPStatus, line: str) -> None:
@@ -303,7 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
         """
         self.close_connection = True
         status = HTTPStatus(code)
-        line = one_line(message or HTTPStatus(code).phrase, 100)
+        line = one_line(message or status.phrase, 100)
         if status is HTTPStatus.NOT_IMPLEMENTED:
             status = HTTPStatus.METHOD_NOT_ALLOWED
             line = "only GET and HEAD are answered"
@@ -337,9 +368,10 @@ class PageServer:
         self.files = page_files()
         self.streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._socket_path = socket_path
-        self._server = (
-            _at_port(self, port) if socket_path is None else _at_socket(self, socket_path)
-        )
+        if socket_path is None:
+            self._server = _at_port(self, port)
+        else:
+            self._server = _at_socket(self, socket_path)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             args=(LOOK_SECONDS,),
@@ -350,7 +382,9 @@ class PageServer:
     @property
     def port(self) -> int | None:
         """The server's port, or None if the server uses a Unix socket."""
-        return None if self._socket_path is not None else int(self._server.server_address[1])
+        if self._socket_path is not None:
+            return None
+        return int(self._server.server_address[1])
 
     @property
     def address(self) -> str:

@@ -77,11 +77,14 @@ def _trial_page(
 ) -> dict[str, Any]:
     directory = Path(question.directory)
     trial = TrialId(question.trial)
-    best = None if question.best is None else TrialId(question.best)
     history = histories[trial]
-    compared = histories[trial if best is None else best]
+    best_configuration: Mapping[str, Any] = {}
+    best_curves: Mapping[str, Curve] = {}
+    if question.best is not None:
+        best = TrialId(question.best)
+        best_configuration = histories[best].configuration
+        best_curves = histories[best].curves(best)
     log, is_cut = _log(directory, trial, history)
-    best_configuration = compared.configuration if best is not None else {}
     names = list(dict.fromkeys([*history.configuration, *best_configuration]))
     return {
         "trial": trial,
@@ -99,7 +102,7 @@ def _trial_page(
         ],
         "curves": trial_figures(
             history.curves(trial),
-            {} if best is None else compared.curves(best),
+            best_curves,
             settings.goal,
             question.rungs,
             unit=settings.resource,
@@ -111,23 +114,23 @@ def _trial_page(
     }
 
 
-class _History:
-    def __init__(self) -> None:
-        self.configuration: Mapping[str, Any] = {}
-        self.origin = self.traceback = ""
-        self.confirms: TrialId | None = None
-        self.metrics: Mapping[str, float | None] = {}
-        self.points: dict[int, Mapping[str, float | None]] = {}
-        self.steps: list[dict[str, Any]] = []
-        self.workers: set[int] = set()
-        self.saved: dict[int, int] = {}
-        self.last_words: list[str] = []
+class _History(msgspec.Struct):
+    configuration: Mapping[str, Any] = {}
+    origin: str = ""
+    traceback: str = ""
+    metrics: Mapping[str, float | None] = {}
+    points: dict[int, Mapping[str, float | None]] = {}
+    steps: list[dict[str, Any]] = []
+    workers: set[int] = set()
+    saved: dict[int, int] = {}
+    last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
         """Add an event of the trial. ``ran`` is the study's running time at
         the event, in seconds.
         """
-        if text := self._take(event):
+        text = self._take(event)
+        if text:
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
     def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
@@ -136,11 +139,8 @@ class _History:
             self.workers.add(event.worker)
         match event:
             case TrialStarted(configuration=configuration, origin=origin):
-                self.configuration, self.origin, self.confirms = (
-                    configuration,
-                    origin,
-                    event.confirms,
-                )
+                self.configuration = configuration
+                self.origin = origin
                 return f"started: {origin}" if origin else "started"
             case JobFinished():
                 return self._finished(event)
@@ -151,9 +151,10 @@ class _History:
                     f"worker was stopping"
                 )
             case TrialReleased(resource=resource):
-                if event.checkpoint is not None:
-                    self.saved[resource] = event.checkpoint
-                return f"saved at {resource:,}" if event.checkpoint is not None else ""
+                if event.checkpoint is None:
+                    return ""
+                self.saved[resource] = event.checkpoint
+                return f"saved at {resource:,}"
             case JobFailed(reason=reason):
                 self.traceback = event.traceback
                 return f"failed in worker {event.worker}: {reason}"
@@ -172,17 +173,13 @@ class _History:
         numbers = ", ".join(
             f"{name} = {number_text(value)}" for name, value in list(event.metrics.items())[:3]
         )
-        again = " from the start" if event.rung and not event.start else ""
-        memory = (
-            f" with {share_text(event.memory_share)} of its memory_limit"
-            if event.memory_share
-            else ""
-        )
-        trained = (
-            f"trained{again} to {event.resource:,} by worker {event.worker} in "
-            f"{seconds_text(event.seconds)}"
-        )
-        return f"{trained}{memory}: {numbers}"
+        text = "trained"
+        if event.rung and not event.start:
+            text += " from the start"
+        text += f" to {event.resource:,} by worker {event.worker} in {seconds_text(event.seconds)}"
+        if event.memory_share:
+            text += f" with {share_text(event.memory_share)} of its memory_limit"
+        return f"{text}: {numbers}"
 
     def _report(self, event: JobFinished | JobPaused) -> None:
         """Add the reports of a job. These reports replace earlier reports of the same epochs."""
@@ -220,8 +217,10 @@ def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[T
 
 def _seconds_run(time: float, pauses: Pauses) -> float:
     """Return the study's running time in seconds at the journal time ``time``."""
-    place = bisect_right(pauses, time, key=lambda pause: pause[0]) - 1
-    return max(0.0, time - (pauses[place][1] if place >= 0 else 0.0))
+    place = bisect_right(pauses, time, key=lambda pause: pause[0])
+    if place:
+        time -= pauses[place - 1][1]
+    return max(0.0, time)
 
 
 def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:

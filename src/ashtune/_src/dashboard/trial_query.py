@@ -9,11 +9,38 @@ Rule 3: if a hyperparameter has the name of another column, its column has the p
 range may use the hyperparameter's name without ``config.``.
 """
 
+# Theory of operation
+# -------------------
+# A request for rows (FollowedStudy.rows, in a thread of the server) has three steps:
+#
+#   read_query()   text of the address to Query. Words, ranges and rows are bounded
+#   table_of()     copies the columns that the query names, with the study's lock
+#   Table.select() a mask for each condition, their conjunction, a stable sort, then one page of the
+#                  list. Without the lock
+#
+# Copies and not views, as the reader appends to the columns meanwhile. Only the columns that a
+# query names are copied, and those of texts if it has words to search for: most queries sort by one
+# column of a study that may have 200 hyperparameters.
+#
+# A column of texts is a list of different texts and a code for each trial. A search compares each
+# different text once, not each trial, and the code -1 picks the last item, which is False.
+#
+# A word of the search that has a comparison ("lr<0.1") is one only if its left side is a column: a
+# text may have these signs too. If nothing has the text, the name was meant, and the user is told
+# which columns there are. An unfinished number ("lr<1e-") matches nothing and is no error, because
+# the page asks while the user types.
+#
+# Sorting is stable in both directions (the keys are negated, not the result reversed), so that
+# trials of equal value stay in the order of their numbers, and NaN stays last (rule 2).
+#
+# The CSV goes to a spreadsheet, where a text that begins with = + - @ is computed. A study of
+# another person could read cells or open addresses this way, hence the apostrophe.
+
 import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -27,6 +54,7 @@ from ashtune._src.dashboard.page_messages import (
     BadQuestion,
     check_choice,
     check_parameters,
+    is_whole,
     whole_number,
 )
 from ashtune._src.dashboard.parts.part import short_value
@@ -44,6 +72,9 @@ COLUMNS = ("number", "value", "rung", "resource", "seconds", "status")
 """The columns of every study."""
 OF_A_HYPERPARAMETER = "config."
 """Prefix of a hyperparameter's column if another column has its name."""
+PARAMETERS = (
+    "search", "sort", "order", "status", "rung", "origin", "where", "like", "offset", "count",
+)  # fmt: skip
 MOST_ROWS = 500
 MOST_WORDS = 20
 """The largest number of words in a search; each word is compared with all trials."""
@@ -85,13 +116,17 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def names(self) -> set[str]:
         """The columns that the query sorts by or compares. Columns of ranges are not included."""
-        compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
-        return {self.sort, *compared, *(("rung",) if self.rung is not None else ())}
+        matches = map(_COMPARISON.fullmatch, self.search)
+        names = {self.sort, *(match[1] for match in matches if match)}
+        if self.rung is not None:
+            names.add("rung")
+        return names
 
     @property
     def numbers(self) -> list[int]:
         """The numbers in the search. Trials with these numbers come first."""
-        return [int(number) for word in self.search if _is_number(number := word.removeprefix("#"))]
+        words = [word.removeprefix("#") for word in self.search]
+        return [int(word) for word in words if is_whole(word, 9)]
 
 
 def read_query(given: Mapping[str, Sequence[str]]) -> Query:
@@ -100,19 +135,7 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
     Raises:
         BadQuestion: If a parameter is unknown or has a wrong value; the message has one line.
     """
-    known = (
-        "search",
-        "sort",
-        "order",
-        "status",
-        "rung",
-        "origin",
-        "where",
-        "like",
-        "offset",
-        "count",
-    )
-    check_parameters(given, known)
+    check_parameters(given, PARAMETERS)
     one = {name: values[-1] for name, values in given.items()}
     statuses = frozenset(
         each for value in given.get("status", ()) for each in value.split(",") if each
@@ -126,13 +149,18 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
         sort=one.get("sort") or "number",
         is_descending=one.get("order") == "desc",
         statuses=statuses,
-        rung=whole_number("rung", one["rung"]) if one.get("rung") else None,
+        rung=_optional("rung", one),
         source=one.get("origin", ""),
         where=tuple(map(_where, given.get("where", ())))[:MOST_WORDS],
-        like=whole_number("like", one["like"]) if one.get("like") else None,
+        like=_optional("like", one),
         offset=whole_number("offset", one.get("offset") or "0"),
         count=min(MOST_ROWS, whole_number("count", one.get("count") or "50")),
     )
+
+
+def _optional(name: str, one: Mapping[str, str]) -> int | None:
+    text = one.get(name)
+    return whole_number(name, text) if text else None
 
 
 def _where(text: str) -> Where:
@@ -145,16 +173,14 @@ def _where(text: str) -> Where:
     return Where(name, low, high)
 
 
-def _is_number(text: str) -> bool:
-    return text.isdecimal() and text.isascii() and len(text) < 10
-
-
 def _number(text: str) -> float | None:
+    if not text:
+        return None
     try:
-        number = float(text) if text else None
+        number = float(text)
     except ValueError:
         number = math.nan
-    if number is not None and math.isnan(number):
+    if math.isnan(number):
         raise BadQuestion(f"{shown(text)} is not a number that can be compared")
     return number
 
@@ -225,9 +251,11 @@ class Table(msgspec.Struct, frozen=True):
             mask &= self.source == SOURCES.index(query.source)
         for where in query.where:
             column = self._column(self.columns.get(where.name, where.name))
-            low = -math.inf if where.low is None else where.low
-            high = math.inf if where.high is None else where.high
-            mask &= (column >= low) & (column <= high)
+            mask &= ~np.isnan(column)
+            if where.low is not None:
+                mask &= column >= where.low
+            if where.high is not None:
+                mask &= column <= where.high
         if query.like is not None:
             mask &= np.isin(np.arange(len(mask)), self.like)
         for word in query.search:
@@ -240,7 +268,9 @@ class Table(msgspec.Struct, frozen=True):
         if query.sort == "number":
             return np.arange(len(matching))[:: -1 if query.is_descending else 1]
         keys = self._column(query.sort)[matching]
-        return np.argsort(-keys if query.is_descending else keys, kind="stable")
+        if query.is_descending:
+            keys = -keys
+        return np.argsort(keys, kind="stable")
 
     def _column(self, name: str) -> "Floats":
         """Return a column as numbers, with NaN for each trial without a value."""
@@ -264,14 +294,13 @@ class Table(msgspec.Struct, frozen=True):
         """
         import numpy as np
 
-        if (match := _COMPARISON.fullmatch(word)) and (
-            match[1] in self.numbers or match[1] in self.texts
-        ):
+        match = _COMPARISON.fullmatch(word)
+        if match and (match[1] in self.numbers or match[1] in self.texts):
             return self._comparing(*match.groups())
         sought = word.casefold()
         mask = np.zeros(len(self.status), dtype=bool)
         number = word.removeprefix("#")
-        if _is_number(number) and int(number) < len(mask):
+        if is_whole(number, 9) and int(number) < len(mask):
             mask[int(number)] = True
         mask |= _with_text(self.status.astype(np.int64), STATUSES, sought)
         mask |= _with_text(self.source.astype(np.int64), SOURCES, sought)
@@ -290,18 +319,17 @@ class Table(msgspec.Struct, frozen=True):
         """
         import numpy as np
 
+        none = np.zeros(len(self.status), dtype=bool)
         if name in self.texts:
+            if sign != "=":
+                return none
             codes, texts = self.texts[name]
-            return (
-                _with_text(codes, texts, text.casefold())
-                if sign == "="
-                else np.zeros(len(codes), dtype=bool)
-            )
+            return _with_text(codes, texts, text.casefold())
         column = self._column(name)
         try:
             number = float(text)
         except ValueError:  # an incomplete number, while the user is typing
-            return np.zeros(len(column), dtype=bool)
+            return none
         compare: dict[str, Callable[[Any, Any], Any]] = {
             "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
             "=": np.isclose,
@@ -325,6 +353,12 @@ def table_of(trials: Trials, query: Query) -> Table:
         "number": range(count), "status": statuses,
         "seconds": trials.seconds, "rung": trials.rungs, "resource": trials.resources,
     }  # fmt: skip
+    reasons: Mapping[TrialId, str] = {}
+    if query.search:
+        reasons = dict(trials.reasons)
+    like: Sequence[TrialId] = ()
+    if query.like is not None:
+        like = trials.ended_like(query.like)
     wanted = query.names | {names.get(each.name, each.name) for each in query.where}
     copies = {name: np.array(numbers[name], np.float64) for name in wanted if name in numbers}
     if "rung" in copies:
@@ -338,10 +372,10 @@ def table_of(trials: Trials, query: Query) -> Table:
             for name, column in columns.texts.items()
             if names[name] in wanted or query.search
         },
-        reasons=dict(trials.reasons) if query.search else {},
+        reasons=reasons,
         columns=names,
         metrics=tuple(trials.values),
-        like=() if query.like is None else trials.ended_like(query.like),
+        like=like,
     )
 
 
@@ -353,12 +387,12 @@ def _place(origin: str) -> int:
 def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
     """Return the column name of each hyperparameter, as a dict (see rule 3)."""
     taken = {*COLUMNS, *metrics}
-    return {
-        name: OF_A_HYPERPARAMETER + name
-        if name in taken or name.startswith(OF_A_HYPERPARAMETER)
-        else name
-        for name in hyperparameters
-    }
+    taken.update(name for name in hyperparameters if name.startswith(OF_A_HYPERPARAMETER))
+    return {name: _free(name, OF_A_HYPERPARAMETER, taken) for name in hyperparameters}
+
+
+def _free(name: str, prefix: str, taken: Set[str]) -> str:
+    return prefix + name if name in taken else name
 
 
 def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
@@ -389,10 +423,8 @@ def csv_of(records: Iterable[TrialRecord], table: Table) -> bytes:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     own = {*COLUMNS, "trial", "origin", "reason"}
-    metrics = [f"metric.{name}" if name in own else name for name in table.metrics]
-    values = [
-        OF_A_HYPERPARAMETER + name if name in own else name for name in table.columns.values()
-    ]
+    metrics = [_free(name, "metric.", own) for name in table.metrics]
+    values = [_free(name, OF_A_HYPERPARAMETER, own) for name in table.columns.values()]
     writer.writerow(
         ["trial", "status", "rung", "resource", *metrics, "seconds", "origin", "reason", *values]
     )

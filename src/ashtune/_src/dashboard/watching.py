@@ -2,6 +2,30 @@
 server and the browser.
 """
 
+# Theory of operation
+# -------------------
+# "ashtune watch" runs one LivePage in its own process. With watch=True the tuning process starts
+# this command itself, with --until-exit and its process number (``driver/control.py``). Nothing
+# connects the two but the journal: the page cannot block the study, and can show how it died.
+#
+#   thread or process              made by        ends with
+#   -----------------------------  -------------  ------------------------------------
+#   a thread for each study        _follow_new()  FollowedStudy.close()
+#   three processes for answers    Questions      Questions.close()
+#   the server, and a thread for   PageServer     PageServer.close()
+#   each connection
+#
+# __exit__ closes in this order: studies first, since open pages then get their last message; then
+# the processes, which may be in the middle of an answer; the server last.
+#
+# New studies are found when a page asks for the list (_find), so a folder costs nothing while
+# nobody looks. A directory is followed before it exists, as people start the page first. Once a
+# study was left out (MOST_FOUND), nothing is searched: each later study would be left out too.
+#
+# save() leaves page.html in directories that were named, not in those found below a folder: the
+# user did not ask for files there. The file is written whole and renamed (write_new), with the
+# process's number in the temporary name, since two pages may end at once.
+
 import gc
 import os
 import sys
@@ -12,7 +36,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from types import TracebackType
 from typing import Self
 
 from ashtune._src.core.errors import AshtuneError
@@ -136,11 +159,10 @@ class LivePage:
                 study = FollowedStudy(given, control=self._control)
                 study.start()
                 self.studies.append(study)
-        note = (
-            f"Studies that are left out: {len(left_out):,}. To see one, watch its own directory."
-            if left_out
-            else ""
-        )
+        note = ""
+        if left_out:
+            note = f"Studies that are left out: {len(left_out):,}. "
+            note += "To see one, watch its own directory."
         return Found(is_folder=not found.keys() <= self._given.keys(), note=note)
 
     def __enter__(self) -> Self:
@@ -148,12 +170,7 @@ class LivePage:
         self._server.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for study in self.studies:
             study.close()
         self._questions.close()

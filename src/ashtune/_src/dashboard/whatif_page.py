@@ -65,7 +65,8 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         """Print a table of predictions, and text about their data. The default stream is stdout."""
         from rich.text import Text
 
-        stream = sys.stdout if stream is None else stream
+        if stream is None:
+            stream = sys.stdout
         if self.predictions:
             write(f"{self.title}\n\n", stream)
             show(self._table(), stream)
@@ -95,13 +96,10 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         return text.getvalue().rstrip("\n")
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        table = (
-            f"<p>{html.escaped(self.title)}</p>{html.table_html(self._table())}"
-            if self.predictions
-            else ""
-        )
-        words = "".join(f"<p>{html.escaped(sentence)}</p>" for sentence in self.words)
-        return {"text/plain": str(self), "text/html": table + words}
+        text = "".join(f"<p>{html.escaped(sentence)}</p>" for sentence in self.words)
+        if self.predictions:
+            text = f"<p>{html.escaped(self.title)}</p>{html.table_html(self._table())}{text}"
+        return {"text/plain": str(self), "text/html": text}
 
     def _table(self) -> "Table":
         return whatif_table(
@@ -129,12 +127,12 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
         {
             "cores_per_worker= is for budget=, in core-hours; give both": has["cores_per_worker"]
             > has["budget"],
-            "deadline= and budget= were both given; ask for one, then for the other": has[
-                "deadline"
-            ]
-            and has["budget"],
-            "deadline= looks for the number of workers; leave workers= out": has["deadline"]
-            and has["workers"],
+            "deadline= and budget= were both given; ask for one, then for the other": (
+                has["deadline"] and has["budget"]
+            ),
+            "deadline= looks for the number of workers; leave workers= out": (
+                has["deadline"] and has["workers"]
+            ),
         }
     )
     return _Asking(study, asked).answer()
@@ -146,31 +144,34 @@ class _Asking:
     def __init__(self, study: StudyReader, asked: WhatIfOptions) -> None:
         self._study = study
         self._asked = asked
-        self._predictor = Predictor(
-            study.computed(traces_of),
-            draws=DRAWS if asked["draws"] is None else asked["draws"],
-            seed=asked["seed"],
-        )
-        recorded = self._predictor.traces.recorded
-        usual = sorted({*WORKERS, recorded.workers} if recorded else WORKERS)
-        self._workers: Sequence[int] = asked["workers"] or usual  # type: ignore[assignment]  # checked: a list
+        draws = DRAWS
+        if asked["draws"] is not None:
+            draws = asked["draws"]
+        self._predictor = Predictor(study.computed(traces_of), draws=draws, seed=asked["seed"])
+        self._recorded = self._predictor.traces.recorded
+        self._recorded_workers = 0
+        usual = set(WORKERS)
+        if self._recorded:
+            self._recorded_workers = self._recorded.workers
+            usual.add(self._recorded_workers)
+        self._workers: Sequence[int] = asked["workers"] or sorted(usual)  # type: ignore[assignment]  # checked: a list
 
     def answer(self) -> WhatIf:
         asked = self._asked
         study = self._study
-        recorded = self._predictor.traces.recorded
+        cores = None
         if asked["deadline"] is not None:
             predictions, words = self._by_deadline(cast("float", asked["deadline"]))
         elif asked["budget"] is not None:
             predictions, words = self._within_budget(asked["budget"])
+            cores = asked["cores_per_worker"] or 1
         else:
             predictions, words = self._all()
-        workers = recorded.workers if recorded else 0
+        workers = self._recorded_workers
         metric = study.settings.goal.metric
         return WhatIf(
             title=f"What {study.settings.name} would have taken; recorded: {study.scheduler.name} "
-            f"on "
-            f"{plural(workers, 'worker')}, {plural(study.tally.tried, 'trial')}, "
+            f"on {plural(workers, 'worker')}, {plural(study.tally.tried, 'trial')}, "
             f"{seconds_text(study.tally.wall_seconds)}",
             predictions=predictions,
             words=words
@@ -179,7 +180,7 @@ class _Asking:
             metric=metric,
             unit=study.settings.resource,
             recorded=AsRecorded(workers, study.tally.wall_seconds),
-            cores_per_worker=None if asked["budget"] is None else asked["cores_per_worker"] or 1,
+            cores_per_worker=cores,
         )
 
     def _choices(self) -> list[Choices]:
@@ -188,24 +189,26 @@ class _Asking:
         """
         recorded = self._study.ladder
         factors = self._asked["reduction_factor"]
-        chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
+        chosen = [recorded]
+        if factors is not None:
+            chosen = ladders(recorded, factors)  # type: ignore[arg-type]  # a list
         choices = []
         for scheduler in self._schedulers():
-            # this scheduler has no rungs
-            several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen
-            choices += [
-                self._predictor.choice(scheduler, ladder, 1, self._asked["trials"])
-                for ladder in several
-            ]
+            for ladder in chosen:
+                choices.append(self._predictor.choice(scheduler, ladder, 1, self._asked["trials"]))
+                if scheduler.rule is Rule.ALWAYS:  # it has no rungs, so the ladders are all one
+                    break
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
         """Return the requested schedulers. If only the type is requested, the recorded options are
         used.
         """
-        recorded = self._predictor.traces.recorded
-        own = None if recorded is None else recorded.scheduler
-        if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
+        own = None
+        if self._recorded is not None:
+            own = self._recorded.scheduler
+        schedulers = cast("list[Scheduler] | None", self._asked["scheduler"])
+        if schedulers is not None:
             return [
                 own if own and type(own) is type(one) and one == type(one)() else one
                 for one in schedulers
@@ -243,11 +246,9 @@ class _Asking:
                 continue
             one = self._predictor.prediction(fewest)
             predictions.append(one)
-            number = (
-                "1 worker is"
-                if one.workers == 1
-                else f"{one.workers:,} workers are about the fewest that are"
-            )
+            number = f"{one.workers:,} workers are about the fewest that are"
+            if one.workers == 1:
+                number = "1 worker is"
             words.append(
                 f"{who(one)}: {number} done in {seconds_text(deadline)}, after "
                 f"{seconds_text(one.wall_seconds.likely)}."
@@ -259,7 +260,7 @@ class _Asking:
         choice is first.
         """
         predictor = self._predictor
-        goal = self._predictor.traces.goal
+        goal = predictor.traces.goal
         cores = self._asked["cores_per_worker"] or 1
         if not math.isfinite(predictor.traces.best_loss):
             return [], [
@@ -305,8 +306,7 @@ class _Asking:
         return predictions, words
 
     def _notes(self) -> list[str]:
-        recorded = self._predictor.traces.recorded
-        if recorded is None or recorded.is_smooth:
+        if self._recorded is None or self._recorded.is_smooth:
             return []
         return [
             "The study was not recorded whole, in one go and one trial at a time (it still runs, "

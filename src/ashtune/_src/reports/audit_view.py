@@ -19,13 +19,14 @@ def audit_faults(audit: Audit, *, unit: str) -> list[str]:
     sentences = []
     for record in audit.records():
         if record.unexplained:
-            trials = ", ".join(str(trial) for trial in record.unexplained[:NAMED])
-            more = ", ..." if len(record.unexplained) > NAMED else ""
+            trials = [str(trial) for trial in record.unexplained[:NAMED]]
+            if len(record.unexplained) > NAMED:
+                trials.append("...")
             sentences.append(
                 f"FAULT at {unit} {record.resource:,}: "
                 f"{plural(len(record.unexplained), 'promotion')} of trials that never were among "
                 f"the best {audit.ladder.kept[record.rung]} of their rung before they continued "
-                f"({trials}{more})."
+                f"({', '.join(trials)})."
             )
     return sentences
 

@@ -14,11 +14,11 @@ import msgspec
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.timeline_times import rung_times, time_shares
-from ashtune._src.core.numbers import number_text, plural, seconds_text
+from ashtune._src.core.numbers import number_text, plural, quotient, seconds_text
 from ashtune._src.figures.axes import choice_axis, rung_names
 from ashtune._src.figures.figure import Axis, Figure, stacked_bars
 from ashtune._src.figures.looks import Look, rung_colors
-from ashtune._src.reports.tables import bare_table
+from ashtune._src.reports.tables import numbers_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +46,7 @@ class RungCost(msgspec.Struct, frozen=True):
     @property
     def per_epoch(self) -> float:
         """Seconds per epoch."""
-        return self.seconds / self.epochs if self.epochs else 0.0
+        return quotient(self.seconds, self.epochs)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +82,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         ``start_seconds``.
         """
         explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
-        return explained / self.wall_seconds if self.wall_seconds > 0 else 1.0
+        return quotient(explained, self.wall_seconds, 1.0)
 
 
 def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
     """Return the costs of a study, computed from the study's tally and timeline."""
     shares = time_shares(timeline)
-    best = tally.best
     costs = [
         RungCost(
             times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver
@@ -103,7 +102,7 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
         other_seconds=shares.barrier + shares.tail,
         start_seconds=shares.absence / max(1, shares.places),
         wall_seconds=shares.wall,
-        best=best.metrics.get(tally.goal.metric) if best else None,
+        best=tally.best_value,
     )
 
 
@@ -111,23 +110,18 @@ def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
     """Return a table of seconds with a row for each study of the series and
     a column for each rung.
     """
-    table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
     times = (*rungs, "other\nwaits", "start", "wall\ntime")
-    for name in ("models", "scheduler", "workers", *times, f"{unit}s", f"{unit}s\nper s", "best"):
-        table.add_column(
-            name,
-            justify="left" if name == "scheduler" else "right",
-            no_wrap=True,
-            vertical="bottom",
-        )
+    table = numbers_table(
+        "models", "scheduler", "workers", *times, f"{unit}s", f"{unit}s\nper s", "best",
+        texts="scheduler", gap=1, no_wrap=True, vertical="bottom",
+    )  # fmt: skip
     for run in runs:
-        seconds = {rung.resource: rung.seconds for rung in run.rungs if rung.trials}
-        cells = [
-            _seconds(seconds[resource]) if resource in seconds else ""
-            for resource in _resources(runs)
-        ]
-        rate = number_text(run.epochs / run.wall_seconds, 3) if run.wall_seconds > 0 else ""
+        seconds = {rung.resource: _seconds(rung.seconds) for rung in run.rungs if rung.trials}
+        cells = [seconds.get(resource, "") for resource in _resources(runs)]
+        rate = ""
+        if run.wall_seconds > 0:
+            rate = number_text(run.epochs / run.wall_seconds, 3)
         rest = [
             _seconds(value) for value in (run.other_seconds, run.start_seconds, run.wall_seconds)
         ]
@@ -148,12 +142,11 @@ def baseline_figure(runs: Sequence[Run], *, unit: str) -> Figure:
         (look, [of.get(at, 0.0) for of in seconds])
         for look, at in zip(looks, resources, strict=True)
     ]
+    names = [f"{run.models:,} by {run.scheduler}, {plural(run.workers, 'worker')}" for run in runs]
     longest = max((sum(of.values()) for of in seconds), default=0.0)
     return Figure(
         x=Axis(name="seconds of all workers", high=1.05 * longest or 1.0),
-        y=choice_axis(
-            "models", [f"{run.models:,} by {_who(run)}" for run in runs], is_downward=True
-        ),
+        y=choice_axis("models", names, is_downward=True),
         series=stacked_bars(parts, places),
         height=90 + 40 * len(runs),
     )
@@ -166,8 +159,8 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
         f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, "
-        f"with the start to "
-        f"{100 * run.accounted:.1f} % of the wall time of {seconds_text(run.wall_seconds)}."
+        f"with the start to {100 * run.accounted:.1f} % of the wall time of "
+        f"{seconds_text(run.wall_seconds)}."
     ]
     if len(rungs) < FEWEST:
         return [*sentences, "Too few rungs were reached to compare what they cost."]
@@ -176,7 +169,7 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     mean = sum(rung.seconds for rung in later) / len(later)
     low = min(rung.seconds for rung in later)
     high = max(rung.seconds for rung in later)
-    spread = max(high - mean, mean - low) / mean if mean > 0 else 0.0
+    spread = quotient(max(high - mean, mean - low), mean)
     span = f"{later[0].resource:,} to {later[-1].resource:,}"
     cost = f"{_seconds(low)} to {_seconds(high)} s"
     if spread <= ALIKE:
@@ -192,7 +185,7 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
         sentences.append(
             f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}"
         )
-    ratio = first.seconds / mean if mean > 0 else 1.0
+    ratio = quotient(first.seconds, mean, 1.0)
     if abs(ratio - 1) > ALIKE:
         average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
         sentences.append(
@@ -227,10 +220,6 @@ def _why(rungs: Sequence[RungCost], unit: str) -> str:
 
 def _resources(runs: Sequence[Run]) -> list[int]:
     return sorted({rung.resource for run in runs for rung in run.rungs if rung.trials})
-
-
-def _who(run: Run) -> str:
-    return f"{run.scheduler}, {plural(run.workers, 'worker')}"
 
 
 def _seconds(seconds: float) -> str:

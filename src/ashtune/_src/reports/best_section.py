@@ -7,11 +7,12 @@ import msgspec
 
 from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
 from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.reports import html
 from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
-from ashtune._src.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, bare_table, line
+from ashtune._src.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line, numbers_table
 from ashtune._src.reports.view import Section
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class BestSection(Section):
     def lines(self) -> "Iterator[Text]":
         tally = self.study.tally
         goal = self.study.goal
-        if (best := tally.best) is None:
+        best = tally.best
+        if best is None:
             yield line(no_result_sentence(tally), BAD)
             return
         first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
@@ -52,24 +54,22 @@ class BestSection(Section):
                 INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()),
                 QUIET,
             )
-        if _is_better(anywhere := tally.best_at_any_rung, best):
+        anywhere = tally.best_at_any_rung
+        if _is_better(anywhere, best):
             yield line("")
-            yield (
-                line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
-            )
+            where = f"at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
+            value = result_text(goal, anywhere.metrics, 6)
+            yield line("").append("best at any rung  ", HEADING).append(f"{value} {where}")
             if anywhere.trial != best.trial:
                 yield from self._configuration(anywhere)
-        if compared := compared_with_first(tally, unit=self.study.unit):
+        compared = compared_with_first(tally, unit=self.study.unit)
+        if compared:
             yield line("")
             yield line(compared)
 
     def value(self) -> Mapping[str, Any]:
         compared = compared_with_first(self.study.tally, unit=self.study.unit)
         return {"first_enqueued": compared} if compared else {}
-
-    def _words_of(self, anywhere: BestResult) -> str:
-        value = result_text(self.study.goal, anywhere.metrics, 6)
-        return f"{value} at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
 
     def _configuration(self, best: BestResult) -> "Iterator[Text]":
         configuration = self.study.configuration(best.trial)
@@ -96,7 +96,8 @@ class FrontSection(Section):
     uses = ("tally", "trials", "results")
 
     def lines(self) -> "Iterator[Text]":
-        if not (row := self._row):
+        row = self._row
+        if not row:
             return
         what = (
             f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other "
@@ -113,22 +114,24 @@ class FrontSection(Section):
     def value(self) -> Mapping[str, Any]:
         if not self.study.goal.others:
             return {}
-        return {
-            "front": [
-                {
-                    "trial": best.trial,
-                    "rung": best.rung,
-                    "resource": best.resource,
-                    "metrics": best.metrics,
-                    "configuration": dict(self.study.configuration(best.trial)),
-                }
-                for best in self._row
-            ]
-        }
+        return {"front": [result_data(best, self.study) for best in self._row]}
 
     @property
     def _row(self) -> list[BestResult]:
-        return list(sorted_front(self.study.tally.front)) if self.study.goal.others else []
+        if not self.study.goal.others:
+            return []
+        return list(sorted_front(self.study.tally.front))
+
+
+def result_data(best: BestResult, study: StudyReader) -> dict[str, Any]:
+    """Return a result with its configuration, for JSON."""
+    return {
+        "trial": best.trial,
+        "rung": best.rung,
+        "resource": best.resource,
+        "metrics": best.metrics,
+        "configuration": dict(study.configuration(best.trial)),
+    }
 
 
 class ConfirmedSection(Section):
@@ -148,19 +151,17 @@ class ConfirmedSection(Section):
             return
         yield html.words(*self._sentences(confirmed))
         if confirmed.is_noiseless:
-            is_program = self.study.tally.is_program
-            unused = (
-                "program does not use {seed}"
-                if is_program
-                else "training function does not use trial.seed"
-            )
+            unused = "training function does not use trial.seed"
+            if self.study.tally.is_program:
+                unused = "program does not use {seed}"
             yield html.words(f"{NOISELESS}the {unused}.", is_bad=True)
         yield html.table(_confirmed_table(confirmed))
 
     def value(self) -> dict[str, Any]:
-        if (confirmed := self.study.tally.confirmed) is None:
-            return {}
-        named: dict[str, Any] = msgspec.to_builtins(confirmed)
+        confirmed = self.study.tally.confirmed
+        named: dict[str, Any] = {}
+        if confirmed is not None:
+            named = msgspec.to_builtins(confirmed)
         return named
 
     def _unfinished_confirmation(self) -> str:
@@ -168,11 +169,9 @@ class ConfirmedSection(Section):
         begun, return "".
         """
         count = len(self.study.tally.confirmations.of)
-        return (
-            f"{plural(count, 'training')} to confirm the best, no winner is named yet"
-            if count
-            else ""
-        )
+        if not count:
+            return ""
+        return f"{plural(count, 'training')} to confirm the best, no winner is named yet"
 
     def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
         metric = self.study.goal.metric
@@ -201,9 +200,7 @@ class ConfirmedSection(Section):
 def _confirmed_table(confirmed: Confirmed) -> "Table":
     from rich.text import Text
 
-    table = bare_table()
-    for name in ("trial", "first", "repeated", "mean"):
-        table.add_column(Text(name), justify="left" if name == "repeated" else "right")
+    table = numbers_table("trial", "first", "repeated", "mean", texts="repeated")
     for one in confirmed.all:
         values = ", ".join(
             "failed" if value is None else number_text(value, DIGITS) for value in one.values

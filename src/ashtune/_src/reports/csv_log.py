@@ -62,11 +62,13 @@ class CsvLog(Exporter):
         """Start a new table, and request all events of the study from the first event."""
         self._forget()
         path = Path(self.out) if self.out else place_in(study.directory, "results.csv")
-        self._study, self._search = _cell(study.created), study.search
+        self._study = _cell(study.created)
+        self._search = study.search
         for name in study.hyperparameters:
             self._column("config", name)
         self._check(path)
-        self._path, self.place = path, str(path)
+        self._path = path
+        self.place = str(path)
         return 0
 
     def event(self, event: Event) -> None:
@@ -91,12 +93,14 @@ class CsvLog(Exporter):
         row: dict[str, Any] = {
             name: getattr(event, name) for name in COLUMNS if name not in ("study", "origin")
         }
-        start = self._starts.get(event.trial)
-        row |= {"study": self._study, "origin": (start.origin if start else "") or self._search}
+        row |= {"study": self._study, "origin": self._search}
         for name, value in event.metrics.items():
             row[self._column("metric", name)] = value
-        for name, value in (start.configuration if start else {}).items():
-            row[self._column("config", name)] = value
+        start = self._starts.get(event.trial)
+        if start is not None:
+            row["origin"] = start.origin or self._search
+            for name, value in start.configuration.items():
+                row[self._column("config", name)] = value
         return row
 
     def _column(self, kind: str, name: str) -> str:
@@ -119,11 +123,9 @@ class CsvLog(Exporter):
         self._rows = []
         missing = [name for name in (*COLUMNS, *self._names.values()) if name not in self._columns]
         if missing:  # the old file remains until the new one is complete
-            old = (
-                list(csv.reader(self._path.read_text("utf-8").splitlines()))
-                if self._columns
-                else []
-            )
+            old = []
+            if self._columns:
+                old = list(csv.reader(self._path.read_text("utf-8").splitlines()))
             self._columns = [*self._columns, *missing]
             replace_file(
                 self._path,
@@ -136,7 +138,9 @@ class CsvLog(Exporter):
         """Raise StudyError if the file has another table or another study's results. Accept an
         incomplete file.
         """
-        header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
+        if not path.exists():
+            return
+        header, _, rows = path.read_bytes().partition(b"\n")
         ours = ",".join(COLUMNS).encode()
         if not header.startswith(ours) and (rows or not ours.startswith(header)):
             raise StudyError(f"{path} holds another table; give CsvLog another file")
@@ -154,4 +158,6 @@ def _lines(rows: Iterable[Iterable[str]]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return visible(value) if isinstance(value, str) else json.dumps(value_without_userinfo(value))
+    if isinstance(value, str):
+        return visible(value)
+    return json.dumps(value_without_userinfo(value))

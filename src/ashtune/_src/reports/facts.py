@@ -31,15 +31,6 @@ class TroubleSection(Section):
     shows_live = True
 
     def lines(self) -> "Iterator[RenderableType]":
-        for reasons, noun, what, style in self._kinds():
-            yield line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
-            yield from self._reasons(reasons, shows_traceback=noun == "trial")
-        if notes := self.study.outcome.notes_with(self.study.tally):
-            yield line("notes", HEADING)
-            yield from (indented(line(note, WARNING)) for note in notes)
-
-    def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield (reasons, noun, verb, style) for each kind of problem in the study."""
         tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),
@@ -47,7 +38,12 @@ class TroubleSection(Section):
             (tally.lost_workers, "worker", "lost", WARNING),
         ):
             if reasons.total:
-                yield reasons, noun, what, style
+                yield line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
+                yield from self._reasons(reasons, shows_traceback=noun == "trial")
+        notes = self.study.outcome.notes_with(tally)
+        if notes:
+            yield line("notes", HEADING)
+            yield from (indented(line(note, WARNING)) for note in notes)
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
         """Yield lines for each reason: its first trial, its trials' common hyperparameter values,
@@ -55,21 +51,19 @@ class TroubleSection(Section):
         """
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
-            first = (
-                ""
-                if group.trial is None
-                else f" (first: trial {group.trial} on the way to rung {group.rung})"
-            )
+            first = ""
+            if group.trial is not None:
+                first = f" (first: trial {group.trial} on the way to rung {group.rung})"
             yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
             if shared:
                 yield indented(line(shared), 3)
             if shows_traceback:
                 lines = group.traceback.rstrip().splitlines()
-                cut = ["..."] if len(lines) > TRACEBACK_LINES else []
-                yield from (
-                    indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:]
-                )
-        if unseen := reasons.total - sum(group.count for group in groups):
+                if len(lines) > TRACEBACK_LINES:
+                    lines = ["...", *lines[-TRACEBACK_LINES:]]
+                yield from (indented(line(each, QUIET), 3) for each in lines)
+        unseen = reasons.total - sum(group.count for group in groups)
+        if unseen:
             yield line(f"{INDENT}{unseen:,} for other reasons")
 
     def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
@@ -100,7 +94,10 @@ class FactsSection(Section):
             "scheduler": self.study.scheduler.name,
             "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
             "search": settings.search_name,
-            **({"from before": _known(settings)} if settings.known else {}),
+        }
+        if settings.known:
+            named["from before"] = _known(settings)
+        named |= {
             "seed": str(settings.seed),
             "metric": str(settings.goal),
             "written by": f"ashtune {settings.ashtune}",
@@ -112,8 +109,8 @@ class FactsSection(Section):
                 "host": session.host,
                 **session.facts,
             }
-        if missing := self.study.missing:
-            named["missing"] = missing
+        if self.study.missing:
+            named["missing"] = self.study.missing
         if settings.simulated:
             named["simulated"] = "yes, nothing was trained"
         yield html.pairs(named)
@@ -123,11 +120,13 @@ class FactsSection(Section):
         yield line(f"kept in {study.directory}")
         if study.settings.known:
             yield line(f"the search began with {_known(study.settings)} from before")
-        if missing := study.missing:
-            yield line(missing, WARNING)
+        if study.missing:
+            yield line(study.missing, WARNING)
         if not study.outcome.is_complete and not study.settings.simulated:
-            must_be_fixed = study.tally.best is None and study.tally.failures.total
-            argument = " FILE:FUNCTION" if must_be_fixed and not study.tally.is_program else ""
+            tally = study.tally
+            argument = ""
+            if tally.best is None and tally.failures.total and not tally.is_program:
+                argument = " FILE:FUNCTION"
             yield line(f"continue with: ashtune resume {study.directory}{argument}", HEADING)
 
 

@@ -102,5 +102,6 @@ def table_html(rich_table: "Table") -> str:
 def _plain(cell: object) -> str:
     from rich.text import Text
 
-    text = cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain
-    return visible(text.replace("-\n", "").replace("\n", " "))  # a page has room for one line
+    if not isinstance(cell, Text):
+        cell = Text.from_markup(str(cell))
+    return visible(cell.plain.replace("-\n", "").replace("\n", " "))  # a page has room for one line

@@ -7,7 +7,7 @@ import msgspec
 from ashtune._src.analysis.expected import Expected, expected, increments
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.core.numbers import plural, quotient, seconds_text
 from ashtune._src.reports.tables import HEADING, WARNING, bare_table, line
 from ashtune._src.schedulers.scheduler_registry import SchedulerView
 
@@ -59,7 +59,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """The cost of training every trial to the top rung, divided by the cost of the plan with
         random draws.
         """
-        return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
+        return quotient(self.epochs_to_the_top, self.epochs, 1.0)
 
 
 def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
@@ -95,14 +95,13 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
 
     empty = line("")
     title = line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
-    last = (
-        []
-        if planned.rungs[-1].trials
-        else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
-    )
     table = plan_table(planned, unit=unit)
     saving = line(saving_line(planned, unit=unit))
-    return Group(title, empty, table, empty, saving, *last)
+    top = planned.rungs[-1]
+    if top.trials:
+        return Group(title, empty, table, empty, saving)
+    warning = line(too_few_trials(top.resource, unit=unit), WARNING)
+    return Group(title, empty, table, empty, saving, warning)
 
 
 def too_few_trials(top: int, *, unit: str) -> str:
@@ -117,20 +116,24 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
     columns.
     """
     table = bare_table(has_footer=True)
-    table.add_column(f"to {unit}", "in all", justify="right")
-    table.add_column(f"{unit}s each", "", justify="right")
-    table.add_column("trials" if planned.is_exact else "random draws", "", justify="right")
-    table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")
+    columns = [
+        (f"to {unit}", "in all"),
+        (f"{unit}s each", ""),
+        ("trials" if planned.is_exact else "random draws", ""),
+        (f"{unit}s", f"{planned.epochs:,}"),
+    ]
     if not planned.is_exact:
-        table.add_column(
-            "search that learns", f"about {planned.epochs_where_learnt:,} {unit}s", justify="right"
-        )
+        columns.append(("search that learns", f"about {planned.epochs_where_learnt:,} {unit}s"))
+    for title, sum_of_all in columns:
+        table.add_column(title, sum_of_all, justify="right")
     for rung in planned.rungs:
-        each = f"{rung.epochs / rung.trials:g}" if rung.trials else ""
-        table.add_row(
-            f"{rung.resource:,}", each, f"{rung.trials:,}", f"{rung.epochs:,}",
-            *([] if planned.is_exact else [rung.where_learnt.text]),
-        )  # fmt: skip
+        each = ""
+        if rung.trials:
+            each = f"{rung.epochs / rung.trials:g}"
+        row = [f"{rung.resource:,}", each, f"{rung.trials:,}", f"{rung.epochs:,}"]
+        if not planned.is_exact:
+            row.append(rung.where_learnt.text)
+        table.add_row(*row)
     return table
 
 

@@ -53,13 +53,8 @@ def go() -> Any:
     return plotly.graph_objects
 
 
-def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plot":
-    """Return a plotly figure without traces.
-
-    Args:
-        x: Title of the x axis, with its unit.
-        y: Title of the y axis, with its unit.
-    """
+def blank(*, height: int, **layout: Any) -> "Plot":
+    """Return a plotly figure without traces and without titles of its axes."""
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure: Plot = go().Figure()
     figure.update_layout(
@@ -74,8 +69,8 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
         **layout,
     )
-    figure.update_xaxes(title={"text": x or None, "standoff": 12}, **axis)
-    figure.update_yaxes(title={"text": y or None, "standoff": 12}, **axis)
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
     return figure
 
 
@@ -109,9 +104,8 @@ def plot(figure: Figure | Coordinates) -> "Plot":
             drawn.add_trace(trace)
     drawn.update_xaxes(**_axis(figure.x))
     drawn.update_yaxes(**_axis(figure.y))
-    if words := [
-        words for series in figure.series if series.kind == "texts" for words in series.words
-    ]:
+    words = [words for series in figure.series if series.kind == "texts" for words in series.words]
+    if words:
         longest = max(len(line) for line in "\n".join(words).split("\n"))
         drawn.update_layout(margin={"r": _BESIDE + _MORE * max(0, longest - _FITTING)})
     if figure.notes:
@@ -180,9 +174,9 @@ def _axis(axis: Axis) -> dict[str, Any]:
     """Return plotly's options of an axis. The axis has a margin, since plotly omits points beyond
     the range.
     """
-    low, high = (
-        math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high)
-    )
+    low, high = _ends(axis)
+    low /= _unit(axis)
+    high /= _unit(axis)
     edge = 0 if axis.choices else _EDGE * (high - low)
     made: dict[str, Any] = {
         "title": {"text": escape(axis.title or axis.name, quote=False) or None, "standoff": 8},
@@ -194,15 +188,28 @@ def _axis(axis: Axis) -> dict[str, Any]:
     if axis.written == "share":
         made["tickformat"] = ".0%"
     if axis.ticks:
-        made["tickvals"] = [tick / (1 if axis.is_log else axis.unit) for tick in axis.ticks]
+        made["tickvals"] = [tick / _unit(axis) for tick in axis.ticks]
         made["ticktext"] = [_tick(axis, tick) for tick in axis.ticks]
-    return made | ({"showgrid": False} if axis.choices else {})
+    if axis.choices:
+        made["showgrid"] = False
+    return made
+
+
+def _ends(axis: Axis) -> tuple[float, float]:
+    """Return both ends of an axis, or their logarithms if the axis is logarithmic."""
+    if axis.is_log:
+        return math.log10(axis.low), math.log10(axis.high)
+    return axis.low, axis.high
+
+
+def _unit(axis: Axis) -> float:
+    return 1 if axis.is_log else axis.unit
 
 
 def _tick(axis: Axis, value: float) -> str:
-    return (
-        number_text(value / axis.unit) if axis.unit != 1 else escape(axis.write(value), quote=False)
-    )
+    if axis.unit != 1:
+        return number_text(value / axis.unit)
+    return escape(axis.write(value), quote=False)
 
 
 def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
@@ -232,27 +239,18 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
         case "bars":
             raw = zip(series.x, series.end, strict=True)
             lengths = _values(figure.x, [end - (begin or 0) for begin, end in raw])
-            base = {"base": x} if any(x) else {}
+            common["x"] = lengths
+            if any(x):
+                common["base"] = x
             marker = mark(series.color, series.pattern)
-            bar = {
-                **common,
-                **base,
-                "x": lengths,
-                "orientation": "h",
-                "width": series.thick,
-                "marker": marker,
-            }
-            return [go().Bar(**bar)]
+            return [go().Bar(**common, orientation="h", width=series.thick, marker=marker)]
         case "ranges":
             middles = [(low + high) / 2 for low, high in zip(x, ends, strict=True)]
             halves = [(high - low) / 2 for low, high in zip(x, ends, strict=True)]
             error = {"array": halves, "color": series.color, "thickness": 2}
             marker = {"size": 0.1, "color": series.color}
-            return [
-                go().Scatter(
-                    **{**common, "x": middles}, error_x=error, mode="markers", marker=marker
-                )
-            ]
+            common["x"] = middles
+            return [go().Scatter(**common, error_x=error, mode="markers", marker=marker)]
         case "flows":
             return [_flow(figure, series, at) for at in range(len(ends)) if series.x[at]]
         case "texts":
@@ -272,24 +270,21 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
                 )
             ]
         case "area":
-            fill = {
-                "fillpattern": {
-                    "shape": series.pattern,
-                    "fgcolor": series.color,
-                    "fillmode": "overlay",
-                }
-            }
-            more = {
+            common |= {
                 "stackgroup": "areas",
                 "fillcolor": faded(series.color, 0.75),
                 "line": {**line, "width": 0.5},
             }
-            return [
-                go().Scatter(**common, **more, **(fill if series.pattern else {}), mode="lines")
-            ]
+            if series.pattern:
+                common["fillpattern"] = {
+                    "shape": series.pattern,
+                    "fgcolor": series.color,
+                    "fillmode": "overlay",
+                }
+            return [go().Scatter(**common, mode="lines")]
         case "line" | "step":
-            shape = {"line": {**line, "shape": "hv" if series.kind == "step" else "linear"}}
-            return [go().Scatter(**common, **shape, mode="lines", connectgaps=False)]
+            line["shape"] = "hv" if series.kind == "step" else "linear"
+            return [go().Scatter(**common, line=line, mode="lines", connectgaps=False)]
 
 
 def mark(color: str, pattern: str) -> dict[str, Any]:
@@ -360,11 +355,11 @@ def _cells(figure: Figure, cells: Cells) -> Any:
 
 def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
     """Lines without a value pass below the axis."""
-    is_log = axis.is_log
-    places = [None if value is None else math.log10(value) if is_log else value for value in values]
-    low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))
+    place = math.log10 if axis.is_log else float
+    places = [None if value is None else place(value) for value in values]
+    low, high = _ends(axis)
     off = -1.0 if axis.choices else low - _OFF * (high - low)
-    ticks = {math.log10(tick) if is_log else tick: axis.write(tick)[:16] for tick in axis.ticks}
+    ticks = {place(tick): axis.write(tick)[:16] for tick in axis.ticks}
     made: dict[str, Any] = {
         "label": label(axis.name, 18),
         "tickformat": ".4~g",
@@ -378,14 +373,14 @@ def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
             "tickvals": list(ticks),
             "ticktext": [escape(text, quote=False) for text in ticks.values()],
         }
-    return made | {"values": [off if place is None else significant(place) for place in places]}
+    return made | {"values": [off if at is None else significant(at) for at in places]}
 
 
 def _values(axis: Axis, values: Any) -> list[Any]:
     """Return rounded values in the unit of their axis. Values of a logarithmic axis keep their
     unit.
     """
-    unit = 1 if axis.is_log else axis.unit
+    unit = _unit(axis)
     return [None if value is None else significant(value / unit) for value in values]
 
 

@@ -8,6 +8,29 @@ Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph exec
 SIGPLAN 1982. A sampling profiler counts no calls, so the table has no time per call.
 """
 
+# Theory of operation
+# -------------------
+# With --profile each worker samples its stack about once a millisecond, and writes the stacks to
+# profile/worker-N.json (``training/profiling.py``). Decision 50
+# (docs/decisions/0050-one-profiler.md) says why stacks, and why pyinstrument. This module reads the
+# files and merges the workers: for the terminal, the page and a notebook as a flat profile
+# (flat_profile), for the browser as a flame graph (flame_graph).
+#
+# A stack's seconds are the self time of its last function and the total time of each function in
+# it. So self times add up to the whole, and total times do not. The time after a job's last sample,
+# and the job in which a worker was killed, are in no file: therefore profile_words() compares the
+# sum with the training time in the journal.
+#
+# A file may come from another person, who could write any text as the name of a function:
+#
+#   what the file may try                 what stops it
+#   ------------------------------------  --------------------------------------------------------
+#   control characters for the terminal   _printable()
+#   markup on the page                    a table's cells and a figure's texts are shown as text
+#   to end the script of the flame graph  "</" and "<!" get a space: pyinstrument writes the names
+#                                         into a script of its page
+#   code, as a pickle could have          the file is JSON of known types
+
 import re
 import sys
 from collections import defaultdict
@@ -26,12 +49,12 @@ from ashtune._src.core.events import (
     TrialReleased,
     TrialWithdrawn,
 )
-from ashtune._src.core.numbers import plural, seconds_text, share_text, shortened
+from ashtune._src.core.numbers import plural, quotient, seconds_text, share_text, shortened
 from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE
 from ashtune._src.reports import html
-from ashtune._src.reports.tables import HEADING, INDENT, bare_table, line
+from ashtune._src.reports.tables import HEADING, INDENT, line, numbers_table
 from ashtune._src.reports.view import Section
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME, read_events
@@ -123,9 +146,10 @@ def _name(frame: str, here: str) -> str:
     name, file, line = (*identity.split("\x00"), "", "")[:3]
     if file == "<built-in>":
         return _printable(f"{{built-in {name}}}")
-    of_class = f"{attributes[1:]}." if attributes.startswith("c") else ""
+    if attributes.startswith("c"):
+        name = f"{attributes[1:]}.{name}"
     file = _LIBRARY.sub("", file.removeprefix(here).removeprefix(_PACKAGE))
-    return _printable(f"{file}:{line} {of_class}{name}")
+    return _printable(f"{file}:{line} {name}")
 
 
 def _printable(text: str) -> str:
@@ -151,7 +175,7 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
     running = accumulate(own[name] for name in order)
     return [
         ProfileRecord(
-            share=own[name] / whole if whole > 0 else 0.0,
+            share=quotient(own[name], whole),
             cumulative_seconds=cumulative,
             self_seconds=own[name],
             seconds=total[name],
@@ -176,21 +200,18 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
     the table omits.
     """
     whole = profile.worked_seconds
-    share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
     covered = (
         f"{plural(profile.workers, 'worker')}; functions account for "
-        f"{seconds_text(profile.seconds)} of the "
-        f"{seconds_text(whole)} spent training and saving{share}"
+        f"{seconds_text(profile.seconds)} of the {seconds_text(whole)} spent training and saving"
     )
+    if whole > 0:
+        covered += f" ({share_text(profile.seconds / whole)})"
     shown = profile.records[:top]
-    records = profile.records
-    if len(shown) == len(records):
+    missing = len(profile.records) - len(shown)
+    if not missing:
         return [covered]
     others = max(0.0, 1 - sum(record.share for record in shown))
-    rest = (
-        f"not shown: {plural(len(records) - len(shown), 'other function')}, {share_text(others)} "
-        f"of that time"
-    )
+    rest = f"not shown: {plural(missing, 'other function')}, {share_text(others)} of that time"
     return [covered, rest]
 
 
@@ -200,9 +221,9 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
     """
     from rich.text import Text
 
-    table = bare_table()
-    for header in ("%\ntime", "cumulative\nseconds", "self\nseconds", "total\nseconds"):
-        table.add_column(header, justify="right", no_wrap=True)
+    table = numbers_table(
+        "%\ntime", "cumulative\nseconds", "self\nseconds", "total\nseconds", no_wrap=True
+    )
     table.add_column("\nname", overflow="fold")
     for record in profile.records[:top]:
         table.add_row(

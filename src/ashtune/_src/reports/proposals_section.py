@@ -16,7 +16,7 @@ from ashtune._src.core.events import Event, TrialStarted
 from ashtune._src.core.numbers import number_text, plural, share_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.reports import html
-from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
+from ashtune._src.reports.tables import HEADING, QUIET, indented, line, numbers_table
 from ashtune._src.reports.view import Section
 from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort
 from ashtune._src.search.promotions import Promotions, Ratio, chances, ratio_of
@@ -191,32 +191,30 @@ class ModelSection(Section):
         }
 
     def _remarks(self) -> list[str]:
-        late, replaced, failed = (
-            self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED)
-        )
-        origins = self.study.tally.origins
-        sentences = (
-            [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
-        )
-        if late:
-            sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
-        if replaced:
-            sentences.append(
-                f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place."
-            )
-        if failed:
-            sentences.append(
-                f"The search had failed before {plural(failed, 'trial')} began, which are random."
-            )
-        return sentences
+        counts = self._remarked.counts
+        late = plural(counts[NOT_READY], "trial")
+        replaced = plural(counts[REPLACED], "proposal")
+        failed = plural(counts[FAILED], "trial")
+        sentences = {
+            NOT_READY: f"For {late} no proposal was ready in time.",
+            REPLACED: f"{replaced} had been tried before, and a draw took the place.",
+            FAILED: f"The search had failed before {failed} began, which are random.",
+        }
+        remarks = [sentences[remark] for remark in _REMARKS if counts[remark]]
+        tally = self.study.tally
+        if tally.origins:
+            remarks.insert(0, f"Of {plural(tally.started, 'trial')}: {tally.origins}.")
+        return remarks
 
     def _table(self) -> "Table":
-        table = bare_table()
-        for title in ("compared", "trials", "promoted", "share", "ratio", "interval", "chance"):
-            table.add_column(title, justify="left" if title == "compared" else "right")
+        table = numbers_table(
+            "compared", "trials", "promoted", "share", "ratio", "interval", "chance",
+            texts="compared",
+        )  # fmt: skip
         for each in self._comparisons:
-            ratio = each.ratio
-            numbers = ("", "") if ratio is None else (number_text(ratio.ratio, 2), _interval(ratio))
+            numbers = ("", "")
+            if each.ratio is not None:
+                numbers = (number_text(each.ratio.ratio, 2), _interval(each.ratio))
             table.add_row(each.what, *_cells(each.proposed), *numbers, number_text(each.chance, 2))
             table.add_row("random draws beside them", *_cells(each.random), "", "", "")
         return table
@@ -227,5 +225,7 @@ def _interval(ratio: Ratio) -> str:
 
 
 def _cells(shares: Shares) -> list[str]:
-    share = share_text(shares.promoted / shares.trials) if shares.trials else ""
+    share = ""
+    if shares.trials:
+        share = share_text(shares.promoted / shares.trials)
     return [f"{shares.trials:,}", f"{shares.promoted:,}", share]

@@ -6,6 +6,39 @@ An installed package can add a section: the package declares an entry point in t
 :class:`~ashtune.sections.Section`. A report shows added sections before its last section.
 """
 
+# Theory of operation
+# -------------------
+# A report is a list of sections. Decision 27 (docs/decisions/0027-report-sections.md) says why, and
+# decision 87 (docs/decisions/0087-one-protocol-of-views.md) how a section differs from other views.
+#
+#   function         asks for         asked by
+#   ---------------  ---------------  ----------------------------------------------------------
+#   page_sections()  blocks           the asked view "report", for the live page and the saved page
+#   one_section()    lines and value  the asked view "section", for a language model (MCP)
+#   summary()        lines            "ashtune report", Study.report(), and the end of a session
+#   report_data()    value            "ashtune report --json"
+#
+# _entries() makes each section, collects the analyses that the sections name in "uses", and tells
+# these and the sections' own observers the journal in one reading: ten sections that each read the
+# journal of 100,000 trials would take ten times as long. A section that lacks the part in question
+# is not made, so the terminal does not wait for a figure that only the page shows.
+#
+# At the end of a session the reader is live: it has the driver's tally and reads no journal. Then
+# only sections with "shows_live" are shown.
+#
+# A section may come from another package, and the study from another person. So all code of a
+# section runs in _Entry.attempt(), and an exception there costs one section, not the report:
+#
+#   what happens                        what is shown
+#   ----------------------------------  ------------------------------------------------------------
+#   its module cannot be imported       the reason, in its place
+#   it, or one of its observers raises  the reason; no other method of it is called after that, as
+#                                       its observers may have seen half of the journal
+#   a block, line or value is of a      the reason: each is converted or drawn once as a test, since
+#   wrong type                          the error would come too late where all sections are joined
+#   it has the name of one of ours      ours, and a line that asks for another name
+#   the journal is damaged              no report at all: the error names the line
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -25,7 +58,12 @@ from ashtune._src.core.orders import Followed
 from ashtune._src.core.parts import entry_points
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.reports import html
-from ashtune._src.reports.best_section import BestSection, ConfirmedSection, FrontSection
+from ashtune._src.reports.best_section import (
+    BestSection,
+    ConfirmedSection,
+    FrontSection,
+    result_data,
+)
 from ashtune._src.reports.cost import CostSection
 from ashtune._src.reports.facts import FactsSection, TroubleSection
 from ashtune._src.reports.profile import ProfileSection
@@ -125,7 +163,8 @@ def summary(study: StudyReader, needs: Sequence[type[Observer]] = ()) -> "Group"
         head.append(f"; {failures}", BAD)
     parts: list[RenderableType] = [head]
     for entry in entries:
-        if lines := entry.lines():
+        lines = entry.lines()
+        if lines:
             parts += [line(""), *lines]
     return Group(*parts)
 
@@ -145,10 +184,8 @@ def report_data(study: StudyReader) -> dict[str, Any]:
         "name": study.name,
         "scheduler": study.scheduler.name,
         "directory": str(study.directory),
-        "metric": tally.goal.metric
-        if len(objectives) == 1
-        else [each.metric for each in objectives],
-        "mode": tally.goal.mode if len(objectives) == 1 else [each.mode for each in objectives],
+        "metric": _one_or_all([each.metric for each in objectives]),
+        "mode": _one_or_all([each.mode for each in objectives]),
         "constraints": [str(constraint) for constraint in tally.goal.constraints],
         "unit": study.unit,
         "is_complete": outcome.is_complete,
@@ -192,14 +229,14 @@ def report_data(study: StudyReader) -> dict[str, Any]:
 def _best_data(best: BestResult | None, study: StudyReader) -> dict[str, Any] | None:
     if best is None:
         return None
-    return {
-        "trial": best.trial,
-        "rung": best.rung,
-        "resource": best.resource,
-        "metrics": dict(best.metrics),
-        "configuration": study.trials.configuration(best.trial),
-        "origin": study.trials.origin(best.trial),
-    }
+    return {**result_data(best, study), "origin": study.trials.origin(best.trial)}
+
+
+def _one_or_all(texts: list[str]) -> str | list[str]:
+    """Return the only text, or all texts. Most studies have one objective, and scripts that read
+    the JSON expect its name.
+    """
+    return texts[0] if len(texts) == 1 else texts
 
 
 def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
@@ -218,7 +255,9 @@ def _entries(
     """
     known = sections()
     entries = []
-    for name, kind in known.items() if only is None else [(only, known[only])]:
+    if only is not None:
+        known = {only: known[only]}
+    for name, kind in known.items():
         if study.is_live and (isinstance(kind, str) or not kind.shows_live):
             continue
         if isinstance(kind, str) or only is not None or _has(kind, part):
@@ -250,14 +289,17 @@ class _Entry:
 
     def __init__(self, name: str, kind: type[Section] | str, study: StudyReader) -> None:
         self.name = self.title = name
-        self.problem = kind if isinstance(kind, str) else ""
+        self.problem = ""
         self.observers: Sequence[Observer] = ()
         self.needs: Sequence[type[Observer]] = ()
-        self.needs_result = not isinstance(kind, str) and kind.needs_result
-        if not isinstance(kind, str):
+        self.needs_result = False
+        if isinstance(kind, str):
+            self.problem = kind
+        else:
             self.attempt(self._make, kind, study)
 
     def _make(self, kind: type[Section], study: StudyReader) -> None:
+        self.needs_result = kind.needs_result
         self.title = kind.title
         self.needs = [ANALYSES[name] for name in kind.uses]
         self._section = kind(study)
@@ -295,9 +337,9 @@ class _Entry:
         end the summary.
         """
         lines = self.attempt(self._draw)
-        return (
-            [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
-        )
+        if lines is None:
+            return [line(f"{self.name} is left out: {self.problem}", WARNING)]
+        return lines
 
     def _draw(self) -> "list[RenderableType]":
         from rich.console import Group

@@ -2,6 +2,29 @@
 lanes.
 """
 
+# Theory of operation
+# -------------------
+# "ashtune roofline --keep DIR" measures roofs and steps (``performance/``) and keeps them in a
+# study's directory (keep). The report, figures of a notebook and the page read them from there
+# (stored_roofline). They take only what was measured from the file: attainable speeds, shares and
+# bounds are computed again, so a changed file can lie about a measurement, but not contradict
+# itself.
+#
+# diagnosis() says what limits a step. The first line that fits decides:
+#
+#   the step has no time                  its bound: the side of the ridge on which it is
+#   it is faster than its roof            its bytes came from a cache, or the count of its
+#                                         operations is too high: the model has no other reason
+#   it reaches _NEAR of what the roof     the bound is the limit, with the cure for this bound
+#   allows
+#   else                                  neither bound is the limit. What is left is the time of
+#                                         the calls themselves (_overhead: the step was timed again
+#                                         on next to no data) and caches (_cached)
+#
+# A step on small arrays is often in the last line: they fit a cache, and a call into a library
+# costs more than its arithmetic. Training several models in lanes (``training/fused``) makes the
+# arrays larger. So the epoch times by number of lanes (sizing) are shown beside the roofline.
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +40,7 @@ from ashtune._src.figures.axes import log_axis, significant
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
 from ashtune._src.reports import html
-from ashtune._src.reports.tables import bare_table
+from ashtune._src.reports.tables import numbers_table
 from ashtune._src.reports.view import Section
 from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.training.fused.dry_run import Sizing
@@ -168,12 +191,11 @@ def _without_time(placement: Placement) -> str:
 
 
 def _near(placement: Placement, share: float) -> str:
-    what = "memory traffic" if placement.bound == "memory" else "arithmetic"
-    cure = (
-        "fewer bytes for the same operations"
-        if placement.bound == "memory"
-        else "fewer operations or more cores"
-    )
+    what = "arithmetic"
+    cure = "fewer operations or more cores"
+    if placement.bound == "memory":
+        what = "memory traffic"
+        cure = "fewer bytes for the same operations"
     return (
         f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} "
         f"make it faster."
@@ -229,16 +251,17 @@ def roofline_figures(placed: Placed) -> dict[str, Figure]:
     """Return the figure of the roofline. If lanes were tried, also return the figure of the time by
     number of lanes.
     """
-    lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
-    return {"roofline": roofline_figure(placed), **lanes}
+    figures = {"roofline": roofline_figure(placed)}
+    if placed.sizing is not None:
+        figures["lanes"] = lanes_figure(placed.sizing)
+    return figures
 
 
 def roofs_table(machine: Roofs) -> "Table":
     """Return the roofs of a machine as a table."""
-    table = bare_table()
-    table.add_column("roof")
-    for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
-        table.add_column(title, justify="right")
+    table = numbers_table(
+        "roof", "peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte", texts="roof"
+    )
     for roof in machine.roofs:
         numbers = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
         table.add_row(roof.name, *map(rate_text, numbers))
@@ -290,11 +313,7 @@ def placement_rows(placement: Placement) -> dict[str, str]:
         f"peak, "
         f"{time_text(placement.least_seconds)} {step.each}",
     }
-    if (
-        step.seconds is not None
-        and placement.achieved is not None
-        and placement.share_of_attainable is not None
-    ):
+    if step.seconds and placement.achieved and placement.share_of_attainable:
         share = percent_text(placement.share_of_attainable)
         rows["achieved"] = (
             f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} "
@@ -338,9 +357,11 @@ def _roof(roof: Roof, low: float, high: float) -> Series:
 def _step(placement: Placement, color: str) -> list[Series]:
     """Return a point at a step's speed, and a thin line from the point to the step's roof."""
     roof = placement.attainable / _GIGA
-    speed = roof if placement.achieved is None else placement.achieved / _GIGA
-    share = placement.share_of_attainable
-    below = "attainable" if share is None else f"{percent_text(share)} of attainable"
+    speed = roof
+    below = "attainable"
+    if placement.achieved and placement.share_of_attainable:
+        speed = placement.achieved / _GIGA
+        below = f"{percent_text(placement.share_of_attainable)} of attainable"
     name = f"{one_line(placement.step.name, 60)}: {number_text(speed, 3)} Gflop/s, {below}"
     x = significant(placement.intensity)
     y = significant(speed)

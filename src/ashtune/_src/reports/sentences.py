@@ -17,19 +17,18 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
     ``at epoch 81, the top rung (trial 5)``.
     """
     goal = tally.goal
-    top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
-    named = ", the named winner" if tally.confirmed is not None else ""
-    chosen = (
-        (", by the weights, of the front" if goal.weights else ", the knee of the front")
-        if goal.others
-        else ""
-    )
-    violates = (
-        "; no trial is feasible, and this one violates the constraints least"
-        if best.violation
-        else ""
-    )
-    return f"at {unit} {best.resource:,}, {top} (trial {best.trial}{named}){chosen}{violates}"
+    rung = "the highest rung reached"
+    if best.rung == tally.ladder.top:
+        rung = "the top rung"
+    trial = f"trial {best.trial}"
+    if tally.confirmed is not None:
+        trial += ", the named winner"
+    text = f"at {unit} {best.resource:,}, {rung} ({trial})"
+    if goal.others:
+        text += ", by the weights, of the front" if goal.weights else ", the knee of the front"
+    if best.violation:
+        text += "; no trial is feasible, and this one violates the constraints least"
+    return text
 
 
 def compared_with_first(tally: Tally, *, unit: str) -> str:
@@ -42,7 +41,8 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     results = tally.first_enqueued
     goal = tally.goal
     who = "your first configuration (trial 0)"
-    if (best := tally.best) is None or results is None:
+    best = tally.best
+    if best is None or results is None:
         return ""
     if not results:
         return f"{who.capitalize()} has no result."
@@ -52,7 +52,9 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
         rung = tally.rungs[first.rung]
         best = rung.result_of(best.trial) or rung.best or first
         where += ", the most that trial 0 has reached"
-    violates = ", and violates the constraints" if first.violation else ""
+    violates = ""
+    if first.violation:
+        violates = ", and violates the constraints"
     if best.trial == first.trial:
         return (
             f"{who.capitalize()} is the best {where}: "
@@ -62,12 +64,15 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
         ours, yours = (result_text(goal, each.metrics, 6) for each in (best, first))
         return f"Trial {best.trial} has {ours} {where}; {who} has {yours}{violates}."
     gain = first.loss - best.loss
-    is_better = f"{'better' if gain > 0 else 'worse'} than {who} by {number_text(abs(gain), 3)}"
+    judged = f"as good as {who}"
+    if gain:
+        side = "better" if gain > 0 else "worse"
+        judged = f"{side} than {who} by {number_text(abs(gain), 3)}"
     ours, yours = (number_text(goal.value(each.loss), 6) for each in (best, first))
     values = f"{goal.metric} = {ours} against {yours} {where}"
     if gain < 0 and tally.confirmed is not None:
         values += ", by their first results; the repetitions chose the winner"
-    return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
+    return f"Trial {best.trial} is {judged}: {values}."
 
 
 def failures_text(tally: Tally, before: str) -> str:
@@ -82,16 +87,16 @@ def failures_text(tally: Tally, before: str) -> str:
     if not failures.total:
         return ""
     most = failures.groups()[0]
-    others = "" if most.count == failures.total else f" ({most.count:,} of them)"
-    reason = shortened(most.reason, REASON)
-    why = "" if reason in before else f": {reason}"
     tried = plural(tally.tried + len(tally.confirmations.of), "trial")
-    top = (
-        ""
-        if tally.rungs[-1].arrived
-        else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
-    )
-    return f"{failures.total:,} of {tried} failed{others}{why}{top}"
+    text = f"{failures.total:,} of {tried} failed"
+    if most.count < failures.total:
+        text += f" ({most.count:,} of them)"
+    reason = shortened(most.reason, REASON)
+    if reason not in before:
+        text += f": {reason}"
+    if not tally.rungs[-1].arrived:
+        text += f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
+    return text
 
 
 def slow_start_text(tally: Tally, waited: float) -> str:
@@ -111,15 +116,18 @@ def slow_start_text(tally: Tally, waited: float) -> str:
         for what, seconds in parts.items()
         if seconds >= SHORTEST_SHOWN
     ]
-    return f"of {seconds_text(wall)}: {', '.join(took)}" if took else ""
+    if not took:
+        return ""
+    return f"of {seconds_text(wall)}: {', '.join(took)}"
 
 
 def no_result_sentence(tally: Tally) -> str:
     """Return the sentence "No trial has a result". If the reason is known, the sentence has the
     reason.
     """
-    why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
-    return f"No trial has a result{why}."
+    if tally.failures.total or tally.withdrawals.total:
+        return f"No trial has a result: {why_no_result(tally)}."
+    return "No trial has a result."
 
 
 def why_no_result(tally: Tally) -> str:
@@ -140,5 +148,7 @@ def most_frequent(reasons: Reasons, noun: str, what: str) -> str:
     if not reasons.total:
         return ""
     most = reasons.groups()[0]
-    of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
-    return f"{plural(reasons.total, noun)} {what}{of_them} with {shortened(most.reason, REASON)}"
+    text = f"{plural(reasons.total, noun)} {what}"
+    if most.count < reasons.total:
+        text += f", {most.count:,} of them"
+    return f"{text} with {shortened(most.reason, REASON)}"

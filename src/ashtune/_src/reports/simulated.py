@@ -8,7 +8,7 @@ import msgspec
 
 from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune._src.core.numbers import number_text, plural, quotient, seconds_text, share_text
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, line
 from ashtune._src.reports.times import RungRecord, rung_records, rung_table
 
@@ -54,11 +54,12 @@ def simulated(
     real_seconds: float,
 ) -> Simulated:
     """Return the results of a simulated study, computed from its tally and its progress."""
-    at_the_top = (
-        progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
-    )
+    first = None
     near = None
-    if at_the_top:
+    is_reached = len(progress.steps_at) > tally.ladder.top
+    if is_reached and progress.steps_at[tally.ladder.top]:
+        at_the_top = progress.steps_at[tally.ladder.top]
+        first = at_the_top[0].seconds
         last = at_the_top[-1].loss
         near = next(step.seconds for step in at_the_top if step.loss <= last + NEAR * abs(last))
     best = tally.best
@@ -70,10 +71,10 @@ def simulated(
         epochs=tally.epochs,
         wall_seconds=wall_seconds,
         utilisation=tally.utilisation or 0.0,
-        first_seconds=at_the_top[0].seconds if at_the_top else None,
+        first_seconds=first,
         near_seconds=near,
         metric=tally.goal.metric,
-        best=best.metrics.get(tally.goal.metric) if best else None,
+        best=tally.best_value,
         best_resource=best.resource if best else 0,
         rungs=rung_records(tally),
         real_seconds=real_seconds,
@@ -92,7 +93,7 @@ def simulated_view(study: Simulated, *, unit: str) -> "Group":
         f"{study.scheduler} on {plural(study.workers, 'worker')}, "
         f"{plural(study.trials, 'trial')}, in virtual time"
     )
-    rate = study.jobs / study.real_seconds if study.real_seconds > 0 else 0.0
+    rate = quotient(study.jobs, study.real_seconds)
     speed = f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s"
     table = rung_table(study.rungs, unit=unit)
     empty = line("")
@@ -100,21 +101,18 @@ def simulated_view(study: Simulated, *, unit: str) -> "Group":
 
 
 def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
-    never = "none was"
     top = study.rungs[-1].resource
-    first = study.first_seconds
-    near = study.near_seconds
     pairs = [
         ("wall time", seconds_text(study.wall_seconds)),
         ("workers training", share_text(study.utilisation)),
-        (f"first trained to {unit} {top:,}", never if first is None else seconds_text(first)),
-        ("within 1 % of the best there", never if near is None else seconds_text(near)),
+        (f"first trained to {unit} {top:,}", _when(study.first_seconds)),
+        ("within 1 % of the best there", _when(study.near_seconds)),
     ]
     if study.best is not None:
-        pairs.append(
-            (
-                f"best {study.metric}",
-                f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}",
-            )
-        )
+        best = f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}"
+        pairs.append((f"best {study.metric}", best))
     return pairs
+
+
+def _when(seconds: float | None) -> str:
+    return "none was" if seconds is None else seconds_text(seconds)

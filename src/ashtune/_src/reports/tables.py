@@ -4,7 +4,7 @@ Tables have bold titles and no borders. Lines have one of five styles.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from ashtune._src.core.numbers import value_text
 
@@ -42,6 +42,22 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
         pad_edge=False,
         padding=(0, gap, 0, 0),
     )
+
+
+def numbers_table(*titles: str, texts: str = "", gap: int = 2, **options: Any) -> "Table":
+    """Return an empty table of numbers: its columns are aligned to the right.
+
+    Args:
+        titles: The titles of the columns.
+        texts: The title of the one column that has texts, and is aligned to the left.
+        gap: Characters between two columns.
+        options: Further options of rich for each column.
+    """
+    table = bare_table(gap=gap)
+    for title in titles:
+        justify: Literal["left", "right"] = "left" if title == texts else "right"
+        table.add_column(title, justify=justify, **options)
+    return table
 
 
 def trials_table(

@@ -15,7 +15,7 @@ from ashtune._src.analysis.timeline_times import (
     rung_times,
     time_shares,
 )
-from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
+from ashtune._src.core.numbers import plural, quotient, seconds_text, share_text, time_text
 from ashtune._src.reports import html
 from ashtune._src.reports.tables import bare_table
 from ashtune._src.reports.view import Section
@@ -55,26 +55,26 @@ def rung_records(
         times: The workers' time by rung, including jobs that were lost with a worker. By default
             the tally's times are used.
     """
-    trained = (
-        [rung.seconds for rung in tally.rungs]
-        if times is None
-        else [rung.trained for rung in times]
-    )
+    trained = [rung.seconds for rung in tally.rungs]
+    if times is not None:
+        trained = [rung.trained for rung in times]
+    forecasts: Sequence[Expected | None] = expected or [None] * len(trained)
+    rungs = zip(tally.rungs, trained, forecasts, strict=True)
     total = sum(trained)
     return [
         RungRecord(
             rung=number,
             resource=rung.resource,
-            expected=None if expected is None else expected[number],
+            expected=forecast,
             trials=rung.trained,
             promoted=rung.promoted,
             failed=rung.failed,
             withdrawn=rung.withdrawn,
             epochs=rung.epochs,
             seconds=seconds,
-            share=seconds / total if total > 0 else 0.0,
+            share=quotient(seconds, total),
         )
-        for number, (rung, seconds) in enumerate(zip(tally.rungs, trained, strict=True))
+        for number, (rung, seconds, forecast) in enumerate(rungs)
     ]
 
 
@@ -82,18 +82,23 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
     """Return a table with a row for each rung, and a row of sums."""
     knows_expected = any(record.expected is not None for record in records)
     table = bare_table(has_footer=True)
-    failed = sum(r.failed for r in records)
-    epochs = sum(r.epochs for r in records)
+    promoted = sum(record.promoted for record in records)
+    failed = sum(record.failed for record in records)
+    epochs = sum(record.epochs for record in records)
     seconds = sum(record.seconds for record in records)
-    table.add_column(f"to {unit}", "in all", justify="right")
-    table.add_column("trials", plural(sum(r.trials for r in records), "job"), justify="right")
+    columns = [
+        (f"to {unit}", "in all"),
+        ("trials", plural(sum(record.trials for record in records), "job")),
+        ("promoted", f"{promoted:,}"),
+        ("failed", f"{failed:,}"),
+        (f"{unit}s", f"{epochs:,}"),
+        ("workers' time", seconds_text(seconds)),
+        ("share", share_text(float(seconds > 0))),
+    ]
     if knows_expected:
-        table.add_column("expected", "", justify="right")
-    table.add_column("promoted", f"{sum(r.promoted for r in records):,}", justify="right")
-    table.add_column("failed", f"{failed:,}", justify="right")
-    table.add_column(f"{unit}s", f"{epochs:,}", justify="right")
-    table.add_column("workers' time", seconds_text(seconds), justify="right")
-    table.add_column("share", share_text(1.0 if seconds > 0 else 0.0), justify="right")
+        columns.insert(2, ("expected", ""))
+    for title, sum_of_all in columns:
+        table.add_column(title, sum_of_all, justify="right")
     for record in records:
         row = [f"{record.resource:,}", f"{record.trials:,}"]
         if knows_expected:
@@ -111,16 +116,14 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
     wall = seconds_text(tally.wall_seconds)
     jobs = sum(rung.trained for rung in tally.rungs)
     parts = [f"{plural(jobs, 'job')}, {plural(tally.epochs, unit)} in {wall} of wall time"]
-    if shares is not None and shares.presence > 0:
-        failed = (
-            f" ({share_text(shares.share(shares.failed))} for jobs that failed)"
-            if shares.failed > 0
-            else ""
-        )
-        parts.append(
-            f"workers trained {share_text(shares.utilisation)} of the time they were there{failed}"
-        )
-    saving = tally.saving_seconds if shares is None else shares.saving
+    saving = tally.saving_seconds
+    if shares is not None:
+        saving = shares.saving
+        if shares.presence > 0:
+            used = f"workers trained {share_text(shares.utilisation)} of the time they were there"
+            if shares.failed > 0:
+                used += f" ({share_text(shares.share(shares.failed))} for jobs that failed)"
+            parts.append(used)
     if saving >= 0.005:
         parts.append(f"saving took {seconds_text(saving)}")
     if tally.compile_seconds:
@@ -146,15 +149,17 @@ class RungsSection(Section):
 
     def blocks(self) -> Iterator[html.Block]:
         study = self.study
-        # While a study runs, only its tally is known.
-        timeline = None if study.is_live else study.timeline
-        shares = None if timeline is None else time_shares(timeline)
-        times = None if timeline is None else rung_times(timeline)
+        shares = None
+        times = None
+        findings = list[str]()
+        if not study.is_live:  # while a study runs, only its tally is known
+            shares = time_shares(study.timeline)
+            times = rung_times(study.timeline)
+            findings = time_findings(study.timeline)
         records = rung_records(study.tally, study.expected, times)
         yield html.words(f"{time_line(study.tally, shares, unit=study.unit)}.")
         yield html.table(rung_table(records, unit=study.unit))
-        if timeline is not None:
-            yield html.words(*time_findings(timeline))
+        yield html.words(*findings)
 
 
 def time_findings(timeline: Timeline) -> list[str]:
@@ -163,7 +168,8 @@ def time_findings(timeline: Timeline) -> list[str]:
     if shares.presence <= 0:
         return ["No worker was there for any time."]
     sentences = []
-    if (latency := decision_latency(timeline)) is not None:
+    latency = decision_latency(timeline)
+    if latency is not None:
         sentences.append(
             "From a report to the start of the worker's next job it took "
             f"{time_text(latency.median)} (median), {time_text(latency.p99)} (99th percentile), "

@@ -79,9 +79,13 @@ def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
     for one in predictions:
         kind = shortened(one.scheduler.partition(":")[0], NAME_CHARACTERS)
         factor = one.reduction_factor
-        short = kind if factor == "1" else f"{kind} 1/{factor}"
-        taken = [name for name in names.values() if name.partition(" (")[0] == short]
-        names.setdefault(who(one), f"{short} ({len(taken) + 1})" if taken else short)
+        short = kind
+        if factor != "1":
+            short += f" 1/{factor}"
+        taken = sum(name.partition(" (")[0] == short for name in names.values())
+        if taken:
+            short += f" ({taken + 1})"
+        names.setdefault(who(one), short)
     return names
 
 
@@ -154,7 +158,9 @@ def _off(span: Range) -> str:
     low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
     if low and high:
         return f"{low}/+{high} %"
-    return f"{low or high:+} %" if low or high else ""
+    if low or high:
+        return f"{low or high:+} %"
+    return ""
 
 
 def _or(span: Range) -> str:

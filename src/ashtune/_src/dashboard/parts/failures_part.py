@@ -34,6 +34,9 @@ class FailuresPart(PagePart):
         }
 
     def _record(self, kind: str, group: Group) -> Mapping[str, Any]:
+        in_common = ""
+        if kind != "lost":
+            in_common = self.study.trials.in_common(group.reason)
         return {
             "kind": kind,
             "reason": one_line(group.reason, REASON_CHARACTERS),
@@ -41,9 +44,7 @@ class FailuresPart(PagePart):
             "trial": group.trial,
             "rung": group.rung,
             "traceback": shown_text(group.traceback[-TRACEBACK_CHARACTERS:]),
-            "in_common": ""
-            if kind == "lost"
-            else one_line(self.study.trials.in_common(group.reason), REASON_CHARACTERS),
+            "in_common": one_line(in_common, REASON_CHARACTERS),
         }
 
 

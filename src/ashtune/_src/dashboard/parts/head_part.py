@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.study_reader import StudyReader
-from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, short, short_value
@@ -46,7 +44,6 @@ class HeadPart(PagePart):
         super().__init__(study)
         self._directory = directory
         self._workers = workers
-        self._origin_of_best: tuple[TrialId | None, str] = (None, "")
         self.standing = Standing()
         """The state of the study; set before each call of :meth:`value`."""
         self.problems: Mapping[str, str] = {}
@@ -57,12 +54,11 @@ class HeadPart(PagePart):
     def value(self) -> Mapping[str, Any]:
         """Return the study's name, state and numbers."""
         study = self.study
-        tally = self.study.tally
+        tally = study.tally
         workers = self._workers
         standing = self.standing
-        best = tally.best
         running = workers.running
-        judged = estimate(tally, study.scheduler, learns=study.learns, unit=study.unit)
+        judged = study.progress
         is_paused = standing.state == "running" and tally.is_paused
         is_at_work = standing.state in ("running", "quiet") and not is_paused
         return {
@@ -77,14 +73,7 @@ class HeadPart(PagePart):
             "trials_wanted": tally.most_trials,
             "epochs": tally.epochs,
             "sessions": tally.sessions,
-            "best": None if best is None else {
-                "trial": best.trial,
-                "resource": best.resource,
-                "metrics": {name: short(value) for name, value in islice(best.metrics.items(),
-                MOST_METRICS)},
-                "origin": self._origin_text(best.trial),
-                "compared": one_line(compared_with_first(tally, unit=study.unit)),
-            },
+            "best": self._best(),
             "utilisation": short(workers.utilisation),
             "workers": workers.there,
             "busy": workers.busy,
@@ -97,7 +86,21 @@ class HeadPart(PagePart):
             "paused": is_paused,
             "is_reading": round(standing.share_read, 3),
             "simulated": study.settings.simulated,
-        }  # fmt: skip
+        }
+
+    def _best(self) -> Mapping[str, Any] | None:
+        study = self.study
+        best = study.tally.best
+        if best is None:
+            return None
+        metrics = islice(best.metrics.items(), MOST_METRICS)
+        return {
+            "trial": best.trial,
+            "resource": best.resource,
+            "metrics": {name: short(value) for name, value in metrics},
+            "origin": one_line(study.trials.origin(best.trial), ORIGIN_CHARACTERS),
+            "compared": one_line(compared_with_first(study.tally, unit=study.unit)),
+        }
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
         """Return the study's name and state. The page calls this method if :meth:`value` has
@@ -111,8 +114,8 @@ class HeadPart(PagePart):
         """
         study = self.study
         standing = self.standing
-        more = [failures] if failures else []
-        more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
+        texts = [standing.text, failures]
+        texts += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {
             "name": one_line(study.settings.name),
             "directory": self._directory,
@@ -124,16 +127,8 @@ class HeadPart(PagePart):
                 for each in study.goal.objectives[:MOST_METRICS]
             ],
             "state": standing.state,
-            "state_text": one_line("; ".join((standing.text, *more))) if more else standing.text,
+            "state_text": one_line("; ".join(filter(None, texts))),
         }
-
-    def _origin_text(self, trial: TrialId) -> str:
-        if self._origin_of_best[0] != trial:
-            self._origin_of_best = (
-                trial,
-                one_line(self.study.trials.origin(trial), ORIGIN_CHARACTERS),
-            )
-        return self._origin_of_best[1]
 
 
 MOST_CHOICES_SHOWN = 2_000
@@ -154,11 +149,9 @@ class SpacePart(PagePart):
         left = MOST_CHOICES_SHOWN
         records = []
         for each in self.hyperparameters:
-            choices = (
-                [short_value(choice) for choice in each.choices]
-                if len(each.choices) <= left
-                else []
-            )
+            choices = []
+            if len(each.choices) <= left:
+                choices = [short_value(choice) for choice in each.choices]
             left -= len(choices)
             records.append({**msgspec.structs.asdict(each), "choices": choices})
         return {"hyperparameters": records}

@@ -6,6 +6,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import msgspec
+
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import Event, JobFinished, TrialStarted
 from ashtune._src.core.jobs import TrialId
@@ -84,9 +86,9 @@ class NotesPart(PagePart):
         promoted: dict[str, float | None] = {}
         for name, sorts in SORTS.items():
             judged = sum(shares[sort][0] for sort in sorts)
-            promoted[name] = (
-                round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
-            )
+            promoted[name] = None
+            if judged:
+                promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4)
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
             "search": one_line(
@@ -138,33 +140,34 @@ class NotesPart(PagePart):
 
     def _promoted(self, verdict: TrialPromoted) -> None:
         trial = verdict.trial
-        loss = self._losses[trial] if trial < len(self._losses) else math.nan
+        if trial >= len(self._losses):
+            return
+        loss = self._losses[trial]
         if not math.isnan(loss) and verdict.rung < self.study.ladder.top:
             ran = self._workers.ran
             results = self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))
 
 
-class _Promotion:
+class _Promotion(msgspec.Struct):
     """A promotion of a trial: the trial's loss at the rung, and the rung's number of results at
     that time.
     """
 
-    __slots__ = ("_text", "loss", "results", "time", "verdict")
-
-    def __init__(self, time: float, verdict: TrialPromoted, results: int, loss: float) -> None:
-        self.time = time
-        self.verdict = verdict
-        self.results = results
-        self.loss = loss
-        self._text = ""
+    time: float
+    verdict: TrialPromoted
+    results: int
+    loss: float
+    known_text: str = ""
 
     def text(self, notes: NotesPart) -> str:
         """Return a text about the reason for the promotion. The text is computed only once."""
-        self._text = self._text or notes.why_promoted(self)
-        return self._text
+        self.known_text = self.known_text or notes.why_promoted(self)
+        return self.known_text
 
 
 def _ordinal(number: int) -> str:
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else endings.get(number % 10, 'th')}"
+    ending = "th"
+    if number % 100 not in (11, 12, 13):
+        ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"

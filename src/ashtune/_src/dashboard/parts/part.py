@@ -45,13 +45,11 @@ def short_value(value: Any) -> Any:
     addresses.
     """
     value = value_without_userinfo(value)
-    text = (
-        value
-        if isinstance(value, str)
-        else msgspec.json.encode(value).decode()
-        if isinstance(value, list)
-        else ""
-    )
+    text = ""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, list):
+        text = msgspec.json.encode(value).decode()
     if len(text) <= VALUE_CHARACTERS:
         return value
     end = (

@@ -106,11 +106,8 @@ class WorkersPart(PagePart):
         """The number of busy workers, or None if the number is unknown."""
         if not self.knows_orders:
             return None
-        return sum(
-            1
-            for worker in self.timeline.workers.values()
-            if worker.jobs or worker.releasing is not None
-        )
+        workers = self.timeline.workers.values()
+        return sum(bool(worker.jobs) or worker.releasing is not None for worker in workers)
 
     @property
     def ran(self) -> float:
@@ -158,8 +155,9 @@ class WorkersPart(PagePart):
         notes = [
             plural(sum(is_there for _, is_there in named), "worker"),
             f"on {plural(len(hosts), 'host')}" if len(hosts) > 1 else shortened("".join(hosts), 40),
-            f"{plural(left_out, 'lane')} left out" if left_out else "",
         ]
+        if left_out:
+            notes.append(f"{plural(left_out, 'lane')} left out")
         names = [name if is_there else f"({name})" for name, is_there in named]
         x = time_axis(min((span.begin for span in spans), default=0.0), self.now)
         return lanes_figure(
@@ -175,7 +173,8 @@ class WorkersPart(PagePart):
         """Yield a span for each worker's current work. The span ends now."""
         for worker in self.timeline.workers.values():
             now = max(self.now + worker.paused, self.timeline.now)
-            if (row := cut(worker, now, CUT_OFF)) is not None:
+            row = cut(worker, now, CUT_OFF)
+            if row is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True)
 
     def _shares(self) -> Mapping[str, float]:
@@ -202,6 +201,5 @@ class WorkersPart(PagePart):
 
     def _join(self, event: WorkerJoined) -> None:
         worker = self.timeline.workers[event.worker]
-        self._lanes[worker.place : worker.place + 1] = [
-            (worker, one_line(event.host, HOST_CHARACTERS))
-        ]
+        lane = (worker, one_line(event.host, HOST_CHARACTERS))
+        self._lanes[worker.place : worker.place + 1] = [lane]

@@ -7,6 +7,21 @@ Rule 2: the time to draw a frame does not grow with the number of trials. A fram
 cells, since table cells are slow to draw.
 """
 
+# Theory of operation
+# -------------------
+# live.py draws a new Frame at each tick of the driver, five times a second on a terminal. A Frame
+# keeps nothing: it reads the tally, which the driver's process counts anyway. So a frame costs the
+# same after a million trials, and there is no second state that could differ.
+#
+# Rich asks for a frame's lines (__rich_console__), since only rich knows the size of the terminal
+# at that moment. The blocks are made first: progress, ladder, best, notes, workers. If all of them
+# fit, the spare rows show single workers. If not, notes, then the best result, then rungs lose
+# their last lines: what a small terminal must still show is the progress. A frame with one line too
+# many would scroll the terminal, and rich could not erase the old frame.
+#
+# Bars are own objects and not cells: rich measures each cell of a table, which is most of the time
+# of a frame.
+
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,7 +32,6 @@ from rich.segment import Segment, SegmentLines
 from rich.table import Table
 from rich.text import Text
 
-from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.numbers import (
     bytes_text,
@@ -87,13 +101,18 @@ class Frame:
     def _progress(self, width: int) -> Iterator[RenderableType]:
         """Yield the study's progress bar, and the study's progress and time in words."""
         tally = self._tally
-        study = self._study
-        judged = estimate(
-            tally, study.scheduler, learns=study.learns, unit=study.unit, deadline=study.deadline
-        )
-        standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
-        left = "" if self._is_over else standing
-        words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
+        judged = self._study.progress
+        left = judged.left
+        if self._is_over:
+            left = ""
+        elif tally.stopping:
+            left = "stopping"
+        elif tally.is_paused:
+            left = "paused"
+        text = f"{judged.done}   {seconds_text(tally.wall_seconds)}"
+        if left:
+            text += f", {left}"
+        words = Text(text)
         if judged.share is None:
             yield words
             return
@@ -101,7 +120,11 @@ class Frame:
             _Bar(1, (judged.share, TRIALS["promoted"])),
             Text(f"{share_text(judged.share):>5}", STRONG),
         )
-        yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
+        if width < NARROW:
+            yield _row(*bar)
+            yield words
+        else:
+            yield _row(*bar, words)
 
     def _ladder(self, width: int) -> Iterator[Table]:
         """Yield a line for each rung, the top rung first. The header's words have the colours of
@@ -139,7 +162,8 @@ class Frame:
     def _best(self, width: int) -> Iterator[Text]:
         tally = self._tally
         study = self._study
-        if (best := tally.best) is not None:
+        best = tally.best
+        if best is not None:
             where = f"   {place_of_best(tally, best, unit=study.unit)}"
             yield Text.assemble(
                 ("best  ", QUIET),
@@ -172,7 +196,9 @@ class Frame:
         reason = self._tally.stopping
         if not reason:
             return ""
-        return f"stopped: {reason}" if self._is_over else f"stopping: {reason}; what runs is saved"
+        if self._is_over:
+            return f"stopped: {reason}"
+        return f"stopping: {reason}; what runs is saved"
 
     def _summary(self, _: int) -> Iterator[Text]:
         """Yield a line about the workers' states, the workers' utilisation, and the size of
@@ -191,15 +217,16 @@ class Frame:
         )
         if not (present or wanted or self._is_over):
             line = Text("waiting for workers", WARNING)
-        if (busy := tally.utilisation) is not None:
+        busy = tally.utilisation
+        if busy is not None:
             is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(
                 1, present
             )
             line.append("   ").append(
                 f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED
             )
-        if size := study.checkpoint_bytes:
-            line.append(f"   checkpoints {bytes_text(size)}", QUIET)
+        if study.checkpoint_bytes:
+            line.append(f"   checkpoints {bytes_text(study.checkpoint_bytes)}", QUIET)
         yield line
 
     def _workers(self, rows: int) -> Iterator[RenderableType]:
@@ -210,7 +237,9 @@ class Frame:
         unit = self._study.unit
         total = len(tally.workers)
         rows = min(rows, WORKERS_SHOWN + 1)
-        shown = total if total <= rows else max(0, rows - 1)
+        shown = total
+        if total > rows:
+            shown = max(0, rows - 1)
         wide = (
             len(f"{max(tally.workers, default=0)}"),
             len(f"{tally.started}"),
@@ -222,21 +251,19 @@ class Frame:
         for number, worker in islice(tally.workers.items(), shown):
             job = worker.job
             trial = worker.releasing
+            far = ""
             if worker.state == "training" and job is not None:
                 trial = job.trial
-            who.append(
-                f"{number:>{wide[0]}}"
-                + (f"  trial {trial:>{wide[1]}}" if trial is not None else "")
-            )
-            if worker.state == "training" and job is not None:
                 doing.append(
                     _Bar(job.target - job.start, (worker.resource - job.start, TRIALS["running"]))
                 )
-                how_far.append(f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}")
+                far = f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}"
             else:
                 doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
-                how_far.append("")
-            how_far[-1] += f"  {seconds_text(max(0.0, tally.now - worker.since)):>7}"
+            how_far.append(f"{far}  {seconds_text(max(0.0, tally.now - worker.since)):>7}")
+            who.append(f"{number:>{wide[0]}}")
+            if trial is not None:
+                who[-1] += f"  trial {trial:>{wide[1]}}"
         if shown:
             yield _row(
                 Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right")
@@ -288,14 +315,12 @@ def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text
     """Return a column of text: a name above numbers or texts. 0 is shown as "-", and None as ""."""
     column = Text(name, style, justify="right")
     for number in numbers:
-        text = (
-            number
-            if isinstance(number, str)
-            else ""
-            if number is None
-            else f"{number:,}"
-            if number
-            else "-"
-        )
+        text = "-"
+        if isinstance(number, str):
+            text = number
+        elif number is None:
+            text = ""
+        elif number:
+            text = f"{number:,}"
         column.append(f"\n{text}", None if number else QUIET)
     return column

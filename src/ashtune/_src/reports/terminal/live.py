@@ -4,6 +4,26 @@ or a pipe.
 A display draws only in :meth:`Display.tick`, so it needs no thread.
 """
 
+# Theory of operation
+# -------------------
+# The driver has a display among its observers and calls tick() in its loop. There is no thread, so
+# a display never reads a half-changed tally. display_for() chooses the kind:
+#
+#   quiet                              Display         nothing
+#   a notebook, no stream given        NotebookDisplay the frame as HTML, in one cell
+#   a terminal that can move a cursor  LiveDisplay     the frame, redrawn in place
+#   anything else (pipe, log, CI)      PlainDisplay    a line every five seconds: a log with five
+#                                                      frames a second could not be read
+#
+# What happens when
+#
+#   the terminal is closed, the disk with the log is full   tick() suppresses the OSError: a display
+#                                                           must not end a study of many hours
+#   this process prints in between                          rich puts the text above the frame, if
+#                                                           stdout is a terminal too
+#   Ctrl-C                                                  __exit__ removes the frame and shows the
+#                                                           cursor again
+
 import math
 import os
 import sys
@@ -12,7 +32,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
-from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
@@ -116,10 +135,8 @@ class _Whole:
 class PlainDisplay(Display):
     """Writes a line about the study every few seconds to a log, a pipe or another stream."""
 
-    def __init__(
-        self, study: StudyReader, stream: TextIO, *, seconds: float = LINE_SECONDS
-    ) -> None:
-        super().__init__(study, seconds)
+    def __init__(self, study: StudyReader, stream: TextIO) -> None:
+        super().__init__(study, LINE_SECONDS)
         self._stream = stream
         self._has_warned = False
 
@@ -139,7 +156,8 @@ class PlainDisplay(Display):
         """Write one warning about the first trial whose checkpoint was lost, because this trial
         must train again.
         """
-        if not self._has_warned and (problems := self._tally.saving_problems.groups()):
+        problems = self._tally.saving_problems.groups()
+        if problems and not self._has_warned:
             self._has_warned = True
             first = problems[0]
             write(
@@ -172,14 +190,14 @@ class NotebookDisplay(Display):
 
         frame = Frame(self._study, is_over=is_over)
         size = (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)
-        note = ""
+        html = as_html(frame, *size)
+        plain = as_text(frame, *size)
         with suppress(OSError):
             if any(entry.stat().st_size for entry in os.scandir(self._logs)):
                 note = f"trials print to {self._logs}; study.log(trial) reads it"
-        return {
-            "text/html": as_html(frame, *size) + (f"<div>{escaped(note)}</div>" if note else ""),
-            "text/plain": as_text(frame, *size) + (f"  {visible(note)}\n" if note else ""),
-        }
+                html += f"<div>{escaped(note)}</div>"
+                plain += f"  {visible(note)}\n"
+        return {"text/html": html, "text/plain": plain}
 
     def __enter__(self) -> Self:
         from IPython.display import display
@@ -206,7 +224,8 @@ def display_for(
         return Display(study)
     if stream is None and in_a_notebook():
         return NotebookDisplay(study)
-    stream = sys.stderr if stream is None else stream
+    if stream is None:
+        stream = sys.stderr
     if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
         return LiveDisplay(study, stream)
     return PlainDisplay(study, stream)
@@ -221,21 +240,20 @@ def in_a_notebook() -> bool:
 def progress_line(study: StudyReader) -> str:
     """Return the progress of a study in one line without colours."""
     tally = study.tally
-    judged = estimate(
-        tally, study.scheduler, learns=study.learns, unit=study.unit, deadline=study.deadline
-    )
+    judged = study.progress
     best = tally.best
     busy = tally.utilisation
     top = tally.rungs[-1].arrived
     failed = tally.failures.total
     by_model = tally.sorts[Sort.MODEL]
-    done = (
-        judged.done,
-        f"{share_text(by_model / tally.started)} by the model" if by_model else "",
-        f"{top:,} at the top rung" if top else "",
-        f"{failed:,} failed" if failed else "",
-    )
-    parts = [", ".join(filter(None, done))]
+    done = [judged.done]
+    if by_model:
+        done.append(f"{share_text(by_model / tally.started)} by the model")
+    if top:
+        done.append(f"{top:,} at the top rung")
+    if failed:
+        done.append(f"{failed:,} failed")
+    parts = [", ".join(done)]
     if best is not None:
         value = result_text(tally.goal, best.metrics, equals="=")
         parts.append(f"best {value} {place_of_best(tally, best, unit=study.unit)}")
@@ -244,8 +262,10 @@ def progress_line(study: StudyReader) -> str:
         parts.append(slow_start_text(tally, study.waited))
     if not (tally.workers or study.workers or tally.stopping):
         parts.append("waiting for workers")
-    left = "paused" if tally.is_paused else judged.left
-    parts.append(f"stopping: {tally.stopping}" if tally.stopping else left)
+    if tally.stopping:
+        parts.append(f"stopping: {tally.stopping}")
+    else:
+        parts.append("paused" if tally.is_paused else judged.left)
     return f"{clock_text(tally)} {'; '.join(filter(None, parts))}"
 
 

@@ -5,6 +5,17 @@ Rule: only rich writes control characters to a stream. Control characters in a u
 escaped.
 """
 
+# Why rich's output passes Visible
+# --------------------------------
+# A study has texts of others: names, choices, reasons, tracebacks. A text with the escape character
+# could set the title of a terminal, hide lines, or print a link that is not what it says. Rich
+# removes some control characters and lets others pass. Visible escapes all of them in the segments
+# that rich has made, which is after wrapping and before rich's own codes for colours, so no view
+# can forget it.
+#
+# A stream of another encoding than UTF-8 (LANG=C, a Windows-1252 pipe) gets escapes for what it
+# cannot write. An exception at the first curly quote of a reason would end a study's display.
+
 import io
 import os
 from html import escape
@@ -54,19 +65,8 @@ def as_text(
     """Return rich's output as text without colours. Characters that are not in ``encoding`` are
     escaped.
     """
-    from rich.console import Console
-
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
-    console = Console(
-        file=page,
-        width=width,
-        height=height,
-        force_terminal=False,
-        force_jupyter=False,
-        markup=False,
-        emoji=False,
-    )
-    console.print(Visible(renderable))
+    _console(page, width, height).print(Visible(renderable))
     page.seek(0)
     return "".join(f"{line.rstrip()}\n" for line in page)
 
@@ -77,24 +77,27 @@ def as_html(
     """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's
     colour.
     """
-    from rich.console import Console
     from rich.segment import Segment
 
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        height=height,
-        force_terminal=True,
-        force_jupyter=False,
-        markup=False,
-        emoji=False,
-    )
+    console = _console(io.StringIO(), width, height, is_terminal=True)
     segments = Segment.simplify(Segment.filter_control(console.render(Visible(renderable))))
     inner = "".join(map(_as_span, segments))
     rules = (
         f"margin: 0; white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}"
     )
     return f'<pre style="{rules}">{inner}</pre>'
+
+
+def _console(
+    file: TextIO, width: int, height: int | None, *, is_terminal: bool = False
+) -> "Console":
+    """Return a console of a given size. Rich asks neither the real terminal nor a notebook."""
+    from rich.console import Console
+
+    return Console(
+        file=file, width=width, height=height, force_terminal=is_terminal, force_jupyter=False,
+        markup=False, emoji=False,
+    )  # fmt: skip
 
 
 def show_link(name: str, address: str) -> None:
@@ -110,13 +113,14 @@ def _as_span(segment: "Segment") -> str:
     style = segment.style
     if style is None:
         return text
-    color = (
-        ""
-        if style.color is None or style.color.is_default
-        else NOTEBOOK_COLORS.get(style.color.name, "")
-    )
-    rules = [f"color: {color}"] * bool(color) + ["font-weight: bold"] * bool(style.bold)
-    return f'<span style="{"; ".join(rules)}">{text}</span>' if rules else text
+    rules = []
+    if style.color is not None and style.color.name in NOTEBOOK_COLORS:
+        rules.append(f"color: {NOTEBOOK_COLORS[style.color.name]}")
+    if style.bold:
+        rules.append("font-weight: bold")
+    if not rules:
+        return text
+    return f'<span style="{"; ".join(rules)}">{text}</span>'
 
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:
