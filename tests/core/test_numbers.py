@@ -13,6 +13,7 @@ from ashtune._src.core.numbers import (
     share_text,
     shortened,
     time_text,
+    value_text,
 )
 
 
@@ -37,12 +38,13 @@ def test_a_time_has_two_units_at_most(seconds: float, text: str) -> None:
 
 
 def test_sizes_shares_and_numbers_are_short() -> None:
-    assert [bytes_text(n) for n in (0, 812, 1200, 999_999, 5e10)] == [
+    assert [bytes_text(n) for n in (0, 812, 1200, 999_999, 5e10, 2e19)] == [
         "0 bytes",
         "812 bytes",
         "1.2 kB",
         "1.0 MB",
         "50.0 GB",
+        "20000 PB",
     ]
     assert [share_text(s) for s in (0.0, 0.001, 0.98, 0.999, 1.0)] == [
         "0 %",
@@ -79,4 +81,15 @@ def test_a_shortened_text_fits(text: str, width: int) -> None:
 
 def test_what_a_sum_of_simulated_times_leaves_is_no_time() -> None:
     assert time_text(1.8e-15) == time_text(0.0) == "0 s"
-    assert time_text(1e-9) == "1 ns"
+    assert [time_text(seconds) for seconds in (1e-9, 1e-6, 1e-3, 0.1)] == [
+        "1 ns",
+        "1 us",
+        "1 ms",
+        seconds_text(0.1),
+    ]
+
+
+def test_a_value_is_on_one_line() -> None:
+    assert value_text("a\n\tb ") == "a b"
+    assert value_text(["a", None, 3]) == "['a', None, 3]"
+    assert value_text(0.98658) == "0.9866"

@@ -4,6 +4,7 @@ import pytest
 
 from ashtune._src.core import parse
 from ashtune._src.core.checks import check_size
+from ashtune._src.core.confirm import SEEDS, Confirm
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,43 @@ def test_a_list_of_numbers_is_read() -> None:
     for text in ("", "8,x"):
         with pytest.raises(ValueError, match="invalid literal for int"):
             parse.whole_numbers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("40 hours", (144_000.0, False)),
+        ("40 worker-hours", (144_000.0, False)),
+        ("40 GPU-hours", (144_000.0, True)),
+        ("90gpu min", (5_400.0, True)),
+    ],
+)
+def test_a_budget_is_a_time_of_workers_or_of_gpus(text: str, budget: tuple[float, bool]) -> None:
+    assert parse.budget(text) == budget
+
+
+@pytest.mark.parametrize("text", ["gpu-hours", "40 gpu", "40 gpu-gpu-hours", "40 euros"])
+def test_what_is_no_budget_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a budget"):
+        parse.budget(text)
+
+
+def test_reduction_factors_and_the_lowest_resource_are_read() -> None:
+    assert parse.factors("2,3,1.5") == [2, 3, 1.5]
+    assert [type(factor) for factor in parse.factors("2,1.5")] == [int, float]
+    assert parse.min_resource("auto") == "auto"
+    assert parse.min_resource("3") == 3
+
+
+def test_configurations_to_confirm_have_a_number_of_seeds() -> None:
+    assert parse.confirm("5x2") == Confirm(5, 2)
+    assert parse.confirm("5") == parse.confirm("5x") == Confirm(5, SEEDS)
+
+
+def test_names_numbers_and_bounds_are_read() -> None:
+    assert parse.names(" csv, ,mlflow,") == ["csv", "mlflow"]
+    assert parse.target("0.9") == 0.9
+    assert parse.target("accuracy=0.9, latency = 5") == {"accuracy": 0.9, "latency": 5.0}
+    assert parse.bounds("latency<=5,accuracy>=0.9") == {"latency": "<=5", "accuracy": ">=0.9"}
+    with pytest.raises(ValueError, match="does not give each name a value"):
+        parse.bounds("latency=5")

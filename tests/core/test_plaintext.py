@@ -1,6 +1,8 @@
 """Text of users and files, fit to be shown."""
 
 import io
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
-from ashtune._src.core.plaintext import LINE, error_line, one_line, shown, visible
+from ashtune._src.core.errors import (
+    AshtuneError,
+    InvalidConfiguration,
+    SettingsError,
+    all_in_one_line,
+    in_one_line,
+)
+from ashtune._src.core.plaintext import LINE, error_line, one_line, say, shown, visible
 from ashtune._src.reports.terminal.text import show, show_json, write
 
 NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
@@ -94,6 +102,61 @@ def test_an_error_of_a_public_function_has_no_frames_of_our_insides() -> None:
         "outermost",
     ]
     assert refusal.value.__suppress_context__
+
+
+def test_all_public_doors_of_a_class_have_no_frames_of_our_insides() -> None:
+    def refuse() -> None:
+        raise SettingsError("no")
+
+    @all_in_one_line
+    class Doors:
+        plain = 3
+
+        def method(self) -> None:
+            refuse()
+
+        @classmethod
+        def of_the_class(cls) -> None:
+            refuse()
+
+        @property
+        def value(self) -> None:
+            refuse()
+
+        def _inside(self) -> None:
+            refuse()
+
+    doors: list[tuple[Callable[[], object], list[str]]] = [
+        (Doors().method, ["outermost"]),
+        (Doors.of_the_class, ["outermost"]),
+        (lambda: Doors().value, ["<lambda>", "outermost"]),
+        (Doors()._inside, ["_inside", "refuse"]),
+    ]
+    for door, frames in doors:
+        with pytest.raises(SettingsError) as refusal:
+            door()
+        assert [entry.name for entry in refusal.traceback][1:] == frames
+    assert Doors.plain == 3
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has ended."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_lines_are_lost_if_stderr_is_closed_or_its_reader_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", whole)
+    say("one", "two\x1b")
+    assert whole.getvalue() == "one\ntwo\\x1b\n"
+    whole.close()
+    say("three")
+    monkeypatch.setattr(sys, "stderr", Gone())
+    say("four")
 
 
 class Terminal(io.StringIO):

@@ -31,6 +31,8 @@ from ashtune._src.core.events import (
     WorkerLost,
     WorkersChanged,
 )
+from ashtune._src.driver import control
+from ashtune._src.driver.control import Page, page_of
 from ashtune._src.study import commands
 from ashtune._src.study.commands import (
     NAME,
@@ -434,6 +436,18 @@ def test_a_command_left_at_the_end_of_a_session_is_refused(tmp_path: Path) -> No
     )
 
 
+def test_only_answers_are_left_at_the_end_of_a_session(tmp_path: Path) -> None:
+    folder = tmp_path / NAME
+    name = f"{1:020d}-{0:016x}"
+    with CommandFolder(tmp_path) as inbox:
+        (folder / "x.unfinished").touch()
+        inbox.answer(name)
+    assert [path.name for path in folder.iterdir()] == [f"{name}.answer"]
+    with CommandFolder(tmp_path):
+        (folder / "x.unfinished").touch()
+    assert not folder.exists()
+
+
 def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits = iter([0.0, SECONDS])
 
@@ -517,3 +531,128 @@ def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Control
     assert [str(each.exception()) for each in sent] == [
         "trials=0 is not a whole number of at least 1"
     ] * 12
+
+
+class OfThePage:
+    """In place of the process of a live page: it prints one line, and lives until it is ended."""
+
+    line = "http://127.0.0.1:8123/?key=1"
+
+    def __init__(self, command: Sequence[object], *_: object, **__: object) -> None:
+        self.command = [str(part) for part in command]
+        self.is_dead = False
+        self.calls: list[str] = []
+
+    def read_line(self, seconds: float) -> str:
+        self.calls.append("read_line")
+        return self.line
+
+    def hang_up(self) -> None:
+        self.calls.append("hang_up")
+
+    def terminate(self) -> None:
+        self.calls.append("terminate")
+
+    def end(self, seconds: float) -> None:
+        self.calls.append("end")
+        self.is_dead = True
+
+    def wait(self) -> None:
+        self.calls.append("wait")
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[OfThePage]:
+    """The processes of live pages, which a test has started."""
+    started: list[OfThePage] = []
+
+    def start(*arguments: Any, **more: Any) -> OfThePage:
+        started.append(OfThePage(*arguments, **more))
+        return started[-1]
+
+    monkeypatch.setattr(control, "ChildProcess", start)
+    monkeypatch.setattr(control, "_pages", {})
+    return started
+
+
+def test_a_study_keeps_its_live_page_while_the_page_runs(
+    tmp_path: Path, processes: list[OfThePage]
+) -> None:
+    page = page_of(tmp_path)
+    assert page_of(tmp_path) is page
+    assert page_of(tmp_path, control=True) is not page
+    assert page_of(tmp_path / "other") is not page
+    assert ["--control" in process.command for process in processes] == [False, True, False]
+    page.end()
+    assert processes[0].calls == ["terminate", "end"]
+    assert not page.is_there
+    later = page_of(tmp_path)
+    assert later is not page
+    assert later.is_there
+    assert page_of(tmp_path) is later
+
+
+def test_a_live_page_reads_its_address_once(
+    tmp_path: Path, processes: list[OfThePage], capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = page_of(tmp_path)
+    for _ in range(2):
+        page.say_where()
+    lines = capfd.readouterr().err.splitlines()
+    assert len(set(lines)) == 1
+    assert lines[0].startswith(f"live page: {OfThePage.line} (elsewhere: ssh -L 8123:127.0.0.1:812")
+    assert processes[0].calls == ["read_line", "hang_up"]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"), [("no room\x1b", "no room\\x1b"), ("", "it did not start within 30 s")]
+)
+def test_a_live_page_that_does_not_start_says_why(
+    processes: list[OfThePage],
+    capfd: pytest.CaptureFixture[str],
+    line: str,
+    why: str,
+) -> None:
+    page = page_of(Path("study"))
+    processes[0].line = line
+    page.say_where()
+    assert capfd.readouterr().err == f"no live page: {why}; the study continues\n"
+    assert processes[0].is_dead
+
+
+def test_a_live_page_whose_process_cannot_start_says_why(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(11, "no more processes")
+
+    monkeypatch.setattr(control, "ChildProcess", refuse)
+    page = Page(tmp_path)
+    page.say_where()
+    assert capfd.readouterr().err == "no live page: no more processes; the study continues\n"
+    assert not page.is_there
+    page.end()
+
+
+def test_a_kept_live_page_stays_until_ctrl_c_while_it_runs(
+    tmp_path: Path,
+    processes: list[OfThePage],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_exit: list[Callable[[], object]] = []
+    monkeypatch.setattr(control.atexit, "register", at_exit.append)
+    Page(tmp_path)
+    assert at_exit == []
+    page = Page(tmp_path, keep=True)
+    page.say_where()
+    [stay] = at_exit
+    capfd.readouterr()
+    stay()
+    assert capfd.readouterr().err == f"the live page stays until Ctrl-C: {OfThePage.line}\n"
+    assert processes[-1].calls[-1] == "wait"
+    page.end()
+    stay()
+    assert capfd.readouterr().err == ""
+    assert processes[-1].calls[-1] == "end"

@@ -16,15 +16,24 @@ import pytest
 import ashtune
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
-from ashtune._src.core.jobs import Goal
+from ashtune._src.core.events import (
+    Event,
+    JobFinished,
+    Progress,
+    SessionStarted,
+    StopRequested,
+    TrialStarted,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import ObservedStudy, Observer, Observers, Told
 from ashtune._src.core.orders import Order, Train
 from ashtune._src.driver import observing, services
-from ashtune._src.driver.observing import ObserverThread
+from ashtune._src.driver.observing import ObserverThread, history_of
 from ashtune._src.reports import csv_log
-from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.study.disk import DISK
+from ashtune._src.study.journal import NAME, JournalReader, read_events
 from ashtune.observers import CsvLog
 
 STUDY = ObservedStudy(
@@ -160,6 +169,19 @@ def test_a_second_session_starts_observers_at_their_wanted_position(tmp_path: Pa
 
 def journal_line_end(directory: Path) -> int:
     return len((directory / NAME).read_bytes().split(b"\n", 1)[0]) + 1
+
+
+def test_the_history_begins_with_the_event_at_the_wanted_position(finished_study: Path) -> None:
+    path = finished_study / NAME
+    lines = [
+        (event, position)
+        for batch in JournalReader(path).read()
+        for event, position in zip(*batch, strict=True)
+    ]
+    assert len(lines) > 6
+    told = list(history_of(path, DISK)(lines[3][1], lines[6][1]))
+    assert told[:3] == [None] * 3
+    assert [each[0] for each in told[3:] if each is not None] == [event for event, _ in lines[3:6]]
 
 
 def test_a_complete_study_is_replayed_to_an_observer_that_asks(tmp_path: Path) -> None:
@@ -465,6 +487,53 @@ def test_only_observers_that_override_a_method_are_called() -> None:
     both.tick(1.0)
     both.tell([(StopRequested(0.0, "enough"), [])])
     assert calls == ["a 1.0", "b 1.0"]
+
+
+def test_an_observer_of_the_search_receives_nothing_about_confirming_trials() -> None:
+    class OfTheSearch(Everything):
+        sees_confirmations = False
+
+        def progress(self, progress: Progress) -> None:
+            self.steps.append(progress)
+
+    class OfAll(OfTheSearch):
+        sees_confirmations = True
+
+    def train_trial(trial: int, confirms: int | None = None) -> Train:
+        of = None if confirms is None else TrialId(confirms)
+        return Train(WorkerId(1), TrialId(trial), 0, 0, 1, confirms=of)
+
+    def finished(trial: int) -> JobFinished:
+        return JobFinished(
+            3.0, trial=trial, rung=0, worker=1, metrics={"loss": 0.5}, resource=1, start=0,
+            seconds=1.0,
+        )  # fmt: skip
+
+    lost = WorkerLost(4.0, worker=1, reason="killed", trial=9, rung=2)
+    before: Told = (finished(0), [train_trial(1)])
+    told: list[Told] = [
+        (TrialStarted(1.0, 9, {"x": 0.5}, confirms=0), [train_trial(9, 0), train_trial(2)]),
+        (finished(2), [train_trial(9, 0)]),
+        (finished(9), [train_trial(3)]),
+        (lost, [train_trial(9, 0)]),
+        (finished(3), [train_trial(4)]),
+    ]
+    reports = [Progress(WorkerId(1), TrialId(trial), 1, {"loss": 0.5}) for trial in (9, 3)]
+    of_the_search, of_all = OfTheSearch(), OfAll()
+    observers = Observers([of_the_search, of_all])
+    observers.tell([before])
+    observers.tell(told)
+    for report in reports:
+        observers.progress(report)
+    assert of_all.steps == [
+        *(step for event, followed in [before, *told] for step in (event, *followed)),
+        *reports,
+    ]
+    assert of_the_search.steps == [
+        finished(0), train_trial(1), train_trial(2), finished(2), train_trial(3),
+        WorkerLost(4.0, worker=1, reason="killed", trial=None, rung=0),
+        finished(3), train_trial(4), reports[1],
+    ]  # fmt: skip
 
 
 class Entry:

@@ -40,12 +40,14 @@ def statuses(names: list[str]) -> dict[str, str]:
 
 
 def changed_line(name: str) -> str:
-    """Return the first line that a mutant puts in the place of another."""
+    """Return the first line that a mutant puts in the place of another. If the mutant only removes
+    lines, return a minus and the first of these.
+    """
     diff = mutmut.get_diff_for_mutant(name, path=mutmut.find_mutant(name).path).splitlines()
-    return next(
-        (line[1:].strip() for line in diff if line.startswith("+") and not line.startswith("+++")),
-        "",
-    )
+    changes = diff[2:]  # without the names of the two files
+    added = [line[1:].strip() for line in changes if line.startswith("+")]
+    removed = [f"- {line[1:].strip()}" for line in changes if line.startswith("-")]
+    return next(iter([*added, *removed]), "")
 
 
 def reasons_of_equals() -> dict[tuple[str, str], str]:
@@ -54,9 +56,17 @@ def reasons_of_equals() -> dict[tuple[str, str], str]:
     return {(one["function"], one["line"]): one["why"] for one in listed}
 
 
+def outdated(equals: dict[tuple[str, str], str], names: list[str]) -> list[str]:
+    """Return one line for each mutant that is listed as equal, but is not made of the code now."""
+    functions = {function for function, _ in equals}
+    of_these = [name for name in names if name.partition("__mutmut_")[0] in functions]
+    made = {(name.partition("__mutmut_")[0], changed_line(name)) for name in of_these}
+    return [f"{function}: {line}" for function, line in equals if (function, line) not in made]
+
+
 def main() -> int:
     """Run what the command line says; return 1 if a mutant is noticed by no test and not listed as
-    equal.
+    equal, or if one is listed that the code does not have any more.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -69,6 +79,9 @@ def main() -> int:
     Random(options.seed).shuffle(names)
     sample = names[: options.mutants]
     equals = reasons_of_equals()
+    if lines := outdated(equals, names):
+        print("\n".join([f"{EQUAL.name} lists what the code does not have any more:", *lines]))
+        return 1
     is_equal = {
         name: (name.partition("__mutmut_")[0], changed_line(name)) in equals for name in sample
     }

@@ -99,6 +99,24 @@ def test_a_refused_function_names_the_value_that_cannot_be_sent(
     assert "\n" not in str(refused.value)
 
 
+class Stubborn:
+    """Carries nothing, and refuses to be sent itself."""
+
+    def __call__(self, trial: Any) -> None: ...
+
+    def __reduce__(self) -> Any:
+        raise ZeroDivisionError("not\nme")
+
+
+def test_a_function_that_itself_cannot_be_sent_names_no_value() -> None:
+    with pytest.raises(ObjectiveError) as refused:
+        objectives.pack(Stubborn())
+    assert str(refused.value) == (
+        "Stubborn cannot be sent to workers (ZeroDivisionError: not me); create what it needs "
+        "inside the function"
+    )
+
+
 def test_large_captures_are_named(
     names: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

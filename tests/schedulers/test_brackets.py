@@ -107,3 +107,26 @@ def test_a_late_withdrawal_names_no_trial_hopeless_twice() -> None:
 
 def test_all_brackets_together_are_expected_to_train_their_quotas() -> None:
     assert brackets(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
+
+
+def test_a_withdrawn_newborn_trial_is_no_longer_waited_for() -> None:
+    """A bracket that never fills settles when each of its trials has a result or is withdrawn."""
+    scheduler = brackets(Ladder(1, 2, 2), 8, 4)
+    jobs = begin(scheduler, 4)
+    for job in jobs[:3]:
+        scheduler.record(Result.of(job, float(job.trial)))
+    assert scheduler.hopeless() == []
+    scheduler.withdraw(jobs[3], replace=False)
+    assert scheduler.next_job() == Job(TrialId(0), 1)
+    assert scheduler.hopeless() == [1, 2]
+
+
+def test_the_withdrawal_of_a_promoted_trial_is_not_that_of_a_newborn_one() -> None:
+    scheduler = brackets(Ladder(1, 2, 2), 8, 4)
+    jobs = begin(scheduler, 4)
+    for job in jobs:
+        scheduler.record(Result.of(job, float(job.trial)))
+    promoted = begin(scheduler, 2)
+    assert promoted == [Job(TrialId(0), 1), Job(TrialId(1), 1)]
+    scheduler.withdraw(promoted[1], replace=False)
+    assert scheduler.hopeless() == [2, 3]

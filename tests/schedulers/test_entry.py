@@ -12,7 +12,7 @@ import pytest
 from ashtune._src.core.jobs import Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.ash import Ash, AshMachine
-from ashtune._src.schedulers.entry import agreement
+from ashtune._src.schedulers.entry import DearRungs, agreement
 from ashtune.testing.oracles import Fact, Given, Lengthened, RecordedResult
 from tests.helpers import oracles
 
@@ -143,3 +143,47 @@ def test_the_agreement_is_kendall_s_correlation_of_the_pairs_without_ties(
     pairs: list[tuple[float, float]], expected: Fraction
 ) -> None:
     assert agreement(pairs) == expected
+
+
+class OfPrices:
+    """The rule of dear rungs, on the rungs 1, 3 and 9, for prices above a half."""
+
+    def __init__(self) -> None:
+        self.rule = DearRungs(Ladder(1, 9, 3), 0.5)
+        self._trials = 0
+
+    def train(self, low: float, high: float, *, start: int = 0) -> int:
+        """Train a new trial to the first two rungs; return ``every``. Low and high are seconds."""
+        for rung, seconds in ((0, low), (1, high)):
+            result = Result(
+                TrialId(self._trials), rung, 3**rung, (0.5,), seconds, start=start * rung
+            )
+            self.rule.record(result, is_direct=False)
+        self._trials += 1
+        return self.rule.every
+
+
+def test_the_median_of_the_newest_prices_counts() -> None:
+    of_prices = OfPrices()
+    assert [of_prices.train(10.0, 10.0) for _ in range(15)] == [0, 0, *[1] * 13]
+    assert of_prices.rule.notes() == (
+        "new trials are trained to 9 directly, because 1 takes 100% of the time of a full "
+        "training, and no trial is resumed"
+    )
+    # A ninth of a full training. Eight of the newest 15 are cheap first.
+    assert [of_prices.train(1.0, 3.0) for _ in range(8)] == [*[1] * 7, 0]
+
+
+def test_prices_count_no_more_when_a_trial_was_resumed() -> None:
+    of_prices = OfPrices()
+    assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]
+    assert of_prices.train(10.0, 10.0, start=1) == 0
+    assert [of_prices.train(10.0, 10.0) for _ in range(4)] == [0] * 4
+
+
+def test_a_longer_ladder_forgets_the_prices() -> None:
+    of_prices = OfPrices()
+    assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]
+    of_prices.rule.lengthen(Ladder(1, 27, 3))
+    assert of_prices.rule.every == 0
+    assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]

@@ -141,6 +141,11 @@ def test_two_rungs_are_enough_for_a_stable_order() -> None:
     assert sum(total for total, _ in of_ash) > 3 * sum(total for total, _ in resources)
 
 
+def test_only_the_lowest_rung_promotes_from_the_beginning() -> None:
+    machine = PashaMachine(LADDER, 256)
+    assert [machine.promotes_at_once(rung) for rung in range(4)] == [True, False, False, False]
+
+
 def test_estimated_noise_stops_pasha_before_the_top() -> None:
     """Where all trials are nearly equal, every order is noise; without an estimate of it all rungs
     open.

@@ -14,9 +14,11 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.parts import Names
+from ashtune._src.core.parts import Names, Registry
 from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, view_of
+from ashtune._src.study.factory import built_study
+from ashtune._src.study.journal import NAME, read_settings
 
 MODULE = """
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
@@ -198,3 +200,24 @@ def test_an_option_of_a_wrong_type_or_size_is_refused(make: Any, says: str) -> N
     with pytest.raises(SettingsError) as refusal:
         make()
     assert str(refusal.value).startswith(says)
+
+
+def test_a_registry_takes_parts_of_its_own_kind_only() -> None:
+    registry: Registry[Scheduler] = Registry("scheduler", Scheduler, (ashtune.Ash,), "no.group")
+    given = ashtune.Pasha(0.5)
+    assert registry.part(given) is given
+    assert registry.part("ash:ahead=0") == ashtune.Ash(ahead=0)
+    with pytest.raises(SettingsError, match="is no scheduler: derive its class from Scheduler"):
+        registry.part("ashtune:Grid")
+    with pytest.raises(SettingsError, match="is unknown"):
+        registry.part("pasha")
+
+
+def test_the_machine_of_a_study_is_told_and_that_of_its_view_knows_no_result(
+    finished_study: Path,
+) -> None:
+    study = built_study(read_settings(finished_study / NAME))
+    view = study.view()
+    assert view.told is study.controller.machine
+    assert view.machine is not None
+    assert view.machine is not view.told

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ashtune._src.search.gaussian_process import GaussianProcess, Kernel
 from ashtune._src.search.gp import GP
 from ashtune._src.search.gp_models import ShownResults, on_one_scale
 from ashtune._src.search.gp_proposer import GPProposer
-from ashtune._src.search.gp_score import Score
+from ashtune._src.search.gp_score import Score, search_points
 from ashtune._src.search.gp_trials import Clusters, SeenTrials
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
@@ -688,3 +689,28 @@ def test_results_after_many_failures_are_used() -> None:
         proposer.observe(Result(TrialId(trial), 0, resource, (loss,), 1.0), place)
     assert proposer.propose(37) is not None
     assert proposer.propose(38) is not None
+
+
+def test_each_round_of_the_search_takes_half_as_long_steps() -> None:
+    """Where one point is the best by far, all new points are near it."""
+
+    class Peak:
+        centres = np.array([[0.4, 0.6]] * 2)
+
+        def __init__(self) -> None:
+            self.asked: list[Any] = []
+
+        def of(self, points: Any) -> Any:
+            self.asked.append(points)
+            return -abs(points - self.centres[0]).sum(axis=1)
+
+    peak: Any = Peak()
+    space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+    found = search_points(space, peak, np.random.default_rng(0))
+    _, *rounds = peak.asked
+    away = [abs(points - peak.centres[0]).mean() for points in rounds]
+    # Steps of a random point of the first round are wider, so the first ratio is smaller.
+    assert all(later < 0.7 * earlier for earlier, later in pairwise(away))
+    scores = peak.of(found)
+    assert (np.diff(scores) <= 1e-6).all(), "the best first, but for the rounding of points"
+    assert abs(found[0] - peak.centres[0]).max() < 0.01

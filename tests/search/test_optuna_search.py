@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Job, Result, TrialId
-from ashtune._src.search.optuna_search import OptunaSearch
+from ashtune._src.search.optuna_search import OptunaSearch, SampledAxis
 from ashtune._src.search.random import Random
+from ashtune._src.search.scalarisation import scalarise, weights_for
 from ashtune._src.search.search_protocol import Proposer
 from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
@@ -200,6 +202,62 @@ def test_long_ranges_of_integers_are_floats_and_short_ones_and_orders_integers()
     for proposal in proposals:
         assert proposal is not None
         assert of_every_kind().check(proposal.configuration) == proposal.configuration
+
+
+class Asked:
+    """In place of a trial of Optuna: notes what it is asked for, and answers with the lowest."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        self.calls.append((name, list(choices)))
+        return choices[0]
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int:
+        self.calls.append((name, low, high, log))
+        return low
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        self.calls.append((name, low, high, log))
+        return low
+
+
+def test_a_sampler_is_asked_within_the_range_and_scale_of_a_hyperparameter() -> None:
+    asked: Any = Asked()
+    space = of_every_kind()
+    names = ["lr", "units", "momentum", "layers", "depth", "size", "act"]
+    found = [SampledAxis(name, space.columns[name]).ask(asked) for name in names]
+    assert asked.calls == [
+        ("lr", 1e-4, 1.0, True),
+        ("units", 7.5, 512.5, True),
+        ("momentum", 0.0, 0.99, False),
+        ("layers", 1, 8, False),
+        ("depth", 1, 9, True),
+        ("size", 0, 2, False),
+        ("act", [0, 1]),
+    ]
+    assert found[:5] == [1e-4, 8, 0.0, 1, 1]
+    assert [type(value) for value in found[:3]] == [float, int, float]
+
+
+def test_a_sampler_sees_several_losses_as_one_number_and_known_results() -> None:
+    proposer = OptunaSearch(RECORDING, random_share=0.0).proposer(Space.parse(SPACE), 0, 9)
+    keys = []
+    for trial in range(12):
+        its = (float(trial), 10.0 - trial)
+        keys.append((0.0, *its))
+        result = Result(TrialId(trial - 2), 0, 9, its, 1.0)
+        tell = proposer.know if trial < 2 else proposer.observe
+        tell(result, {"x": trial / 12})
+    samplers.SEEN.clear()
+    proposal = proposer.propose(40)
+    assert proposal is not None
+    assert proposal.origin == "Recording, 12 results, 2 from before"
+    expected = scalarise(np.array(keys), weights_for(0, 40, 2)).tolist()
+    assert samplers.SEEN[0] == [
+        ("COMPLETE", {"x": trial / 12}, [expected[trial]]) for trial in range(12)
+    ]
 
 
 def test_a_proposal_that_has_not_started_counts_as_running() -> None:

@@ -292,6 +292,19 @@ def test_mutation_passes_the_suite_of_proposers(space: Callable[[], object]) -> 
     check_proposer(Mutation(), space())
 
 
+def test_a_share_of_the_mutations_is_random_from_enough_results_on() -> None:
+    def random_ones(share: float) -> int:
+        proposer = Mutation(first=3, random_share=share).proposer(SPACE, 0, 9)
+        for trial in range(3):
+            assert proposer.propose(trial) is None
+            proposer.observe(Result(TrialId(trial), 0, 1, (float(trial),), 1.0), {"x": 0.3})
+        return sum(proposer.propose(trial) is None for trial in range(3, 203))
+
+    assert random_ones(0.0) == 0
+    assert 60 < random_ones(0.5) < 140, "200 draws: 5 sigma are 35"
+    assert random_ones(1.0) == 200
+
+
 def test_proposals_ahead_are_limited_by_workers_and_proposer() -> None:
     for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
         study, proposer = Studied(), Scripted(numbered)
@@ -446,6 +459,17 @@ def test_an_endless_design_repeats_no_configuration_while_others_are_near() -> N
         study.begin(trial)
     tried = [study.configurations[TrialId(trial)] for trial in range(40)]
     assert len({repr(configuration) for configuration in tried}) == 40
+
+
+def test_a_ready_proposal_that_was_tried_meanwhile_is_replaced_by_the_design(
+    studied: Studied,
+) -> None:
+    studied.start(lambda: Scripted(numbered), ahead=2)
+    studied.waits(2)
+    studied.proposals.tried({"x": 0.0})
+    assert studied.begin(0) == "design, the proposal was tried before"
+    assert studied.configurations[TrialId(0)] == studied.design.configuration(0)
+    assert studied.begin(1) == "number 1"
 
 
 def test_a_fused_study_first_takes_proposals_of_its_run() -> None:

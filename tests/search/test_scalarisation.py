@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.order import is_as_good
 from ashtune._src.search.gp import GP
+from ashtune._src.search.gp_models import ShownResults
+from ashtune._src.search.gp_proposer import GPProposer
 from ashtune._src.search.mutation import Mutation
-from ashtune._src.search.scalarisation import AUGMENTED, scalarise, weights_for
+from ashtune._src.search.scalarisation import AUGMENTED, clip_outliers, scalarise, weights_for
 from ashtune._src.space.space import Space
 
 SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
@@ -48,6 +50,17 @@ def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
+def test_a_violation_as_large_as_the_median_adds_half_of_the_extent() -> None:
+    weights = np.array([0.5, 0.5])
+    amounts = [(1.0, 9.0, 1.0), (2.0, 0.0, 0.0), (4.0, 5.0, 7.0)]
+    shares = [1 / 3, 1 / 2, 2 / 3]
+    assert scalarise(np.array(amounts), weights) == pytest.approx(shares)
+    feasible = [(0.0, 2.0, 2.0), (0.0, 3.0, 3.0)]
+    values = scalarise(np.array([*amounts, *feasible]), weights)
+    assert values[:3] == pytest.approx([values[4] + share for share in shares])
+    assert values[3] < values[4] < 1.0
+
+
 @settings(deadline=None)
 @given(
     losses,
@@ -70,6 +83,25 @@ def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
     ]
     for (one, its), (other, others) in product(feasible, feasible):
         assert its <= others or not is_as_good(one, other)
+
+
+def test_the_model_of_several_losses_sees_their_range_at_the_highest_resource() -> None:
+    proposer = GP().proposer(Space.parse(SPACE), 0, 9)
+    assert isinstance(proposer, GPProposer)
+    results = [
+        *((1, (100.0 + trial, float(trial))) for trial in range(6)),
+        *((9, (float(trial), 10.0 * trial)) for trial in range(5)),
+    ]
+    for trial, (resource, its) in enumerate(results):
+        rung = int(resource == 9)
+        proposer.observe(
+            Result(TrialId(trial), rung, resource, its, 1.0), {"x": trial / 11, "y": 0.5}
+        )
+    keys = np.array([(0.0, *its) for _, its in results])
+    resources = np.array([resource for resource, _ in results])
+    found = ShownResults(proposer.seen).plain_losses(3, 7, is_mapped=False)
+    expected = clip_outliers(scalarise(keys, weights_for(3, 7, 2), resources))
+    assert found == pytest.approx((expected - expected.mean()) / expected.std())
 
 
 def two_losses(configuration: Any) -> tuple[float, float]:

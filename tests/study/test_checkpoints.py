@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ashtune._src.core.errors import CheckpointUnread, StudyError
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter, PartWriter
 from ashtune._src.study.disk import DISK, Disk
 from ashtune._src.study.folders import copy_folder, delete
 from tests.helpers.simulated_disk import (
@@ -389,3 +389,44 @@ def test_a_folder_that_cannot_be_copied_counts_as_unread(tmp_path: Path) -> None
     assert list(again.directory().iterdir()) == []
     again.abandon()
     assert (tmp_path / "checkpoints" / "5.2" / "weights").exists()
+
+
+# The processes of one trial
+
+
+def part_writer(study: Path, start: int, process: int) -> PartWriter:
+    folder = str(study / "checkpoints" / "5.by-1.unfinished.d")
+    return PartWriter(Checkpoints(study), TRIAL, start, folder=folder, process=process)
+
+
+def test_a_process_reads_what_it_saved_itself_or_what_process_0_saved_for_all(
+    tmp_path: Path,
+) -> None:
+    first = writer(tmp_path)
+    folder = first.directory()
+    one = part_writer(tmp_path, 0, 1)
+    assert one.directory() == folder
+    assert not one.exists
+    assert one.restore() is None
+    one.save("of process 1")
+    assert [path.name for path in folder.iterdir()] == ["saved.pickle.of-rank-1"]
+    first.save("of process 0")
+    assert first.commit(2)
+    assert part_writer(tmp_path, 2, 1).restore() == "of process 1"
+    assert part_writer(tmp_path, 2, 2).restore() == "of process 0"
+    assert writer(tmp_path, 2).restore() == "of process 0"
+
+
+def test_a_process_reads_a_single_file_of_process_0(tmp_path: Path) -> None:
+    saved(tmp_path, "for all", 2)
+    assert part_writer(tmp_path, 2, 1).restore() == "for all"
+
+
+def test_a_process_reads_the_copy_that_process_0_has_made_of_a_remote_checkpoint(
+    tmp_path: Path,
+) -> None:
+    saved(tmp_path, "for all", 2)
+    folder = tmp_path / "checkpoints"
+    (folder / "5.2").rename(folder / "5.by-1.earlier")
+    assert part_writer(tmp_path, 2, 1).restore() == "for all"
+    assert not part_writer(tmp_path, 0, 1).exists

@@ -354,6 +354,10 @@ def test_differences_between_studies_are_described_in_words(tmp_path: Path) -> N
         ({"width": (1, 64)}, ["width: [16, 32, 64] before, (1, 64) now"]),
         ({"depth": (1.0, 2.0)}, ["depth: (1, 2) before, (1.0, 2.0) now"]),
         ({"many": [*range(50), 99]}, ["many.50: 50 before, 99 now"]),
+        (  # both are 60 characters long, which is shown as a whole
+            {"names": ["a" * 26, "c" * 26]},
+            [f"names: ['{'a' * 26}', '{'b' * 26}'] before, ['{'a' * 26}', '{'c' * 26}'] now"],
+        ),
         (
             {"depth": When("width", 16, (1, 2))},
             ["depth: (1, 2) before, When(name='width', value=16, values=(1, 2)) now"],
@@ -380,6 +384,7 @@ def test_differences_of_spaces_are_written_in_the_form_of_the_user(
         return msgspec.structs.replace(settings(), space=record)
 
     space = {
+        "names": ["a" * 26, "b" * 26],
         "rate": (1e-4, 1.0, "log"),
         "width": [16, 32, 64],
         "depth": (1, 2),

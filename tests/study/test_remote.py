@@ -27,7 +27,15 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.engines.cluster.rendezvous import NAME as RENDEZVOUS
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints, CheckpointWriter
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.study.remote import DELETIONS, SUFFIX, URL_FILE, Deletions, Patience, RemoteFolder
+from ashtune._src.study.remote import (
+    DELETIONS,
+    SUFFIX,
+    URL_FILE,
+    Deletions,
+    Patience,
+    RemoteFolder,
+    StoreCall,
+)
 from tests.helpers import curves
 from tests.helpers.cluster import hosts, until
 from tests.helpers.studies import finished, tuned
@@ -336,6 +344,25 @@ def test_an_interrupted_copy_is_no_checkpoint(tmp_path: Path, bucket: Path) -> N
         assert not (tmp_path / "later").exists()
 
 
+def test_a_refused_copy_says_why_whatever_its_rest_says(tmp_path: Path, bucket: Path) -> None:
+    removed: list[str] = []
+
+    class Refusing(LocalFileSystem):  # type: ignore[misc]
+        def open(self, path: str, mode: str, **more: Any) -> Any:
+            raise OSError(28, "No space left in the bucket")
+
+        def rm_file(self, path: str) -> None:
+            removed.append(path)
+            raise PermissionError(13, "deleting is forbidden")
+
+    (tmp_path / "file").write_bytes(b"weights")
+    remote = RemoteFolder(f"file://{bucket}")
+    remote.__dict__["_opened"] = (Refusing(), str(bucket))
+    with pytest.raises(OSError, match="No space left in the bucket"):
+        remote.push(str(tmp_path / "file"), "1.2")
+    assert removed == [f"{bucket}/1.2.tar"]
+
+
 def test_readers_do_not_disturb_each_other(old: ashtune.Study) -> None:
     """Nor does a reader write to the study, which may be running, or of somebody else."""
     best = old.best
@@ -524,6 +551,19 @@ def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(
         call(tmp_path, told.patience)
     line = told.lines[0]
     assert re.fullmatch(rf"{hanging}/\S+ has not answered for 0.1 s; still waiting", line)
+
+
+def test_a_call_that_was_given_up_ends_at_its_next_answer(tmp_path: Path) -> None:
+    call = StoreCall()
+    call.note_answer()
+    goes_on = threading.Event()
+    patience = Patience(lambda: True, lambda line: None, last_seconds=0.0)
+    with pytest.raises(InterruptedError, match="did not answer before the study was stopped"):
+        call.wait(lambda: goes_on.wait(60), "memory://bucket", patience)
+    goes_on.set()
+    assert call.is_given_up
+    with pytest.raises(InterruptedError, match="the study was stopped"):
+        call.note_answer()
 
 
 def test_a_message_counts_checkpoints_that_a_hanging_store_keeps(

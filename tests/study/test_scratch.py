@@ -1,4 +1,4 @@
-"""Folders among the machine's temporary files: none is left behind."""
+"""Folders: none is left behind among the machine's temporary files, and each is synced whole."""
 
 import os
 import signal
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ashtune._src.study.folders import ScratchDirectory, temporary_folder
+from ashtune._src.core.errors import StudyError
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.folders import ScratchDirectory, place_in, sync_tree, temporary_folder
 
 SCRIPT = """
 import signal
@@ -72,3 +74,66 @@ def test_a_signal_handler_of_the_user_is_kept(temporary: Path) -> None:
             assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_folders_of_the_living_and_of_others_are_kept(temporary: Path) -> None:
+    ours = f"ashtune-{os.uname().nodename}-"
+    kept = [f"{ours}{os.getpid()}-x", f"{ours}folder", f"{ours}-1-x", f"other-{ours}1-x"]
+    for name in kept:
+        (temporary / name).mkdir()
+    scratch = ScratchDirectory()
+    folder = scratch.folder()
+    assert {path.name for path in temporary.iterdir()} == {*kept, folder.name}
+    scratch.delete()
+
+
+# Places for copies, and what survives a power loss.
+
+
+def test_a_copy_is_written_to_a_new_or_a_regular_file_or_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name, is_folder in (("new", False), ("new", True), ("file", False), ("folder", True)):
+        assert place_in(tmp_path, name, is_folder=is_folder) == tmp_path / name
+    for name, is_folder, what in (
+        ("folder", False, "not a regular file"),
+        ("file", True, "not a folder"),
+        ("link", False, "a link"),
+        ("link", True, "a link"),
+    ):
+        with pytest.raises(StudyError) as refusal:
+            place_in(tmp_path, name, is_folder=is_folder)
+        assert str(refusal.value) == (
+            f"{tmp_path / name} is {what}, so no copy is written there; delete it, or give another "
+            "path"
+        )
+
+
+class Synced(Disk):
+    """Notes which files and folders are synced, in order."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def sync(self, file: int) -> None:
+        self.paths.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+
+    def sync_folder(self, path: str) -> bool:
+        self.paths.append(path)
+        return True
+
+
+def test_a_synced_folder_is_synced_with_all_of_its_content(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "data").touch()
+    (tmp_path / "data").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    disk = Synced()
+    sync_tree(disk, str(tmp_path))
+    assert sorted(disk.paths) == sorted(
+        str(path) for path in (tmp_path, tmp_path / "data", inner, inner / "data")
+    )
+    assert disk.paths.index(str(inner / "data")) < disk.paths.index(str(inner))
+    assert disk.paths[-1] == str(tmp_path)
