@@ -181,7 +181,9 @@ def test_overwrite_is_refused_in_the_current_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tuned(".")
-    with pytest.raises(StudyError, match="the study cannot be moved; give another directory"):
+    with pytest.raises(
+        StudyError, match="the old study cannot be moved away; give another directory"
+    ):
         tuned(".", overwrite=True)
 
 

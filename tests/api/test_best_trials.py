@@ -187,8 +187,8 @@ def test_train_raises_the_error_of_the_function(study: ashtune.Study) -> None:
     [
         (99, 4, StudyError, "trial 99 does not exist"),
         (-1, 4, StudyError, "trial -1 does not exist"),
-        ("best", 4, StudyError, "'best' is no trial and no configuration"),
-        (True, 4, StudyError, "True is no trial"),
+        ("best", 4, StudyError, "'best' is neither a trial nor a configuration"),
+        (True, 4, StudyError, "True is neither a trial"),
         (0, 0, SettingsError, "resource=0"),
         ({"x": 2.0, "kind": "plain"}, 4, SpaceError, "x"),
     ],

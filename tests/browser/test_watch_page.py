@@ -345,7 +345,7 @@ def test_the_url_keeps_search_filter_and_order_of_the_table(still: Page) -> None
     still.page.wait_for_selector(f".trial h1 >> text='Trial {number}'")
     still.page.go_back()
     still.page.fill("#trials input[type=search]", "foo<3")
-    still.page.wait_for_selector("#trials [role=status] >> text='foo' is no column")
+    still.page.wait_for_selector("#trials [role=status] >> text='foo' is not a column")
 
 
 def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:

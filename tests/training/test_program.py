@@ -179,7 +179,10 @@ def test_notes_for_programs_name_folders_not_python_calls(tmp_path: Path) -> Non
             json.dump({"loss": 1 / (1 + target), "stopped": trial == 3 and target == 2}, file)
     """
     study = tuned(tmp_path, code, confirm=2)
-    how = "keep what it continues from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+    how = (
+        "save the model in the folder {checkpoint}, $ASHTUNE_CHECKPOINT, and load it there at the "
+        "start"
+    )
 
     def assert_is_told() -> None:
         notes = list(StudyReader(study.directory).tally.notes())

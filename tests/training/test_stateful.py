@@ -260,7 +260,7 @@ class Malicious:
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (torch.save, "none of its code was executed: it contains"),
+        (torch.save, "none of its code was executed): it contains"),
         (pickle.dump, "was not saved by trial.checkpoint()"),
     ],
     ids=["torch", "pickle"],
@@ -284,11 +284,11 @@ def test_no_code_in_a_checkpoint_is_executed(
     [
         (
             {"model": 3},
-            "trial.checkpoint(model=3): no state_dict and load_state_dict",
+            "trial.checkpoint(model=3): this object has no state_dict and load_state_dict",
         ),
         (
             {"model": torch.nn.Linear},
-            ": no state_dict and load_state_dict; pass an object",
+            ": this object has no state_dict and load_state_dict; pass an object",
         ),
         (
             {"model": {"weight": 1.0}},

@@ -403,7 +403,7 @@ REFUSED = {
     ),
     "shape": (
         lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
-        r"layer '0' \(Linear\) cannot be called with a batch of 16; change it, or the batch size: "
+        r"layer '0' \(Linear\) cannot be called with a batch of 16; change the module, or the batch size: "
         r"RuntimeError: mat1",
     ),
     "item": (

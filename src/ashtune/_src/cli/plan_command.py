@@ -20,7 +20,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.add_argument(
-        "--epoch", metavar="TIME", help="the time of an epoch, such as 30s: also show the wall time"
+        "--epoch",
+        metavar="TIME",
+        help="the time of an epoch, such as 30s, from which the wall time is computed",
     )
     parser.add_argument(
         "--workers", metavar="N", type=int, help="the number of workers for --epoch; default: 1"
@@ -31,9 +33,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
     if given.trials is None:
-        raise SettingsError(
-            "trials is missing: how many configurations to plan for; give --trials 256"
-        )
+        raise SettingsError("trials is missing, the number of configurations; give --trials 256")
     trials = check_whole("trials", given.trials)
     seconds = None if given.epoch is None else check_seconds("--epoch", given.epoch)
     if seconds is None and given.workers is not None:

@@ -125,7 +125,7 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     for end, name in zip(("x", "y"), names, strict=True):
         check_choice(end, name, _known(study))
     if names[0] == names[1]:
-        raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
+        raise BadQuestion(f"x and y are both {shown(names[0])}; give two different hyperparameters")
     results, configuration, space = _valued(study, given)
     drawn = contour(results, configuration, space, *names)
     if isinstance(drawn, str):
@@ -134,8 +134,8 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     most = MOST_NUMBERS - 4 * CONTOUR_POINTS
     if cells > most:
         raise StudyError(
-            f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; "
-            f"choose others"
+            f"{' and '.join(map(shown, names))} need {cells:,} cells, but a map shows at most "
+            f"{most:,}; choose other hyperparameters"
         )
     return {"figure": contour_figure(drawn, results.goal, unit=study.unit)}
 
@@ -209,8 +209,8 @@ def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     if trials < there:
         words.insert(
             0,
-            f"Predicted for the first {trials:,} of {there:,} trials, which is what seconds "
-            f"suffice for.",
+            f"Predicted for only the first {trials:,} of {there:,} trials, so that the answer "
+            "takes only seconds.",
         )
     figures = [whatif_figure([one]) for one in answer.predictions]
     predictions = [
@@ -295,9 +295,9 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
     except AshtuneError as error:
         return PageAnswer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
     except MemoryError:
-        return PageAnswer(refusal="the answer needs more memory than there is")
+        return PageAnswer(refusal="the answer needs more memory than this machine has")
     except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it
-        return PageAnswer(refusal=f"this cannot be worked out: {error_line(error)}")
+        return PageAnswer(refusal=f"the answer cannot be computed: {error_line(error)}")
 
 
 def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:

@@ -305,8 +305,8 @@ class FollowedStudy:
             self._require_picture()
             if not self._listens:
                 raise StudyError(
-                    f"no driver on this machine takes commands for {self.shown}; run or resume it "
-                    f"with --control"
+                    f"no driver on this machine accepts commands for {self.shown}; run or resume "
+                    "it with --control"
                 )
 
     def question_of_trial(self, trial: int) -> TrialQuestion:
@@ -463,7 +463,7 @@ class FollowedStudy:
             self._say(
                 f"there is no study in {self.shown} yet"
                 if self._picture is None
-                else f"{self.shown} is gone; what was read of it before is shown"
+                else f"{self.shown} was deleted or moved; the page shows what was read before"
             )
             return True
         self._is_there = True
@@ -506,7 +506,7 @@ class FollowedStudy:
         if not picture.is_level and self._is_alive is not True:
             return Standing(
                 "reading",
-                "reading the journal once more, for how it ended",
+                "reading the journal once more, to find out how the study ended",
                 self._is_alive,
                 quiet,
                 *shares,

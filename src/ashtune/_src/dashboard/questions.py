@@ -50,7 +50,9 @@ class AnswerProcess:
         if (known := self._known(key, question.position)) is not None:
             return known
         if not self._turn.acquire(timeout=self._seconds):
-            return PageAnswer(refusal="what was asked before this takes long; ask again")
+            return PageAnswer(
+                refusal="an earlier question is still being answered; ask again later"
+            )
         try:
             # an earlier caller may have asked the same question
             known = self._known(key, question.position)
@@ -79,7 +81,9 @@ class AnswerProcess:
         except OSError as error:  # it takes too long, or cannot be started
             return PageAnswer(refusal=str(error))
         if body is None:
-            has_ended = "the process that works this out has ended, perhaps because memory was full"
+            has_ended = (
+                "the process that computes the answer has ended, perhaps because memory was full"
+            )
             return PageAnswer(
                 refusal="ashtune watch is ending" if self._child.is_closed else has_ended
             )

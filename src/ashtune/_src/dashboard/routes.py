@@ -206,7 +206,7 @@ class Routes:
             or (match[3] is not None and match[2] != "trials")
         ):
             raise NothingThere(
-                f"there is nothing of this name here; of a study there are {', '.join(known)}"
+                f"there is no page of this name; the pages of a study are {', '.join(known)}"
             )
         return self._study(match[1]), match[2], None if match[3] is None else int(match[3])
 
@@ -228,5 +228,6 @@ def parameters_of(query: str) -> _Parameters:
         return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)
     except (ValueError, UnicodeError):
         raise BadQuestion(
-            f"the parameters cannot be read; give at most {MOST_PARAMETERS}, in UTF-8"
+            f"the parameters of the address cannot be read; give at most {MOST_PARAMETERS}, in "
+            "UTF-8"
         ) from None

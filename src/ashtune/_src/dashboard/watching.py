@@ -137,7 +137,8 @@ class LivePage:
                 study.start()
                 self.studies.append(study)
         note = (
-            f"Studies that are left out: {len(left_out):,}. To see one, watch its own directory."
+            f"Studies that this page does not show: {len(left_out):,}. To see one, watch its own "
+            "directory."
             if left_out
             else ""
         )

@@ -162,9 +162,8 @@ class Watching(TypedDict, total=False):
     watch: Annotated[
         bool | Literal["keep"],
         Option(
-            help="Show a live page of the study, by ``ashtune watch`` in its own process, "
-            "and print its address; "
-            "it ends with the process that started it.",
+            help="Show a live page of the study, by ``ashtune watch`` in its own process, and "
+            "print its address; the page ends with the process that started it.",
             default=False,
             check=_check_watch,
         ),
@@ -177,9 +176,8 @@ class Controlling(TypedDict, total=False):
     control: Annotated[
         bool,
         Option(
-            help="Let all who have the live page pause and stop the study, add trials, change the "
-            "number "
-            "of workers and enqueue configurations; it implies ``watch``.",
+            help="Let everybody who can open the live page pause and stop the study, add trials, "
+            "change the number of workers and enqueue configurations; implies ``watch``.",
             default=False,
             check=check_flag,
         ),
@@ -222,8 +220,8 @@ def scheduler_alone(name: str, value: Any) -> Scheduler:
     scheduler = SCHEDULERS.part(value)
     if scheduler != scheduler.without_rungs():
         raise SettingsError(
-            f"{name}={shown(value)} contains rungs, which other options give here; leave its "
-            f"rungs out"
+            f"{name}={shown(value)} contains rungs, but here other options set the rungs; leave "
+            f"the rungs out of {name}"
         )
     return scheduler
 
@@ -331,8 +329,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in given.items() if name != "stop"}
     if not isinstance(stop := given.get("stop"), Stop | None):
         raise SettingsError(
-            f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20); "
-            "the last epoch is max_resource="
+            f"stop={shown(stop)} is not an ashtune.Stop; give for example "
+            "stop=ashtune.Stop(patience=20); max_resource= sets the last epoch"
         )
     for place, kind in (("stop", Stop), ("engine", Local), ("scheduler", Scheduler)):
         value = given.get(place)
@@ -382,7 +380,7 @@ def worker_seconds(options: SessionOptions) -> float | None:
     seconds, is_of_gpus = cast("tuple[float, bool]", budget)
     gpus = options["gpus_per_worker"] if is_of_gpus else 1.0
     complaint = (
-        "budget= is the time of GPUs, and gpus_per_worker is not given; give "
+        "budget= counts the time of GPUs, but gpus_per_worker is not given; give "
         "engine=ashtune.Local(gpus_per_worker=1), or the time of workers as in budget='40 hours'"
     )
     refuse({complaint: gpus is None})
@@ -422,9 +420,8 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
     if isinstance(low, str) and low == "auto":
         if scheduler != Ash() and not isinstance(scheduler, AdaptiveAsh):
             raise SettingsError(
-                'min_resource="auto" is for the scheduler "ash" without options; give a number '
-                "with "
-                f"{shown(options['scheduler'])}"
+                'min_resource="auto" works only with the scheduler "ash" without options; with '
+                f"{shown(options['scheduler'])}, give a number"
             )
         scheduler = AdaptiveAsh()
         low = None

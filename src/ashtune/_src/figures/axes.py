@@ -203,7 +203,9 @@ def far_note(axis: Axis, noun: str) -> list[str]:
     """Return a note about values beyond an axis that are drawn at the axis's end."""
     of = f"the end of the axis of {axis.name}"
     return (
-        [f"{plural(axis.beyond, noun)} far worse than most stand at {of}."] if axis.beyond else []
+        [f"{plural(axis.beyond, noun)} much worse than most are drawn at {of}."]
+        if axis.beyond
+        else []
     )
 
 

@@ -78,7 +78,7 @@ def curves_figure(
     few = f"{len(shown):,} of {plural(curves.total, 'curve')}: the best and a sample"
     notes = [
         few if len(all_curves) < curves.total else "",
-        f"{plural(empty, 'curve')} without a finite value not drawn" if empty else "",
+        f"{plural(empty, 'curve')} without a finite value, not drawn" if empty else "",
         outside(y, "value"),
     ]
     first = min(curve.resources[0] for curve in shown)

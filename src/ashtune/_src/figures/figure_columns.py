@@ -125,6 +125,7 @@ def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
         return float(column.choices.index(value)) if value in column.choices else math.nan
     if not column.is_within(value):
         raise SpaceError(
-            f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have"
+            f"trial {trial} of the journal has {name}={shown(value)}, which the search space does "
+            "not allow"
         )
     return float(value)

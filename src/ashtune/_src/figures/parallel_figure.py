@@ -75,7 +75,7 @@ def coordinates_figure(
     which = f"{len(shown):,} of {plural(len(ranked), 'trial')}: the best and a sample"
     notes = [
         which if len(shown) < len(ranked) else plural(len(ranked), "trial"),
-        "a trial stands at its highest rung with a finite result",
+        "each trial is shown with its result at its highest rung with a finite result",
         f"{len(chosen)} of {plural(len(table), 'hyperparameter')}"
         if len(chosen) < len(table)
         else "",

@@ -105,8 +105,8 @@ def slices(
     few = f"{len(shown):,} of " if len(shown) < len(ranked) else ""
     which = ": the best and a sample" if few else ""
     notes = [
-        f"{few}{plural(len(ranked), 'trial')}{which}; a trial stands at its highest rung with a "
-        f"finite result.",
+        f"{few}{plural(len(ranked), 'trial')}{which}; each trial is drawn with its result at its "
+        "highest rung with a finite result.",
         *far_note(y, "result"),
     ]
     if without:

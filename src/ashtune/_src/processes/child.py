@@ -175,7 +175,7 @@ class ChildProcess:
                     poll.unregister(hears)
             if says in ready and (bodies := reader.take(read_some(says))):
                 return bodies[0]
-        raise TimeoutError(f"this took longer than {seconds:g} s and was stopped")
+        raise TimeoutError(f"the process did not finish within {seconds:g} s, and was stopped")
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -254,7 +254,7 @@ class AnsweringChild:
         """
         if not self._asking.acquire(timeout=seconds):
             raise TimeoutError(
-                f"what was asked before this takes longer than {seconds:g} s; ask again"
+                f"an earlier question is not yet answered after {seconds:g} s; ask again later"
             )
         body = None
         try:
