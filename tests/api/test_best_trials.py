@@ -108,7 +108,7 @@ def test_a_message_says_that_checkpoint_limit_deleted_the_best_model(
     assert f"train it again with study.train({study.best.trial}, 4)" in str(caught.value)
 
 
-def test_an_older_checkpoint_is_not_taken_for_the_model(tmp_path: Path) -> None:
+def test_an_older_checkpoint_is_not_returned_as_the_best_model(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     study.best.checkpoint.rename(study.best.checkpoint.with_suffix(".2"))
     with pytest.raises(StudyError):

@@ -416,7 +416,7 @@ def test_several_sources_of_the_same_task_are_combined(
 
 
 @pytest.mark.parametrize("form", ["directory", "dataframe"])
-def test_results_of_withdrawn_trials_are_not_taken(form: str, tmp_path: Path) -> None:
+def test_results_of_withdrawn_trials_are_not_used(form: str, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch > 1 and trial.number % 2:

@@ -255,7 +255,9 @@ def test_a_lane_that_is_not_finite_says_when(module: Any, optimizer: str) -> Non
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("module", [normalised, dropping])
-def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit(module: Any, optimizer: str) -> None:
+def test_training_cut_into_rungs_gives_bitwise_identical_results(
+    module: Any, optimizer: str
+) -> None:
     given = recipe(module, optimizer=optimizer)
     last, (whole,) = trained(given, LANES[optimizer], [0, 7])
     end, parts = trained(given, LANES[optimizer], [0, 3, 3, 7])
