@@ -118,7 +118,7 @@ def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: 
     assert (place / "checkpoints").is_symlink() is (where == "link")
 
 
-def test_a_study_with_results_says_what_differs_and_three_ways_out(tmp_path: Path) -> None:
+def test_the_error_for_a_different_study_with_results_names_three_remedies(tmp_path: Path) -> None:
     place = tmp_path / "study"
     tuned(place)
     before = (place / NAME).read_bytes()
@@ -181,7 +181,9 @@ def test_overwrite_is_refused_in_the_current_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tuned(".")
-    with pytest.raises(StudyError, match="the study cannot be moved; give another directory"):
+    with pytest.raises(
+        StudyError, match="the old study cannot be moved away; give another directory"
+    ):
         tuned(".", overwrite=True)
 
 

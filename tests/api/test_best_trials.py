@@ -108,7 +108,7 @@ def test_a_message_says_that_checkpoint_limit_deleted_the_best_model(
     assert f"train it again with study.train({study.best.trial}, 4)" in str(caught.value)
 
 
-def test_an_older_checkpoint_is_not_taken_for_the_model(tmp_path: Path) -> None:
+def test_an_older_checkpoint_is_not_returned_as_the_best_model(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     study.best.checkpoint.rename(study.best.checkpoint.with_suffix(".2"))
     with pytest.raises(StudyError):
@@ -187,8 +187,8 @@ def test_train_raises_the_error_of_the_function(study: ashtune.Study) -> None:
     [
         (99, 4, StudyError, "trial 99 does not exist"),
         (-1, 4, StudyError, "trial -1 does not exist"),
-        ("best", 4, StudyError, "'best' is no trial and no configuration"),
-        (True, 4, StudyError, "True is no trial"),
+        ("best", 4, StudyError, "'best' is neither a trial nor a configuration"),
+        (True, 4, StudyError, "True is neither a trial"),
         (0, 0, SettingsError, "resource=0"),
         ({"x": 2.0, "kind": "plain"}, 4, SpaceError, "x"),
     ],

@@ -119,8 +119,7 @@ def test_a_complete_study_says_where_it_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = (
-        f"kept in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows what was "
-        f"found\n"
+        f"saved in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows the results\n"
     )
     failed = "8 of 30 trials failed: score is not finite at 2"
     full(tmp_path, quiet=False)

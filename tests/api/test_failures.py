@@ -81,7 +81,7 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
-def test_a_bad_trial_fails_alone_and_is_said_why(bad: Any, tmp_path: Path) -> None:
+def test_only_the_bad_trial_fails_and_its_reason_is_shown(bad: Any, tmp_path: Path) -> None:
     study = tuned(tmp_path, bad, engine=ashtune.Local(trial_timeout=TIMEOUT))
     table = study.dataframe().set_index("number")
     assert set(table.index[table.status == "failed"]) == set(BAD)
@@ -200,7 +200,7 @@ def _fails_above_the_first_rung(trial: Any) -> None:
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_failures_are_said_in_each_first_and_last_line(
+def test_the_first_and_last_line_of_each_session_name_failures(
     quiet: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options: dict[str, Any] = {

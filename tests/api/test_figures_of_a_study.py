@@ -165,22 +165,22 @@ def test_a_figure_with_named_hyperparameters_measures_no_importance(
         (
             "plot_slice",
             {"name": "widht"},
-            "name='widht' is no hyperparameter of this study; did you mean 'width'?",
+            "name='widht' is not a hyperparameter of this study; did you mean 'width'?",
         ),
         (
             "plot_slice",
             {"name": 3},
-            "name=3 is no hyperparameter of this study; give one of rate, width, act",
+            "name=3 is not a hyperparameter of this study; give one of rate, width, act",
         ),
         (
             "plot_contour",
             {"x": "momentum"},
-            "x='momentum' is no hyperparameter of this study; give one of rate, width, act",
+            "x='momentum' is not a hyperparameter of this study; give one of rate, width, act",
         ),
         (
             "plot_contour",
             {"x": "rate", "y": "rate"},
-            "x='rate' and y='rate' are the same; give two hyperparameters",
+            "x='rate' and y='rate' are the same; give two different hyperparameters",
         ),
     ],
 )

@@ -60,7 +60,11 @@ def test_a_hint_says_when_trials_are_too_few_for_the_top(
     lines = hints.of_the_trials(SCHEDULERS.part(scheduler), Ladder(1, 9, 3), trials, unit="epoch")
     assert (
         lines
-        == ["too few trials for one to reach epoch 9: give more, or a lower max_resource"] * is_odd
+        == [
+            "too few trials: probably none reaches epoch 9; give more trials, or a lower "
+            "max_resource"
+        ]
+        * is_odd
     )
 
 

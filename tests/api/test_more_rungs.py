@@ -105,7 +105,7 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(
     study.report_html(tmp_path / "study.html")
     page = texts(tmp_path / "study.html")
     assert "1, 2, 4, 8, 16" in page
-    assert "never were among the best" not in page
+    assert "were never among the best" not in page
 
 
 def test_the_command_adds_rungs(tmp_path: Path) -> None:

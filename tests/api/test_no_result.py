@@ -71,7 +71,7 @@ def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(
     assert pickle.loads(pickle.dumps(refusal.value)).directory == str(tmp_path)
 
 
-def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Path) -> None:
+def test_a_corrected_function_continues_the_stopped_study(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
         tuned(fails, tmp_path, stop=ashtune.Stop(max_failures=3))
     study = ashtune.Study.load(tmp_path).resume(works, trials=40, quiet=True)
@@ -80,7 +80,7 @@ def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Pat
     assert begun(tmp_path) == 40
 
 
-def test_a_mended_function_restarts_a_study_without_results(
+def test_a_corrected_function_restarts_a_study_without_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for number in (1, 2):
@@ -145,7 +145,7 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
     assert sum(isinstance(event, JobFailed) for event in read_events(tmp_path / NAME)) == 29
 
 
-def test_a_function_that_never_restores_stops_the_study_and_can_be_mended(
+def test_a_study_stopped_by_a_function_that_never_restores_can_be_continued(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def never_restores(trial: Any) -> None:

@@ -395,12 +395,12 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
     [
         (
             CannotGoOn("no data"),
-            r"why=CannotGoOn\('no data'\) is no reason for a failure; .* study.give_back\(trial\)",
+            r"why=CannotGoOn\('no data'\) is not a reason for a failure; .* study.give_back\(trial\)",
         ),
-        (CannotGoOn, "is no reason for a failure"),
-        (ashtune.InvalidConfiguration, "is no reason for a failure"),
-        (ValueError, "why=<class 'ValueError'> is no reason for a failure"),
-        (None, "why=None is no reason for a failure"),
+        (CannotGoOn, "is not a reason for a failure"),
+        (ashtune.InvalidConfiguration, "is not a reason for a failure"),
+        (ValueError, "why=<class 'ValueError'> is not a reason for a failure"),
+        (None, "why=None is not a reason for a failure"),
     ],
 )
 def test_a_bad_reason_is_refused_and_the_trial_can_be_told(
@@ -443,12 +443,12 @@ def test_a_broken_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         (
             lambda study, trial: study.tell(trial, acc=1.0),
             StudyError,
-            "was told 'acc', and not 'score'",
+            "was told 'acc', but the study also needs 'score'",
         ),
         (
             lambda study, trial: study.tell(trial),
             StudyError,
-            "trial 0 was told nothing, and not 'score'",
+            "trial 0 was told nothing, but the study also needs 'score'",
         ),
         (
             lambda study, trial: study.tell(trial, score="high"),
@@ -559,7 +559,7 @@ def test_a_study_on_a_full_disk_continues_when_reopened(tmp_path: Path) -> None:
     told, asked, *closed, last = done.stdout.splitlines()
     assert re.match("JournalError .*File too large; no written event is lost", told)
     assert re.match(
-        r"StudyError own was interrupted during an ask or a tell \(JournalError: ", asked
+        r"StudyError own was interrupted during ask\(\) or tell\(\) \(JournalError: ", asked
     )
     assert all(line.startswith("JournalError") for line in closed)
     number, _, before = last.split()
@@ -604,9 +604,9 @@ def test_a_saved_trial_can_be_told_only_after_restore(tmp_path: Path) -> None:
         with pytest.raises(StudyError) as refused:
             study.tell(trial, score=0.0)
         assert str(refused.value) == (
-            f"trial {trial.number} continues from {trial.start}, where it was saved, and nothing "
-            f"was restored; call "
-            "trial.restore() after ask(), train on from what it returns, and tell the trial then"
+            f"trial {trial.number} continues from {trial.start}, but its saved model was not "
+            "restored; after ask(), call trial.restore(), train the model that it returns, and "
+            "then tell the result"
         )
         assert trial.restore() == "kept"
         study.tell(trial, score=0.0)

@@ -148,9 +148,13 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
         (
             {"enqueue": 5},
             SettingsError,
-            "enqueue=5 is no list of configurations; give enqueue=[{...}, {...}]",
+            "enqueue=5 is not a list of configurations; give enqueue=[{...}, {...}]",
         ),
-        ({"enqueue": {"x": 0.5}}, SettingsError, "enqueue={'x': 0.5} is no list of configurations"),
+        (
+            {"enqueue": {"x": 0.5}},
+            SettingsError,
+            "enqueue={'x': 0.5} is not a list of configurations",
+        ),
         ({"enqueue": [{"y": 1}]}, SpaceError, "y=1 is not in the space"),
         (
             {"scheduler": Ash(rungs=list(range(1, 5000))), "max_resource": None},
@@ -170,8 +174,8 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
         (
             {"stop": 20},
             SettingsError,
-            "stop=20 holds no rules; give them as in stop=ashtune.Stop(patience=20); the last "
-            "epoch is max_resource=",
+            "stop=20 is not an ashtune.Stop; give for example stop=ashtune.Stop(patience=20); "
+            "max_resource= sets the last epoch",
         ),
         ({"directory": b".."}, SettingsError, "directory=b'..' is not a path"),
         ({"directory": 5}, SettingsError, "directory=5 is not a path"),

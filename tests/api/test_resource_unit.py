@@ -44,7 +44,9 @@ def says_trees(text: str) -> None:
     assert "epoch" not in text.lower()
 
 
-def test_report_page_and_data_say_it(study: ashtune.Study, tmp_path: Path) -> None:
+def test_report_page_and_data_name_the_unit_of_the_resource(
+    study: ashtune.Study, tmp_path: Path
+) -> None:
     printed = io.StringIO()
     study.report(printed)
     says_trees(printed.getvalue())
@@ -53,13 +55,13 @@ def test_report_page_and_data_say_it(study: ashtune.Study, tmp_path: Path) -> No
     says_trees("\n".join(texts(study.report_data())))
 
 
-def test_a_trial_says_it(study: ashtune.Study) -> None:
+def test_a_trial_names_the_unit_of_its_resource(study: ashtune.Study) -> None:
     says_trees(
         command(study.directory.parent, "report", "s", "--trial", str(study.best.trial)).stdout
     )
 
 
-def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> None:
+def test_every_figure_with_the_resource_names_its_unit(study: ashtune.Study) -> None:
     figures = [
         study.plot_best(),
         study.plot_best(over="resource"),
@@ -83,7 +85,7 @@ def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> N
 
 
 @pytest.mark.parametrize("unit", ["", "two words", "<b>", "x" * 21, 3, None])
-def test_what_is_no_word_is_refused(unit: Any, tmp_path: Path) -> None:
+def test_a_unit_that_is_not_a_word_is_refused(unit: Any, tmp_path: Path) -> None:
     with pytest.raises(ashtune.AshtuneError):
         ashtune.tune(
             boosted,

@@ -144,8 +144,8 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
     kept, line = known_in(rows)
     assert len(kept) == 4
     assert line == (
-        "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the space "
-        "(x=7.0 is out of range), 2 without a value of loss, 1 given again below"
+        "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the search "
+        "space (x=7.0 is out of range), 2 without a value of loss, 1 given again below"
     )
     assert [each.metrics["loss"] for each in kept if each.configuration["x"] == rows[0]["x"]] == [
         5.0
@@ -156,7 +156,7 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
     ]
     kept, line = known_in(resources)
     assert len(kept) == 1
-    assert "4 without a whole resource of at least 1 (2.5)" in line
+    assert "4 whose resource is not a whole number of at least 1 (2.5)" in line
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
         r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
         ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],
          r"the list has no column for the hyperparameter 'rate'; it has x, layers, kind, loss; "
-         r"name it as in"),
+         r"give the column the study"),
         ([{"x": 0.5, "rate": 0.1, "layers": 1, "kind": "a", "score": 1.0}],
          r"the list has no column for the metric 'loss'; it has x, rate, layers, kind, score; "
-         r"name it as in"),
+         r"give the column the study"),
         ([{"x": 2.0, "rate": 0.1, "layers": 1, "kind": "a", "loss": 1.0}],
-         r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is out of range\)"),
+         r"the list has no usable result: 1 outside of the search space \(x=2\.0 is out of range\)"),
     ],
 )  # fmt: skip
 def test_an_unreadable_or_empty_source_is_refused_in_one_line(source: Any, message: str) -> None:
@@ -359,7 +359,7 @@ def test_a_resumed_study_keeps_known_results_without_their_source(
     search = Awaited(random_share=0.0)
     tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
     tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
-    assert "continues with the 30 results that it began with\n" in capfd.readouterr().err
+    assert "uses the 30 results that it began with, and reads no others\n" in capfd.readouterr().err
     tuned(tmp_path / "s", trials=4, search=search)
     ashtune.Study.load(tmp_path / "s").resume(trials=6, workers=1, engine="threads", quiet=True)
     whole = tuned(tmp_path / "whole", warm_start=results(), search=search)
@@ -370,7 +370,7 @@ def test_a_resumed_study_keeps_known_results_without_their_source(
     tuned(tmp_path / "without", trials=2, search=search, other_tasks=results(), quiet=False)
     line = f"other tasks: {tmp_path / 'without'} began"
     assert (
-        f"{line} without results, and none can be added; give another directory\n"
+        f"{line} without earlier results, and none can be added now; give another directory\n"
         in capfd.readouterr().err
     )
     tuned(
@@ -416,7 +416,7 @@ def test_several_sources_of_the_same_task_are_combined(
 
 
 @pytest.mark.parametrize("form", ["directory", "dataframe"])
-def test_results_of_withdrawn_trials_are_not_taken(form: str, tmp_path: Path) -> None:
+def test_results_of_withdrawn_trials_are_not_used(form: str, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch > 1 and trial.number % 2:
@@ -446,7 +446,7 @@ def test_a_line_says_that_only_the_best_known_results_are_kept(
     found, line = known_in([rows[:15], rows[15:]])
     losses = sorted(row["loss"] for row in rows)
     assert sorted(each.metrics["loss"] for each in found) == losses[:20]
-    assert line.endswith("; of these, the best 20 are kept")
+    assert line.endswith("; only the best 20 results are used")
 
 
 def test_the_best_configurations_of_other_tasks_alternate() -> None:
@@ -458,16 +458,19 @@ def test_the_best_configurations_of_other_tasks_alternate() -> None:
         EXPECTED[at].configuration for at in (0, 1, 9, 2, 8, 3, 4, 5, 6)
     ]  # the second task's best is the second of the first, and what was trained longer comes first
     assert line.startswith(
-        "other tasks: up to 9 trials first, the best of 3 tasks: 7 results of 7 configurations; 3 "
-        "results"
+        "other tasks: the study first trains up to 9 trials, the best of 3 tasks: 7 results of 7 "
+        "configurations; 3 results"
     )
     assert len(other_tasks_in([rows])[0]) == 10
     assert other_tasks_in(rows) == other_tasks_in([rows]), "one task needs no list"
     assert other_tasks_in([[], []]) == (
         [],
-        "other tasks: there are no results, so the search begins without",
+        "other tasks: there are no results, so the search begins without earlier results",
     )
-    assert known_in([]) == ([], "warm start: there are no results, so the search begins without")
+    assert known_in([]) == (
+        [],
+        "warm start: there are no results, so the search begins without earlier results",
+    )
 
 
 def test_results_of_other_tasks_rank_by_feasibility_before_resource() -> None:
@@ -533,7 +536,7 @@ def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (
-        "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space "
+        "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the search space "
         "(x=7.0 is out of range)" in done.stderr
     )
     assert len(read_settings(home / "one" / NAME).known) == 2

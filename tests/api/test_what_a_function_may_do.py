@@ -68,7 +68,7 @@ def by_thread(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("limit", [by_alarm, by_thread])
-def test_interruptions_from_inside_ruin_no_study(
+def test_interruptions_by_the_training_function_harm_no_study(
     limit: Callable[[float], None], tmp_path: Path
 ) -> None:
     def train(trial: Any) -> None:

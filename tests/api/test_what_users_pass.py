@@ -41,7 +41,7 @@ def test_a_path_may_be_a_text_and_begin_with_the_home(home: Path) -> None:
     assert (home / "whatif.html").is_file()
 
 
-def test_a_study_is_made_and_known_results_are_read_in_the_home(home: Path) -> None:
+def test_a_path_in_the_home_works_for_studies_and_known_results(home: Path) -> None:
     study = tuned(Path("~/new"), trials=2, search="mutation", warm_start="~/study")
     assert study.directory == home / "new" / "study"
 

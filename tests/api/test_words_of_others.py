@@ -61,7 +61,7 @@ def test_an_argument_of_another_tool_is_answered_with_ours(
     )
 
 
-def test_several_words_are_answered_at_once() -> None:
+def test_several_unknown_arguments_are_answered_together() -> None:
     with pytest.raises(SettingsError) as refusal:
         ashtune.tune(metric="loss", mode="min", n_trials=3, colour=1, load_if_exists=True)  # type: ignore[call-arg]
     assert str(refusal.value) == (
@@ -187,7 +187,7 @@ def test_an_attribute_that_no_trial_has_fails_later_trials_alone(tmp_path: Path)
     assert "did you mean trial.config?" in study.trials[1].reason
 
 
-def test_a_hyperparameter_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_hyperparameter_lists_the_existing_ones(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         return float(trial["learning_rate"])
 
@@ -235,7 +235,7 @@ def test_names_of_other_tools_are_answered() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_look_for_a_name_of_another_tool_finds_nothing(name: str) -> None:
+def test_hasattr_finds_no_name_of_another_tool(name: str) -> None:
     """As pickle looks in every module for an object that names none, and Sphinx for pages."""
     assert not hasattr(ashtune, name)
     assert getattr(ashtune, name, 3) == 3
@@ -243,7 +243,7 @@ def test_a_look_for_a_name_of_another_tool_finds_nothing(name: str) -> None:
         exec(f"from ashtune import {name}")
 
 
-def test_what_the_answers_name_exists(tmp_path: Path) -> None:
+def test_names_in_the_answers_exist(tmp_path: Path) -> None:
     answers = " ".join([*NAMES.values(), *ARGUMENTS.values()])
     for name in re.findall(r"ashtune\.(\w+)\(", answers):
         assert hasattr(ashtune, name), name

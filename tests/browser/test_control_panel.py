@@ -167,7 +167,7 @@ def test_a_command_that_is_not_sent_says_so(browser: Browser, study: SlowStudy) 
         opened.close()
 
 
-def test_a_page_that_only_shows_has_no_such_section(browser: Browser, study: SlowStudy) -> None:
+def test_a_page_without_control_has_no_control_section(browser: Browser, study: SlowStudy) -> None:
     with LivePage([study.directory]) as live:
         opened = Page(browser)
         opened.open(live.address)

@@ -210,7 +210,7 @@ def failed_trial(page: Page) -> int:
     )
 
 
-def test_axe_finds_nothing(look: Page) -> None:
+def test_the_accessibility_checker_axe_finds_no_problem(look: Page) -> None:
     look.page.evaluate("location.hash = '#summary'")
     look.page.wait_for_selector("#ladder", state="visible")
     failed = failed_trial(look)
@@ -219,7 +219,7 @@ def test_axe_finds_nothing(look: Page) -> None:
     assert problems(look) == []
 
 
-def test_nothing_is_wider_than_the_window(look: Page) -> None:
+def test_no_element_is_wider_than_the_window(look: Page) -> None:
     look.page.evaluate("location.hash = '#summary'")
     look.page.wait_for_selector("#ladder", state="visible")
     window = look.page.viewport_size
@@ -345,7 +345,7 @@ def test_the_url_keeps_search_filter_and_order_of_the_table(still: Page) -> None
     still.page.wait_for_selector(f".trial h1 >> text='Trial {number}'")
     still.page.go_back()
     still.page.fill("#trials input[type=search]", "foo<3")
-    still.page.wait_for_selector("#trials [role=status] >> text='foo' is no column")
+    still.page.wait_for_selector("#trials [role=status] >> text='foo' is not a column")
 
 
 def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:
@@ -702,7 +702,7 @@ def test_studies_are_compared_while_the_shown_one_is_idle(
         page.wait_for_another_text("#compare tbody")
 
 
-def test_a_broken_part_leaves_the_others(
+def test_the_other_parts_work_if_one_part_is_broken(
     browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:

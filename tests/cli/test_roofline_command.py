@@ -66,7 +66,7 @@ def test_the_demo_step_is_below_the_measured_roof(run: Run, unmeasured: None) ->
     done = run()
     assert done.returncode == 0
     assert "1 core, float32: 80 Gflop/s, 20 GB/s" in done.stdout
-    assert "Its 25 calls take 30 us on next to no data" in done.stdout
+    assert "Its 25 calls take 30 us on almost no data" in done.stdout
     assert len(done.stderr.splitlines()) == 1, "what takes a while is said, on stderr"
 
 

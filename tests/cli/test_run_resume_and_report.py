@@ -173,7 +173,7 @@ def test_wrong_arguments_of_run_are_refused_in_one_line(home: Path) -> None:
     refused(
         ashtune(home, "run", "tunes.py:train", *RUN),
         "tunes.py",
-        "it tunes when it is loaded",
+        "loading the file starts to tune",
         "__main__",
     )
     assert not (home / "runs").exists()

@@ -80,11 +80,11 @@ def test_a_deadline_names_the_fewest_workers_that_are_enough(study: Path) -> Non
     done = ashtune(study, "whatif", "s", "--deadline", "1m", "--scheduler", "ash,full")
     assert done.returncode == 0, done.stderr
     assert re.search(
-        r"ash 1/2: \d+ workers are about the fewest that are done in 1 min 00 s", done.stdout
+        r"ash 1/2: about \d+ workers are needed to finish within 1 min 00 s", done.stdout
     )
     none = ashtune(study, "whatif", "s", "--deadline", "2s", "--scheduler", "full")
     assert none.returncode == 1
-    assert "full: no number of workers is done in 2.0 s" in none.stdout
+    assert "full: no number of workers finishes within 2.0 s" in none.stdout
 
 
 def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
@@ -104,7 +104,7 @@ def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "the study as it was recorded" not in done.stdout
     assert (
-        "was not recorded whole, in one go and one trial at a time (it still runs, was stopped"
+        "No line shows the study exactly as it was recorded, because it still runs, was stopped"
         in done.stdout
     )
 
@@ -166,7 +166,7 @@ def test_a_simulated_study_is_a_study_that_can_be_reported(study: Path) -> None:
 
 
 def test_a_simulated_study_cannot_be_resumed(study: Path) -> None:
-    refused(ashtune(study, "resume", "s"), "was simulated, so there is nothing to train on")
+    refused(ashtune(study, "resume", "s"), "was simulated, so it has no models to train further")
     stopped = ashtune(
         study, "simulate", "--trials", "64", *SIMULATE, "--until", "1m", "--directory", "stopped"
     )

@@ -20,7 +20,7 @@ def journal(study: SlowStudy) -> str:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowStudy]:
-    """A study that takes commands."""
+    """A study that accepts commands."""
     study = SlowStudy(tmp_path_factory.mktemp("running"))
     study.run("--control")
     yield study
@@ -43,7 +43,7 @@ def test_a_command_of_the_page_reaches_the_driver(running: SlowStudy, page: Clie
         head = viewer.until(lambda parts: parts["head"]["paused"])["head"]
         assert (head["state"], head["state_text"]) == (
             "running",
-            "paused: no job begins until it is continued",
+            "paused: no job begins until the study is continued",
         )
         viewer.until(lambda parts: parts["head"]["busy"] == 0)
         assert page.post(PATH, CONTINUE).json == {"ok": True}
@@ -79,14 +79,14 @@ def test_a_malformed_command_is_refused(page: Client, body: bytes) -> None:
 REFUSED = [
     ({"X_Ashtune": ""}, "X-Ashtune"),
     ({"X_Ashtune": "0"}, "X-Ashtune"),
-    ({"Sec_Fetch_Site": "cross-site"}, "another page"),
-    ({"Sec_Fetch_Site": "same-site"}, "another page"),
-    ({"Sec_Fetch_Site": "none"}, "another page"),
+    ({"Sec_Fetch_Site": "cross-site"}, "another web page"),
+    ({"Sec_Fetch_Site": "same-site"}, "another web page"),
+    ({"Sec_Fetch_Site": "none"}, "another web page"),
     ({"Content_Type": "text/plain"}, "application/json"),
     ({"Content_Type": "application/x-www-form-urlencoded"}, "application/json"),
     ({"Content_Type": ""}, "application/json"),
     ({"Origin": "https://evil.example"}, "evil.example"),
-    ({"Origin": "null"}, "is not known"),
+    ({"Origin": "null"}, "is not allowed"),
     ({"Origin": ""}, None),
     ({"Origin": "http://localhost:8000"}, None),
     ({"Host": "evil.example"}, "evil.example"),
@@ -160,4 +160,6 @@ def test_a_command_to_a_dead_driver_is_refused(slow_study: SlowStudy) -> None:
         slow_study.kill()
         head = viewer.until_state("died")["head"]
         assert (head["control"], head["paused"]) == (False, False)
-        assert "no driver on this machine takes commands" in client.post(PATH, PAUSE).json["error"]
+        assert (
+            "no driver on this machine accepts commands" in client.post(PATH, PAUSE).json["error"]
+        )

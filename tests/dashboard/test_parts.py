@@ -106,8 +106,8 @@ def test_the_ladder_shows_the_counts_of_each_rung(
     for text, counted in zip(texts, tally.rungs, strict=True):
         assert text.endswith(f"best score {number_text(counted.best.metrics['score'])}")
     assert ladder["quota_text"] == (
-        "Of the trials at a rung the best 1/2 may continue. "
-        "Each continues as soon as it is among them, so in the end more have continued."
+        "Of the trials at a rung, the best 1/2 may continue. A trial continues as soon as it is "
+        "among the best, so in the end more trials than these have continued."
     )
 
 
@@ -299,7 +299,7 @@ def test_a_study_with_an_unknown_scheduler_has_all_parts(
     assert parts["head"]["running"] is None
     assert "waiting" in parts["workers"]["rest"]
     assert "waiting for the driver" not in parts["workers"]["rest"]
-    assert "not known here" in parts["ladder"]["quota_text"]
+    assert "is unknown" in parts["ladder"]["quota_text"]
     assert not picture_of(tmp_path).knows_end
 
 

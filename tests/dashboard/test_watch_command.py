@@ -141,7 +141,9 @@ def test_only_the_newest_studies_of_a_folder_are_followed(
     with served(tmp_path / "runs") as client:
         listed = client.ask("api/studies")
     assert [Path(each["directory"]).name for each in listed["studies"]] == ["b", "d"]
-    assert listed["note"] == "Studies that are left out: 2. To see one, watch its own directory."
+    assert listed["note"] == (
+        "Studies that this page does not show: 2. To see one, watch its own directory."
+    )
     with served(*(tmp_path / "runs" / name for name in "abc")) as client:  # each of these was given
         assert len(client.ask("api/studies")["studies"]) == 3
 

@@ -191,7 +191,7 @@ def test_the_page_on_how_many_nodes_does_what_it_says(folder: Path) -> None:
     assert (
         len(
             re.findall(
-                r"\d+ workers are about the fewest that are done in 2 h 00 min, after 1 h", deadline
+                r"\d+ workers are needed to finish within 2 h 00 min; the study takes 1 h", deadline
             )
         )
         == 2

@@ -406,7 +406,7 @@ def test_an_unsafe_command_folder_is_refused(study: Controlled) -> None:
     folder.symlink_to(elsewhere)
     done = ashtune_process(study.folder, "resume", str(study.directory), "--control", "--quiet")
     assert done.returncode == 2
-    assert "a symbolic link, which is not followed; remove it" in done.stderr
+    assert "a symbolic link, but must be a folder; remove it" in done.stderr
     with pytest.raises(StudyError):
         study.send(StopStudy())
     folder.unlink()

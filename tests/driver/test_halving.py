@@ -67,7 +67,7 @@ def test_options_mean_a_scheduler_and_rungs(
     )
 
 
-def test_of_the_paper_s_rule_no_promotion_comes_ahead() -> None:
+def test_no_promotion_is_early_under_the_papers_rule() -> None:
     assert Ash().build(Ladder(1, 81, 3), None).quota_rule(0).of(2) == 0
 
 

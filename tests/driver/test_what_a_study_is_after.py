@@ -87,11 +87,12 @@ def test_several_metrics_with_weights_and_constraints() -> None:
         ),
         (
             {**TWO, "constraints": {}},
-            "constraints={} is not bounds by metric; give as in constraints={'latency': '<= 5'}",
+            "constraints={} does not give each metric a bound; give for example "
+            "constraints={'latency': '<= 5'}",
         ),
         (
             {**TWO, "constraints": ["latency <= 5"]},
-            "constraints=['latency <= 5'] is not bounds by metric; give as in",
+            "constraints=['latency <= 5'] does not give each metric a bound; give for example",
         ),
         (
             {**TWO, "constraints": {"latency": "< 5"}},
@@ -132,8 +133,8 @@ def test_several_metrics_take_their_targets_by_name() -> None:
         (
             ["a", "b"],
             0.5,
-            "target=0.5 is one value for the 2 metrics 'a', 'b'; give them by name, as in "
-            "target={'a': 0.5}",
+            "target=0.5 is one value, but the study has the 2 metrics 'a', 'b'; give a value for "
+            "each, as in target={'a': 0.5}",
         ),
         (
             ["a", "b"],

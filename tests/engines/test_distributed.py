@@ -176,7 +176,7 @@ def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(
     assert come(link, workers, 1) == 1
 
 
-def test_a_machine_that_cannot_load_the_function_is_dropped_alone(
+def test_only_the_machine_that_cannot_load_the_function_is_dropped(
     link: Listed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workers = elastic(link, tmp_path)

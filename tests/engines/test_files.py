@@ -177,7 +177,7 @@ def test_only_the_new_part_of_a_log_is_sent(both: tuple[Path, Path]) -> None:
     assert FileSender(here).growth("no such log", 0) == b""
 
 
-def test_a_checkpoint_without_room_on_disk_is_given_up_alone() -> None:
+def test_only_a_checkpoint_without_room_on_disk_is_given_up() -> None:
     disk = SimulatedDisk(Random(0), bytes_in_all=10)
     receiver = FileReceiver(Path("/"), disk=disk)
     receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True))

@@ -131,7 +131,7 @@ def another_configuration(events: Events) -> None:
     events.append({"event": "trial_started", "trial": 0, "configuration": {"x": 0.7}})
 
 
-def test_a_study_that_is_right_is_called_right(tmp_path: Path) -> None:
+def test_the_oracle_accepts_a_correct_study(tmp_path: Path) -> None:
     assert complaints(tmp_path, right()) == []
 
 
@@ -150,7 +150,7 @@ def test_a_study_that_is_right_is_called_right(tmp_path: Path) -> None:
         (another_configuration, "another configuration"),
     ],
 )
-def test_what_is_wrong_in_a_study_is_named(
+def test_the_oracle_names_the_error_in_a_study(
     tmp_path: Path, spoil: Callable[[Events], None], expected: str
 ) -> None:
     events = right()

@@ -298,7 +298,7 @@ def objective_of(
 
 
 @pytest.mark.parametrize("is_drawn", [False, True], ids=["plain", "drawn"])
-def test_a_booster_that_goes_on_is_the_one_that_never_stopped(
+def test_a_resumed_booster_equals_an_uninterrupted_one(
     library: Library, tmp_path: Path, is_drawn: bool
 ) -> None:
     objective = objective_of(library, **(library.drawn if is_drawn else {}))
@@ -346,7 +346,7 @@ def queries(name: str, part: str) -> dict[str, Any]:
         ("xgboost", {"objective": "rank:ndcg", "lambdarank_pair_method": "mean"}, False),
     ],
 )
-def test_rankings_go_on_unbroken(
+def test_a_resumed_ranking_model_equals_an_uninterrupted_one(
     tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool
 ) -> None:
     """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a
@@ -384,7 +384,7 @@ def test_reports_have_the_best_so_far_and_its_rounds_are_kept(
     assert len([each for each in resources if each > 60]) <= boosting.REPORTS
 
 
-def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_path: Path) -> None:
+def test_the_highest_value_of_a_maximized_metric_is_kept(library: Library, tmp_path: Path) -> None:
     metric = "AUC" if library.name == "catboost" else "auc"
     logistic = {
         "xgboost": {"objective": "binary:logistic", "eval_metric": "auc"},
@@ -461,7 +461,7 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
         ),
     ],
 )
-def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
+def test_a_study_whose_mode_seeks_the_worst_metric_is_refused(
     tmp_path: Path, *, name: str, params: dict[str, Any], metric: str, mode: str, words: str
 ) -> None:
     pytest.importorskip(name)
@@ -484,7 +484,7 @@ def test_a_metric_is_not_reported_under_the_name_of_another(
     assert f"is not evaluated; evaluated are '{library.metric} of" in training.failures[0].reason
 
 
-def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:
+def test_the_user_says_in_which_direction_an_own_metric_is_better(tmp_path: Path) -> None:
     """Even where it has the name of one of the library's."""
     pytest.importorskip("xgboost")
 
@@ -498,7 +498,9 @@ def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: Path) -> None:
+def test_a_round_whose_metric_is_not_a_number_fails_the_trial(
+    library: Library, tmp_path: Path
+) -> None:
     def infinite(part: str) -> dict[str, Any]:
         found = arguments(part)
         return found if part == "train" else {**found, "label": np.full(len(found["label"]), 1e300)}
@@ -516,7 +518,7 @@ def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: P
     assert words in training.failures[0].reason
 
 
-def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> None:
+def test_trees_that_change_later_are_reported_as_they_are(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     pytest.importorskip("lightgbm")
     for name, params in (
@@ -568,7 +570,9 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         "extra_trees=1 would repeat its random draws"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_path: Path) -> None:
+def test_a_booster_that_cannot_be_trained_raises_the_reason(
+    name: str, wrong: Any, words: str, tmp_path: Path
+) -> None:
     pytest.importorskip(name)
 
     def train(trial: Any) -> None:
@@ -654,7 +658,7 @@ OF_SCRIPT = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_trials_end_unbroken(
+def test_killed_trials_have_the_results_of_uninterrupted_ones(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

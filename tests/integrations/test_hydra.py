@@ -286,7 +286,7 @@ def test_overrides_that_cannot_be_searched_are_refused(
         (["lr=1,2"], ["hydra.sweep.dir=main.py"], "File exists: 'main.py'"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_before_a_study_begins(
+def test_overrides_that_cannot_be_swept_are_refused_before_a_study_begins(
     arguments: list[str],
     overrides: list[str],
     text: str,

@@ -304,6 +304,6 @@ EXPECTED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
 @pytest.mark.parametrize("what", EXPECTED)
-def test_what_goes_wrong_in_fit_is_said(outcome: Outcome, what: str) -> None:
+def test_errors_of_fit_are_reported(outcome: Outcome, what: str) -> None:
     said, expected = outcome.said["mistakes"][what], EXPECTED[what]
     assert said == expected if isinstance(expected, int) else expected in said, said

@@ -136,7 +136,7 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(
     assert "followed the rule of patient:results=6" in texts(tmp_path / "page.html")
     page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=None)
     assert page.returncode == 0, page.stderr
-    assert "The rule of patient:results=6 is not known here" in texts(tmp_path / "page.html")
+    assert "The promotion rule of patient:results=6 is unknown" in texts(tmp_path / "page.html")
 
 
 def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(

@@ -220,7 +220,7 @@ def test_promotions_of_an_unknown_scheduler_are_not_checked() -> None:
     assert unexplained(audit) == set()
     assert (
         audit_findings(audit, unit="epoch")[0]
-        == "The rule of magic is not known here, so its promotions were not checked."
+        == "The promotion rule of magic is unknown, so its promotions were not checked."
     )
 
 
@@ -228,7 +228,7 @@ def test_the_law_is_not_shown_for_proposed_trials() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
     assert any(
-        "where the law for many results says" in sentence
+        "proved wrong; for many random trials" in sentence
         for sentence in audit_findings(audit, unit="epoch")
     )
     for trial, origin in enumerate(
@@ -237,10 +237,10 @@ def test_the_law_is_not_shown_for_proposed_trials() -> None:
         audit.event(TrialStarted(0.0, TrialId(trial), {"x": 1}, origin))
     assert {record.law for record in audit.records()} == {None}
     assert audit_findings(audit, unit="epoch")[1] == (
-        "The law of early promotions is not shown: it holds for trials that come in any order, and "
-        "2 were chosen by results of others."
+        "The expected number of early promotions is not shown: it is correct only for random "
+        "trials, but 2 trials were chosen from earlier results."
     )
-    assert "law for many" not in " ".join(audit_findings(audit, unit="epoch"))
+    assert "for many random trials" not in " ".join(audit_findings(audit, unit="epoch"))
 
 
 def test_wrong_and_missed_promotions_are_counted_against_the_final_results() -> None:

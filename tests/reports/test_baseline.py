@@ -51,10 +51,12 @@ def test_rungs_and_start_make_up_the_wall_time() -> None:
 def test_the_words_explain_the_costs_of_equal_and_lowest_rungs() -> None:
     _, same, lowest = baseline_words(HALVED, unit="epoch")
     assert same == (
-        "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: from each to the next 2 times "
-        "fewer models (on average) are trained for 2 times the epochs."
+        "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: on average, a rung trains 2 times "
+        "fewer models than the rung below, for 2 times the epochs."
     )
-    assert lowest.startswith("The lowest rung cost 2.0 times their mean: 64 epochs from nothing")
+    assert lowest.startswith(
+        "The lowest rung cost 2.0 times their mean: it trains every model for 64 epochs from"
+    )
 
 
 def test_a_replaced_worker_counts_once() -> None:

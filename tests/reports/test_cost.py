@@ -48,11 +48,14 @@ def test_a_hyperparameter_that_slows_training_is_named() -> None:
     ]
     text = text_of(cost(*trials))
     assert (
-        "The median of 12 trials took 1.6 s for each epoch, the slowest, trial 11, 3.0 s." in text
+        "The median of 12 trials took 1.6 s for each epoch; the slowest, trial 11, took 3.0 "
+        "s." in text
     )
-    assert "It takes longer the larger width is (rank correlation 1.00)." in text
+    assert "Training takes longer if width is larger (rank correlation 1.00)." in text
     assert "rate is" not in text and "is_deep is" not in text
-    assert "It takes longer the smaller width is" in text_of(cost(*[(c, 4 - s) for c, s in trials]))
+    assert "Training takes longer if width is smaller" in text_of(
+        cost(*[(c, 4 - s) for c, s in trials])
+    )
 
 
 def test_a_choice_that_slows_training_is_shown_by_its_values() -> None:

@@ -82,7 +82,7 @@ def test_the_comparison_is_stated_in_numbers() -> None:
     )
     assert (
         sentence_of(promotions_of(30, lambda trial, is_random: not is_random and trial % 3 == 0))
-        == "Proposals of the model: too few to tell, with 3 random draws beside 27."
+        == "Proposals of the model: 27 proposals and 3 random draws are too few to compare."
     )
     assert (
         sentence_of(promotions_of(400, lambda trial, is_random: is_random))
@@ -174,9 +174,9 @@ def test_page_terminal_and_json_contain_the_comparison(tmp_path: Path) -> None:
     )
     lines = " ".join(stream.getvalue().split("did the model help?\n")[1].split())
     assert lines.startswith(
-        f"{said} Of {ours['trials']} proposals {ours['promoted']} continued, of {theirs['trials']} "
-        f"random draws beside them {theirs['promoted']}. Of 300 trials: 87 % by the model, 13 % "
-        "random. For 9 trials no proposal was ready in time."
+        f"{said} Of {ours['trials']} proposals {ours['promoted']} continued; of {theirs['trials']} "
+        f"random draws in the same time, {theirs['promoted']} continued. Of 300 trials: 87 % by "
+        "the model, 13 % random. For 9 trials no proposal was ready in time."
     )
     study.report_html(tmp_path / "page.html")
     words, table, *_ = sections(tmp_path / "page.html")["Did the model help?"]
@@ -195,7 +195,7 @@ def test_a_study_without_proposals_has_no_such_section(tmp_path: Path) -> None:
 def test_a_comparison_is_a_sentence_with_and_without_a_ratio() -> None:
     shares = Shares(20, 0)
     nothing = Comparison("proposals of the model", shares, shares, None, 1.0, is_too_small=True)
-    assert nothing.sentence().endswith("too few to tell, with 20 random draws beside 20.")
+    assert nothing.sentence().endswith("20 proposals and 20 random draws are too few to compare.")
     some = Comparison(
         "mutations of the best", shares, shares, Ratio(0.5, 0.3, 0.8), 0.01, is_too_small=False
     )

@@ -120,9 +120,11 @@ LEFT_OUT = {
     "odd": ("KeyError: 'weather'",) * 3,
     "unknown": ("object", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
-    "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",)
+    "best (sections_of_others:Good)": (
+        "ashtune has a section of the name best; give this section another name",
+    )
     * 3,
-    "number": ("is no section; derive its class from ashtune.sections.Section",) * 3,
+    "number": ("is not a section; derive its class from ashtune.sections.Section",) * 3,
 }
 """What is said of each on the page, in the terminal and in JSON."""
 

@@ -67,7 +67,7 @@ def test_a_timed_step_is_compared_with_the_attainable_speed() -> None:
 
 def test_a_step_names_the_nearest_cache_that_holds_its_bytes() -> None:
     sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
-    assert sentences[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
+    assert sentences[-1].startswith("Its 250 kB fit into the L2 cache (1 MiB)")
     assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
 
 
@@ -117,7 +117,7 @@ def test_lanes_appear_in_words_figures_and_stored_file(tmp_path: Path) -> None:
     stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
     assert any(
-        sentence.startswith("8 lanes: a lane's epoch takes 3 ms")
+        sentence.startswith("8 lanes: an epoch of one lane takes 3 ms")
         for sentence in roofline_words(stored)
     )
     assert list(roofline_figures(stored)) == ["roofline", "lanes"]

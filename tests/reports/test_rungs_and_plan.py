@@ -51,7 +51,7 @@ def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
     assert [rung.epochs for rung in planned.rungs] == [256, 128, 128, 128, 128, 128, 128]
     assert (planned.epochs, planned.epochs_to_the_top, planned.times_less) == (1024, 16384, 16.0)
     text = as_text(plan_view(planned, unit="epoch"))
-    assert "16 times less than training all to the top (16,384 epochs)" in text
+    assert "16 times less than training all trials to the top (16,384 epochs)" in text
     assert msgspec.json.decode(msgspec.json.encode(planned))["epochs"] == 1024
 
 

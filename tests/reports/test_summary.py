@@ -154,4 +154,7 @@ def test_completeness_is_unknown_without_the_studys_scheduler(tmp_path: Path) ->
     assert not study.is_complete
     assert study.stopped == ""
     study.report(stream := io.StringIO())
-    assert "0 trials, whether it is complete is not known here" in stream.getvalue()
+    assert (
+        "0 trials, whether it is complete is unknown, as its scheduler cannot be loaded"
+        in stream.getvalue()
+    )

@@ -113,8 +113,8 @@ def test_a_note_and_the_forecast_know_the_trials_that_skip() -> None:
     )
     machine = studied(misleading, jobs)
     assert machine.notes() == (
-        "every fourth new trial is trained to 9 directly, because the ranks at 1 and at 9 agree "
-        "little (Kendall's correlation -1.00, 4 trials)"
+        "every fourth new trial is trained to 9 directly, because the order of the trials differs "
+        "much between 1 and 9 (Kendall's correlation -1.00, 4 trials)"
     )
     started = machine._budget.started
     entering = machine.entering(started + 8)

@@ -54,7 +54,7 @@ def test_as_many_promotions_are_false_as_the_law_says(
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
 @pytest.mark.parametrize("n", [1, 7, 100, 1_001])
-def test_nothing_is_missed(eta: int, n: int) -> None:
+def test_promotions_are_the_quota_plus_the_false_ones(eta: int, n: int) -> None:
     draw = random.Random(n).random
     for _ in range(10):
         promoted, false = promotions([draw() for _ in range(n)], eta)

@@ -163,7 +163,8 @@ def test_the_notes_say_how_far_pasha_trains() -> None:
             machine.record(Result.of(Job(TrialId(trial), rung), loss))
     assert (
         machine.notes()
-        == "trials are trained up to 9 of 81: the order at 3 differed from the order at 1"
+        == "trials are trained up to 9 of 81: the order of the trials at 3 differed from their "
+        "order at 1"
     )
 
 

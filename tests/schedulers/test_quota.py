@@ -142,8 +142,8 @@ def test_new_trials_skip_a_lowest_rung_that_is_expensive() -> None:
     assert 0 < started < 20
     assert skips.entering(100) == [started, 0, 100 - started]
     assert skips.notes() == (
-        "new trials are trained to 9 directly, because 1 takes 41% of the time of a full training, "
-        "and no trial is resumed"
+        "new trials are trained to 9 directly, because training to 1 takes 41% of the time of a "
+        "full training, and no trial is resumed"
     )
 
 

@@ -55,7 +55,9 @@ class Failing(Scheduler, frozen=True):
 """
 
 
-def test_a_broken_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_broken_scheduler_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "that_fails.py").write_text(FAILING)
     monkeypatch.syspath_prepend(str(tmp_path))
     record = {"kind": "that_fails:Failing"}

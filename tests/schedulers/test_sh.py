@@ -71,7 +71,7 @@ def test_a_first_rung_without_any_result_stays_open_for_more_trials() -> None:
     assert jobs_of(scheduler) == [Job(TrialId(2), 0), Job(TrialId(3), 0)]
 
 
-def test_failures_count_in_the_quota_and_never_go_on() -> None:
+def test_failures_count_in_the_quota_and_never_continue() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 4)
     for job in jobs_of(scheduler):
         scheduler.record(Result.of(job, 1.0 if job.trial == 3 else math.inf))

@@ -26,7 +26,7 @@ def test_stopping_ash_decides_as_its_oracle(
     check_scheduler(StoppingMachine, oracles.stopping)
 
 
-def test_too_few_peers_never_kill() -> None:
+def test_a_trial_with_too_few_peers_is_never_stopped() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3))
     for job, loss in zip(begin(scheduler, 2), (1.0, 9.0), strict=True):
         scheduler.record(Result.of(job, loss))
@@ -34,7 +34,7 @@ def test_too_few_peers_never_kill() -> None:
     assert scheduler.hopeless() == []
 
 
-def test_a_failure_stops_even_without_peers() -> None:
+def test_a_failed_trial_stops_even_without_peers() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 1)
     [job] = begin(scheduler, 1)
     scheduler.record(Result.of(job, math.inf))
@@ -43,7 +43,7 @@ def test_a_failure_stops_even_without_peers() -> None:
     assert scheduler.hopeless() == []
 
 
-def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
+def test_a_trial_outside_the_best_third_at_its_result_stops_for_good() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 4)
     jobs = begin(scheduler, 4)
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):

@@ -49,7 +49,7 @@ def test_a_study_learns_by_default(
     assert kind == ("random" if scheduler == "sh" else "gp")
 
 
-def test_a_search_that_is_named_is_taken_as_it_is(
+def test_a_search_given_by_name_is_used_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert chosen(tmp_path / "sh", monkeypatch, scheduler="sh", search="gp") == "gp"

@@ -27,7 +27,9 @@ SPACES: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
-def test_a_search_makes_a_design(search: Search, space: Callable[[], object]) -> None:
+def test_the_searches_of_the_package_make_valid_designs(
+    search: Search, space: Callable[[], object]
+) -> None:
     check_design(search, space())
 
 
@@ -76,7 +78,7 @@ class Draws:
         ("shared", "is shared with"),
     ],
 )
-def test_the_suite_finds_what_is_no_design(fault: str, says: str) -> None:
+def test_the_suite_finds_invalid_designs(fault: str, says: str) -> None:
     space = Space.parse({"x": [[float(n)] for n in range(7)] + [[0.5]]})
 
     def build() -> Design:

@@ -34,7 +34,7 @@ def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> 
         assert sorted(map(str, first(2 * BLOCK)[block])) == sorted(map(str, drawn[block]))
 
 
-def test_configurations_come_in_runs_of_one_kind() -> None:
+def test_a_fused_design_groups_configurations_of_one_kind() -> None:
     runs = [
         (name, len(list(configurations)))
         for name, configurations in groupby(map(kind, first(BLOCK)))

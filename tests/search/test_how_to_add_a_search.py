@@ -20,7 +20,7 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_its_searches_pass_its_tests(page: Page) -> None:
+def test_the_searches_of_the_example_package_pass_their_tests(page: Page) -> None:
     assert "3 passed" in page.test("test_searches.py")
 
 
@@ -65,7 +65,7 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
     assert any(each.origin.startswith("one step from ") for each in started(page.folder / "walk"))
 
 
-def test_its_entry_point_makes_a_name_of_it(page: Page) -> None:
+def test_an_entry_point_gives_a_search_its_name(page: Page) -> None:
     name = page.install()
     code = (
         f"from ashtune._src.search.search_registry import SEARCHES; "

@@ -344,7 +344,7 @@ def test_an_invalid_option_is_refused_with_its_value(arguments: list[Any], says:
             "cannot be created .*multiple values for keyword argument 'seed'",
         ),
         (OptunaSearch("random:Random"), "'random:Random' is not a sampler of Optuna"),
-        (OptunaSearch("TPESampler", {"gamma": len}), "cannot be written down"),
+        (OptunaSearch("TPESampler", {"gamma": len}), "cannot be stored"),
         (
             OptunaSearch("TPESampler", {"candidates": 5}),
             "cannot be created .*unexpected keyword argument 'candidates'",
@@ -429,6 +429,6 @@ def test_a_sampler_that_raises_costs_its_proposals_only(
     assert all(origin.startswith(("random", "mutation")) for origin in origins[12:])
     lines = [line for line in capfd.readouterr().err.splitlines() if "has failed" in line]
     assert lines == [
-        "search OptunaSearch has failed, so new trials follow its design alone: StudyError: "
-        "ZeroDivisionError: twelve"
+        "search OptunaSearch has failed, so new trials come from its fixed design only: "
+        "StudyError: ZeroDivisionError: twelve"
     ]

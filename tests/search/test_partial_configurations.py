@@ -29,7 +29,7 @@ def completions(
     return completed(Space.parse(SPACE, **more), [given] * count, seed)
 
 
-def test_what_is_not_given_is_drawn_over_its_whole_range() -> None:
+def test_a_hyperparameter_that_is_not_given_is_drawn_over_its_range() -> None:
     found = completions({"rate": 0.5})
     space = Space.parse(SPACE)
     assert [space.check(each) for each in found] == found
@@ -85,7 +85,9 @@ def test_draws_in_a_finite_space_differ_as_long_as_they_can() -> None:
         ({"nesterov": False, "momentum": 0.5}, "momentum=0.5 is inactive here"),
     ],
 )
-def test_what_cannot_be_completed_is_refused_on_one_line(given: dict[str, Any], says: str) -> None:
+def test_a_configuration_that_cannot_be_completed_is_refused_in_one_line(
+    given: dict[str, Any], says: str
+) -> None:
     with pytest.raises(SpaceError) as refusal:
         completions(given)
     assert str(refusal.value).startswith(says)

@@ -427,7 +427,9 @@ def test_a_broken_proposer_is_dropped(
     studied.start(make)
     assert studied.is_dropped.wait(SECONDS)
     [line] = studied.lines
-    assert line.startswith("search Script has failed, so new trials follow its design alone: ")
+    assert line.startswith(
+        "search Script has failed, so new trials come from its fixed design only: "
+    )
     assert says in line
     assert line.isprintable()
     for trial in range(1, 5):
@@ -682,6 +684,7 @@ def test_a_failing_stand_in_is_dropped_with_one_line() -> None:
     study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
     assert [study.begin(trial) for trial in range(2)] == ["design, no proposal was ready"] * 2
     assert study.lines == [
-        "search WithStandIn: its stand-in proposes nothing more: ZeroDivisionError: the stand-in"
+        "search WithStandIn: the simpler search that fills in for it has failed, and proposes "
+        "nothing more: ZeroDivisionError: the stand-in"
     ]
     forever.set()

@@ -111,7 +111,7 @@ def test_a_search_of_an_entry_point_is_recorded_by_name(installed: Path) -> None
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("other", "'other' is no search: derive its class from Search"),
+        ("other", "'other' is not a search; derive its class from Search"),
         ("lost", "'lost' cannot be imported"),
         ("corner_search:Nothing", "cannot be imported"),
         ("corner_search:Needy", "needs options"),

@@ -130,7 +130,7 @@ class Widget:
         ({"x": range(3)}, "x=range(0, 3) is not a range"),
         ({"x": math.inf}, "x=inf is not a range"),
         ({"x": Widget()}, "x=<Widget of two lines> is not a range"),
-        ({"x": Float("y", (0, 1))}, "x: its hyperparameter has the name 'y'"),
+        ({"x": Float("y", (0, 1))}, "x: the given hyperparameter has the name 'y'"),
         ({3: (0, 1)}, "3 is not a name of a hyperparameter"),
         ({"": (0, 1)}, "'' is not a valid name of a hyperparameter"),
         (ConfigurationSpace({"f": Constant("f", len)}), "<built-in function len> cannot be stored"),

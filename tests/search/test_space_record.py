@@ -222,7 +222,7 @@ A = {"name": "a", "type": "categorical", "choices": [0, 1]}
         },
     ],
 )
-def test_what_is_no_record_is_refused_on_one_line(record: dict[str, object]) -> None:
+def test_an_invalid_record_is_refused_in_one_line(record: dict[str, object]) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.from_record(record)
     assert "\n" not in str(refusal.value)

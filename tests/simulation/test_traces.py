@@ -56,11 +56,14 @@ def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
     ("options", "message"),
     [
         ({"values": "loss"}, "has no array 'loss'; it has accuracy, both, times, names"),
-        ({"values": "both"}, r"both is 2 x 2 x 3 of float64; give numbers, trials by epochs"),
+        (
+            {"values": "both"},
+            r"both is 2 x 2 x 3 of float64; give an array of numbers, trials by epochs",
+        ),
         ({"values": "both[2]"}, r"both\[2\]: index 2 is out of bounds for axis 0 with size 2"),
         ({"values": "names"}, "names is 1 of <U1"),
         ({"values": "accuracy[0"}, "names no array"),
-        ({"times": "accuracy"}, "is no time for a metric of"),
+        ({"times": "accuracy"}, "do not fit a metric of"),
         ({"times": "both"}, "give numbers, trials by epochs"),
     ],
 )

@@ -161,7 +161,7 @@ def test_the_table_shows_only_spreads_that_exist() -> None:
     lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
     assert " ".join(lines[-1].split()) == "ash 1/3 16 2.0 s -25/+25 % 2 25 % 90 30 % 0.5 0.4 to 0.5"
     assert any(
-        "'or' is how far it may be off" in sentence
+        "The value after 'or' shows how wrong a prediction may be" in sentence
         for sentence in whatif_words([sure, unsure], unit="epoch")
     )
     assert whatif_words([sure], unit="epoch") == []

@@ -221,8 +221,8 @@ def test_a_damaged_checkpoint_file_counts_as_none(tmp_path: Path, kind: str) -> 
     one = writer(tmp_path, 2, size=size)
     assert not one.exists
     assert one.restore() is None
-    assert one.problem.startswith("checkpoint not read: ")
-    assert one.problem.endswith("; trained again from the start")
+    assert one.problem.startswith("the checkpoint was not read: ")
+    assert one.problem.endswith("; the trial was trained again from the start")
     one.save("anew")
     assert one.commit(2), "what is trained again is saved"
     assert writer(tmp_path, 2).restore() == "anew"
@@ -331,7 +331,9 @@ def test_a_checkpoint_that_cannot_be_read_counts_as_none(seed: int, rate: float)
         is_read = again.exists and again.restore() == "state"
     assert (
         is_read
-        or again.problem == "checkpoint not read: Input/output error; trained again from the start"
+        or again.problem
+        == "the checkpoint was not read: Input/output error; the trial was trained again from the "
+        "start"
     )
 
 

@@ -18,8 +18,7 @@ from ashtune._src.study.journal_writer import create
 from ashtune._src.study.settings import Settings
 
 CAUTION = (
-    "where trials are judged is chosen as if all of them were random draws; proposals are more "
-    "alike"
+    "the scheduler chooses its rungs as if all trials were random draws; proposals are more similar"
 )
 
 

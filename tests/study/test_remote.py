@@ -675,7 +675,8 @@ def test_a_signal_is_obeyed_while_the_store_hangs(tmp_path: Path, number: signal
     _, text = first.communicate(timeout=15)
     assert first.returncode == -number
     assert re.search(
-        r"bucket\S*: it did not answer before the study was stopped; a checkpoint was left in", text
+        r"bucket\S*: the store did not answer before the study was stopped; a checkpoint was left in",
+        text,
     )
     events = list(read_events(journal))
     kept = [event for event in events if "checkpoint left in" in getattr(event, "problem", "")]

@@ -45,7 +45,7 @@ def answer_of(mailbox: Mailbox) -> Assignment | Release:
     return heard[0]
 
 
-def test_an_answer_overtakes_waiting_jobs() -> None:
+def test_an_answer_is_read_before_waiting_jobs() -> None:
     answer = Release(ME, TrialId(1))
     mailbox = Mailbox(Channel(job(2), job(3), answer, job(4)))
     assert answer_of(mailbox) == answer
@@ -59,7 +59,7 @@ def test_an_answer_that_came_while_looking_for_a_pause_is_found() -> None:
     assert mailbox.next() == job(2)
 
 
-def test_a_pause_is_for_its_own_trial_and_counts_once() -> None:
+def test_a_pause_stops_only_its_trial_and_only_once() -> None:
     mailbox = Mailbox(Channel(job(2), Pause(ME, TrialId(2)), Pause(ME, TrialId(1))))
     assert mailbox.is_to_pause(TrialId(1))
     assert not mailbox.is_to_pause(TrialId(1))

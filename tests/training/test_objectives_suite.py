@@ -206,7 +206,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
         )
 
 
-def test_a_stopped_study_goes_on(kind: str, paced: None, tune: Any, tmp_path: Path) -> None:
+def test_a_stopped_study_continues(kind: str, paced: None, tune: Any, tmp_path: Path) -> None:
     study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))
     assert StudyReader(study.directory).tally.epochs < 400
     ashtune.Study.load(tmp_path / "s").resume(
@@ -280,7 +280,7 @@ def test_trials_that_are_not_finite_fail_by_themselves(
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_it_is_trained_by_the_ranks_of_an_mpi_job(kind: str, script: Path, tmp_path: Path) -> None:
+def test_the_ranks_of_an_mpi_job_train_a_program(kind: str, script: Path, tmp_path: Path) -> None:
     ended = mpiexec(3, PYTHON, str(script), kind, str(tmp_path / "s"))
     assert ended.status == 0, str(ended)
     assert_whole(tmp_path / "s")

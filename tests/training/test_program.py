@@ -74,7 +74,7 @@ def test_an_invalid_command_is_refused(command: Any) -> None:
         Program(command)
 
 
-def test_a_program_that_is_not_there_is_refused_before_the_study(tmp_path: Path) -> None:
+def test_a_missing_program_is_refused_before_the_study(tmp_path: Path) -> None:
     with pytest.raises(ObjectiveError):
         Program(["nothing-of-this-name"]).check([])
     (tmp_path / "here.sh").write_text("")
@@ -84,7 +84,7 @@ def test_a_program_that_is_not_there_is_refused_before_the_study(tmp_path: Path)
     Program(["./here.sh"], folder=str(tmp_path)).check([])
 
 
-def test_a_program_that_gets_nothing_of_the_space_is_refused(
+def test_a_program_without_any_hyperparameter_in_its_command_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(
@@ -179,7 +179,10 @@ def test_notes_for_programs_name_folders_not_python_calls(tmp_path: Path) -> Non
             json.dump({"loss": 1 / (1 + target), "stopped": trial == 3 and target == 2}, file)
     """
     study = tuned(tmp_path, code, confirm=2)
-    how = "keep what it continues from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+    how = (
+        "save the model in the folder {checkpoint}, $ASHTUNE_CHECKPOINT, and load it there at the "
+        "start"
+    )
 
     def assert_is_told() -> None:
         notes = list(StudyReader(study.directory).tally.notes())

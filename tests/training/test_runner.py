@@ -134,7 +134,7 @@ def test_a_report_after_the_loop_counts_at_the_target(run: Any) -> None:
     assert (event.resource, event.metrics, event.held) == (4, {"score": 3.0}, False)
 
 
-def test_a_one_shot_learner_uses_start_and_target_and_saves(run: Any) -> None:
+def test_a_function_without_an_epoch_loop_uses_start_and_target_and_saves(run: Any) -> None:
     def train(trial: Any) -> None:
         assert (trial.start, trial.target) == (0, 4)
         trial.save({"trees": trial.target})
@@ -358,7 +358,7 @@ def test_a_stopped_trial_has_its_last_report_as_result(run: Any) -> None:
     assert event.checkpoint > 0
 
 
-def test_an_own_loop_beyond_the_rung_fails(run: Any) -> None:
+def test_a_users_loop_that_trains_beyond_the_rung_fails(run: Any) -> None:
     reported: list[int] = []
 
     def train(trial: Any) -> None:
@@ -401,7 +401,7 @@ def test_a_function_that_never_restores_fails_at_its_first_report(run: Any) -> N
     assert reported == []
 
 
-def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
+def test_a_model_may_be_restored_within_the_first_epoch(run: Any) -> None:
     run(saves, RELEASE)
 
     def train(trial: Any) -> None:
@@ -570,7 +570,9 @@ def test_a_trial_may_be_trained_in_another_thread(run: Any) -> None:
     ],
     ids=["escape", "surrogate", "empty", "nan", "huge", "array"],
 )
-def test_metrics_that_no_journal_can_hold_fail_the_trial(run: Any, metrics: Any) -> None:
+def test_metrics_that_cannot_be_stored_in_the_journal_fail_the_trial(
+    run: Any, metrics: Any
+) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
 
 

@@ -216,7 +216,7 @@ def test_a_continued_trial_knows_its_earlier_epochs(tmp_path: Path) -> None:
     assert train.done == [0, 2]  # type: ignore[attr-defined]
 
 
-def test_a_learner_without_a_loop_is_saved_at_its_end(tmp_path: Path) -> None:
+def test_a_model_trained_without_an_epoch_loop_is_saved_at_its_end(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         linear = model(trial.target)
         before = trial.checkpoint(model=linear)
@@ -260,7 +260,7 @@ class Malicious:
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (torch.save, "none of its code was executed: it contains"),
+        (torch.save, "none of its code was executed): it contains"),
         (pickle.dump, "was not saved by trial.checkpoint()"),
     ],
     ids=["torch", "pickle"],
@@ -284,11 +284,11 @@ def test_no_code_in_a_checkpoint_is_executed(
     [
         (
             {"model": 3},
-            "trial.checkpoint(model=3): no state_dict and load_state_dict",
+            "trial.checkpoint(model=3): this object has no state_dict and load_state_dict",
         ),
         (
             {"model": torch.nn.Linear},
-            ": no state_dict and load_state_dict; pass an object",
+            ": this object has no state_dict and load_state_dict; pass an object",
         ),
         (
             {"model": {"weight": 1.0}},
@@ -386,7 +386,7 @@ def test_restored_random_states_repeat_the_draws() -> None:
     assert drawn() == first
 
 
-def test_a_state_holds_nothing_but_tensors_and_plain_values() -> None:
+def test_a_state_contains_only_tensors_and_plain_values() -> None:
     readable = {
         "a": [torch.ones(1), (1, 2.0, None), bytearray()],
         3: {"b": b"x", "c": torch.float32},

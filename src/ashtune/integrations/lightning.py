@@ -121,7 +121,7 @@ def _check(trainer: Any, trial: Trial) -> None:
     timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]
     how_far = (
         "the study decides how many epochs are trained; remove it, so that max_epochs is "
-        f"{trial.max_resource}, where learning rate schedules end in every job"
+        f"{trial.max_resource} and learning rate schedules end there in every job"
     )
     for is_wrong, setting, why in (
         (bool(trainer.fast_dev_run), f"fast_dev_run={trainer.fast_dev_run}", how_far),

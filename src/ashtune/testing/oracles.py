@@ -146,8 +146,8 @@ def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> li
         rung = result.job.rung
         if rung > 0 and Job(trial, rung) not in ever:
             wrong.append(
-                f"result {moment}: trial {trial} reached rung {rung} and never was within the "
-                f"quota below"
+                f"result {moment}: trial {trial} reached rung {rung}, but was never within the "
+                "quota of the rung below"
             )
         if rung < ladder.top:
             best = within_quota(ladder, results[: moment + 1], rung)

@@ -124,7 +124,7 @@ def check_scheduler(
         # The journal has a scheduler's record. If an option is lost in it, a resumed study
         # continues under other rules, and its replay differs from its journal.
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, (
-            "read back from its record, the scheduler differs"
+            "a scheduler that is read from its record differs from the original"
         )
     make = scheduler.build if isinstance(scheduler, Scheduler) else scheduler
     study = {
@@ -270,7 +270,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         for trial in self.scheduler.hopeless():
             assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
             assert trial not in self.gone, (
-                f"trial {trial} was withdrawn or passed over and is named hopeless"
+                f"trial {trial} was withdrawn or passed over, but is listed as hopeless"
             )
             assert trial not in [job.trial for job in self.running], (
                 f"trial {trial} is running and named hopeless"
@@ -324,10 +324,10 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     def _give(self, job: Job) -> None:
         assert job.trial not in self.hopeless, (
-            f"trial {job.trial} was named hopeless and is trained again"
+            f"trial {job.trial} was listed as hopeless, but is trained again"
         )
         assert job.trial not in self.gone, (
-            f"trial {job.trial} was withdrawn or passed over and is trained again"
+            f"trial {job.trial} was withdrawn or passed over, but is trained again"
         )
         self.history.append(Given(job))
         self.running.append(job)

@@ -91,7 +91,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
             design.configuration(outside)
         except IndexError:
             continue
-        raise AssertionError(f"trial {outside} of {size} raises no IndexError")
+        raise AssertionError(f"trial {outside} of {size} must raise IndexError")
 
 
 def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:

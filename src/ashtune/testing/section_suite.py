@@ -135,7 +135,7 @@ def check_section(kind: type[Section]) -> None:
             shown |= _check(section, case)
             # A report may be made by another user, on a disk that cannot be written.
             assert not list(Path(directory).iterdir()), (
-                f"{case.name}: a report writes no file into the study"
+                f"{case.name}: a section must not write a file into the study"
             )
             if kind.shows_live:
                 live = _ReadStudy(case, Path(directory), section.study.tally)
@@ -204,7 +204,7 @@ def _check(section: Section, case: MadeUpStudy) -> bool:
     # Asked twice, because a saved page and the terminal ask the same section. One that uses up an
     # iterator, or sorts in place, has nothing the second time.
     again = msgspec.to_builtins(list(section.blocks()))
-    assert blocks == again, f"{case.name}: its blocks are others when they are asked for again"
+    assert blocks == again, f"{case.name}: a second call returns different blocks"
     _check_blocks(blocks, case.name)
     text = _check_lines(section, case)
     value = dict(section.value())
@@ -219,9 +219,9 @@ def _check_blocks(blocks: list[dict[str, Any]], name: str) -> None:
     """
     texts = list(strings_of(blocks))
     for text in strings_of([{**block, "figures": {}} for block in blocks]):
-        assert not _UNSEEN.search(text), f"{name}: a character that nobody sees is in {text!r}"
+        assert not _UNSEEN.search(text), f"{name}: an invisible character is in {text!r}"
     for text in texts:
-        assert not _MARKUP.search(text), f"{name}: the markup of a text was taken for its own"
+        assert not _MARKUP.search(text), f"{name}: the markup in a user's text was not escaped"
     _check_unit(" ".join(texts), name)
 
 
@@ -234,8 +234,8 @@ def _check_lines(section: Section, case: MadeUpStudy) -> str:
         return as_text(Group(*lines), width) if lines else ""
 
     text = drawn(WIDE)
-    assert text == drawn(WIDE), f"{case.name}: its lines are others when they are asked for again"
-    assert not _MARKUP.search(text), f"{case.name}: the markup of a text was taken for its own"
+    assert text == drawn(WIDE), f"{case.name}: a second call returns different lines"
+    assert not _MARKUP.search(text), f"{case.name}: the markup in a user's text was not escaped"
     assert max(map(len, drawn(80).splitlines()), default=0) <= 80, (
         f"{case.name}: a line does not wrap"
     )

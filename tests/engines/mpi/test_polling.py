@@ -31,7 +31,9 @@ def test_a_driver_sleeps_where_waking_and_waiting_cost_least_together(
 
 
 @pytest.mark.parametrize("is_for_an_answer", [False, True])
-def test_nobody_sleeps_longer_than_the_longest(clock: list[float], is_for_an_answer: bool) -> None:
+def test_no_process_sleeps_longer_than_the_maximum(
+    clock: list[float], is_for_an_answer: bool
+) -> None:
     polling = Polling(longest=0.01, is_for_an_answer=is_for_an_answer)
     clock[0] += 3600
     assert polling.pause() == pytest.approx(0.01)
@@ -40,7 +42,7 @@ def test_nobody_sleeps_longer_than_the_longest(clock: list[float], is_for_an_ans
     assert polling.pause() <= 0.01
 
 
-def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
+def test_frequent_messages_are_read_immediately(clock: list[float]) -> None:
     polling = Polling(longest=0.01)
     for _ in range(50):
         clock[0] += 0.00005

@@ -67,13 +67,15 @@ def assert_only_these_fail(study: Path, killers: list[int]) -> None:
 
 
 @pytest.mark.parametrize("killers", [[0], [2, 9, 15]])
-def test_only_who_kills_when_alone_fails(tmp_path: Path, killers: list[int]) -> None:
+def test_only_a_trial_that_kills_its_worker_when_trained_alone_fails(
+    tmp_path: Path, killers: list[int]
+) -> None:
     tuned_with(tmp_path / "s", killers)
     assert_only_these_fail(tmp_path / "s", killers)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path) -> None:
+def test_under_mpi_too_only_a_trial_that_kills_its_worker_alone_fails(tmp_path: Path) -> None:
     killers = [2, 9, 15]
     (tmp_path / "script.py").write_text(
         "from tests.training.fused.test_fused_deaths import Path, tuned_with\n"

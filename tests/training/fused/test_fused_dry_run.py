@@ -84,7 +84,7 @@ def test_more_lanes_are_taken_only_if_they_are_clearly_faster(
     assert tried == [[1, 4, 8]], "the numbers of which a study has programs"
 
 
-def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(
+def test_only_single_models_are_trained_where_lanes_are_not_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dry_run, "WORTH", 0.0)

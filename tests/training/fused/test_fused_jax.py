@@ -123,7 +123,7 @@ def test_a_training_cut_into_rungs_gives_identical_results() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_lanes_in_turn_exactly_equal_their_training_alone(is_quick: bool) -> None:
+def test_lanes_that_run_in_turn_equal_single_training_exactly(is_quick: bool) -> None:
     program = make_program(STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)

@@ -136,7 +136,7 @@ def test_a_choice_among_tuples_can_be_static(
     assert StudyReader(study.directory).tally.failures.total == 0
 
 
-def test_workers_that_die_at_once_end_the_study(
+def test_workers_that_die_at_the_start_end_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever takes a worker down outside of training: none of its trials is to blame, and none is

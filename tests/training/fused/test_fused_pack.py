@@ -57,7 +57,7 @@ def test_the_due_job_of_the_highest_rung_goes_first() -> None:
     assert next_of(waiting, 1.0) == [waiting[1]]
 
 
-def test_a_suspect_is_trained_before_all_others_and_alone() -> None:
+def test_a_suspect_is_trained_alone_before_all_other_trials() -> None:
     waiting = [
         Waiting("a", 3, due=0.0),
         Waiting("b"),

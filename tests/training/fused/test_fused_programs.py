@@ -125,7 +125,7 @@ def test_the_largest_program_is_reached_if_each_step_pays(is_quick: bool) -> Non
     assert lanes_of(large, 256) == 256
 
 
-def test_a_program_is_compiled_when_its_price_has_been_lost() -> None:
+def test_a_larger_program_is_compiled_once_waiting_has_cost_its_compile_time() -> None:
     """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what
     all 16 do.
     """

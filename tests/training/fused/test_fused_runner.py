@@ -123,7 +123,7 @@ def test_jobs_of_a_kind_are_trained_together(room: Room) -> None:
     assert all(event.checkpoint for event in room.channel.of(TrialReleased))
 
 
-def test_a_worker_requests_places_for_two_packs_once(tmp_path: Path) -> None:
+def test_a_worker_requests_jobs_for_two_packs_only_once(tmp_path: Path) -> None:
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
@@ -264,7 +264,7 @@ def calls(room: Room) -> list[tuple[int, int, int]]:
     return [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls]
 
 
-def test_calls_in_turn_grow_to_a_quarter_of_a_second(tmp_path: Path, clock: ToyClock) -> None:
+def test_successive_calls_grow_to_a_quarter_of_a_second(tmp_path: Path, clock: ToyClock) -> None:
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
     jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
     room.run(*jobs, answers=[off(trial) for trial in range(6)])

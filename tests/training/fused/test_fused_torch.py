@@ -255,7 +255,9 @@ def test_a_lane_that_is_not_finite_says_when(module: Any, optimizer: str) -> Non
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("module", [normalised, dropping])
-def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit(module: Any, optimizer: str) -> None:
+def test_training_cut_into_rungs_gives_bitwise_identical_results(
+    module: Any, optimizer: str
+) -> None:
     given = recipe(module, optimizer=optimizer)
     last, (whole,) = trained(given, LANES[optimizer], [0, 7])
     end, parts = trained(given, LANES[optimizer], [0, 3, 3, 7])
@@ -403,7 +405,7 @@ REFUSED = {
     ),
     "shape": (
         lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
-        r"layer '0' \(Linear\) cannot be called with a batch of 16; change it, or the batch size: "
+        r"layer '0' \(Linear\) cannot be called with a batch of 16; change the module, or the batch size: "
         r"RuntimeError: mat1",
     ),
     "item": (

@@ -108,7 +108,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_complete:
             return "complete"
         if not self.is_known:
-            return "whether it is complete is not known here"
+            return "whether it is complete is unknown, as its scheduler cannot be loaded"
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:
@@ -285,8 +285,8 @@ class StudyReader:
             return
         if self.is_live:
             raise RuntimeError(
-                f"{type(told[0]).__name__} cannot be read here: a section with "
-                f"`shows_live` can read only the tally"
+                f"{type(told[0]).__name__} cannot be read while the study runs: a section with "
+                "`shows_live` can read only the tally"
             )
         if observers or not _NEED_NO_ORDERS.issuperset(new):
             outcome = self.tell(told)

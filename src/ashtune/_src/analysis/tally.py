@@ -348,7 +348,10 @@ class Tally(Observer):
     def how_to_save(self) -> str:
         """A text that tells the user how to save checkpoints."""
         if self.is_program:
-            return "keep what it continues from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+            return (
+                "save the model in the folder {checkpoint}, $ASHTUNE_CHECKPOINT, and load it there "
+                "at the start"
+            )
         return "begin with trial.restore(), and call trial.save(model) after the loop"
 
     def notes(self) -> Iterator[str]:
@@ -361,9 +364,9 @@ class Tally(Observer):
             )
         elif self.retrained:
             yield (
-                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the "
-                f"checkpoint was not "
-                "saved, went beyond checkpoint_limit, or was given up before trials were added"
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: no "
+                "checkpoint was saved, or checkpoint_limit left no room for it, or it was deleted "
+                "before trials were added"
             )
         if self.changes:
             how = (

@@ -198,7 +198,8 @@ class Trials(Observer, Sequence[TrialRecord]):
             numbers = range(len(self))[trial]
         except TypeError:
             raise StudyError(
-                f"trials[{shown(trial)}] is no trial; give its number, as in study.trials[0]"
+                f"trials[{shown(trial)}] is not a trial; give the number of a trial, as in "
+                "study.trials[0]"
             ) from None
         if isinstance(numbers, int):
             return self._record(TrialId(numbers))

@@ -108,8 +108,8 @@ def train_again(
         start = 0 if saved is None else saved[0]
         if start >= resource:
             raise StudyError(
-                f"{place} already holds trial {trial}, trained to {start}; give a larger resource, "
-                f"or another directory"
+                f"{place} already has trial {trial}, which was trained to {start}; give a larger "
+                "resource, or another directory"
             )
         setup = Setup(
             NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),
@@ -145,8 +145,8 @@ def function_of(study: Path) -> Callable[..., Any]:
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = error_line(error)
         raise ObjectiveError(
-            f"the training function of {study} cannot be loaded here ({reason}); give it, as in "
-            f"objective=train"
+            f"the training function of {study} cannot be loaded here ({reason}); give the "
+            "function, as in objective=train"
         ) from None
     finally:
         sys.argv = arguments
@@ -178,6 +178,7 @@ def _run(function: Callable[..., Any], setup: Setup, job: Assignment) -> JobFini
     if result is None or any(problems):
         what = "has no result" if result is None else "was not saved"
         raise StudyError(
-            f"trial {job.trial}, trained again, {what}: {next(filter(None, problems), NO_REASON)}"
+            f"trial {job.trial} was trained again, but {what}: "
+            f"{next(filter(None, problems), NO_REASON)}"
         )
     return result

@@ -55,9 +55,9 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         """
         saved = newest_checkpoint(self.directory, self.trial)
         if saved is None or saved[0] < self.resource:
-            older = "" if saved is None else f" (there is one of {saved[0]:,})"
+            older = "" if saved is None else f" (there is one at {saved[0]:,})"
             raise StudyError(
-                f"trial {self.trial} has no checkpoint of {self.resource:,}{older}: {self._why()}; "
+                f"trial {self.trial} has no checkpoint at {self.resource:,}{older}: {self._why()}; "
                 f"train it again with study.train({self.trial}, {self.resource})"
             )
         return saved[1]
@@ -99,8 +99,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
         if self.rung < study.ladder.top and not is_best:
             return (
-                "the trial cannot be promoted any more, and below the top rung only the best of "
-                "each rung is kept"
+                "the trial can no longer be promoted; below the top rung, only the checkpoint of "
+                "the best trial of each rung is kept"
             )
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
@@ -263,7 +263,7 @@ def load_saved(
     except Exception as error:
         reason = error_line(error)
         raise StudyError(
-            f"{file} cannot be loaded ({reason}); what it refers to must be importable here"
+            f"{file} cannot be loaded ({reason}); its classes must be importable in this process"
         ) from error
 
 

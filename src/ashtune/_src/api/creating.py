@@ -94,8 +94,8 @@ def study_request(
     # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
     if process.loads_a_function:
         raise ObjectiveError(
-            "it tunes when it is loaded; start it by python, or put that under `if __name__ == "
-            "'__main__':`"
+            "loading the file starts to tune; run the file by python, or call tune under `if "
+            "__name__ == '__main__':`"
         )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     fit_to_goal(options, goal, given)
@@ -109,8 +109,8 @@ def study_request(
     enqueue = options["enqueue"]
     if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
         raise SettingsError(
-            f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, "
-            f"{{...}}]"
+            f"enqueue={shown(enqueue)} is not a list of configurations; give enqueue=[{{...}}, "
+            "{...}]"
         )
     enqueued = completed(parsed, enqueue, options["seed"])
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
@@ -125,11 +125,10 @@ def study_request(
     has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
     refuse(
         {
-            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study "
-            f"has {goal}; "
-            'give another, as scheduler="ash"': needs_one_loss,
-            f"confirm={shown(given.get('confirm'))} needs other seeds, "
-            "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
+            f"scheduler={shown(scheduler)} can rank only by one metric without constraints, but "
+            f"the study has {goal}; give another scheduler, as in scheduler='ash'": needs_one_loss,
+            f"confirm={shown(given.get('confirm'))} needs several seeds, but a fused function "
+            "trains all trials with the same seed; leave confirm out": has_one_seed,
         }
     )
     known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
@@ -157,8 +156,8 @@ def study_request(
         {
             "the study would never end; "
             "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
-            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
-            f"trials=256": needs_trials,
+            f"scheduler={shown(options['scheduler'])} needs to know the number of trials; give it, "
+            "as in trials=256": needs_trials,
         }
     )
     # One hint builds a scheduler's machine for its forecast, which a quiet study does not need.
@@ -233,12 +232,13 @@ def _known(
         if not given:
             return known, []
         line = (
-            f"{given}: {path} continues with the {plural(len(known), 'result')} that it began with"
+            f"{given}: {path} uses the {plural(len(known), 'result')} that it began with, and "
+            "reads no others"
         )
         if not known:
             line = (
-                f"{given}: {path} began without results, and none can be added; give another "
-                f"directory"
+                f"{given}: {path} began without earlier results, and none can be added now; give "
+                "another directory"
             )
         return known, [one_line(line)]
     if not given:
@@ -369,10 +369,9 @@ def _study_there(
         )
     elif names:
         raise FunctionChanged(
-            f"{path} was trained by another version of the training function: "
-            f"{_some(names, ', ')} changed since; give another directory, accept_changes=True "
-            f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
-            "comment counts too"
+            f"{path} was trained by another version of the training function: {_some(names, ', ')} "
+            "changed; give another directory, accept_changes=True to continue with the changed "
+            f"function, or {_overwrite(path)}; a changed comment is also a change"
         )
     study = built_study(there, now, options["valid"])
     return msgspec.structs.replace(study, ladder=longer or now)
@@ -390,7 +389,9 @@ def move_aside(path: Path, *, quiet: bool) -> None:
     place = _free_name(path)
     with (
         StudyLock(path),
-        instead_of_os_error(StudyError, path, "the study cannot be moved; give another directory"),
+        instead_of_os_error(
+            StudyError, path, "the old study cannot be moved away; give another directory"
+        ),
     ):
         path.rename(place)
         DISK.sync_folder(str(place.parent))

@@ -268,7 +268,7 @@ class Figures:
         if name not in self._names:
             advice = instead_of(name, self._names)
             raise SettingsError(
-                f"{argument}={shown(name)} is no hyperparameter of this study; {advice}"
+                f"{argument}={shown(name)} is not a hyperparameter of this study; {advice}"
             )
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:

@@ -249,15 +249,15 @@ class OpenStudy:
             job = asked.prepared.job
             if job.phase == "training" and job.lacks_restore:
                 raise StudyError(
-                    f"trial {job.trial} continues from {job.start}, where it was saved, and "
-                    "nothing was restored; call trial.restore() after ask(), train on from what it "
-                    "returns, and tell the trial then"
+                    f"trial {job.trial} continues from {job.start}, but its saved model was not "
+                    "restored; after ask(), call trial.restore(), train the model that it returns, "
+                    "and then tell the result"
                 )
             told = _metrics_of(asked, result, metrics)
             if job.has_loop and not (resource is None and busy_seconds is None):
                 raise StudyError(
-                    f"trial {job.trial} trains over trial.epochs(), where its resource and seconds "
-                    "are measured; leave out resource= and busy_seconds="
+                    f"trial {job.trial} uses the loop over trial.epochs(), which measures the "
+                    "resource and the seconds; leave out resource= and busy_seconds="
                 )
             at = job.target if resource is None else check_whole("resource", resource)
             asked.channel.busy_seconds = _checked_seconds(job, busy_seconds)
@@ -295,8 +295,8 @@ class OpenStudy:
         """
         if isinstance(why, CannotGoOn) or not isinstance(why, str | BaseException):
             raise SettingsError(
-                f"why={shown(why)} is no reason for a failure; give text or the exception that was "
-                "caught, or call study.give_back(trial)"
+                f"why={shown(why)} is not a reason for a failure; give a text or the caught "
+                "exception, or call study.give_back(trial)"
             )
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
@@ -447,8 +447,11 @@ class OpenStudy:
             and all(asked.thread == thread for asked in self._asked.values())
         ):
             self._quiet = True
-            here = f"this one has all {plural(len(self._asked), 'trial')} that are out"
-            say(f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)")
+            here = f"this thread has all {plural(len(self._asked), 'trial')} without a result"
+            say(
+                f"hint: ask() waits until another thread tells a result, but {here}; try "
+                "ask(wait=False)"
+            )
 
     def _handle(self, message: JobEvent | Progress) -> None:
         with self._changed:
@@ -488,7 +491,7 @@ class OpenStudy:
         if process.pid != self._process:
             raise StudyError(
                 f"{self.directory} is open in process {self._process}; a process forked from it "
-                f"may read"
+                "may only read the study"
             )
 
     def _check_usable(self) -> None:
@@ -497,13 +500,13 @@ class OpenStudy:
         """
         if self._is_closed:
             raise StudyError(
-                f"{self.directory} is closed; open it again; ask() then returns again the "
-                f"trials that have no result"
+                f"{self.directory} is closed; open it again, and ask() returns the trials that "
+                "have no result"
             )
         if self._broken:
             raise StudyError(
-                f"{self.directory} was interrupted during an ask or a tell "
-                f"({self._broken}); close it and open it again: what was told is kept"
+                f"{self.directory} was interrupted during ask() or tell() ({self._broken}); close "
+                "the study and open it again (all told results are kept)"
             )
 
     @contextmanager
@@ -570,8 +573,8 @@ class OpenStudy:
 def _refuse(trial: object) -> NoReturn:
     which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
     raise StudyError(
-        f"{which} cannot be told: it was told already, or is of another study; ask() gives the "
-        f"next one"
+        f"{which} cannot be told: it has a result already, or belongs to another study; ask() "
+        "gives the next trial"
     )
 
 
@@ -589,9 +592,8 @@ def _metrics_of(
     if missing and (told or is_due):
         right = ", ".join(f"{name}=..." for name in job.reports.needed)
         raise StudyError(
-            f"trial {number} was told {names_text(told)}, and not "
-            f"{names_text(dict.fromkeys(missing))}, which the "
-            f"study needs; write study.tell(trial, {right})"
+            f"trial {number} was told {names_text(told)}, but the study also needs "
+            f"{names_text(dict.fromkeys(missing))}; write study.tell(trial, {right})"
         )
     return told or None
 
@@ -608,8 +610,8 @@ def _checked_seconds(job: RunningJob, seconds: float | None) -> float | None:
     if job.phase == "training" and checked > most:
         raise StudyError(
             f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial "
-            f"{job.trial} {'continued' if job.has_gone_on else 'was asked for'}; give seconds of "
-            "this time, or leave it out"
+            f"{job.trial} {'continued' if job.has_gone_on else 'was asked for'}; give the seconds "
+            "of training within this time, or leave busy_seconds out"
         )
     return checked
 

@@ -328,8 +328,8 @@ class Study(Figures):
         number = trial_number(what)
         if number is None and not isinstance(what, Mapping):
             raise StudyError(
-                f"{shown(what)} is no trial and no configuration; give study.best, a number, or a "
-                f"dict"
+                f"{shown(what)} is neither a trial nor a configuration; give study.best, a trial's "
+                "number, or a dict"
             )
         if number is not None:
             configuration = self._reader.trials.configuration(self._check_trial(number))

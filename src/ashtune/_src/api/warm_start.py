@@ -36,8 +36,8 @@ from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES
 
 FORMS = (
-    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of "
-    "Ray's results get_dataframe()), or a list of these"
+    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna, "
+    "Ray's results.get_dataframe(), or a list of these"
 )
 # Decision 37 (docs/decisions/0037-results-from-before.md).
 MOST = 10_000
@@ -120,11 +120,12 @@ def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) 
     size = len(msgspec.json.encode(best))
     if size > MOST_LINE_BYTES // 2:
         raise SettingsError(
-            f"warm_start has {size:,} bytes of results; give fewer of them, or fewer columns"
+            f"warm_start has {size:,} bytes of results, which are too many; give fewer results, or "
+            "fewer columns"
         )
     line = f"warm start: {_lines(sources)}"
     if len(best) < len(results):
-        line += f"; of these, the best {MOST:,} are kept"
+        line += f"; only the best {MOST:,} results are used"
     return WarmStart(best, one_line(line))
 
 
@@ -155,15 +156,15 @@ def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit:
     line = _lines(tasks)
     if best:
         line = (
-            f"up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'task')}: "
-            f"{line}"
+            f"the study first trains up to {plural(len(best), 'trial')}, the best of "
+            f"{plural(len(tasks), 'task')}: {line}"
         )
     return WarmStart(best, one_line(f"other tasks: {line}"))
 
 
 def _lines(sources: Sequence[WarmStart]) -> str:
     if not any(source.results for source in sources):
-        return "there are no results, so the search begins without"
+        return "there are no results, so the search begins without earlier results"
     return "; ".join(source.line for source in sources)
 
 
@@ -220,7 +221,7 @@ def _results_of(
         f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items()
     )
     if given and not best:
-        raise SettingsError(f"{which}: {read.name} has no result that can be used: {reasons}")
+        raise SettingsError(f"{which}: {read.name} has no usable result: {reasons}")
     configurations = len({identity(result.configuration) for result in best})
     line = f"{plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
     # A source whose rows are mostly skipped is usually a mistake in a column, and the search would
@@ -388,8 +389,9 @@ def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:
         raise SettingsError(
-            f"{which}: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; "
-            "give one with the same metrics, or its trials_dataframe() with the columns renamed"
+            f"{which}: the study of Optuna has the directions {', '.join(ways)}, but this study "
+            f"has {goal}; give a study with the same metrics, or its trials_dataframe() with "
+            "renamed columns"
         )
     trials = study.get_trials(deepcopy=False)
     steps = [step for trial in trials for step in trial.intermediate_values]
@@ -447,9 +449,9 @@ def _check_columns(
         kind = "hyperparameter" if missing else "metric"
         raise SettingsError(
             f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; it has "
-            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a "
-            f"hyperparameter also with "
-            "config/ or params_ in front; of a new one give the value that it had"
+            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; give the column the study's "
+            "name, for a hyperparameter also with the prefix config/ or params_; a new "
+            "hyperparameter needs a column with the value that the results used"
         )
 
 
@@ -477,11 +479,13 @@ def _known_result(
         LookupError,
     ) as error:  # a condition may compare a text with a number
         raise _LeftOut(
-            "outside of the space", f" ({one_line(str(error).partition(';')[0], 80)})"
+            "outside of the search space", f" ({one_line(str(error).partition(';')[0], 80)})"
         ) from None
     resource = _number(given.resource)
     if not resource.is_integer() or not 1 <= resource <= MOST_WHOLE:
-        raise _LeftOut("without a whole resource of at least 1", f" ({shown(given.resource, 20)})")
+        raise _LeftOut(
+            "whose resource is not a whole number of at least 1", f" ({shown(given.resource, 20)})"
+        )
     return KnownResult(configuration, int(resource), metrics)
 
 

@@ -123,8 +123,8 @@ def _check(given: argparse.Namespace) -> None:
 
 def _say(runs: Sequence[Run], sequential: Sequence[Run], base: Path, unit: str) -> None:
     say(
-        f'Seconds by rung, of all workers: "to 9" is the training to {unit} 9, with saving and '
-        f"waiting for the driver"
+        f'Seconds of all workers, by rung: "to 9" is the training up to {unit} 9, with saving '
+        "and waiting for the driver"
     )
     show(baseline_table(runs, unit=unit), sys.stdout)
     say(

@@ -74,9 +74,9 @@ def main(given: argparse.Namespace) -> int:
     }
     few = min(SEQUENTIAL_TRIALS, given.trials)
     say(
-        "A multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 to validate); "
-        "tuned are learning rate, momentum, weight decay, width, depth and batch size. Rungs at 1, "
-        "2, 4 ... 64 epochs.\n",
+        "A multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 to validate). "
+        "Tuned are its learning rate, momentum, weight decay, width, depth and batch size. The "
+        "rungs are at 1, 2, 4 ... 64 epochs.\n",
         f"1. The sequential baseline: successive halving of {few} configurations on one worker.",
     )
     baseline = tune(
@@ -101,14 +101,14 @@ def main(given: argparse.Namespace) -> int:
     ]
     if find_spec("jax") is None:
         say(
-            "With JAX (pip install 'ashtune[jax]') the demo also trains many models as lanes of "
+            "With JAX (pip install 'ashtune[jax]') the demo also trains many models together in "
             "one program.\n"
         )
     else:
         many = FUSED_TIMES * given.trials
         say(
             f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; "
-            "then the same again, with the programs that were compiled before."
+            "then the same study again, with the programs that the first one compiled."
         )
         for name in ("fused", "fused again"):
             folder = base / name.replace(" ", "-")

@@ -66,8 +66,8 @@ def load_space(place: str, objective: str = "") -> Any:
         return space()
     except Exception as error:
         raise SpaceError(
-            f"--space {place}: {name}() raised {error_line(error)}; name a space, or a function "
-            "without arguments that returns one"
+            f"--space {place}: {name}() raised {error_line(error)}; give a search space, or a "
+            "function without arguments that returns one"
         ) from error
 
 
@@ -128,7 +128,7 @@ def _load(path: Path, name: str) -> ModuleType:
         if isinstance(error, AshtuneError):
             words = str(error)
         elif isinstance(error, SystemExit):
-            words = "it calls sys.exit; call it under `if __name__ == '__main__':`"
+            words = "the file calls sys.exit; do that under `if __name__ == '__main__':`"
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     finally:
         process.loads_a_function = False

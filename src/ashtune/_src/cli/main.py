@@ -46,14 +46,14 @@ COMMANDS = {
     "resume": "continue a study that was stopped or killed",
     "plan": "show the rungs, trials and resource to expect, without running anything",
     "export": "copy a study to a tracker or a file: MLflow, W&B, TensorBoard, Trackio, Optuna, CSV",
-    "whatif": "predict the time of a study on other workers, or with another scheduler",
+    "whatif": "predict the time of a study with more or fewer workers, or another scheduler",
     "simulate": "run a study in virtual time, on thousands of workers",
     "worker": "run workers for a study whose engine is the cluster, until the study ends",
     "mcp": "serve studies to AI assistants by the Model Context Protocol",
-    "baseline": "time sequential halving by number of models and rung",
-    "roofline": "measure this machine and place a training step under its roofs",
+    "baseline": "measure the time of sequential halving, by number of models and rung",
+    "roofline": "measure this machine, and show what limits the speed of a training step",
     "demo": "tune a small network on handwritten digits",
-    "skill": "print how to write code with ashtune, for programs that write it",
+    "skill": "print instructions for AI assistants that write code with ashtune",
 }
 TRAINING = ("run", "resume", "baseline", "demo")
 

@@ -12,17 +12,17 @@ from ashtune._src.core.errors import JournalError
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "directory", metavar="DIR", help="the study's directory; a folder of studies lists them"
+        "directory", metavar="DIR", help="a study's directory, or a folder whose studies are listed"
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument(
-        "--html", metavar="FILE", help="write the live page as one file, with outputs of trials"
+        "--html", metavar="FILE", help="save the live page as one file, with the output of trials"
     )
     parser.add_argument(
-        "--trial", type=int, metavar="N", help="print one trial instead, with all that it printed"
+        "--trial", type=int, metavar="N", help="show only one trial, with all its output"
     )
     parser.add_argument(
-        "--profile", action="store_true", help="print the profile instead, of all functions"
+        "--profile", action="store_true", help="show only the profile, with all functions"
     )
 
 

@@ -20,7 +20,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
     parser.add_argument(
         "objective", nargs="?", metavar="FILE:FUNCTION",
-        help="the training function, if it has changed; by default as it was when the study began",
+        help="the training function, if it has changed; default: the function as it was when the "
+             "study began",
     )  # fmt: skip
     options.add(parser, TopRung, *SESSION_GROUPS)
     options.add_json(parser)

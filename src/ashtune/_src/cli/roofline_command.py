@@ -72,23 +72,28 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "trust."
     )
     parser.add_argument(
-        "--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed"
+        "--step",
+        metavar="FILE:FUNCTION",
+        help="a training step, whose operations are counted and timed; FILE is executed",
     )
     parser.add_argument(
         "--study",
         metavar="DIR",
-        help="a study's network, alone and as lanes; saved in DIR unless --keep names another",
+        help="measure a study's network, alone and as lanes; saved in DIR, or where --keep says",
     )
     parser.add_argument(
         "--roof", type=float, nargs=2, metavar=("GFLOPS", "GBPS"),
-        help="the peak in Gflop/s and the memory bandwidth in GB/s, in place of measuring",
+        help="the machine's peak in Gflop/s and its memory bandwidth in GB/s, which are then not "
+             "measured",
     )  # fmt: skip
     parser.add_argument(
-        "--keep", metavar="DIR", help="save it in a study's directory, for `ashtune report`"
+        "--keep", metavar="DIR", help="save the result in a study's directory, for `ashtune report`"
     )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the text as a page")
     parser.add_argument(
-        "--json", action="store_true", help="print it as JSON, in flop/s, byte/s and seconds"
+        "--json",
+        action="store_true",
+        help="print the result as JSON, in flop/s, byte/s and seconds",
     )
 
 
@@ -147,7 +152,10 @@ def study_epochs(directory: Path) -> Epochs:
     costs and times.
     """
     best = Study.load(directory).best
-    sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")
+    sys.stderr.write(
+        f"trying several numbers of lanes for the network of trial {best.trial}; this takes about "
+        "20 s ...\n"
+    )
     printed = child(
         "ashtune._src.cli.roofline_command",
         directory.resolve(),

@@ -100,7 +100,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--times",
         metavar="ARRAY",
-        help="the array of the seconds trained up to each epoch (--epoch for all)",
+        help="the array of the training seconds up to each epoch (or give --epoch, one time for "
+        "all epochs)",
     )
     options.add(parser, SimulateOptions)
     options.add_json(parser)
@@ -170,14 +171,13 @@ def _check(given: argparse.Namespace) -> None:
     lacks_goal = is_table and None in (given.metric, given.mode)
     refuse(
         {
-            f"--drop {given.drop:g} is not a probability; give a number from 0 to below 1": not 0
-            <= given.drop
-            < 1,
+            f"--drop {given.drop:g} is not a probability below 1; give a number, as in --drop "
+            "0.01": not 0 <= given.drop < 1,
             "--replaced needs --deaths; add for example --deaths 4h": given.replaced is not None
             and not dies,
             "--deaths would end all workers; add --replaced 5m, or --until": never_ends,
             f"{given.curves} needs a metric; add --metric NAME and --mode min or max": lacks_goal,
-            f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table
+            f"{', '.join(of_a_table)} needs a table of curves; give an .npz file": of_a_table
             and not is_table,
             f"--epoch: {given.curves} has its own times; leave --epoch out": has_times
             and given.epoch is not None,
@@ -219,7 +219,8 @@ def _halving(
     is_as_recorded = low is None and high is None and factor is None
     if given.rungs is not None and not is_as_recorded:
         raise SettingsError(
-            "--rungs: leave out --min-resource, --max-resource and --reduction-factor, or --rungs"
+            "--rungs cannot be combined with --min-resource, --max-resource or --reduction-factor; "
+            "remove --rungs, or remove these"
         )
     if given.rungs is not None or recorded is None:
         return chosen_halving(checked(Halving, halving))
@@ -277,9 +278,7 @@ def _trials(given: argparse.Namespace, scheduler: Scheduler, curves: LossCurves)
     if trials is None and (
         given.until is None or scheduler.needs_trials or given.directory is not None
     ):
-        raise SettingsError(
-            "trials is missing: how many configurations to train; give --trials 1000"
-        )
+        raise SettingsError("trials is missing, the number of configurations; give --trials 1000")
     return trials
 
 

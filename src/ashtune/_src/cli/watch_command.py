@@ -33,7 +33,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "directory",
         metavar="DIR",
         nargs="+",
-        help="a study's directory, which need not be there yet; of a folder, all studies below",
+        help="a study's directory, which may not exist yet, or a folder, to show all studies in it",
     )
     parser.add_argument(
         "--port",
@@ -45,12 +45,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--socket",
         metavar="PATH",
-        help="serve on a socket of the file system, which you alone can use",
+        help="serve on a socket file, which only you can use",
     )
     parser.add_argument(
         "--host-name", action="append", default=[], metavar="NAME",
-        help="a name by which a proxy asks for the page, as hub.example.org; may be given several "
-             "times",
+        help="a host name that a proxy uses for the page, such as hub.example.org; may be given "
+             "several times",
     )  # fmt: skip
     parser.add_argument(
         "--control", action="store_true",
@@ -58,11 +58,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
              "--control on this machine",
     )  # fmt: skip
     parser.add_argument(
-        "--open", action="store_true", help="open it in the browser of this machine"
+        "--open", action="store_true", help="open the page in the browser of this machine"
     )
     parser.add_argument(
         "--until-exit", type=int, metavar="PID",
-        help="end when this process has ended, and leave the page in DIR as page.html",
+        help="end when process PID has ended, and save the page in DIR as page.html",
     )  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def main(given: argparse.Namespace) -> int:
     check_whole("--port", given.port, at_least=0, at_most=MOST_PORT)
     if given.socket is not None and (given.port or given.open):
         raise SettingsError(
-            f"--socket {given.socket} opens no port, which --port and --open need; leave --socket "
-            f"out"
+            f"--socket {given.socket} uses no port, but --port and --open need one; leave --socket "
+            "out"
         )
     directories = [check_directory(directory) for directory in given.directory]
     page = LivePage(
@@ -122,6 +122,6 @@ def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
         )
     does = "sees the page, and can stop and change the study" if control else "sees the page"
     return (
-        f"from another machine: {tunnel}\neverybody who has the address {does}; Ctrl-C ends it, "
-        f"not the study\n"
+        f"from another machine: {tunnel}\neverybody who has the address {does}; Ctrl-C ends the "
+        "page, not the study\n"
     )

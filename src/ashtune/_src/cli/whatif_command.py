@@ -17,7 +17,7 @@ from ashtune._src.reports.terminal.text import show_json
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", metavar="DIR", help="the directory of a study that was run")
+    parser.add_argument("directory", metavar="DIR", help="the directory of an existing study")
     options.add(parser, WhatIfOptions)
     parser.add_argument("--html", metavar="FILE", help="write table and figure as a page")
     options.add_json(parser)

@@ -193,7 +193,9 @@ class Ladder:
         )
         fits = fits and all(low < high for low, high in pairwise(rungs))
         if not fits or not all(0 < part < whole <= MOST_DENOMINATOR for part, whole in kept):
-            raise SettingsError("the rungs do not increase, or their promoted fractions do not fit")
+            raise SettingsError(
+                "the rungs do not increase, or the promoted fractions do not fit the rungs"
+            )
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:

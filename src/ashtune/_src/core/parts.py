@@ -120,8 +120,8 @@ class Names(Generic[T]):
             return entry.load()(*arguments)
         except Exception as error:  # noqa: BLE001 - importing or creating a class can raise anything
             raise SettingsError(
-                f"{self._what} {shown(name)} cannot be made: {error_line(error)}; fix the package "
-                f"that it is from, or give one of {', '.join(self._built_in)}"
+                f"{self._what} {shown(name)} cannot be created: {error_line(error)}; correct its "
+                f"package, or give one of {', '.join(self._built_in)}"
             ) from None
 
     def name_of(self, kind: type) -> str:
@@ -227,8 +227,8 @@ class Registry(Names[PartT]):
         except msgspec.ValidationError as error:
             fields = ", ".join(kind.__struct_fields__) or "none"
             raise SettingsError(
-                f"{self._what}={shown(given)} needs options that fit, which are {fields} "
-                f"({one_line(str(error), 100)}); give a {kind.__name__}(...) in place of its name"
+                f"{self._what}={shown(given)} has a wrong option ({one_line(str(error), 100)}); "
+                f"the options are {fields}; give {kind.__name__}(...) instead of its name"
             ) from None
 
     def record(self, part: PartT) -> dict[str, Any]:
@@ -244,11 +244,13 @@ class Registry(Names[PartT]):
             is_same = self.read(record) == part
         except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise SettingsError(
-                f"{self._what}={shown(part)} cannot be written down: {one_line(str(error))}"
+                f"{self._what}={shown(part)} cannot be stored in the journal: "
+                f"{one_line(str(error))}"
             ) from None
         if not is_same:
             raise SettingsError(
-                f"{self._what}={shown(part)} changes when it is written and read; use plain options"
+                f"{self._what}={shown(part)} changes when it is stored and read again; use only "
+                "options of plain values"
             )
         return record
 
@@ -281,8 +283,8 @@ class Registry(Names[PartT]):
             return missing
         if not self._entry_point(name) and not _is_imported(name):
             return (
-                f"the {self._what} {shown(name)} is of a module that reading a study does not "
-                "import; import it before ashtune.Study.load, or name it by an entry point"
+                f"the module of the {self._what} {shown(name)} is not imported when a study is "
+                "read; import it before ashtune.Study.load, or name it by an entry point"
             )
         try:
             return self.read(record)
@@ -329,7 +331,8 @@ class Registry(Names[PartT]):
         except msgspec.ValidationError as error:
             name = shown(record["kind"])
             raise SettingsError(
-                f"the {self._what} {name} has other options: {one_line(str(error))}"
+                f"the recorded options of the {self._what} {name} do not fit: "
+                f"{one_line(str(error))}"
             ) from None
 
     def _class(self, name: str) -> type[PartT]:
@@ -348,7 +351,7 @@ class Registry(Names[PartT]):
             ) from None
         if not (isinstance(kind, type) and issubclass(kind, self._base)):
             raise SettingsError(
-                f"{shown(name)} is no {self._what}: derive its class from {self._base.__name__}"
+                f"{shown(name)} is not a {self._what}; derive its class from {self._base.__name__}"
             )
         return kind
 

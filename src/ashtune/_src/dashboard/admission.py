@@ -92,7 +92,8 @@ class Admission:
         head, slash, rest = path.removeprefix("/").partition("/")
         if not path.startswith("/") or not hmac.compare_digest(head.encode(), self.token.encode()):
             raise NothingThere(
-                "nothing is here; the whole address is what ashtune watch has printed"
+                "there is no page at this address; open the whole address that ashtune watch "
+                "printed"
             )
         return rest if slash else None
 
@@ -105,8 +106,8 @@ class Admission:
         name = _without_port(host.strip().lower())
         if name not in self._names:
             raise Forbidden(
-                f"the name {shown(name)} is not known here; start ashtune watch with --host-name "
-                f"{one_line(name, 60)}, if this is how you reach it"
+                f"the host name {shown(name)} is not allowed; if you open the page by this name, "
+                f"start ashtune watch with --host-name {one_line(name, 60)}"
             )
 
     def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
@@ -135,11 +136,14 @@ class Admission:
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if headers.get(HEADER) != VALUE or kind != "application/json":
             raise Forbidden(
-                f"a command is JSON (Content-Type: application/json) with the header {HEADER}: "
-                f"{VALUE}"
+                "a command must be JSON (Content-Type: application/json), with the header "
+                f"{HEADER}: {VALUE}"
             )
         if headers.get("Sec-Fetch-Site", "") not in ("", "same-origin"):
-            raise Forbidden("another page sends this command; only the page of this address may")
+            raise Forbidden(
+                "another web page sent this command; only the page at this address may send "
+                "commands"
+            )
         origin = headers.get("Origin")
         if origin is not None:
             self.check_host(origin.partition("://")[2])
@@ -155,6 +159,7 @@ def _host_name(name: str) -> str:
     plain = _without_port(name.strip().lower())
     if len(plain) > MOST_CHARACTERS or not _HOST.fullmatch(plain):
         raise SettingsError(
-            f"--host-name {shown(name)} is no name of a host; give one, as hub.example.org"
+            f"--host-name {shown(name)} is not the name of a host; give one, such as "
+            "hub.example.org"
         )
     return plain

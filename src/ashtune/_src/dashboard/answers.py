@@ -78,9 +78,9 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
     except AshtuneError as error:
         return PageAnswer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
     except MemoryError:
-        return PageAnswer(refusal="the answer needs more memory than there is")
+        return PageAnswer(refusal="the answer needs more memory than this machine has")
     except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it
-        return PageAnswer(refusal=f"this cannot be worked out: {error_line(error)}")
+        return PageAnswer(refusal=f"the answer cannot be computed: {error_line(error)}")
 
 
 def _of_study(question: Question, cache: StudyCache) -> Mapping[str, Any]:

@@ -168,7 +168,9 @@ class ContourView(AskedView):
         for axis, name in zip(("x", "y"), names, strict=True):
             check_choice(axis, name, self.hyperparameters)
         if names[0] == names[1]:
-            raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
+            raise BadQuestion(
+                f"x and y are both {shown(names[0])}; give two different hyperparameters"
+            )
         results, configuration, space = self.valued
         drawn = contour(results, configuration, space, *names)
         if isinstance(drawn, str):
@@ -177,8 +179,8 @@ class ContourView(AskedView):
         most = MOST_NUMBERS - 4 * CONTOUR_POINTS
         if cells > most:
             raise StudyError(
-                f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows "
-                f"{most:,}; choose others"
+                f"{' and '.join(map(shown, names))} need {cells:,} cells, but a map shows "
+                f"at most {most:,}; choose other hyperparameters"
             )
         return {"figure": contour_figure(drawn, results.goal, unit=self.study.unit)}
 
@@ -250,8 +252,8 @@ class WhatIfView(AskedView):
         if trials < there:
             words.insert(
                 0,
-                f"Predicted for the first {trials:,} of {there:,} trials, which is what seconds "
-                f"suffice for.",
+                f"Predicted for only the first {trials:,} of {there:,} trials, so that the answer "
+                "takes only seconds.",
             )
         predictions = [
             {**msgspec.to_builtins(one), "figure": whatif_figure([one])}

@@ -355,8 +355,8 @@ class FollowedStudy:
             self._require_picture()
             if not self._listens:
                 raise StudyError(
-                    f"no driver on this machine takes commands for {self.shown}; run or resume it "
-                    f"with --control"
+                    f"no driver on this machine accepts commands for {self.shown}; run or resume "
+                    "it with --control"
                 )
 
     def question_of_trial(self, trial: int) -> TrialQuestion:
@@ -517,7 +517,7 @@ class FollowedStudy:
             status = DISK.status(str(self._journal))
         except (OSError, ValueError):
             self._is_there = False
-            gone = f"{self.shown} is gone; what was read of it before is shown"
+            gone = f"{self.shown} was deleted or moved; the page shows what was read before"
             if self._picture is None:
                 gone = f"there is no study in {self.shown} yet"
             self._say(gone)
@@ -559,7 +559,8 @@ class FollowedStudy:
         if not picture.has_read_all:
             return Standing("reading", f"reading the journal of {self.shown}", *facts)
         if not picture.is_level and self._is_alive is not True:
-            return Standing("reading", "reading the journal once more, for how it ended", *facts)
+            ending = "reading the journal once more, to find out how the study ended"
+            return Standing("reading", ending, *facts)
         read = ReadStudy(
             directory=self.shown,
             session=picture.tally.session,

@@ -214,7 +214,8 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
     if study.is_alive is False and not study.is_known and not study.is_busy:
         return (
             "stopped",
-            "its driver has ended, and whether the study is complete is not known here",
+            "its driver has ended; whether the study is complete is unknown, as its scheduler "
+            "cannot be loaded",
         )
     if study.is_alive is False:
         return "died", _gone(study, session)
@@ -222,11 +223,11 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
         return "running", one_line(f"stopping: {study.stopping}")
     limit = max(QUIET_SECONDS, QUIET_TIMES * study.longest_pause)
     if study.is_paused:
-        return "running", "paused: no job begins until it is continued"
+        return "running", "paused: no job begins until the study is continued"
     if study.is_alive is None and study.quiet_seconds > limit:
         return "quiet", one_line(
-            f"no news for {seconds_text(study.quiet_seconds)}, and the driver is on "
-            f"{session.host}: whether it still runs is not known here"
+            f"no news for {seconds_text(study.quiet_seconds)} of the driver on {session.host}; "
+            "this machine cannot tell whether it still runs"
         )
     text = f"driven by process {session.pid} on "
     text += "this machine" if study.is_alive else one_line(session.host, 57)
@@ -236,7 +237,7 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
 
 
 def _gone(study: ReadStudy, session: SessionStarted) -> str:
-    what = "and whether the study is complete is not known here"
+    what = "and it is unknown whether the study is complete"
     if study.is_known:
         what = "before the study was complete"
     return one_line(

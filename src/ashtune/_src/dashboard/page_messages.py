@@ -123,7 +123,8 @@ def check_parameters(given: Iterable[str], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             raise BadQuestion(
-                f"{shown(name)} is no parameter here; there are {', '.join(known) or 'none'}"
+                f"{shown(name)} is not a parameter of this address; the parameters are "
+                f"{', '.join(known) or 'none'}"
             )
 
 
@@ -134,4 +135,4 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> None:
         BadQuestion: If the value is unknown.
     """
     if value not in known:
-        raise BadQuestion(f"{name}={shown(value)} is not known; there are {', '.join(known)}")
+        raise BadQuestion(f"{name}={shown(value)} is unknown; give one of {', '.join(known)}")

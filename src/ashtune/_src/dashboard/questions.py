@@ -78,7 +78,9 @@ class AnswerProcess:
         if known is not None:
             return known
         if not self._turn.acquire(timeout=self._seconds):
-            return PageAnswer(refusal="what was asked before this takes long; ask again")
+            return PageAnswer(
+                refusal="an earlier question is still being answered; ask again later"
+            )
         try:
             # an earlier caller may have asked the same question
             known = self._known(key, question.position)
@@ -109,7 +111,8 @@ class AnswerProcess:
             return PageAnswer(refusal="ashtune watch is ending")
         if body is None:
             return PageAnswer(
-                refusal="the process that works this out has ended, perhaps because memory was full"
+                refusal="the process that computes the answer has ended, perhaps because memory "
+                "was full"
             )
         answer = _answers.decode(body)
         if answer.json:

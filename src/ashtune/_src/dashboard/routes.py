@@ -231,7 +231,7 @@ class Routes:
             if match[2] == "trials":
                 return self._study(match[1]), match[2], int(match[3])
         raise NothingThere(
-            f"there is nothing of this name here; of a study there are {', '.join(known)}"
+            f"there is no page of this name; the pages of a study are {', '.join(known)}"
         )
 
     def _study(self, number: str) -> FollowedStudy:
@@ -253,5 +253,6 @@ def parameters_of(query: str) -> Parameters:
         return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)
     except (ValueError, UnicodeError):
         raise BadQuestion(
-            f"the parameters cannot be read; give at most {MOST_PARAMETERS}, in UTF-8"
+            f"the parameters of the address cannot be read; give at most {MOST_PARAMETERS}, in "
+            "UTF-8"
         ) from None

@@ -417,7 +417,7 @@ class PageServer:
 
 def _at_port(site: PageServer, port: int) -> _PortServer:
     with instead_of_os_error(
-        SettingsError, f"--port {port}", "give another, or leave it out for one that is free"
+        SettingsError, f"--port {port}", "give another port, or leave --port out to use a free one"
     ):
         return _PortServer((LOOPBACK, port), site)
 
@@ -430,7 +430,7 @@ def _at_socket(site: PageServer, path: Path) -> _PortServer:
         server = _SocketServer(str(path), site)
     except OSError as error:
         raise SettingsError(
-            f"--socket {path}: {error.strerror or error}; give another path, a short one"
+            f"--socket {path}: {error.strerror or error}; give another, shorter path"
         ) from None
     finally:
         os.umask(before)
@@ -454,4 +454,4 @@ def _remove_stale(path: Path) -> None:
             with suppress(OSError):  # another user's: then the address is in use
                 path.unlink()
         else:
-            raise SettingsError(f"--socket {path}: something else is there; give another path")
+            raise SettingsError(f"--socket {path}: another file is at this path; give another path")

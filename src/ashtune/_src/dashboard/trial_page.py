@@ -147,8 +147,8 @@ class _History(msgspec.Struct):
             case JobPaused(resource=resource):
                 self._report(event)
                 return (
-                    f"interrupted at {resource:,} by worker {event.worker}, as the study or the "
-                    f"worker was stopping"
+                    f"interrupted at {resource:,} by worker {event.worker}, because the study or "
+                    "the worker was stopping"
                 )
             case TrialReleased(resource=resource):
                 if event.checkpoint is None:

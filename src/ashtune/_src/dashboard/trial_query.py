@@ -167,7 +167,8 @@ def _where(text: str) -> Where:
     name, *ends = text.rsplit(":", 2)
     if len(ends) != 2:
         raise BadQuestion(
-            f"where={shown(text)} is no range; give NAME:LOW:HIGH, one of both ends may be empty"
+            f"where={shown(text)} is not a range; give NAME:LOW:HIGH, where LOW or HIGH may be "
+            "empty"
         )
     low, high = (_number(end) for end in ends)
     return Where(name, low, high)
@@ -283,7 +284,8 @@ class Table(msgspec.Struct, frozen=True):
             codes = self.texts[name][0]
             return np.where(codes < 0, math.nan, codes)
         raise BadQuestion(
-            f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}"
+            f"{shown(name)} is not a column; the columns are "
+            f"{', '.join((*COLUMNS, *self.columns.values()))}"
         )
 
     def _having(self, word: str) -> "Mask":

@@ -161,7 +161,7 @@ class LivePage:
                 self.studies.append(study)
         note = ""
         if left_out:
-            note = f"Studies that are left out: {len(left_out):,}. "
+            note = f"Studies that this page does not show: {len(left_out):,}. "
             note += "To see one, watch its own directory."
         return Found(is_folder=not found.keys() <= self._given.keys(), note=note)
 

@@ -125,12 +125,12 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
     has = {name: value is not None for name, value in asked.items()}
     refuse(
         {
-            "cores_per_worker= is for budget=, in core-hours; give both": has["cores_per_worker"]
+            "cores_per_worker= needs budget=, in core-hours; give both": has["cores_per_worker"]
             > has["budget"],
             "deadline= and budget= were both given; ask for one, then for the other": (
                 has["deadline"] and has["budget"]
             ),
-            "deadline= looks for the number of workers; leave workers= out": (
+            "deadline= finds the number of workers; leave workers= out": (
                 has["deadline"] and has["workers"]
             ),
         }
@@ -215,7 +215,7 @@ class _Asking:
             ]
         if own is None:
             raise SettingsError(
-                f"{self._study.scheduler.missing}; give another, as in scheduler='ash'"
+                f"{self._study.scheduler.missing}; give another scheduler, as in scheduler='ash'"
             )
         return [own]
 
@@ -239,19 +239,20 @@ class _Asking:
             if fewest is None:
                 shortest = self._predictor.prediction(self._on(choice, choice.trials))
                 words.append(
-                    f"{who(shortest)}: no number of workers is done in {seconds_text(deadline)}; "
-                    f"with one for each of {plural(choice.trials, 'trial')} it takes "
+                    f"{who(shortest)}: no number of workers finishes within "
+                    f"{seconds_text(deadline)}; with a worker for each of "
+                    f"{plural(choice.trials, 'trial')}, the study takes "
                     f"{seconds_text(shortest.wall_seconds.likely)}."
                 )
                 continue
             one = self._predictor.prediction(fewest)
             predictions.append(one)
-            number = f"{one.workers:,} workers are about the fewest that are"
+            number = f"about {one.workers:,} workers are needed"
             if one.workers == 1:
-                number = "1 worker is"
+                number = "1 worker is enough"
             words.append(
-                f"{who(one)}: {number} done in {seconds_text(deadline)}, after "
-                f"{seconds_text(one.wall_seconds.likely)}."
+                f"{who(one)}: {number} to finish within {seconds_text(deadline)}; the study "
+                f"takes {seconds_text(one.wall_seconds.likely)}."
             )
         return predictions, words
 
@@ -264,8 +265,8 @@ class _Asking:
         cores = self._asked["cores_per_worker"] or 1
         if not math.isfinite(predictor.traces.best_loss):
             return [], [
-                "no trial of the study has a finite result, so no use of the budget is better "
-                "than another"
+                "no trial of the study has a finite result, so all uses of the budget are equally "
+                "good"
             ]
         predictions = []
         for choice in self._choices():
@@ -295,13 +296,13 @@ class _Asking:
             f"{name} of {number_text(budget)} core-hours: {who(best)}, "
             f"{plural(best.workers, 'worker')}, {plural(best.trials, 'trial')}, which takes "
             f"{seconds_text(best.wall_seconds.likely)} and "
-            f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the choices listed that "
-            "find as good configurations it is the fastest."
+            f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the listed choices with "
+            "an equally good result, it is the fastest."
         ]
         if best.trials == len(predictor.traces.trials):
             words.append(
-                "That is every trial of the study: what more trials would find is not in its "
-                "journal."
+                "These are all trials of the study, so its journal cannot tell what more trials "
+                "would find."
             )
         return predictions, words
 
@@ -309,7 +310,7 @@ class _Asking:
         if self._recorded is None or self._recorded.is_smooth:
             return []
         return [
-            "The study was not recorded whole, in one go and one trial at a time (it still runs, "
-            "was stopped, has several sessions, lost workers, interrupted jobs, configurations "
-            "withdrawn or fused training), so no line is the study itself."
+            "No line shows the study exactly as it was recorded, because it still runs, was "
+            "stopped, or has several sessions, lost workers, interrupted jobs, withdrawn "
+            "configurations or fused training."
         ]

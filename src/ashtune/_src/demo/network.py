@@ -33,8 +33,8 @@ TYPICAL: dict[str, Any] = {
     "batch_size": 32,
 }  # fmt: skip
 SOURCE = (
-    "counted from the code: 2mkn flop a matrix product, 1 an element of any other call; "
-    "bytes: each array that a step touches, read once and written once"
+    "counted from the code: 2mkn flop for a matrix product, 1 flop for each element of any other "
+    "call; bytes: each array of a step is read once and written once"
 )
 _PIXELS = 64
 _CLASSES = 10

@@ -163,8 +163,8 @@ class Control:
         most = self._study.settings.configurations
         if before is None:
             raise SettingsError(
-                f"trials={more:,} cannot be added: the study has no number of trials; it continues "
-                "until another limit, or until it is stopped"
+                f"trials={more:,} cannot be added: the study has no limit of trials; it continues "
+                "until it reaches another limit, or until it is stopped"
             )
         if most is not None and before + more > most:
             raise SettingsError(
@@ -188,8 +188,9 @@ class Control:
         checked = self._study.configurations.check_enqueued(configuration)
         if self._study.controller.trials_left <= self._study.configurations.waiting:
             raise SettingsError(
-                f"no trial is left for it: all {self._tally.most_trials or self._tally.started:,} "
-                "have begun or have a configuration; add trials first"
+                "no trial is left for this configuration: all "
+                f"{self._tally.most_trials or self._tally.started:,} trials have begun or have a "
+                "configuration; add trials first"
             )
         return checked
 

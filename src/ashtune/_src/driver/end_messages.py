@@ -43,7 +43,7 @@ def refuse_to_end_without_result(context: SessionContext) -> None:
     how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
     raise NoResultError(
         f"{shown} {how} without a result: {why_no_result(context.tally)}; `ashtune report {shown}` "
-        "shows where; fix the error, then tune again: a new study starts",
+        "shows the errors; fix them, then tune again, which starts a new study",
         shown,
     )
 
@@ -76,7 +76,7 @@ def _say_it_is_complete(context: SessionContext, failures: str, *, has_trained: 
     compared = compared_with_first(tally, unit=study.settings.resource)
     if compared:
         say(compared)
-    say(f"complete{what}; kept in {shown}; `ashtune report {shown}` shows what was found")
+    say(f"complete{what}; saved in {shown}; `ashtune report {shown}` shows the results")
 
 
 def _say_how_to_continue(

@@ -56,9 +56,9 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
     if not isinstance(target, Mapping):
         if len(names) > 1:
             raise SettingsError(
-                f"target={shown(target)} is one value for the {len(names)} metrics "
-                f"{_words(names)}; give them by name, "
-                f"as in target={{{names[0]!r}: {shown(target)}}}"
+                f"target={shown(target)} is one value, but the study has the {len(names)} metrics "
+                f"{_words(names)}; give a value for each, as in target={{{names[0]!r}: "
+                f"{shown(target)}}}"
             )
         return check_number("target", target, above=-float("inf"))
     _check_known("target", target, names)
@@ -85,8 +85,8 @@ def fit_to_goal(options: SessionOptions, goal: Goal, given: Mapping[str, Any]) -
         value = given.get(option)
         if value is not None and not goal.is_plain:
             raise SettingsError(
-                f"{option}={shown(value)} compares results by one metric without constraints, and "
-                f"the study has {goal}; leave it out"
+                f"{option}={shown(value)} can compare results only by one metric without "
+                f"constraints, but the study has {goal}; leave {option} out"
             )
 
 
@@ -131,8 +131,8 @@ def _constraints(constraints: Any) -> tuple[Constraint, ...]:
         return ()
     if not isinstance(constraints, Mapping) or not constraints:
         raise SettingsError(
-            f"constraints={shown(constraints)} is not bounds by metric; give as in "
-            f"constraints={{'latency': '<= 5'}}"
+            f"constraints={shown(constraints)} does not give each metric a bound; give for example "
+            "constraints={'latency': '<= 5'}"
         )
     return tuple(_constraint(name, text) for name, text in constraints.items())
 

@@ -55,8 +55,8 @@ def of_the_search(search: Search, space: Space) -> list[str]:
         return []
     names = ", ".join(space.beliefs)
     line = (
-        f"search={type(search).__name__.lower()!r} takes no notice of the prior of {names}; give "
-        f"'random' or 'gp'"
+        f"search={type(search).__name__.lower()!r} ignores the prior of {names}; give "
+        "search='random' or search='gp'"
     )
     return [one_line(line)]
 

@@ -307,7 +307,9 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
         ExtraMissing: If the library of a named observer is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
-        raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
+        raise SettingsError(
+            f"observers={shown(observers)} is not a list; give observers=[CsvLog()]"
+        )
     checked = tuple(
         _checked(OBSERVERS.make(each) if isinstance(each, str) else each) for each in observers
     )
@@ -316,8 +318,8 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
             is_in_use = any(each.tells(observer) for each in _in_use)
         if is_in_use or any(observer is other for other in checked[:place]):
             raise SettingsError(
-                f"{shown(observer)} is twice in observers, or another study that is still open "
-                "uses it; give each study its own observer"
+                f"{shown(observer)} is given twice in observers, or is in use by another study "
+                "that is still open; give each study its own observer"
             )
     return checked
 
@@ -325,8 +327,8 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
 def _checked(observer: object) -> Observer:
     if not isinstance(observer, Observer):
         raise SettingsError(
-            f"observers holds {shown(observer)}, which is no observer; derive its class from "
-            "ashtune.observers.Observer, and give an instance"
+            f"observers contains {shown(observer)}, which is not an observer; derive its class "
+            "from ashtune.observers.Observer, and give an instance"
         )
     return observer
 
@@ -341,7 +343,7 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
     made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):
         raise SettingsError(
-            f"{shown(name)} names no exporter, which is an ashtune.observers.Exporter and keeps a "
-            f"copy; give one of {', '.join(OBSERVERS.names)}"
+            f"{shown(name)} is not the name of an exporter, an ashtune.observers.Exporter that "
+            f"keeps a copy; give one of {', '.join(OBSERVERS.names)}"
         )
     return made

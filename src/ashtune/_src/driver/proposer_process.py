@@ -162,7 +162,7 @@ class ProposerProcess(Proposer):
                 return answer.proposal
             if self._process.is_closed:
                 return None
-        raise StudyError("its process died twice while it made one proposal")
+        raise StudyError("the process of the search died twice while it made one proposal")
 
     def close(self) -> None:
         """End the proposer's process. An unfinished proposal is lost."""

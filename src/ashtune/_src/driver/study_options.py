@@ -169,9 +169,9 @@ class Watching(TypedDict, total=False):
 
     Args:
         watch: Show a live page of the study, by ``ashtune watch`` in its own process, and print its
-            address; it ends with the process that started it.
-        control: Let all who have the live page pause and stop the study, add trials, change the
-            number of workers and enqueue configurations; it implies ``watch``.
+            address; the page ends with the process that started it.
+        control: Let everybody who can open the live page pause and stop the study, add trials, change the
+            number of workers and enqueue configurations; implies ``watch``.
     """
 
     observers: Annotated[
@@ -224,8 +224,8 @@ def scheduler_alone(name: str, value: Any) -> Scheduler:
     scheduler = SCHEDULERS.part(value)
     if scheduler != scheduler.without_rungs():
         raise SettingsError(
-            f"{name}={shown(value)} contains rungs, which other options give here; leave its "
-            f"rungs out"
+            f"{name}={shown(value)} contains rungs, but here other options set the rungs; leave "
+            f"the rungs out of {name}"
         )
     return scheduler
 
@@ -333,8 +333,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in given.items() if name not in ("self", "stop")}
     if not isinstance(stop := given.get("stop"), Stop | None):
         raise SettingsError(
-            f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20); "
-            "the last epoch is max_resource="
+            f"stop={shown(stop)} is not an ashtune.Stop; give for example "
+            "stop=ashtune.Stop(patience=20); max_resource= sets the last epoch"
         )
     # Other options of an engine or a scheduler are its own, so it keeps them.
     for place, kind, has_all in (
@@ -387,7 +387,7 @@ def worker_seconds(options: SessionOptions) -> float | None:
     seconds, is_of_gpus = cast("tuple[float, bool]", budget)
     gpus = options["gpus_per_worker"] if is_of_gpus else 1.0
     complaint = (
-        "budget= is the time of GPUs, and gpus_per_worker is not given; give "
+        "budget= counts the time of GPUs, but gpus_per_worker is not given; give "
         "engine=ashtune.Local(gpus_per_worker=1), or the time of workers as in budget='40 hours'"
     )
     refuse({complaint: gpus is None})
@@ -427,9 +427,8 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
     if isinstance(low, str) and low == "auto":
         if scheduler != Ash() and not isinstance(scheduler, AdaptiveAsh):
             raise SettingsError(
-                'min_resource="auto" is for the scheduler "ash" without options; give a number '
-                "with "
-                f"{shown(options['scheduler'])}"
+                'min_resource="auto" works only with the scheduler "ash" without options; with '
+                f"{shown(options['scheduler'])}, give a number"
             )
         scheduler = AdaptiveAsh()
         low = None

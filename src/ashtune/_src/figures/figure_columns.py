@@ -136,6 +136,7 @@ def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
     # would stretch the axis of all others.
     if not column.is_within(value):
         raise SpaceError(
-            f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have"
+            f"trial {trial} of the journal has {name}={shown(value)}, which the search space does "
+            "not allow"
         )
     return float(value)

@@ -121,8 +121,8 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.weights:
             return (
-                f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell "
-                f"what mattered"
+                f"{plural(self.total, 'trial')} to compare; they are too few, or too similar, to "
+                "tell which hyperparameters matter"
             )
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
         base = f"{sample}{plural(self.total, 'trial')}"
@@ -132,8 +132,8 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.r2:.2f}"
             )
         return (
-            f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances "
-            f"mean nothing"
+            f"{base}; a forest predicts almost nothing (R2 = {self.r2:.2f}): these importances "
+            "mean nothing"
         )
 
     def words_of_best(self) -> str:
@@ -144,7 +144,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         which = f"among the best {self.best.total:,} trials"
         if not self.best.is_meaningful:
-            return f"{which} a forest predicts next to nothing (R2 = {self.best.r2:.2f})"
+            return f"{which}, a forest predicts almost nothing (R2 = {self.best.r2:.2f})"
         named = ", ".join(
             f"{shortened(each.name, 30)} {each.share:.2f}" for each in self.best.weights[:NAMED]
         )

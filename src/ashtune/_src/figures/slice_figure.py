@@ -112,7 +112,7 @@ def slices(
     named = rung_names(rungs or [rung.resource for rung in results.rungs], unit)
     which = sample_note(len(shown), len(ranked), "trial")
     notes = [
-        f"{which}; a trial stands at its highest rung with a finite result.",
+        f"{which}; each trial is drawn with its result at its highest rung with a finite result.",
         *far_note(y, "result"),
     ]
     if without:

@@ -256,7 +256,8 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
             colors=(faded(GREY, 0.15), faded(BLUE, 1)),
         ),
         notes=[
-            f"{plural(len(work.lane), 'bar')} are too many to draw: shares of {stretch} each{each}"
+            f"{plural(len(work.lane), 'bar')} are too many to draw; a cell is the share of "
+            f"{stretch} that was trained{each}"
         ],
         height=min(60 + 22 * rows, 830),
     )

@@ -205,7 +205,7 @@ class LastCallback:
             raise ObjectiveError(
                 f"training ended at epoch {trainer.current_epoch + 1} without a validation, "
                 f"because of check_val_every_n_epoch={self._every}, so the trial has no result; "
-                "remove it, or end training later"
+                "remove check_val_every_n_epoch, or end training later"
             )
         self._fit.has_trained = True
         self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)

@@ -132,8 +132,8 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
 
 def _elsewhere(name: str) -> str:
     return (
-        f"{name} does not run on the CPU, whose roofs are measured here; give --roof, and a step "
-        "that returns figures: {'flops': ..., 'bytes': ..., 'seconds': ...}"
+        f"{name} does not run on the CPU, but only the CPU's roofs can be measured; give --roof, "
+        "and a step that returns figures: {'flops': ..., 'bytes': ..., 'seconds': ...}"
     )
 
 

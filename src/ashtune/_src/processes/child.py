@@ -180,7 +180,7 @@ class ChildProcess:
                 if bodies:
                     return bodies[0]
             left = until - time.monotonic()
-        raise TimeoutError(f"this took longer than {seconds:g} s and was stopped")
+        raise TimeoutError(f"the process did not finish within {seconds:g} s, and was stopped")
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -256,7 +256,9 @@ class AnsweringChild:
                 time is killed.
         """
         if not self._asking.acquire(timeout=seconds):
-            raise TimeoutError(f"an earlier question takes longer than {seconds:g} s; ask again")
+            raise TimeoutError(
+                f"an earlier question is not yet answered after {seconds:g} s; ask again later"
+            )
         body = None
         try:
             body = self._answer(message, seconds)

@@ -32,7 +32,8 @@ class FrameWriter:
         body = self._encoder.encode(message)
         if len(body) > MOST_BYTES:
             raise EngineError(
-                f"a message of {len(body):,} bytes, where {MOST_BYTES:,} are the most; report less"
+                f"a message has {len(body):,} bytes, but at most {MOST_BYTES:,} are allowed; "
+                "report less"
             )
         return _LENGTH.pack(len(body)) + body
 
@@ -62,7 +63,7 @@ class FrameReader:
             length = _LENGTH.unpack_from(data, at)[0]
             if length > MOST_BYTES:
                 raise EngineError(
-                    f"a message of {length:,} bytes, where {MOST_BYTES:,} are the most"
+                    f"a message has {length:,} bytes, but at most {MOST_BYTES:,} are allowed"
                 )
             end = at + _LENGTH.size + length
             if end > size:

@@ -24,9 +24,8 @@ def audit_faults(audit: Audit, *, unit: str) -> list[str]:
                 trials.append("...")
             sentences.append(
                 f"FAULT at {unit} {record.resource:,}: "
-                f"{plural(len(record.unexplained), 'promotion')} of trials that never were among "
-                f"the best {audit.ladder.kept[record.rung]} of their rung before they continued "
-                f"({', '.join(trials)})."
+                f"{plural(len(record.unexplained), 'promotion')} of trials that were never among "
+                f"the best {audit.ladder.kept[record.rung]} of their rung ({', '.join(trials)})."
             )
     return sentences
 
@@ -40,8 +39,8 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
     promoted = sum(record.promoted for record in records)
     if promoted and audit.scheduler.rule is Rule.UNKNOWN:
         sentences.append(
-            f"The rule of {audit.scheduler.name} is not known here, so its promotions were not "
-            f"checked."
+            f"The promotion rule of {audit.scheduler.name} is unknown, so its promotions were not "
+            "checked."
         )
     elif promoted and not sentences:
         sentences.append(
@@ -53,16 +52,17 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
         and any(audit.scheduler.promotes_at_once(record.rung) for record in records)
     ):
         sentences.append(
-            "The law of early promotions is not shown: it holds for trials that come in any order, "
-            f"and {audit.proposed:,} were chosen by results of others."
+            "The expected number of early promotions is not shown: it is correct only for random "
+            f"trials, but {audit.proposed:,} trials were chosen from earlier results."
         )
     for record in records:
         if record.law is None or not record.promoted:
             continue
         sentences.append(
-            f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} continued "
-            f"and {record.quota:,} may in the end: {plural(record.wrong, 'early promotion')} "
-            f"proved wrong, where the law for many results says {number_text(record.law, 3)}."
+            f"At {unit} {record.resource:,}, {record.promoted:,} of {record.arrived:,} trials "
+            f"continued, and {record.quota:,} may continue in the end: "
+            f"{plural(record.wrong, 'early promotion')} proved wrong; for many random trials, "
+            f"{number_text(record.law, 3)} are expected."
         )
     sentences += [
         f"The order at {unit} {record.resource:,} says little about the next rung (rank "

@@ -158,8 +158,8 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     """
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
-        f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, "
-        f"with the start to {100 * run.accounted:.1f} % of the wall time of "
+        f"{plural(run.models, 'model')}: the rungs took {seconds_text(run.rung_seconds)}, and with "
+        f"the start {100 * run.accounted:.1f} % of the wall time of "
         f"{seconds_text(run.wall_seconds)}."
     ]
     if len(rungs) < FEWEST:
@@ -177,9 +177,9 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
         fewer = sum(low.trials / high.trials for low, high in steps) / len(steps)
         longer = sum(high.resource / low.resource for low, high in steps) / len(steps)
         sentences.append(
-            f"Rungs {span} cost about the same each, {cost}: from each to the next "
-            f"{number_text(fewer, 2)} times fewer "
-            f"models (on average) are trained for {number_text(longer, 2)} times the {unit}s."
+            f"Rungs {span} cost about the same each, {cost}: on average, a rung trains "
+            f"{number_text(fewer, 2)} times fewer models than the rung below, for "
+            f"{number_text(longer, 2)} times the {unit}s."
         )
     else:
         sentences.append(
@@ -189,9 +189,9 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     if abs(ratio - 1) > ALIKE:
         average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
         sentences.append(
-            f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from "
-            f"nothing, where a higher "
-            f"one trains {average} on average, continuing from where its trials stopped."
+            f"The lowest rung cost {ratio:.1f} times their mean: it trains every model for "
+            f"{first.epochs:,} {unit}s from the start, but a higher rung trains only {average} on "
+            "average, as its models continue."
         )
     return sentences
 
@@ -202,15 +202,15 @@ def _why(rungs: Sequence[RungCost], unit: str) -> str:
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):
         reasons.append(
-            f"they train {min(epochs):,} to {max(epochs):,} {unit}s, as trials are whole and "
-            f"cannot be halved without end"
+            f"they train {min(epochs):,} to {max(epochs):,} {unit}s, as an odd number of trials "
+            "has no exact half"
         )
     if min(costs) > 0 and max(costs) > (1 + ALIKE) * min(costs):
         dear = max(rungs, key=lambda rung: rung.per_epoch)
         reasons.append(
             f"one {unit} cost {1000 * min(costs):.3g} to {1000 * max(costs):.3g} ms, most on the "
-            f"way to {dear.resource:,}: configurations differ in what they cost, and others "
-            "survive at each rung"
+            f"way to {dear.resource:,}: configurations differ in cost, and different ones remain "
+            "at each rung"
         )
     text = (
         "; ".join(reasons) or "no single reason stands out in the numbers of trials and their cost"

@@ -23,7 +23,7 @@ SHOWN = 15
 LINES = 8
 """The largest number of the front's results that a terminal shows."""
 DIGITS = 5
-NOISELESS = "Every repeated value is the first one again: "
+NOISELESS = "Every repetition has the same value as the first training:  "
 
 
 class BestSection(Section):
@@ -101,7 +101,7 @@ class FrontSection(Section):
             return
         what = (
             f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other "
-            f"there dominates"
+            "result there dominates"
         )
         yield line("").append("front  ", HEADING).append(what)
         for best in row[:LINES]:
@@ -171,7 +171,7 @@ class ConfirmedSection(Section):
         count = len(self.study.tally.confirmations.of)
         if not count:
             return ""
-        return f"{plural(count, 'training')} to confirm the best, no winner is named yet"
+        return f"{plural(count, 'training')} to confirm the best have begun; no winner is named yet"
 
     def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
         metric = self.study.goal.metric
@@ -184,17 +184,17 @@ class ConfirmedSection(Section):
         yield f"The named winner is trial {confirmed.trial}: {mean}."
         yield (
             f"{plural(len(confirmed.all), 'configuration')} trained once more with "
-            f"{plural(times, 'other seed')} each; "
-            "first values flatter, as the configurations were chosen for them."
+            f"{plural(times, 'other seed')} each; the first values are too good on average, as the "
+            "configurations were chosen by them."
         )
         trainings = self.study.tally.confirmations
         yield (
             f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} "
-            f"{self.study.unit}s, "
-            "which no count of the search includes; the time of their rung does."
+            f"{self.study.unit}s; the time of their rung includes them, but the counts of the "
+            "search do not."
         )
         if confirmed.low is None:
-            yield "One more value says nothing of the noise: more seeds give an interval."
+            yield "One more value cannot show the noise; more seeds give an interval."
 
 
 def _confirmed_table(confirmed: Confirmed) -> "Table":

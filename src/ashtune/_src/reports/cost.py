@@ -64,9 +64,9 @@ class CostSection(Section):
             return
         yield html.words(
             f"The median of {plural(len(times), 'trial')} took {time_text(median(self._seconds))} "
-            f"for each {unit}, the slowest, trial {times[0][1]}, {time_text(times[0][0])}.",
+            f"for each {unit}; the slowest, trial {times[0][1]}, took {time_text(times[0][0])}.",
             *(
-                f"It takes longer the {'larger' if correlation > 0 else 'smaller'} {name} is "
+                f"Training takes longer if {name} is {'larger' if correlation > 0 else 'smaller'} "
                 f"(rank correlation {correlation:.2f})."
                 for name, correlation in self._correlations().items()
             ),

@@ -73,7 +73,7 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
     entering = scheduler.entering(trials)
     if of_random is None or where_learnt is None or entering is None:
         raise SettingsError(
-            f"--scheduler {scheduler.name} does not know before how many trials reach each rung"
+            f"--scheduler {scheduler.name} cannot tell in advance how many trials reach each rung"
         )
     counts = [each.middle for each in of_random]
     epochs = increments(counts, entering, ladder.rungs)
@@ -108,7 +108,10 @@ def too_few_trials(top: int, *, unit: str) -> str:
     """Return a warning and advice. The warning says that probably no trial
     will reach the top rung.
     """
-    return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
+    return (
+        f"too few trials: probably none reaches {unit} {top:,}; give more trials, or a lower "
+        "max_resource"
+    )
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
@@ -163,7 +166,7 @@ def saving_line(planned: Plan, *, unit: str) -> str:
     whole = plural(planned.epochs_to_the_top, unit)
     if planned.epochs >= planned.epochs_to_the_top:
         return f"every trial is trained to the top: {whole}"
-    less = f"{planned.times_less:.3g} times less than training all to the top ({whole})"
+    less = f"{planned.times_less:.3g} times less than training all trials to the top ({whole})"
     if planned.is_exact:
         return less
     return (

@@ -270,7 +270,9 @@ def write_flame_graph(study: Path) -> Path | None:
     if not profiles:
         return None
     path = study / FLAME
-    with instead_of_os_error(StudyError, path, "make room; what was found so far is kept"):
+    with instead_of_os_error(
+        StudyError, path, "free some disk space; the recorded profiles are kept"
+    ):
         write_new(DISK, str(path), flame_graph(profiles).encode())
     return path
 

@@ -72,8 +72,8 @@ class Comparison(msgspec.Struct, frozen=True):
         subject = f"{self.what[0].upper()}{self.what[1:]}"
         if self.is_too_small:
             return (
-                f"{subject}: too few to tell, with {self.random.trials:,} random draws beside "
-                f"{self.proposed.trials:,}."
+                f"{subject}: {self.proposed.trials:,} proposals and {self.random.trials:,} random "
+                "draws are too few to compare."
             )
         if self.ratio is not None:
             rate = (
@@ -93,8 +93,8 @@ class Comparison(msgspec.Struct, frozen=True):
         proposals = plural(self.proposed.trials, "proposal")
         draws = plural(self.random.trials, "random draw")
         return (
-            f"Of {proposals} {self.proposed.promoted:,} continued, of {draws} beside them "
-            f"{self.random.promoted:,}."
+            f"Of {proposals} {self.proposed.promoted:,} continued; of {draws} in the same time, "
+            f"{self.random.promoted:,} continued."
         )
 
 
@@ -162,10 +162,11 @@ class ModelSection(Section):
         if self._comparisons:
             yield html.table(self._table())
             yield html.words(
-                "Compared are trials that entered at the same rung in the same stretch of 20, from "
-                "the first proposal on, without failed trials. The interval is of 95 %. The chance "
-                "is the probability of at least this difference if proposals and random draws are "
-                "equally good. An exact test over the stretches computes it.",
+                "Compared are trials that entered at the same rung within the same 20 trials, from "
+                "the first proposal on; failed trials are left out. The interval has 95 % "
+                "confidence. The chance is the probability of at least this difference if "
+                "proposals and random draws are equally good. It is computed by an exact test over "
+                "the groups of 20.",
             )
         yield html.words(*self._remarks())
 
@@ -197,8 +198,8 @@ class ModelSection(Section):
         failed = plural(counts[FAILED], "trial")
         sentences = {
             NOT_READY: f"For {late} no proposal was ready in time.",
-            REPLACED: f"{replaced} had been tried before, and a draw took the place.",
-            FAILED: f"The search had failed before {failed} began, which are random.",
+            REPLACED: f"{replaced} had been tried before; random draws replaced them.",
+            FAILED: f"The search had failed before {failed} began; these trials are random.",
         }
         remarks = [sentences[remark] for remark in _REMARKS if counts[remark]]
         tally = self.study.tally

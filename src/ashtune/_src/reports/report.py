@@ -109,9 +109,9 @@ def sections() -> Mapping[str, type[Section] | str]:
         except Exception as error:  # noqa: BLE001 - another's module may raise anything
             kind = f"it cannot be imported ({error_line(error)})"
         if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, Section)):
-            kind = f"{shown(kind)} is no section; derive its class from ashtune.sections.Section"
+            kind = f"{shown(kind)} is not a section; derive its class from ashtune.sections.Section"
         if name in built_in:
-            kind = f"a section of ashtune is called {name}; give another name"
+            kind = f"ashtune has a section of the name {name}; give this section another name"
             name = one_line(f"{name} ({entry.value})")
         installed[name] = kind
     last = built_in.popitem()

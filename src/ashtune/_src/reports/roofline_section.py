@@ -100,12 +100,13 @@ def stored_roofline(directory: Path) -> Placed | None:
         if not placed.machine.roofs or (
             placed.sizing and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys()
         ):
-            raise ValueError("it has no roof, or chose lanes that were not tried")
+            raise ValueError("it has no roof, or chose a number of lanes that was not measured")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
-            f"{path} is not a roofline ({error}); remove it, or keep another there"
+            f"{path} is not a roofline ({error}); remove the file, or write a new one by `ashtune "
+            "roofline --keep`"
         ) from None
     # Take only measurements from the file, since another person may have written it; compute the
     # rest again.
@@ -136,15 +137,15 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
         return [_without_time(placement)]
     if share > 1:
         return [
-            f"It is faster than this roof allows ({percent_text(share)}): its bytes come from a "
-            "cache at least in part, or fewer operations are done than were counted."
+            f"It is faster than this roof allows ({percent_text(share)}): some of its bytes come "
+            "from a cache, or it does fewer operations than were counted."
         ]
     if share >= _NEAR:
         return [_near(placement, share)]
     sentences = [
         f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills "
-        f"its time: at the roof's speed it would take {time_text(placement.least_seconds)} and not "
-        f"{time_text(seconds)}."
+        f"its time: at the roof's speed it would take {time_text(placement.least_seconds)} instead "
+        f"of {time_text(seconds)}."
     ]
     return [*sentences, *_overhead(placement, seconds), *_cached(placement, caches)]
 
@@ -180,13 +181,14 @@ def _without_time(placement: Placement) -> str:
     if placement.bound == "memory":
         needed = _times(placement.ridge / placement.intensity)
         return (
-            f"Memory keeps arithmetic waiting: {percent_text(placement.share_of_peak)} of the peak "
-            "is the most it can use. What helps is more operations a byte, as by fusing calls or "
-            f"by models that share what they read: {needed} as many would reach the ridge."
+            "The step waits for memory, and can use at most "
+            f"{percent_text(placement.share_of_peak)} of the peak. More operations per byte help, "
+            f"as with fused calls, or with models that share data: {needed} as many would reach "
+            "the ridge."
         )
     return (
-        "Arithmetic is the limit and memory keeps up: faster than that takes more cores, a shorter "
-        "type of number or fewer operations."
+        "Arithmetic limits the step, not memory: more cores, a shorter number type or fewer "
+        "operations make it faster."
     )
 
 
@@ -197,8 +199,8 @@ def _near(placement: Placement, share: float) -> str:
         what = "memory traffic"
         cure = "fewer bytes for the same operations"
     return (
-        f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} "
-        f"make it faster."
+        f"At {percent_text(share)} of what the roof allows, {what} limits the step; {cure} make it "
+        "faster."
     )
 
 
@@ -211,18 +213,18 @@ def _overhead(placement: Placement, seconds: float) -> list[str]:
     if calls is None:
         return []
     if overhead is None:
-        return [f"It is {calls:,} calls of {time_text(seconds / calls)} each on average."]
+        return [f"It consists of {calls:,} calls of {time_text(seconds / calls)} each on average."]
     sentence = (
-        f"Its {calls:,} calls take {time_text(overhead)} on next to no data, "
-        f"{time_text(overhead / calls)} each: "
-        f"{percent_text(overhead / seconds)} of its time is what the calls themselves cost."
+        f"Its {calls:,} calls take {time_text(overhead)} on almost no data, "
+        f"{time_text(overhead / calls)} each: the calls themselves cost "
+        f"{percent_text(overhead / seconds)} of its time."
     )
     rest = seconds - overhead
     if rest > placement.least_seconds:
         sentence += (
-            f" The other {time_text(rest)} too are more than the roof's "
-            f"{time_text(placement.least_seconds)}: on "
-            "arrays this small the calls do not work at the machine's full speed."
+            f" The remaining {time_text(rest)} are also more than the roof's "
+            f"{time_text(placement.least_seconds)}: on such small arrays, the calls do not reach "
+            "the machine's full speed."
         )
     return [sentence]
 
@@ -232,9 +234,8 @@ def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
     if fitting is None:
         return []
     return [
-        f"Its {bytes_text(placement.step.bytes_moved)} fit the L{fitting.level} cache "
-        f"({size_text(fitting.size)}): from step to step most of them need not come from memory "
-        f"at all."
+        f"Its {bytes_text(placement.step.bytes_moved)} fit into the L{fitting.level} cache "
+        f"({size_text(fitting.size)}): most of them need not be read from memory at every step."
     ]
 
 
@@ -292,7 +293,8 @@ def machine_lines(machine: Roofs) -> list[str]:
     if machine.settings:
         given = ", ".join(f"{name}={value}" for name, value in machine.settings.items())
         lines.append(
-            f"Measured with {given} in the environment, which may lower the peak: compare without."
+            f"Measured with {given} in the environment, which may lower the peak; measure again "
+            "without it."
         )
     return lines
 
@@ -385,7 +387,10 @@ def lanes_words(sizing: Sizing) -> str:
         gain = "no number of lanes that was tried is clearly faster than one model after another"
     else:
         ratio = f"{alone / chosen:.2g} times less"
-        gain = f"a lane's epoch takes {time_text(chosen)}, alone {time_text(alone)}: {ratio}"
+        gain = (
+            f"an epoch of one lane takes {time_text(chosen)}, of a model alone {time_text(alone)}: "
+            f"{ratio}"
+        )
     tried = ", ".join(f"{lanes:,}" for lanes in sorted(sizing.seconds))
     return f"{plural(sizing.lanes, 'lane')}: {gain}; {tried} were tried."
 

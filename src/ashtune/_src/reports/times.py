@@ -171,16 +171,18 @@ def time_findings(timeline: Timeline) -> list[str]:
     latency = decision_latency(timeline)
     if latency is not None:
         sentences.append(
-            "From a report to the start of the worker's next job it took "
+            "From a report to the start of the worker's next job, the time was "
             f"{time_text(latency.median)} (median), {time_text(latency.p99)} (99th percentile), "
             f"over {plural(latency.decisions, 'decision')}."
         )
     if shares.absence > 0:
         sentences.append(
-            f"Places stood empty for {seconds_text(shares.absence)}, as until workers had started."
+            f"Workers were missing for {seconds_text(shares.absence)} in all, for example until "
+            "they had started."
         )
     if not timeline.knows_orders:
         sentences.append(
-            "The study's orders are not known: all waiting counts as waiting for the driver."
+            "The scheduler's decisions are unknown, so all waiting counts as waiting for the "
+            "driver."
         )
     return sentences

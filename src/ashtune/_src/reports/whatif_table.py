@@ -118,16 +118,15 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     ]
     if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
         sentences.append(
-            "'or' is how far it may be off, by replays with slightly other times and other "
-            "plausible continuations of curves: which of two results comes first decides what is "
-            "promoted."
+            "The value after 'or' shows how wrong a prediction may be. It comes from replays with "
+            "slightly different times and with other plausible continuations of the curves."
         )
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:
         sentences.append(
             f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never "
-            "trained: those curves stay at their last value, or in other replays continue as "
-            "trials did that were trained for longer."
+            "trained: those curves stay at their last value; in other replays, they continue like "
+            "trials that were trained for longer."
         )
     largest: dict[int, list[str]] = {}
     for series in by_scheduler(predictions).values():
@@ -139,7 +138,7 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
             f"{workers:,} ({', '.join(names)})" for workers, names in largest.items()
         )
         sentences.append(
-            f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: "
+            "The largest requested number of workers with an efficiency of at least 50 %: "
             f"{listed}."
         )
     return sentences

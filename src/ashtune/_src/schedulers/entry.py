@@ -85,8 +85,9 @@ class DearRungs:
         they do.
         """
         return (
-            f"new trials are trained to {self._rungs[-1]:,} directly, because {self._rungs[0]:,} "
-            f"takes {self._price:.0%} of the time of a full training, and no trial is resumed"
+            f"new trials are trained to {self._rungs[-1]:,} directly, because training to "
+            f"{self._rungs[0]:,} takes {self._price:.0%} of the time of a full training, and no "
+            "trial is resumed"
         )
 
 
@@ -170,9 +171,9 @@ class MisleadingRungs:
                 f"there than promoted trials"
             )
         return (
-            f"every fourth new trial is trained to {top:,} directly, because the ranks at {low:,} "
-            f"and at {top:,} agree little "
-            f"(Kendall's correlation {float(self._agreement):.2f}, {len(self._pairs)} trials)"
+            f"every fourth new trial is trained to {top:,} directly, because the order of the "
+            f"trials differs much between {low:,} and {top:,} (Kendall's correlation "
+            f"{float(self._agreement):.2f}, {len(self._pairs)} trials)"
         )
 
 

@@ -165,7 +165,7 @@ class PashaMachine(AshMachine):
             return
         rungs = self.ladder.rungs
         self._why = (
-            f"the order at {rungs[self._open]:,} differed from the order at "
+            f"the order of the trials at {rungs[self._open]:,} differed from their order at "
             f"{rungs[self._open - 1]:,}"
         )
         self._open += 1

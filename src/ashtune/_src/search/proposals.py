@@ -498,8 +498,8 @@ class Proposals(Observer):
         self._stand_in_news.clear()
         assert self._options is not None, "it is asked after the start"
         self._options.complain(
-            f"search {type(self._search).__name__}: its stand-in proposes nothing more: "
-            f"{error_line(error)}"
+            f"search {type(self._search).__name__}: the simpler search that fills in for it has "
+            f"failed, and proposes nothing more: {error_line(error)}"
         )
 
     def _kind(self, proposal: Proposal | None) -> object:
@@ -639,6 +639,6 @@ class Proposals(Observer):
         if self._end(_State.FAILED) and self._options is not None:
             reason = error_line(error)
             self._options.complain(
-                f"search {type(self._search).__name__} has failed, so new trials follow its "
-                f"design alone: {reason}"
+                f"search {type(self._search).__name__} has failed, so new trials come from its "
+                f"fixed design only: {reason}"
             )

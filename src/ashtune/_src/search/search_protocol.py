@@ -210,5 +210,5 @@ def refuse_outside(trial: int, size: int | None) -> None:
     """
     if trial < 0 or (size is not None and trial >= size):
         raise IndexError(
-            f"trial {trial} is not among the {'endless' if size is None else size} trials"
+            f"trial {trial} is not one of the {'endless' if size is None else size} trials"
         )

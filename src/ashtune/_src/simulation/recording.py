@@ -213,8 +213,8 @@ def traces_of(study: StudyReader) -> Traces:
     """
     if not study.settings.goal.is_plain:
         raise StudyError(
-            f"{study.directory} has {study.settings.goal}: a simulation replays studies of one "
-            "metric without constraints"
+            f"{study.directory} has {study.settings.goal}, but a simulation can replay only "
+            "studies of one metric without constraints"
         )
     study.read_for([Recorder, Timeline])
     scheduler = SCHEDULERS.part_or_reason(study.settings.scheduler)
@@ -314,13 +314,14 @@ class Recorder(Observer):
         trials = [trial for trial in self._trials if not trial.is_left_out]
         jobs = [job for trial in trials for job in trial.jobs if not job.is_void]
         if not jobs:
-            raise StudyError("no trial of this study was trained: there is nothing to predict from")
+            raise StudyError(
+                "no trial of this study was trained, so nothing can be predicted from it"
+            )
         values = sum(max(trial.reports, default=0) for trial in trials)
         if values > MOST_VALUES:
             raise StudyError(
-                f"the trials of this study have {values:,} units of resource in all; a what-if "
-                f"holds a value for each, "
-                f"at most {MOST_VALUES:,}: count the resource in larger units"
+                f"the trials of this study have {values:,} units of resource in all, but a "
+                f"prediction can use at most {MOST_VALUES:,}; count the resource in larger units"
             )
         warmup = take_out_warmup(jobs)
         shares = time_shares(timeline)

@@ -180,8 +180,8 @@ def read_table(
         clock = np.maximum.accumulate(_array(path, times), axis=1)
         if not (clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()):
             raise SettingsError(
-                f"{path}: {times}, {_shape(clock)}, is no time for a metric of {_shape(losses)}; "
-                "give as many seconds, each at least 0"
+                f"{path}: the times {times}, {_shape(clock)}, do not fit a metric of "
+                f"{_shape(losses)}; give the same number of seconds, each at least 0"
             )
     if goal.mode == "max":
         losses = -losses
@@ -201,7 +201,8 @@ def _array(path: Path, wanted: str) -> "Floats":
     parts = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", wanted)
     if parts is None:
         raise SettingsError(
-            f"{wanted!r} names no array; give as in val_accuracy or val_accuracy[0]"
+            f"{wanted!r} is not the name of an array; give for example val_accuracy or "
+            "val_accuracy[0]"
         )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
@@ -224,8 +225,8 @@ def _array(path: Path, wanted: str) -> "Floats":
         raise SettingsError(f"{path}: {wanted}: {error}") from None
     if chosen.ndim != 2 or 0 in chosen.shape or chosen.dtype.kind not in "fiu":
         raise SettingsError(
-            f"{path}: {wanted} is {_shape(chosen)} of {chosen.dtype}; give numbers, trials by "
-            f"epochs"
+            f"{path}: {wanted} is {_shape(chosen)} of {chosen.dtype}; give an array of numbers, "
+            "trials by epochs"
         )
     return np.ascontiguousarray(chosen, dtype=np.float64)
 

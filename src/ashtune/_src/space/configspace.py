@@ -62,8 +62,8 @@ def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]
 
     if hyperparameter.name != name:
         raise SpaceError(
-            f"{name}: its hyperparameter has the name {hyperparameter.name!r}; give both the same "
-            f"name"
+            f"{name}: the given hyperparameter has the name {hyperparameter.name!r}; give both the "
+            "same name"
         )
     space = ConfigurationSpace()
     space.add(copy.copy(hyperparameter))  # the user's object stays unchanged

@@ -214,7 +214,10 @@ class CheckpointWriter:
             self._earlier = checkpoints.of(trial, start)
             flaw = self._flaw_of_earlier(size)
             if flaw:
-                self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
+                self._not_read = (
+                    f"the checkpoint was not read: {flaw}; the trial was trained again from the "
+                    "start"
+                )
                 self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
@@ -281,7 +284,10 @@ class CheckpointWriter:
         return self._earlier
 
     def _unread(self, error: OSError) -> CheckpointUnread:
-        self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
+        self._not_read = (
+            f"the checkpoint was not read: {error.strerror}; the trial was trained again from the "
+            "start"
+        )
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:

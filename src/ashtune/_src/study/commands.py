@@ -100,7 +100,7 @@ def read_command(data: bytes) -> Command:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise StudyError(
-            f"not a command ({error}); send one of {', '.join(NAMES)} as JSON"
+            f"this is not a command ({error}); send one of {', '.join(NAMES)} as JSON"
         ) from None
 
 
@@ -114,7 +114,10 @@ class CommandFolder:
 
     def __init__(self, directory: Path) -> None:
         path = directory / NAME
-        advice = "this folder is needed for commands; make it usable, or leave control out"
+        advice = (
+            "this folder is needed for commands; make it readable and writable, or leave control "
+            "out"
+        )
         with instead_of_os_error(StudyError, path, advice), suppress(FileExistsError):
             DISK.make_folder(str(path))
         self._path = path
@@ -249,7 +252,7 @@ def _open_folder(path: Path) -> int:
     except OSError as error:
         why = str(error.strerror)
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            why = f"{why}: it is a file, or a symbolic link, which is not followed; remove it"
+            why = f"{why}: this path is a file or a symbolic link, but must be a folder; remove it"
         raise StudyError(f"{path}: {why}") from None
     status = os.fstat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:

@@ -423,7 +423,7 @@ class Controller:
         holding = self._assignments.release(event.trial)
         if holding is None or holding.worker != event.worker:
             raise JournalError(
-                f"worker {event.worker} released trial {event.trial}, which it did not have"
+                f"worker {event.worker} released trial {event.trial}, which it was not training"
             )
         if event.checkpoint is None:
             self._assignments.to_discard.discard(event.trial)
@@ -657,8 +657,8 @@ class Controller:
         assigned = running.get(trial)
         if assigned is None or assigned.worker != worker or assigned.job.rung != rung:
             raise JournalError(
-                f"the journal says trial {trial} to rung {rung}, but the replay gives "
-                f"{self._assignments.orders_of(worker)}"
+                f"the journal says that trial {trial} was trained to rung {rung}, but the replay "
+                f"gives {self._assignments.orders_of(worker)}"
             )
         del running[trial]
         return assigned

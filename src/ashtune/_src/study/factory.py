@@ -100,7 +100,7 @@ def new_study(
         settings = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(
-            f"the study cannot be written down ({type(error).__name__}: {error})"
+            f"the study cannot be stored in a journal ({type(error).__name__}: {error})"
         ) from None
     if space.rules.has_clauses:
         # The study counts the invalid draws. It must not count the checks of enqueued and earlier
@@ -261,8 +261,8 @@ def _caution(scheduler: Scheduler, search: Search) -> str:
     if not (scheduler.takes_trials_for_alike and search.has_proposer):
         return ""
     return (
-        "where trials are judged is chosen as if all of them were random draws; proposals are more "
-        "alike, so a low rung tells them apart worse than it seems"
+        "the scheduler chooses its rungs as if all trials were random draws; proposals are more "
+        "similar, so a low rung separates them less well than it seems"
     )
 
 
@@ -280,7 +280,7 @@ def _known(settings: Settings, space: Space) -> list[tuple[Result, dict[str, obj
         configuration = space.check(each.configuration)
         losses, violation = settings.goal.judged(each.metrics)
         if max(losses) == math.inf:
-            raise SettingsError(f"a result from before has no finite {settings.goal.metric}")
+            raise SettingsError(f"an earlier result has no finite {settings.goal.metric}")
         number = numbers.setdefault(identity(configuration), TrialId(-1 - len(numbers)))
         rung = max(0, bisect_right(ladder.rungs, each.resource) - 1)
         known.append(

@@ -123,7 +123,7 @@ class JournalReader:
         """
         with _open_for_reading(self._path, self._disk) as file:
             if self._check_before(file) != self._check:
-                raise self._is_another(f"another line ends at byte {self.position:,} now")
+                raise self._is_another(f"the line that ends at byte {self.position:,} has changed")
             while block := self._whole(file, self.position, end_of_turns):
                 batch, problem, line = self._decoded(block)
                 if batch.events:
@@ -220,7 +220,9 @@ class JournalReader:
         except OSError as error:
             raise self._refusal(error) from None
         if size < self.position:
-            raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
+            raise self._is_another(
+                f"the file ends at byte {size:,}, but {self.position:,} bytes were read before"
+            )
         check = _CHECK.fullmatch(
             self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1)
         )
@@ -312,8 +314,8 @@ def _settings_of(line: bytes, path: Path) -> Settings:
             f"study's directory"
         ) from None
     raise JournalError(
-        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune "
-        f"{_as_shown(written.ashtune)}"
+        f"{path} line 1: format={written.format}, but this ashtune reads format {FORMAT}; use "
+        f"ashtune {_as_shown(written.ashtune)}"
     )
 
 

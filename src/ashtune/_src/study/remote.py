@@ -128,7 +128,7 @@ class StoreCall:
                 self.is_given_up = True
                 patience.last_seconds = 0.0  # the worker's other trials do not wait again
                 raise InterruptedError(
-                    errno.EINTR, "it did not answer before the study was stopped", address
+                    errno.EINTR, "the store did not answer before the study was stopped", address
                 )
             if not has_told and now - self._answered > WAIT_SECONDS:
                 has_told = True
@@ -234,7 +234,9 @@ class RemoteFolder:
                 "utf-8", "replace"
             ).splitlines() or [""]
             if not is_remote(address):
-                raise OSError(errno.EINVAL, "no address of a store", str(path))
+                raise OSError(
+                    errno.EINVAL, "the file does not contain the address of a store", str(path)
+                )
             return cls(address, tokens, patience)
         return None
 
@@ -335,7 +337,7 @@ class RemoteFolder:
             call = StoreCall()
             self._wait(lambda: self._pull(name, temporary, call), call)
             if END not in DISK.names(temporary):
-                raise OSError(errno.EIO, "it is not complete", name)
+                raise OSError(errno.EIO, "the checkpoint is not complete", name)
             rename(DISK, f"{temporary}/{INSIDE}", path)
         finally:
             delete(DISK, temporary)

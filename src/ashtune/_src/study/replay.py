@@ -192,7 +192,9 @@ class Replay:
             self._arrivals.start(event.trial)
         elif isinstance(event, _OF_A_JOB) and event.trial is not None:
             if self._arrivals[event.trial] == NOT_STARTED:
-                raise JournalError(f"an event of trial {event.trial}, which has not started")
+                raise JournalError(
+                    f"there is an event of trial {event.trial}, which has not started"
+                )
             if event.rung >= self._rungs:
                 raise JournalError(
                     f"trial {event.trial} is at rung {event.rung}, but the top rung is "

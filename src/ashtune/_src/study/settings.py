@@ -101,7 +101,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
         raise JournalError(f"the ladder of a session is invalid: {error}") from None
     if not before.is_start_of(after):
         raise JournalError(
-            f"the ladder becomes {after}, and was {before}: rungs may only be added above"
+            f"the ladder changes from {before} to {after}, but rungs may only be added above"
         )
     return after
 

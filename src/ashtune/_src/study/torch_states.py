@@ -107,7 +107,7 @@ def read_weights(file: BinaryIO) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - a file from elsewhere may break PyTorch's reader in any way
         raise StudyError(
-            f"the checkpoint has more than weights, and none of its code was executed: "
+            "the checkpoint contains more than weights (none of its code was executed): "
             f"{no_weights(error)}"
         ) from None
 

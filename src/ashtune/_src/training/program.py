@@ -186,8 +186,8 @@ class Program:
                 if match[1] is not None and match[1] not in names and match[1] not in OWN:
                     raise ObjectiveError(
                         f"{{{match[1]}}} in {shown(word)} is not a hyperparameter; the space has "
-                        f"{one_line(', '.join(names), LAST_WORDS)}, every trial has "
-                        f"{', '.join(OWN)}, and {{{{ and }}}} are braces"
+                        f"{one_line(', '.join(names), LAST_WORDS)}, and every trial has "
+                        f"{', '.join(OWN)}; for braces write {{{{ and }}}}"
                     )
         if names and used.isdisjoint(names) and not self._may_read_all(found or program):
             raise ObjectiveError(

@@ -126,8 +126,8 @@ def _check(name: str, stateful: Any) -> None:
     has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
     if not (has_state or isinstance(stateful, torch.Generator)) or isinstance(stateful, type):
         raise ObjectiveError(
-            f"trial.checkpoint({name}={shown(stateful)}): no state_dict and load_state_dict; pass "
-            "an object that has both, or save it with trial.save"
+            f"trial.checkpoint({name}={shown(stateful)}): this object has no state_dict and "
+            "load_state_dict; pass an object that has both, or save it with trial.save"
         )
     check(_state_of(stateful), name)
 

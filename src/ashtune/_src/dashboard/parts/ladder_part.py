@@ -57,18 +57,24 @@ def quota_text(study: StudyReader) -> str:
     if scheduler.rule is Rule.ALWAYS:
         return "Every trial is trained to the top."
     if scheduler.rule is Rule.UNKNOWN:
-        return f"The rule of {scheduler.name} is not known here."
+        return f"The promotion rule of {scheduler.name} is unknown."
     kept = list(dict.fromkeys(ladder.kept))
     few, many = (scheduler.quota_rule(ladder, 0).of(trials) for trials in (FEW, MANY))
     if many < MANY * ladder.kept[0] - 1:  # it grows more slowly than the number of trials
-        text = f"Of {FEW} trials at a rung the best {few} may continue, of {MANY} the best {many}"
+        text = (
+            f"Of {FEW} trials at a rung, the best {few} may continue; of {MANY} trials, the best "
+            f"{many}"
+        )
     elif len(kept) == 1:
-        text = f"Of the trials at a rung the best {kept[0]} may continue"
+        text = f"Of the trials at a rung, the best {kept[0]} may continue"
     else:
         text = (
-            f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} "
-            f"of all may continue"
+            f"Of the trials at a rung, the best {float(min(kept)):.2g} to {float(max(kept)):.2g} "
+            "may continue, depending on the rung"
         )
     if scheduler.rule is Rule.SINCE_ITS_RESULT:
-        text += ". Each continues as soon as it is among them, so in the end more have continued"
+        text += (
+            ". A trial continues as soon as it is among the best, so in the end more trials than "
+            "these have continued"
+        )
     return f"{text}."

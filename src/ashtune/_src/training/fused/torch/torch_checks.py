@@ -89,7 +89,8 @@ class Proof:
         of the first lane.
         """
         with _watch(
-            self._functional.module, f"cannot be called with {what}; change it, or the batch size"
+            self._functional.module,
+            f"cannot be called with {what}; change the module, or the batch size",
         ):
             plain = [
                 self._call_seeded(alone, parameters, self._buffers, data)
