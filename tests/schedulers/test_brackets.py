@@ -121,7 +121,7 @@ def test_a_withdrawn_newborn_trial_is_no_longer_waited_for() -> None:
     assert scheduler.hopeless() == [1, 2]
 
 
-def test_the_withdrawal_of_a_promoted_trial_is_not_that_of_a_newborn_one() -> None:
+def test_a_withdrawn_promoted_trial_does_not_count_as_newborn() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 8, 4)
     jobs = begin(scheduler, 4)
     for job in jobs:

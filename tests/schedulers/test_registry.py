@@ -215,7 +215,7 @@ def test_a_registry_takes_parts_of_its_own_kind_only() -> None:
         registry.part("pasha")
 
 
-def test_the_machine_of_a_study_is_told_and_that_of_its_view_knows_no_result(
+def test_only_the_machine_of_the_study_knows_results(
     finished_study: Path,
 ) -> None:
     study = built_study(read_settings(finished_study / NAME))

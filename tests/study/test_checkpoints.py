@@ -401,7 +401,7 @@ def part_writer(study: Path, start: int, process: int) -> PartWriter:
     return PartWriter(Checkpoints(study), TRIAL, start, folder=folder, process=process)
 
 
-def test_a_process_reads_what_it_saved_itself_or_what_process_0_saved_for_all(
+def test_a_process_reads_its_own_part_or_that_of_process_0(
     tmp_path: Path,
 ) -> None:
     first = writer(tmp_path)
@@ -424,7 +424,7 @@ def test_a_process_reads_a_single_file_of_process_0(tmp_path: Path) -> None:
     assert part_writer(tmp_path, 2, 1).restore() == "for all"
 
 
-def test_a_process_reads_the_copy_that_process_0_has_made_of_a_remote_checkpoint(
+def test_all_processes_read_the_local_copy_of_a_remote_checkpoint(
     tmp_path: Path,
 ) -> None:
     saved(tmp_path, "for all", 2)

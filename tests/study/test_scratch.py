@@ -90,7 +90,7 @@ def test_folders_of_the_living_and_of_others_are_kept(temporary: Path) -> None:
 # Places for copies, and what survives a power loss.
 
 
-def test_a_copy_is_written_to_a_new_or_a_regular_file_or_folder(tmp_path: Path) -> None:
+def test_a_copy_is_written_only_to_new_or_regular_files(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "file")

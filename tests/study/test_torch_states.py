@@ -44,7 +44,7 @@ def test_a_file_without_named_states_is_refused() -> None:
         load(file, size)
 
 
-def test_an_error_of_pytorch_is_short_and_names_the_class_that_is_not_allowed() -> None:
+def test_an_error_of_pytorch_names_the_forbidden_class() -> None:
     assert no_weights(ValueError("see GLOBAL os.system was not allowed")) == (
         "it contains os.system"
     )
@@ -59,9 +59,7 @@ def test_an_error_of_pytorch_is_short_and_names_the_class_that_is_not_allowed() 
         ([b""], "contains b'' at model[0], a builtins.bytes; "),
     ],
 )
-def test_a_value_or_a_key_that_is_not_plain_is_refused_with_its_place(
-    state: Any, says: str
-) -> None:
+def test_a_value_or_key_that_is_not_plain_is_refused(state: Any, says: str) -> None:
     with pytest.raises(ObjectiveError) as refusal:
         check(state, "model")
     assert says in str(refusal.value)

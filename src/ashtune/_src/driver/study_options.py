@@ -170,8 +170,8 @@ class Watching(TypedDict, total=False):
     Args:
         watch: Show a live page of the study, by ``ashtune watch`` in its own process, and print its
             address; the page ends with the process that started it.
-        control: Let everybody who can open the live page pause and stop the study, add trials, change the
-            number of workers and enqueue configurations; implies ``watch``.
+        control: Let everybody who can open the live page pause and stop the study, add trials,
+            change the number of workers and enqueue configurations; implies ``watch``.
     """
 
     observers: Annotated[
