@@ -149,7 +149,7 @@ def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None
         (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
         (["s", "--budget", "much"], ["invalid float value: 'much'"]),
         (["s", "--html", "no/where.html"], ["no such folder"]),
-        (["s", "--cores-per-worker", "4"], ["--cores-per-worker is for --budget"]),
+        (["s", "--cores-per-worker", "4"], ["--cores-per-worker needs --budget"]),
     ],
 )
 def test_whatif_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
@@ -270,7 +270,10 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
         ),
         (["s", "--max-resource", "0"], ["--max-resource=0"]),
         (["s", "--min-resource", "0"], ["--min-resource=0"]),
-        (["s", "--rungs", "1,8", "--reduction-factor", "3"], ["--rungs: leave out --min-resource"]),
+        (
+            ["s", "--rungs", "1,8", "--reduction-factor", "3"],
+            ["--rungs cannot be combined with --min-resource"],
+        ),
         (
             ["--trials", "9", "--max-resource", "4", "--straggle", "1e308"],
             ["--straggle=1e+308 is not a number"],
@@ -281,7 +284,7 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
             ["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"],
             ["t.npz", "not a table of curves"],
         ),
-        (["--metric", "x", "--max-resource", "4"], ["--metric is for a table"]),
+        (["--metric", "x", "--max-resource", "4"], ["--metric needs a table"]),
         (["s", "--trials", "65"], ["--trials 65", "has 64"]),
         (["--trials", "9", "--max-resource", "4", "--directory", "s"], ["exists already"]),
         (["--trials", "1", "--max-resource", "4", "--directory", "one"], ["at least 2 trials"]),

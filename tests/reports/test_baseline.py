@@ -45,7 +45,7 @@ HALVED = run_of(64, [6.4, 3.3, 3.1, 3.2], [64, 32, 32, 32])
 def test_rungs_and_start_make_up_the_wall_time() -> None:
     assert HALVED.accounted == pytest.approx(1.0)
     assert HALVED.rung_seconds == pytest.approx(16.0)
-    assert "to 100.0 % of the wall time" in baseline_words(HALVED, unit="epoch")[0]
+    assert "with the start 100.0 % of the wall time" in baseline_words(HALVED, unit="epoch")[0]
 
 
 def test_the_words_explain_the_costs_of_equal_and_lowest_rungs() -> None:

@@ -221,7 +221,8 @@ def test_a_stopped_session_shows_only_sections_of_its_tally(study: Study, others
         assert there in text
     assert "left out" not in text and "workers of digits" not in text
     with pytest.raises(
-        RuntimeError, match="Curves cannot be read here: a section with `shows_live`"
+        RuntimeError,
+        match="Curves cannot be read while the study runs: a section with `shows_live`",
     ):
         _ = live.curves
 

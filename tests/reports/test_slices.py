@@ -117,10 +117,7 @@ def test_a_single_slice_shows_its_legend_and_hyperparameter() -> None:
 
     figure = one("momentum")
     assert figure.layout.xaxis.title.text.startswith("momentum<br>")
-    assert (
-        "3 trials; each trial is drawn with its result at its highest rung"
-        in figure.layout.xaxis.title.text
-    )
+    assert "3 trials; each trial is drawn with its result" in figure.layout.xaxis.title.text
     assert figure.layout.showlegend is not False
     assert [trace.name for trace in figure.data] == ["to epoch 1", "to epoch 3"]
     assert one(None).layout.xaxis.title.text.startswith("act<br>"), "the most important one"

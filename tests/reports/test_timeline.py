@@ -369,9 +369,9 @@ def test_the_sentences_describe_the_waiting() -> None:
     timeline = timeline_of(steps)
     sentences = " | ".join(time_findings(timeline))
     assert "99th percentile" in sentences
-    assert "not known" not in sentences
+    assert "decisions are unknown" not in sentences
     blind = timeline_of(step for step in steps if not isinstance(step, Followed))
-    assert "not known" in " | ".join(time_findings(blind))
+    assert "decisions are unknown" in " | ".join(time_findings(blind))
 
 
 def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:

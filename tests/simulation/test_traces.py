@@ -62,9 +62,9 @@ def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
         ),
         ({"values": "both[2]"}, r"both\[2\]: index 2 is out of bounds for axis 0 with size 2"),
         ({"values": "names"}, "names is 1 of <U1"),
-        ({"values": "accuracy[0"}, "names no array"),
+        ({"values": "accuracy[0"}, "is not the name of an array"),
         ({"times": "accuracy"}, "do not fit a metric of"),
-        ({"times": "both"}, "give numbers, trials by epochs"),
+        ({"times": "both"}, "give an array of numbers, trials by epochs"),
     ],
 )
 def test_what_is_no_table_of_curves_is_refused(

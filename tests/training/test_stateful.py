@@ -292,7 +292,7 @@ def test_no_code_in_a_checkpoint_is_executed(
         ),
         (
             {"model": {"weight": 1.0}},
-            "trial.checkpoint(model={'weight': 1.0}): no state_dict",
+            "trial.checkpoint(model={'weight': 1.0}): this object has no state_dict",
         ),
     ],
 )

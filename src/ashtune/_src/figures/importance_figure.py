@@ -121,8 +121,8 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.weights:
             return (
-                f"{plural(self.total, 'trial')} to compare; they are too few, or too similar, to "
-                "tell which hyperparameters matter"
+                f"{plural(self.total, 'trial')} to compare: too few, or too similar, to tell "
+                "what matters"
             )
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
         base = f"{sample}{plural(self.total, 'trial')}"
