@@ -127,7 +127,7 @@ show(study.trials[5].origin[:2])
     [
         ("from ashtune._src.cli.main import main; main(['--help']); show('help')", ["help"]),
         ("from ashtune._src.cli.main import main; main(['report', 's']); show('report')",
-        ["report rich"]),
+        ["report numpy rich"]),
         (PROPOSER, ["gp numpy scipy"]),
         (STUDY, ["before workers start cloudpickle", "while workers start cloudpickle numpy",
         "in a worker cloudpickle",
