@@ -65,7 +65,6 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ashtune._src.analysis.audit import Audit
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.expected import Expected, expected_at_start
 from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.results import Results
@@ -131,7 +130,6 @@ NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
     Tally: lambda study: Tally(study.ladder, study.goal),
     Trials: lambda study: trials_of(study.settings, study.ladder),
     Results: lambda study: Results(study.goal),
-    BestSoFar: lambda study: BestSoFar(study.goal),
     Curves: lambda study: Curves(study.goal),
     Timeline: lambda study: Timeline(study.ladder),
     Audit: lambda study: Audit(study.ladder, study.goal, study.scheduler),
