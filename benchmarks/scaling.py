@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, JobFinished, TrialReleased
 from ashtune._src.core.ladder import Ladder
@@ -95,7 +95,7 @@ def run(job: tuple[str, int, float, float]) -> tuple[Simulated, float]:
     curves = invent_curves(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
     crew = BusyEngine(workers, curves.training(), decision)
-    tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
+    tally, progress = Tally(LADDER, curves.goal), Results(curves.goal)
     began = time.perf_counter()
     end = simulate(scheduler, crew, [tally, progress], until=until)
     study = simulated(

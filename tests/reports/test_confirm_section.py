@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from ashtune._src.analysis.confirmed_winner import Confirmations, interval
+from ashtune._src.analysis.confirmed_winner import Confirmations, Confirmed, interval
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.jobs import Goal, TrialId
@@ -51,6 +51,16 @@ def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread:
     assert held >= 862
 
 
+def first_result(trial: int, value: float, goal: Goal, rung: int = 1) -> BestResult:
+    return BestResult(TrialId(trial), rung, 9, goal.loss({"loss": value}), {"loss": value})
+
+
+def results_of(confirmations: Confirmations, others: int = 0) -> dict[TrialId, BestResult]:
+    """Return the results of the search at the highest rung: the confirmed ones, and some others."""
+    more = [first_result(trial, 0.9, Goal("loss", "min")) for trial in range(50, 50 + others)]
+    return {first.trial: first for first in [*confirmations.of.values(), *more]}
+
+
 def confirmed(
     values: dict[int, tuple[float, list[float | None]]], mode: str = "min"
 ) -> Confirmations:
@@ -58,7 +68,7 @@ def confirmed(
     goal = Goal("loss", mode)  # type: ignore[arg-type]  # the mode of a test
     confirmations, number = Confirmations(goal), 100
     for trial, (first, more) in values.items():
-        best = BestResult(TrialId(trial), 1, 9, goal.loss({"loss": first}), {"loss": first})
+        best = first_result(trial, first, goal)
         for value in more:
             confirmations.start(TrialId(number), best)
             if value is None:
@@ -69,10 +79,15 @@ def confirmed(
     return confirmations
 
 
+def named_among(
+    confirmations: Confirmations, wanted: Confirm | None, others: int = 0
+) -> Confirmed | None:
+    return confirmations.named(wanted, results_of(confirmations, others))
+
+
 def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
-    named = confirmed({3: (0.1, [0.9, 0.8]), 5: (0.2, [0.3, 0.1]), 8: (0.3, [0.5, 0.4])}).named(
-        Confirm(3, 2), 9, 1
-    )
+    three = confirmed({3: (0.1, [0.9, 0.8]), 5: (0.2, [0.3, 0.1]), 8: (0.3, [0.5, 0.4])})
+    named = named_among(three, Confirm(3, 2), others=6)
     assert named is not None
     assert (named.trial, named.first, named.values) == (5, 0.2, [0.3, 0.1])
     assert named.mean == pytest.approx(0.2)
@@ -84,9 +99,8 @@ def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
 
 
 def test_the_largest_mean_wins_in_mode_max() -> None:
-    named = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max").named(
-        Confirm(2, 2), 2, 1
-    )
+    two = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max")
+    named = named_among(two, Confirm(2, 2))
     assert named is not None
     assert named.trial == 5
     assert named.low is not None
@@ -95,25 +109,37 @@ def test_the_largest_mean_wins_in_mode_max() -> None:
 
 
 def test_a_configuration_with_a_failed_training_cannot_win() -> None:
-    named = confirmed({3: (0.1, [0.1, None]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
+    two = confirmed({3: (0.1, [0.1, None]), 5: (0.2, [0.2, 0.2])})
+    named = named_among(two, Confirm(2, 2))
     assert named is not None
     assert named.trial == 5
     assert named.all[-1].values == [0.1, None]
     assert named.all[-1].mean is None
-    assert confirmed({3: (0.1, [None])}).named(Confirm(1, 1), 1, 1) is None
+    assert named_among(confirmed({3: (0.1, [None])}), Confirm(1, 1)) is None
 
 
 def test_no_winner_is_named_before_all_confirmations_exist() -> None:
     one = confirmed({3: (0.1, [0.9])})
-    assert one.named(Confirm(2, 1), 5, 1) is None
-    assert one.named(Confirm(2, 1), 1, 1) is not None, "there is one result at the top"
-    assert one.named(Confirm(1, 2), 5, 1) is None
-    assert one.named(Confirm(1, 1), 5, 2) is None, "there are rungs above now"
-    assert one.named(None, 5, 1) is None
+    assert named_among(one, Confirm(2, 1), others=4) is None
+    assert named_among(one, Confirm(2, 1)) is not None, "there is one result at the top"
+    assert named_among(one, Confirm(1, 2), others=4) is None
+    assert named_among(one, None, others=4) is None
+    above = first_result(3, 0.1, Goal("loss", "min"), rung=2)
+    assert one.named(Confirm(1, 1), {above.trial: above}) is None, "there are rungs above now"
+
+
+def test_a_withdrawn_configuration_cannot_win() -> None:
+    two = confirmed({3: (0.1, [0.1]), 5: (0.2, [0.2])})
+    results = results_of(two)
+    del results[TrialId(3)]
+    named = two.named(Confirm(2, 1), results)
+    assert named is not None
+    assert named.trial == 5
 
 
 def test_equal_repetitions_count_as_noiseless() -> None:
-    named = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
+    two = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])})
+    named = named_among(two, Confirm(2, 2))
     assert named is not None
     assert named.is_noiseless
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
@@ -123,10 +149,9 @@ def test_repetitions_below_the_rung_of_a_trial_do_not_count() -> None:
     goal, confirmations = Goal("loss", "min"), Confirmations(Goal("loss", "min"))
     results = [(0, 5, 0.2), (1, 5, 0.1), (1, 6, 0.15)]
     for number, (rung, trial, loss) in enumerate(results, start=7):
-        first = BestResult(TrialId(trial), rung, rung + 1, loss, {"loss": loss})
-        confirmations.start(TrialId(number), first)
+        confirmations.start(TrialId(number), first_result(trial, loss, goal, rung))
         confirmations.finish(result(number, rung, rung + 1, {"loss": loss}))
-    winner = confirmations.winner(Confirm(best=2, seeds=1), 2, 1)
-    assert winner is not None
-    assert (winner.trial, goal.value(winner.loss)) == (5, 0.1)
+    named = named_among(confirmations, Confirm(best=2, seeds=1))
+    assert named is not None
+    assert (named.trial, named.first) == (5, 0.1)
     assert confirmations.ended == 3

@@ -7,7 +7,6 @@ from typing import Any, get_args
 import pytest
 
 from ashtune._src.analysis.audit import Audit
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
@@ -47,16 +46,17 @@ def of_a_timeline(timeline: Timeline) -> Any:
     return time_shares(timeline), [getattr(work, name).tolist() for name in work.__struct_fields__]
 
 
+def of_results(results: Results) -> Any:
+    at_rungs = [rung.steps for rung in results.rungs]
+    return results.standings(), results.steps, at_rungs, results.seconds, results.epochs
+
+
 OBSERVERS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "tally": (lambda: Tally(LADDER, GOAL), of_a_tally),
     "trials": (lambda: Trials(LADDER), list),
-    "results": (lambda: Results(GOAL), Results.standings),
+    "results": (lambda: Results(GOAL), of_results),
     "timeline": (lambda: Timeline(LADDER), of_a_timeline),
     "curves": (lambda: Curves(GOAL), lambda curves: repr(curves.shown())),
-    "best": (
-        lambda: BestSoFar(GOAL),
-        lambda best: (best.steps, best.steps_at, best.seconds, best.epochs),
-    ),
 }
 
 

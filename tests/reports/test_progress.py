@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
@@ -28,11 +28,11 @@ def result(
     return made_up.result(trial, rung, LADDER.rungs[rung], metrics, time=time, start=start)
 
 
-def best_over_time_figure(best: BestSoFar, *, unit: str) -> Any:
+def best_over_time_figure(best: Results, *, unit: str) -> Any:
     return plot(module.best_over_time_figure(best, LADDER.rungs, unit=unit))
 
 
-def best_over_resource_figure(best: BestSoFar, *, unit: str) -> Any:
+def best_over_resource_figure(best: Results, *, unit: str) -> Any:
     return plot(module.best_over_resource_figure(best, LADDER.rungs, unit=unit))
 
 
@@ -45,8 +45,8 @@ def ends_of(figure: Any) -> list[tuple[float, float]]:
     return [(*trace.x, *trace.y) for trace in figure.data if trace.marker.size == 9]
 
 
-def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
-    best = BestSoFar(goal)
+def folded(events: list[Event], goal: Goal = LOSS) -> Results:
+    best = Results(goal)
     for event in events:
         best.event(event)
     return best
@@ -90,7 +90,8 @@ def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_a
     best, tally = folded(events, ACCURACY), Tally(LADDER, ACCURACY)
     for event in events:
         tally.event(event)
-    for rung, steps in [(None, best.steps), *enumerate(best.steps_at)]:
+    at_rungs = [rung.steps for rung in best.rungs]
+    for rung, steps in [(None, best.steps), *enumerate(at_rungs)]:
         plain = [(round(step.seconds, 6), step.epochs, step.trial, step.loss) for step in steps]
         assert plain == bests(events, ACCURACY, rung)
     assert best.epochs == tally.epochs

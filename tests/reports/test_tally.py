@@ -194,15 +194,14 @@ def test_a_rung_keeps_its_thousand_best_results() -> None:
         goal=Goal("accuracy", "min"),
     )
     rung, order = tally.rungs[0], sorted(range(3000), key=lambda trial: (losses[trial], trial))
-    assert [trial for trial in range(3000) if rung.result_of(TrialId(trial))] == sorted(
-        order[:1000]
-    )
+    assert [trial for trial in range(3000) if trial in rung.bests.results] == sorted(order[:1000])
     tally.event(withdrawn(order[0], 1))
     tally.event(finished(0, 0.999, trial=3000))
-    assert (rung.best and rung.best.trial, rung.finite) == (order[1], 1000)
+    assert len(rung.bests.results) == 1000
+    assert rung.best is not None and rung.best.trial == order[1]
     tally.event(finished(0, 0.9995, trial=3001))
-    assert rung.result_of(TrialId(3000)) is not None
-    assert rung.result_of(TrialId(3001)) is None
+    assert 3000 in rung.bests.results
+    assert 3001 not in rung.bests.results
 
 
 def finished(

@@ -23,7 +23,7 @@ mean.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import msgspec
@@ -130,20 +130,16 @@ class Confirmations:
         if self._first[confirmed.trial].rung == confirmed.rung:
             self._losses[confirmed.trial][trial] = loss
 
-    def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
-        """Return the winner's first result; None if there is no winner yet. See :meth:`named`."""
-        named = self.named(wanted, results, rung)
-        if named is None:
-            return None
-        return self._first[named.trial]
-
-    def named(self, wanted: Confirm | None, results: int, rung: int) -> Confirmed | None:
+    def named(
+        self, wanted: Confirm | None, results: Mapping[TrialId, BestResult]
+    ) -> Confirmed | None:
         """Return the winner of the confirmations, and the estimate of the winner's mean. O(k r).
 
         Args:
             wanted: How many configurations to confirm, and how many seeds to use for each.
-            results: How many finite results the search has at ``rung``.
-            rung: The highest rung with a finite result.
+            results: The best results of the search at the highest rung with a finite result, by
+                trial. A confirmed result that is none of them, as its trial was withdrawn or the
+                search has reached a higher rung, cannot win.
 
         Returns:
             The winner. None if some confirmations have not ended, or if every configuration has a
@@ -152,17 +148,17 @@ class Confirmations:
         if wanted is None:
             return None
         try:
-            return self._named(wanted, results, rung)
+            return self._named(wanted, results)
         except OverflowError:  # squares of losses are too large for a float
             return None
 
-    def _named(self, wanted: Confirm, results: int, rung: int) -> Confirmed | None:
+    def _named(self, wanted: Confirm, results: Mapping[TrialId, BestResult]) -> Confirmed | None:
         losses = {
             trial: list(by_trial.values())
             for trial, by_trial in self._losses.items()
-            if len(by_trial) >= wanted.seeds and self._first[trial].rung == rung
+            if len(by_trial) >= wanted.seeds and results.get(trial) is self._first[trial]
         }
-        if not losses or len(losses) < min(wanted.best, results):
+        if not losses or len(losses) < min(wanted.best, len(results)):
             return None
         # the same number of each, so that means can be compared
         times = min(map(len, losses.values()))

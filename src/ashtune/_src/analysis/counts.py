@@ -1,16 +1,14 @@
 """Parts of the tally: groups of failure reasons, and the counts and best results of each rung."""
 
-import math
-import sys
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import msgspec
 
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
-from ashtune._src.core.order import front_of, preferred, ranked
+from ashtune._src.core.order import preferred
 from ashtune._src.core.orders import without_numbers
+from ashtune._src.study.best_of_rung import BestOfRung, Entry
 
 # A function may put a random path or a configuration into its message, so that each of 100,000
 # failures has a reason of its own. Twenty groups are more than anybody reads; the total counts all.
@@ -57,14 +55,6 @@ class Reasons:
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
-# A withdrawn trial takes its result back, and the next best one must then be known. One kept result
-# would be enough without withdrawals, and all results would be too many: a rung may have a million.
-BEST_KEPT = 1_000
-"""The number of best results that a rung keeps. If all their trials are withdrawn, the best result
-is unknown.
-"""
-
-
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
@@ -105,19 +95,15 @@ class RungTally:
     ``arrived`` is the number of trials with a result at this rung, and ``promoted`` is the number
     of promoted trials. ``failed`` and ``withdrawn`` count the trials that failed or were withdrawn
     in a job to this rung. ``epochs`` is the resource that all jobs to this rung have trained
-    together. The resource of failed jobs is unknown and does not count.
+    together. The resource of failed jobs is unknown and does not count. ``bests`` are the best
+    finite results of trials that were not withdrawn.
     """
-
-    __slots__ = (
-        "_best", "_front", "_goal", "_ranks", "_worst", "arrived", "epochs", "failed", "promoted",
-        "resource",
-        "running", "seconds", "withdrawn",
-    )  # fmt: skip
 
     def __init__(self, resource: int, goal: Goal) -> None:
         self.resource = resource
         self._goal = goal
-        self._front: list[BestResult] | None = None
+        self._leaders: list[Entry] = []
+        self._front: list[BestResult] = []
         self.running = 0
         self.arrived = 0
         self.promoted = 0
@@ -125,9 +111,7 @@ class RungTally:
         self.withdrawn = 0
         self.epochs = 0
         self.seconds = 0.0
-        self._best: list[BestResult] = []
-        self._ranks: list[tuple[float, TrialId]] = []  # of the best, with one objective
-        self._worst = sys.float_info.max  # the largest loss to keep
+        self.bests: BestOfRung[BestResult] = BestOfRung()
 
     @property
     def best(self) -> BestResult | None:
@@ -144,71 +128,24 @@ class RungTally:
         """The Pareto front at this rung, the preferred result first. With one objective, the front
         is one result.
         """
-        if not self._goal.others:
-            return self._best[:1]
-        if self._front is None:
-            front = front_of(self._best, key=lambda result: result.key)
-            order = preferred([result.losses for result in front], self._goal.weights)
-            self._front = [front[place] for place in order]
+        leaders = self.bests.leaders()
+        if leaders is not self._leaders:
+            self._leaders = leaders
+            order = preferred([key[1:] for key, _ in leaders], self._goal.weights)
+            self._front = [self.bests.results[leaders[place][1]] for place in order]
         return self._front
 
-    @property
-    def finite(self) -> int:
-        """The number of finite results that are kept at this rung."""
-        return len(self._best)
-
-    def result_of(self, trial: TrialId) -> BestResult | None:
-        """Return the result of a trial at this rung; None if this result is not kept. O(n)."""
-        return next((best for best in self._best if best.trial == trial), None)
-
     def add(self, event: JobFinished) -> None:
-        """Count a result; store a finite one. O(log n). A rung stores many results, because trials
-        may be withdrawn.
+        """Count a result, and keep it if it is among the best: see :meth:`BestOfRung.add` for the
+        cost.
         """
         self.arrived += 1
         self.seconds += event.seconds
         self.epochs += event.resource - event.start
-        result = result_of(event, self._goal)
-        if self._goal.others:
-            self._add_to_the_front(result)
-            return
-        if result.loss > self._worst:
-            return
-        # The ranks stand beside the results, because a search in a list of tuples is faster than
-        # one that asks each result for its key.
-        best = self._best
-        ranks = self._ranks
-        rank = (result.loss, event.trial)
-        place = bisect_right(ranks, rank)
-        ranks.insert(place, rank)
-        best.insert(place, result)
-        if len(best) >= BEST_KEPT:
-            del best[BEST_KEPT:], ranks[BEST_KEPT:]
-            self._worst = best[-1].loss
-
-    def _add_to_the_front(self, result: BestResult) -> None:
-        """Store a result with several objectives. With two objectives, the amortised cost is O(log
-        n).
-        """
-        best = self._best
-        if result.loss == math.inf:
-            return
-        # Ranking several losses costs much more than comparing one, so results are collected, and
-        # ranked only when there are twice as many as are kept.
-        self._front = None
-        best.append(result)
-        if len(best) == 2 * BEST_KEPT:
-            by_trial = {result.trial: result for result in best}
-            order = ranked(result.key for result in best)[:BEST_KEPT]
-            self._best = [by_trial[trial] for _, trial in order]
-
-    def withdraw(self, trial: TrialId) -> None:
-        """Remove the result of a withdrawn trial from this rung."""
-        self._front = None
-        self._best = [best for best in self._best if best.trial != trial]
-        self._ranks = [rank for rank in self._ranks if rank[1] != trial]
-        if len(self._best) < BEST_KEPT:
-            self._worst = sys.float_info.max
+        losses, violation = self._goal.judged(event.metrics)
+        key = (violation or 0.0, *losses)
+        if self.bests.wants(key):
+            self.bests.add(key, event.trial, result_of(event, self._goal))
 
     @property
     def paused(self) -> int:

@@ -65,7 +65,6 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ashtune._src.analysis.audit import Audit
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.expected import Estimate, Expected, estimate, expected_at_start
 from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.results import Results
@@ -131,7 +130,6 @@ NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
     Tally: lambda study: Tally(study.ladder, study.goal),
     Trials: lambda study: trials_of(study.settings, study.ladder),
     Results: lambda study: Results(study.goal),
-    BestSoFar: lambda study: BestSoFar(study.goal),
     Curves: lambda study: Curves(study.goal),
     Timeline: lambda study: Timeline(study.ladder),
     Audit: lambda study: Audit(study.ladder, study.goal, study.scheduler),
@@ -139,7 +137,7 @@ NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
 """The analyses that all views of a study share, each with the function that makes it. An analysis
 of a higher floor has a class method ``of`` that makes it.
 """
-_NEED_NO_ORDERS = {Tally, Trials, Results, BestSoFar, Curves}
+_NEED_NO_ORDERS = {Tally, Trials, Results, Curves}
 _TABLES = (Tally, Trials, Results)
 """The analyses that one reading without orders makes together: most views need more than one."""
 

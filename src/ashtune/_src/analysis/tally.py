@@ -7,14 +7,13 @@ study itself. Only the counts of running jobs need the orders.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from ashtune._src.analysis.confirmed_winner import Confirmations, Confirmed
 from ashtune._src.analysis.counts import BestResult, Reasons, RungTally, result_of
 from ashtune._src.analysis.present_workers import PresentWorker, PresentWorkers
-from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.events import (
     PROGRAM,
     Event,
@@ -290,11 +289,8 @@ class Tally(Observer):
         without weights, the best result is the knee of the front. If the confirmations have a
         winner, the best result is the winner's first result.
         """
-        if (
-            self.confirmations.of
-            and (winner := self.confirmations.winner(*self._to_confirm)) is not None
-        ):
-            return winner
+        if (confirmed := self.confirmed) is not None:
+            return self._at_the_highest[confirmed.trial]
         front = self.front
         return front[0] if front else None
 
@@ -313,26 +309,20 @@ class Tally(Observer):
     @property
     def confirmed(self) -> Confirmed | None:
         """The winner of the confirmations; None if there is no winner yet."""
-        return self.confirmations.named(*self._to_confirm)
+        wanted = self.session.confirm if self.session else None
+        return self.confirmations.named(wanted, self._at_the_highest)
 
     @property
-    def _to_confirm(self) -> tuple[Confirm | None, int, int]:
-        """The wanted confirmations, the number of results at the highest rung with results, and
-        this rung's number.
-        """
-        highest = next(
-            (number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0
-        )
-        return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
+    def _at_the_highest(self) -> Mapping[TrialId, BestResult]:
+        """The results at the highest rung that has a result, by trial."""
+        return next(filter(None, (rung.bests.results for rung in reversed(self.rungs))), {})
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
         """The best result at any rung, even if its trial is worse now. If results are equal, a
         higher rung wins.
         """
-        results = [result for rung in reversed(self.rungs) for result in rung.front]
-        if not self.goal.others:
-            return min(results, key=lambda best: best.loss, default=None)
+        results = [result for rung in self.rungs for result in rung.front]
         front = front_of(results, key=lambda result: (result.key[0], -result.rung))
         order = preferred([result.losses for result in front], self.goal.weights)
         return front[order[0]] if front else None
@@ -390,8 +380,9 @@ class Tally(Observer):
             if not event.trial and event.origin == ENQUEUED:
                 self.first_enqueued = {}
             return
-        results = (rung.result_of(TrialId(event.confirms)) for rung in reversed(self.rungs))
-        if (first := next((result for result in results if result is not None), None)) is not None:
+        confirmed = TrialId(event.confirms)
+        results = (rung.bests.results.get(confirmed) for rung in reversed(self.rungs))
+        if (first := next(filter(None, results), None)) is not None:
             self.confirmations.start(event.trial, first)
 
     def _had_result(self, trial: TrialId) -> bool:
@@ -485,7 +476,7 @@ class Tally(Observer):
         if self._had_result(event.trial):
             self.tried -= 1
             for rung in self.rungs:
-                rung.withdraw(event.trial)
+                rung.bests.withdraw(event.trial)
             if not event.trial and self.first_enqueued:
                 self.first_enqueued.clear()
         self.withdrawals.add(event.reason, event.trial, event.rung)

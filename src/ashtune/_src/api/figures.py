@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from ashtune._src.analysis.audit import Audit
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.expected import expected_at_start
 from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.study_reader import StudyReader
@@ -51,10 +50,9 @@ class Figures:
         if over not in figures:
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         reader = self._reader
-        reader.read_for([BestSoFar, Trials])
         return plot(
             figures[over](
-                reader.analysis(BestSoFar),
+                reader.results,
                 reader.ladder.rungs,
                 unit=self._unit,
                 origin=reader.trials.origin,

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.api.study import Study
@@ -119,7 +119,7 @@ def main(given: argparse.Namespace) -> int:
     machine = scheduler.build(ladder, 0, given.seed)
     engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
     tally = Tally(ladder, curves.goal)
-    progress = BestSoFar(curves.goal)
+    results = Results(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
     ledger_of: AbstractContextManager[Ledger | None] = nullcontext()
@@ -139,7 +139,7 @@ def main(given: argparse.Namespace) -> int:
         end = simulate(
             machine,
             engine,
-            [tally, progress],
+            [tally, results],
             trials=trials,
             goal=curves.goal,
             ledger=ledger,
@@ -147,7 +147,7 @@ def main(given: argparse.Namespace) -> int:
         )
     real = time.perf_counter() - began
     outcome = simulated(
-        text_of(scheduler), given.workers, tally, progress, wall_seconds=end, real_seconds=real
+        text_of(scheduler), given.workers, tally, results, wall_seconds=end, real_seconds=real
     )
     if given.json:
         show_json(outcome, sys.stdout)

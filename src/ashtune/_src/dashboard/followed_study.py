@@ -71,7 +71,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.best_so_far import Improvement
+from ashtune._src.analysis.results import Improvement
 from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
@@ -300,7 +300,7 @@ class FollowedStudy:
                 "epochs": picture.tally.epochs,
                 "utilisation": picture.workers.utilisation,
             }
-            return {**summary, **figures}, list(picture.best.steps)
+            return {**summary, **figures}, picture.study.results.steps
 
     def rows(self, query: Query) -> dict[str, Any]:
         """Return the trials that match a query.

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import Outcome, StudyReader, outcome_of
 from ashtune._src.analysis.tally import Tally
@@ -129,9 +128,8 @@ class Picture:
         study.scheduler = msgspec.structs.replace(study.scheduler, told=self._machine.machine)
         self.tally = Tally(ladder, settings.goal)
         self.trials = trials_of(settings, ladder, settings.goal.metrics)
-        self.best = BestSoFar(settings.goal)
         results = Results(settings.goal)
-        study.use(self.tally, self.trials, self.best, results)
+        study.use(self.tally, self.trials, results)
         self.workers = WorkersPart(study)
         study.use(self.workers.timeline)
         self._head = HeadPart(study, directory, self.workers)
@@ -148,7 +146,7 @@ class Picture:
         self.shown = {name: Shown() for name in self._parts}
         self._replay = _replay(settings, self._machine, rungs)
         from_events = Replay(rungs=rungs)
-        quick: list[Observer] = [self.tally, self.trials, results, self.best]
+        quick: list[Observer] = [self.tally, self.trials, results]
         late: list[Observer] = [self.workers, curves, self._notes]
         if size > LARGE_BYTES:
             told = [(from_events, quick), (self._replay or Replay(rungs=rungs), late)]

@@ -38,7 +38,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from ashtune._src.analysis.best_so_far import Improvement
+from ashtune._src.analysis.results import Improvement
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.plaintext import one_line

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from ashtune._src.analysis.best_so_far import BestSoFar, Improvement
 from ashtune._src.analysis.counts import BestResult
-from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.results import Improvement, Results
 from ashtune._src.analysis.sampling import thinned
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Goal, Objective
@@ -41,7 +40,7 @@ _Place = Callable[[Improvement], float]
 
 
 def best_over_time_figure(
-    best: BestSoFar,
+    results: Results,
     rungs: Sequence[int],
     *,
     unit: str,
@@ -51,20 +50,20 @@ def best_over_time_figure(
     """Return a figure of the best result so far over the study's running time.
 
     Args:
-        best: The observer of the best result.
+        results: All results.
         rungs: The resources of all rungs.
         unit: What the resource counts, in the singular.
         origin: Returns the origin of a trial's configuration: ``Trials.origin``.
         ran: The study's running time in seconds, given if this time is later than the last event.
     """
-    return _figure(best, rungs, _seconds, max(ran, best.seconds), unit=unit, origin=origin)
+    return _figure(results, rungs, _seconds, max(ran, results.seconds), unit=unit, origin=origin)
 
 
 def best_over_resource_figure(
-    best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin
+    results: Results, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin
 ) -> Figure:
     """Return a figure of the best result so far over the total resource trained by all trials."""
-    return _figure(best, rungs, _epochs, best.epochs, unit=unit, origin=origin)
+    return _figure(results, rungs, _epochs, results.epochs, unit=unit, origin=origin)
 
 
 def compared_figures(
@@ -107,13 +106,13 @@ def _axis(place: _Place, low: float, high: float, unit: str, *, is_log: bool = F
 
 
 def _figure(
-    best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *, unit: str, origin: Origin
+    results: Results, rungs: Sequence[int], place: _Place, end: float, *, unit: str, origin: Origin
 ) -> Figure:
-    steps = best.steps
-    highest = best.steps_at_the_highest
+    steps = results.steps
+    highest = results.steps_at_the_highest
     if not steps:
         return Figure(notes=["no trial has a finite result"])
-    goal = best.goal
+    goal = results.goal
     first = place(steps[0])
     # Two lines, because a result at a low rung may look better than any at the top: it was trained
     # less, so it may also be noise. The line at the highest rung is what the user would get. It is
@@ -122,12 +121,13 @@ def _figure(
     if all(step.rung == highest[-1].rung for step in steps):
         del lines[0]  # both lines are the same
     is_log = first > 0 and place(steps[len(steps) // 2]) < EARLY * end
-    values = [goal.value(result.loss) for result in best.results]
+    sample = results.sample()
+    values = [goal.value(result.loss) for result in sample]
     series = points_by_rung(
-        [significant(place(result)) for result in best.results],
+        [significant(place(result)) for result in sample],
         [significant(value) for value in values],
-        [result.rung for result in best.results],
-        [result.trial for result in best.results],
+        [result.rung for result in sample],
+        [result.trial for result in sample],
         names=rung_names(rungs, unit),
     )
     for line, name, color in lines:
@@ -219,10 +219,11 @@ def front_figure(
     # that of all objectives, so in this view a point of the front may seem to be dominated.
     objectives = goal.objectives[:2]
     on_it = {best.trial for best in front}
+    rung = results.rungs[front[0].rung]
     keys = [
-        (trial, key)
-        for trial, key in results.rungs[front[0].rung].keys.items()
-        if trial not in on_it
+        (trial, rung.keys[trial])
+        for trial in rung.by_trial()
+        if trial in rung.keys and trial not in on_it
     ]
     series = []
     for name, color, is_feasible in (("dominated", GREY, True), ("infeasible", RED, False)):

@@ -50,7 +50,7 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     where = f"at {unit} {first.resource:,}"
     if first.rung != best.rung:
         rung = tally.rungs[first.rung]
-        best = rung.result_of(best.trial) or rung.best or first
+        best = rung.bests.results.get(best.trial) or rung.best or first
         where += ", the most that trial 0 has reached"
     violates = ""
     if first.violation:

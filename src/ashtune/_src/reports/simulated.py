@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, plural, quotient, seconds_text, share_text
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, line
@@ -48,17 +48,16 @@ def simulated(
     scheduler: str,
     workers: int,
     tally: Tally,
-    progress: BestSoFar,
+    results: Results,
     *,
     wall_seconds: float,
     real_seconds: float,
 ) -> Simulated:
     """Return the results of a simulated study, computed from its tally and its progress."""
+    at_the_top = [step for rung in results.rungs[tally.ladder.top :] for step in rung.steps]
     first = None
     near = None
-    is_reached = len(progress.steps_at) > tally.ladder.top
-    if is_reached and progress.steps_at[tally.ladder.top]:
-        at_the_top = progress.steps_at[tally.ladder.top]
+    if at_the_top:
         first = at_the_top[0].seconds
         last = at_the_top[-1].loss
         near = next(step.seconds for step in at_the_top if step.loss <= last + NEAR * abs(last))

@@ -40,6 +40,10 @@ most O(m n^2) time for ``m`` losses.
 # entry of the new rank ``quota``.
 #
 # A withdrawal is rare, so it sorts everything again.
+#
+# The best results of a rung are also in study/best_of_rung.py, which keeps only the first ones. A
+# ranking shares nothing with it: a ranking must know all results of a rung, and a scheduler of a
+# user's own has to work without the books of a study.
 
 import math
 import sys

@@ -9,17 +9,16 @@ no checkpoint.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Container
 from heapq import heappop, heappush
 from itertools import count
 
 import msgspec
 
-from ashtune._src.core.confirm import MOST
 from ashtune._src.core.jobs import Key, Losses, TrialId, WorkerId
 from ashtune._src.core.order import is_as_good
 from ashtune._src.core.orders import Discard, Order
+from ashtune._src.study.best_of_rung import BestOfRung
 
 
 class Saved(msgspec.Struct, frozen=True, gc=False):
@@ -145,18 +144,13 @@ class CheckpointIndex:
         return saved
 
 
-_Entry = tuple[Key, TrialId]
-_OF_ONE_LOSS = 2
-"""The length of a key with one loss: a key begins with the violation."""
-
-
 class RungBests:
-    """The best trials of each rung. A result is a key (violation, loss, ...) and a trial. Failures
-    are not recorded.
+    """The trials whose checkpoints are kept because they are the best of a rung. A result is a key
+    (violation, loss, ...) and a trial. Failures are not recorded.
     """
 
     def __init__(self) -> None:
-        self._rungs: list[list[_Entry]] = []
+        self._rungs: list[BestOfRung[None]] = []
         self._to_confirm = 1
         self._trials: set[TrialId] = set()
 
@@ -169,14 +163,17 @@ class RungBests:
         any result.
         """
         for rung in reversed(range(len(self._rungs))):
-            if self._rungs[rung]:
-                return rung, [trial for _, trial in self._rungs[rung]]
+            if self._rungs[rung].results:
+                leaders = self._rungs[rung].leaders(self._to_confirm)
+                return rung, [trial for _, trial in leaders]
         return -1, []
 
     def has_as_good(self, losses: Losses) -> bool:
         """Return whether a feasible result is at least as good as ``losses`` in every objective."""
         return any(
-            not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best
+            not key[0] and is_as_good(key[1:], losses)
+            for best in self._rungs
+            for key, _ in best.leaders()
         )
 
     def confirm(self, count: int) -> None:
@@ -187,55 +184,26 @@ class RungBests:
     def arrive(self, trial: TrialId, rung: int, key: Key) -> list[TrialId]:
         """Record a result. Return the trials that are no longer among the best of any rung.
 
-        The time is O(1) for most results with one loss, and O(m f) for ``m`` losses and a front of
-        ``f`` trials.
+        The time is O(log n) with one loss, and O(m f) for ``m`` losses and a front of ``f`` trials.
         """
         while len(self._rungs) <= rung:
-            self._rungs.append([])
+            self._rungs.append(BestOfRung())
         best = self._rungs[rung]
-        entry = (key, trial)
-        if len(key) == _OF_ONE_LOSS:
-            place = bisect_left(best, entry)
-            if place == MOST:
-                return []
-            best.insert(place, entry)
-            del best[MOST:]
-            if place >= self._to_confirm:
-                return []
-        else:
-            self._rungs[rung] = _with(best, entry)
-            if self._rungs[rung] is best:
-                return []
-        return self._choose()
+        before = best.leaders(self._to_confirm)
+        best.add(key, trial, None)
+        return [] if best.leaders(self._to_confirm) == before else self._choose()
 
     def withdraw(self, trial: TrialId) -> None:
         """Remove all results of a trial."""
-        self._rungs = [[entry for entry in best if entry[1] != trial] for best in self._rungs]
+        for best in self._rungs:
+            best.withdraw(trial)
         self._choose()
 
     def _choose(self) -> list[TrialId]:
         """Update the set of best trials. Return the trials that are no longer among the best."""
         before = self._trials
-        self._trials = set()
-        highest, _ = self.highest
-        for rung, best in enumerate(self._rungs):
-            count = len(best)
-            if best and len(best[0][0]) == _OF_ONE_LOSS:
-                # ``best`` has up to MOST trials, as any of them may move up after a withdrawal.
-                count = self._to_confirm if rung == highest else 1
-            self._trials.update(trial for _, trial in best[:count])
+        highest, trials = self.highest
+        self._trials = set(trials)
+        for best in self._rungs[:highest]:
+            self._trials.update(trial for _, trial in best.leaders())
         return sorted(before - self._trials)
-
-
-def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return the Pareto front of ``front`` and a new result. If the front does not change, return
-    ``front`` itself.
-    """
-    key = entry[0]
-    if front and key[0] < front[0][0][0]:  # a smaller violation of the constraints
-        return [entry]
-    if front and key[0] > front[0][0][0]:
-        return front
-    if any(other < entry and is_as_good(other[0], key) for other in front):
-        return front
-    return [other for other in front if not is_as_good(key, other[0])] + [entry]

@@ -93,8 +93,9 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 # never sees them. Confirming.numbering translates: ``place`` is the scheduler's number, ``trial``
 # the study's number.
 #
-# Withdrawals are the only events that take a result back. Each book therefore has its own
-# removal: CheckpointIndex.remove, RungBests.withdraw, and withdraw of the scheduler's machine.
+# Withdrawals are the only events that take a result back. Each part that keeps results therefore
+# has its own removal: CheckpointIndex.remove, RungBests.withdraw (which asks best_of_rung.py, as
+# the tally does), and withdraw of the scheduler's machine.
 #
 # No event is kept. The memory grows with the trials (two bytes for each here, the rest in the
 # scheduler) and with the checkpoints that exist, one record for each.

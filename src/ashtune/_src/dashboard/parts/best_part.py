@@ -5,7 +5,6 @@ learning curves.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import Event
@@ -24,12 +23,12 @@ class BestPart(PagePart):
 
     def value(self) -> Mapping[str, Any]:
         """Return the figure over time and the figure over total resource."""
-        best = self.study.analysis(BestSoFar)
+        results = self.study.results
         rungs = self.study.ladder.rungs
         unit = self.study.unit
         return {
-            "over_time": best_over_time_figure(best, rungs, unit=unit, ran=self.now),
-            "over_resource": best_over_resource_figure(best, rungs, unit=unit),
+            "over_time": best_over_time_figure(results, rungs, unit=unit, ran=self.now),
+            "over_resource": best_over_resource_figure(results, rungs, unit=unit),
         }
 
 

@@ -1,7 +1,6 @@
 """The part ``notes`` shows the reasons for the choices of the scheduler and the search."""
 
 import math
-from array import array
 from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -47,8 +46,6 @@ class NotesPart(PagePart):
         self._sources: Counter[str] = Counter()
         self._sorts: Counter[Sort] = Counter()
         self._results = [0] * len(study.ladder.rungs)
-        # for each trial, its loss at its highest rung so far; NaN if none
-        self._losses = array("d")
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
         self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
         machine = study.scheduler.machine
@@ -65,7 +62,7 @@ class NotesPart(PagePart):
         """Take in one event. O(1)."""
         self._compared.event(event)
         if isinstance(event, JobFinished):
-            self._finished(event)
+            self._results[event.rung] += 1
         elif isinstance(event, TrialStarted):
             self._sources[source_of(event.origin)] += 1
             self._sorts[sort_of(event.origin)] += 1
@@ -118,46 +115,33 @@ class NotesPart(PagePart):
         went_on = f"trial {verdict.trial} continued to {resource:,} {study.unit}s"
         if not self._compares_all:
             return went_on
-        rank = self._rank(verdict.rung, promotion.results, promotion.loss)
+        rank = self._rank(promotion)
         quota = study.scheduler.quota_rule(study.ladder, verdict.rung).of(promotion.results)
         return f"{went_on}: {_ordinal(rank)} of {promotion.results:,}, quota {quota:,}"
 
-    def _rank(self, rung: int, results: int, loss: float) -> int:
-        """Return the rank (from 1) of a loss among the first ``results`` results of a rung.
-        O(results).
+    def _rank(self, promotion: "_Promotion") -> int:
+        """Return the rank (from 1) of a promoted trial among the results that its rung had when it
+        was promoted. O(results).
         """
         import numpy as np
 
-        losses = np.array(self.study.results.rungs[rung].losses[:results])
-        return 1 + int(np.count_nonzero(losses < loss))
-
-    def _finished(self, event: JobFinished) -> None:
-        self._results[event.rung] += 1
-        missing = event.trial + 1 - len(self._losses)
-        if missing > 0:
-            self._losses.extend([math.nan] * missing)
-        self._losses[event.trial] = self.study.goal.loss(event.metrics)
+        rung = self.study.results.rungs[promotion.verdict.rung]
+        losses = np.array(rung.losses[: promotion.results])
+        own = losses[np.array(rung.trials[: promotion.results]) == promotion.verdict.trial]
+        return 1 + int(np.count_nonzero(losses < own.min(initial=math.inf)))
 
     def _promoted(self, verdict: TrialPromoted) -> None:
-        trial = verdict.trial
-        if trial >= len(self._losses):
-            return
-        loss = self._losses[trial]
-        if not math.isnan(loss) and verdict.rung < self.study.ladder.top:
-            ran = self._workers.ran
+        if verdict.rung < self.study.ladder.top:
             results = self._results[verdict.rung]
-            self._promotions.append(_Promotion(ran, verdict, results, loss))
+            self._promotions.append(_Promotion(self._workers.ran, verdict, results))
 
 
 class _Promotion(msgspec.Struct):
-    """A promotion of a trial: the trial's loss at the rung, and the rung's number of results at
-    that time.
-    """
+    """A promotion of a trial, and the number of results that the rung had at that time."""
 
     time: float
     verdict: TrialPromoted
     results: int
-    loss: float
     known_text: str = ""
 
     def text(self, notes: NotesPart) -> str:
