@@ -375,7 +375,7 @@ def test_a_slow_prediction_does_not_delay_other_answers(study: ashtune.Study) ->
 def test_a_question_that_takes_too_long_is_refused(study: ashtune.Study) -> None:
     answering = AnswerProcess(seconds=0.0)
     refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
-    assert "longer than 0 s" in refusal
+    assert "did not finish within 0 s" in refusal
     answering.close()
 
 

@@ -26,6 +26,10 @@ NOTICED = ("killed", "timeout", "segfault")
 def generated() -> list[str]:
     """Write the code with all of its mutants to the folder ``mutants``, and return their names."""
     Path("mutants").mkdir(exist_ok=True)
+    # With the numbers of an earlier run, mutmut only lists the tests, and pytest then refuses their
+    # conftest: this process has imported another package of the name "tests". To run them all once
+    # more takes two minutes.
+    Path("mutants/mutmut-stats.json").unlink(missing_ok=True)
     with mutmut.CatchOutput():
         mutmut.copy_src_dir()
         mutmut.copy_also_copy_files()

@@ -332,7 +332,7 @@ def test_a_study_counts_invalid_draws(
     tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = tuned(tmp_path / "s", search="random", valid=is_valid)
-    assert " draws were not valid; kept in " in capfd.readouterr().err
+    assert " draws were not valid; saved in " in capfd.readouterr().err
     assert all(is_valid(each.configuration) for each in started(tmp_path / "s"))
     with pytest.raises(SpaceError):
         tuned(tmp_path / "t", valid=is_valid, enqueue=[{"warmup": 9, "epochs": 3, "rate": 0.5}])

@@ -114,7 +114,7 @@ def test_a_search_of_an_entry_point_is_recorded_by_name(installed: Path) -> None
         ("other", "'other' is not a search; derive its class from Search"),
         ("lost", "'lost' cannot be imported"),
         ("corner_search:Nothing", "cannot be imported"),
-        ("corner_search:Needy", "needs options"),
+        ("corner_search:Needy", "the options are low; give Needy"),
     ],
 )
 def test_a_search_that_cannot_be_imported_is_refused(name: str, says: str, installed: Path) -> None:
