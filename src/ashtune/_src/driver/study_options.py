@@ -329,7 +329,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("search", "scheduler", "engine", "stop", "confirm"):
         _refuse_class(name, given.get(name))
     options = {name: value for name, value in given.items() if name != "stop"}
-    if not isinstance(stop := given.get("stop"), Stop | None):
+    stop = given.get("stop")
+    if not isinstance(stop, Stop | None):
         raise SettingsError(
             f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20); "
             "the last epoch is max_resource="
@@ -355,7 +356,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
                 options["engine"] = value if isinstance(value, Engine) else value.name
             case Scheduler():
                 options["scheduler"] = value.without_rungs()
-    if isinstance(metric := given.get("metric"), Mapping):
+    metric = given.get("metric")
+    if isinstance(metric, Mapping):
         options |= {"metric": list(metric), "weights": metric}
     if given.get("watch") == "control":
         options |= {"watch": True, "control": True}
