@@ -44,7 +44,9 @@ def test_an_expensive_lowest_rung_leads_to_full_trainings(
     reader = StudyReader(tmp_path / "s")
     lowest, _, top = reader.tally.rungs
     assert (lowest.trained < TRIALS / 2) is (top.trained > TRIALS / 2) is goes_straight
-    assert ("to 9 directly, because training to 1 takes 43% of" in reader.outcome.notes) is goes_straight
+    assert (
+        "to 9 directly, because training to 1 takes 43% of" in reader.outcome.notes
+    ) is goes_straight
     audit = reader.told(Audit(reader.ladder, LOSS, reader.scheduler))
     assert [record.unexplained for record in audit.records()] == [[], [], []]
     found = expected(reader.scheduler, LADDER, TRIALS, learns=False, rungs=reader.tally.rungs)

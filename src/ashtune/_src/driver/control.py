@@ -271,6 +271,7 @@ def page_of(directory: Path, *, control: bool = False, keep: bool = False) -> Pa
     """Return the live page of a study that this process drives. If the page does not run, start the
     page.
     """
-    if (page := _pages.get((directory, control))) is None or not page.is_there:
+    page = _pages.get((directory, control))
+    if page is None or not page.is_there:
         page = _pages[directory, control] = Page(directory, control=control, keep=keep)
     return page

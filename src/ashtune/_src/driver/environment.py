@@ -75,8 +75,11 @@ def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, s
     """Return the names of a session's engine and observers. The settings of the study do not
     contain these names.
     """
+    parts = {"engine": ENGINES.name_of(type(engine))}
     names = ", ".join(OBSERVERS.name_of(type(each)) for each in observers)
-    return {"engine": ENGINES.name_of(type(engine))} | ({"observers": names} if names else {})
+    if names:
+        parts["observers"] = names
+    return parts
 
 
 def missing_parts(study: StudyReader) -> list[str]:

@@ -65,8 +65,12 @@ def of_the_trials(
     scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str
 ) -> list[str]:
     """Return a hint if the number of trials is too small for a trial to reach the top rung."""
-    expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
-    return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
+    if trials is None:
+        return []
+    expected = scheduler.build(ladder, trials).expected(trials)
+    if expected is None or expected[-1]:
+        return []
+    return [too_few_trials(ladder.rungs[-1], unit=unit)]
 
 
 def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:

@@ -200,7 +200,10 @@ class ObserverThread(Observer):
             self._before.clear()
             self._tell_history()
             self._is_past_over.set()
-            while not self._is_dropped and (item := self._queue.get()) is not None:
+            while not self._is_dropped:
+                item = self._queue.get()
+                if item is None:
+                    break
                 steps, collected = item
                 for method, what in steps:
                     if self._is_dropped:
@@ -284,7 +287,8 @@ def finish_all(
         is_hurried: Returns whether the script must end soon, which ends the wait for past events.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """
-    limit = FINISH_SECONDS if limit is None else limit
+    if limit is None:
+        limit = FINISH_SECONDS
     for thread in threads:
         thread.end()
     for thread in threads:

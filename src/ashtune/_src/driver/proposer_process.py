@@ -155,7 +155,8 @@ class ProposerProcess(Proposer):
             return bytes(self._history[begin:]) + self._write.frame(ProposalRequest(trial))
 
         for _ in range(2):
-            if (body := self._process.ask(unsent)) is not None:
+            body = self._process.ask(unsent)
+            if body is not None:
                 answer = msgspec.msgpack.decode(body, type=ProposerAnswer)
                 if answer.error:
                     raise StudyError(answer.error)
@@ -207,11 +208,9 @@ class _ProposerServer:
                 return self._pass_on(message)
             except Exception as error:  # noqa: BLE001 - a model may raise anything
                 self._error = error_line(error)
-        return (
-            self._write.frame(ProposerAnswer(error=self._error))
-            if isinstance(message, ProposalRequest)
-            else b""
-        )
+        if not isinstance(message, ProposalRequest):
+            return b""
+        return self._write.frame(ProposerAnswer(error=self._error))
 
     def _pass_on(self, message: Message) -> bytes:
         match message:

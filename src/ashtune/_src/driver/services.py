@@ -111,6 +111,11 @@ class Services:
                 context.engine, self._brief(count, trials, session.time, first_worker)
             )
             threads = self._start_observers(journal.position)
+            requests = None
+            if inbox is not None:
+                requests = Control(
+                    inbox, study=context.study, tally=context.tally, workers=workers, count=count
+                )
             drive = Drive(
                 controller,
                 workers,
@@ -118,11 +123,7 @@ class Services:
                 context.study.configurations,
                 stop=stop,
                 observers=[context.tally, context.enough, display, *threads],
-                requests=None
-                if inbox is None
-                else Control(
-                    inbox, study=context.study, tally=context.tally, workers=workers, count=count
-                ),
+                requests=requests,
             )
             try:
                 import numpy.random  # noqa: F401 - to draw the first trial; here, the workers start at the same time

@@ -287,7 +287,8 @@ class Session:
             self._enough.wanted = check_enough("stop_when", limits["stop_when"])
         if before is None and limits["max_failures"] is None:
             limits["max_failures"] = MAX_FAILURES
-        if (configurations := self.settings.configurations) is not None:
+        configurations = self.settings.configurations
+        if configurations is not None:
             limits["trials"] = min(limits["trials"] or configurations, configurations)
         unix_time = context.surroundings.unix_time()
         study = context.study

@@ -331,7 +331,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("search", "scheduler", "engine", "stop", "confirm"):
         _refuse_class(name, given.get(name))
     options = {name: value for name, value in given.items() if name not in ("self", "stop")}
-    if not isinstance(stop := given.get("stop"), Stop | None):
+    stop = given.get("stop")
+    if not isinstance(stop, Stop | None):
         raise SettingsError(
             f"stop={shown(stop)} is not an ashtune.Stop; give for example "
             "stop=ashtune.Stop(patience=20); max_resource= sets the last epoch"
@@ -360,7 +361,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
                 options["engine"] = value if isinstance(value, Engine) else value.name
             case Scheduler():
                 options["scheduler"] = value.without_rungs()
-    if isinstance(metric := given.get("metric"), Mapping):
+    metric = given.get("metric")
+    if isinstance(metric, Mapping):
         options |= {"metric": list(metric), "weights": metric}
     if given.get("watch") == "control":
         options |= {"watch": True, "control": True}
