@@ -129,6 +129,8 @@ class RungTally:
         is one result.
         """
         leaders = self.bests.leaders()
+        if not self._goal.others:
+            return [self.bests.results[trial] for _, trial in leaders]
         if leaders is not self._leaders:
             self._leaders = leaders
             order = preferred([key[1:] for key, _ in leaders], self._goal.weights)

@@ -30,9 +30,9 @@ fourth, and so on.
 """
 
 
-class Improvement(msgspec.Struct, frozen=True, gc=False):
+class Improvement(msgspec.Struct, frozen=True, gc=False, order=True):
     """A result that is better than all earlier results. ``epochs`` counts all trials' epochs until
-    this result.
+    this result. Earlier results are smaller.
     """
 
     seconds: float
@@ -81,7 +81,7 @@ class RungResults:
         O(results since the last call), or O(results) after the withdrawal of a step.
         """
         steps = self._steps
-        if any(step.trial in self.withdrawn for step in steps):
+        if self.withdrawn and any(step.trial in self.withdrawn for step in steps):
             self._steps = steps = []
             self._seen = 0
         best = steps[-1].loss if steps else math.inf
@@ -166,8 +166,7 @@ class Results(Observer):
         :attr:`RungResults.steps` for the cost.
         """
         best: list[Improvement] = []
-        at_rungs = chain(*(rung.steps for rung in self.rungs))  # it has all of them
-        for step in sorted(at_rungs, key=lambda step: (step.seconds, step.epochs)):
+        for step in sorted(chain(*(rung.steps for rung in self.rungs))):  # it has all of them
             if not best or step.loss < best[-1].loss:
                 best.append(step)
         return best

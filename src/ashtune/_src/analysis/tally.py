@@ -309,7 +309,9 @@ class Tally(Observer):
     @property
     def confirmed(self) -> Confirmed | None:
         """The winner of the confirmations; None if there is no winner yet."""
-        wanted = self.session.confirm if self.session else None
+        if not self.session or not self.confirmations.of:
+            return None
+        wanted = self.session.confirm
         return self.confirmations.named(wanted, self._at_the_highest)
 
     @property
@@ -322,7 +324,9 @@ class Tally(Observer):
         """The best result at any rung, even if its trial is worse now. If results are equal, a
         higher rung wins.
         """
-        results = [result for rung in self.rungs for result in rung.front]
+        results = [result for rung in reversed(self.rungs) for result in rung.front]
+        if not self.goal.others:
+            return min(results, key=lambda best: best.loss, default=None)
         front = front_of(results, key=lambda result: (result.key[0], -result.rung))
         order = preferred([result.losses for result in front], self.goal.weights)
         return front[order[0]] if front else None

@@ -57,7 +57,8 @@ class BestOfRung(Generic[T]):
         The time is O(log n) with one loss. With several losses it is O(m n) on average for the
         ``n`` kept results and ``m`` losses.
         """
-        self.withdraw(trial)
+        if trial in self.results:
+            self.withdraw(trial)
         entry = (key, trial)
         insort(self._order, entry)
         self.results[trial] = result
