@@ -167,8 +167,8 @@ def test_the_median_of_the_newest_prices_counts() -> None:
     of_prices = OfPrices()
     assert [of_prices.train(10.0, 10.0) for _ in range(15)] == [0, 0, *[1] * 13]
     assert of_prices.rule.notes() == (
-        "new trials are trained to 9 directly, because 1 takes 100% of the time of a full "
-        "training, and no trial is resumed"
+        "new trials are trained to 9 directly, because training to 1 takes 100% of the time of a "
+        "full training, and no trial is resumed"
     )
     # A ninth of a full training. Eight of the newest 15 are cheap first.
     assert [of_prices.train(1.0, 3.0) for _ in range(8)] == [*[1] * 7, 0]

@@ -143,7 +143,7 @@ def test_reading_triggers_no_import_of_a_lazy_module(monkeypatch: pytest.MonkeyP
     lazy = ModuleType("lazy")
     lazy.__getattr__ = asked.append  # type: ignore[method-assign, assignment]
     monkeypatch.setitem(sys.modules, "lazy", lazy)
-    assert "does not import" in str(SCHEDULERS.part_or_reason({"kind": "lazy:Eager"}))
+    assert "is not imported" in str(SCHEDULERS.part_or_reason({"kind": "lazy:Eager"}))
     assert asked == []
 
 
@@ -161,7 +161,7 @@ def test_reading_imports_no_module_that_a_record_names(
         Rule.UNKNOWN,
         None,
     )
-    assert "does not import" in view.missing
+    assert "is not imported" in view.missing
     assert type(SCHEDULERS.part_or_reason({"kind": "other"})).__name__ == "Eager"
     assert type(SCHEDULERS.read(record)).__name__ == "Eager"
     assert view_of(record, ladder, ladder, 0).rule is Rule.SINCE_ITS_RESULT
@@ -209,7 +209,7 @@ def test_a_registry_takes_parts_of_its_own_kind_only() -> None:
     given = ashtune.Pasha(0.5)
     assert registry.part(given) is given
     assert registry.part("ash:ahead=0") == ashtune.Ash(ahead=0)
-    with pytest.raises(SettingsError, match="is no scheduler: derive its class from Scheduler"):
+    with pytest.raises(SettingsError, match="is not a scheduler; derive its class from Scheduler"):
         registry.part("ashtune:Grid")
     with pytest.raises(SettingsError, match="is unknown"):
         registry.part("pasha")

@@ -168,7 +168,7 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
 def test_a_usage_error_before_training_ends_the_study(run: Any) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
-    assert "trial.checkpoint(model=3): no state_dict" in event.reason
+    assert "trial.checkpoint(model=3): this object has no state_dict" in event.reason
     assert event.failure is not None
 
 

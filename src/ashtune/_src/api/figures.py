@@ -275,7 +275,7 @@ class Figures:
         """
         if x is not None and x == y:
             raise SettingsError(
-                f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters"
+                f"x={shown(x)} and y={shown(y)} are the same; give two different hyperparameters"
             )
         if len(self._names) < 2:
             only = shown(self._names[0]) if self._names else "none"

@@ -25,12 +25,13 @@ import msgspec
 
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.api.study import Study
-from ashtune._src.core.checks import MOST_WHOLE, whole_number, with_home
+from ashtune._src.core.checks import MOST_WHOLE, whole_number
 from ashtune._src.core.errors import SettingsError, SpaceError, needs_extra
 from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, KnownResult
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.core.process import with_home
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES

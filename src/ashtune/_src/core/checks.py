@@ -8,8 +8,6 @@ import operator
 import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from os import PathLike
-from os.path import expanduser
 from typing import Any, TypeVar
 
 from ashtune._src.core import parse
@@ -155,10 +153,3 @@ def check_confirm(name: str, value: Any) -> Confirm:
         confirm = Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))
-
-
-def with_home(path: str | PathLike[str]) -> str:
-    """Return a path, or an address, with the user's home in place of ``~``. ``~name`` stays if no
-    user has the name.
-    """
-    return str(expanduser(path))  # noqa: PTH111 - that of Path refuses an unknown user, and would change an address

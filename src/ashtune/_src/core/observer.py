@@ -15,11 +15,11 @@ from typing import ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
-from ashtune._src.core.checks import with_home
 from ashtune._src.core.events import Event, Progress, TrialStarted, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Train
+from ashtune._src.core.process import with_home
 
 T = TypeVar("T")
 

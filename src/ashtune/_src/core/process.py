@@ -1,7 +1,11 @@
-"""Facts about this process: its process id, what it runs, and its environment variables."""
+"""Facts about this process: its process id, what it runs, its environment variables, and the home
+of its user.
+"""
 
 import os
 from collections.abc import Mapping
+from os import PathLike
+from os.path import expanduser
 
 Environment = Mapping[str, str]
 """Environment variables, or some of them, by their names."""
@@ -70,3 +74,10 @@ def restore_variables() -> None:
         value = os.environ.pop(f"{_SET_ASIDE}{name}", None)
         if value is not None:
             os.environ[name] = value
+
+
+def with_home(path: str | PathLike[str]) -> str:
+    """Return a path, or an address, with the user's home in place of ``~``. ``~name`` stays if no
+    user has the name.
+    """
+    return str(expanduser(path))  # noqa: PTH111 - that of Path refuses an unknown user, and would change an address

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.core.checks import with_home
 from ashtune._src.core.errors import SettingsError, instead_of_os_error
 from ashtune._src.core.plaintext import shown
+from ashtune._src.core.process import with_home
 from ashtune._src.dashboard.routes import PAGE, PageFile, page_files
 from ashtune._src.reports.html import PageSection
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from ashtune._src.core.checks import with_home
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.plaintext import shown, visible
+from ashtune._src.core.process import with_home
 from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_all, write_new
 
 
