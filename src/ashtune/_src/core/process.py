@@ -4,8 +4,6 @@ of its user.
 
 import os
 from collections.abc import Mapping
-from os import PathLike
-from os.path import expanduser
 
 Environment = Mapping[str, str]
 """Environment variables, or some of them, by their names."""
@@ -76,8 +74,8 @@ def restore_variables() -> None:
             os.environ[name] = value
 
 
-def with_home(path: str | PathLike[str]) -> str:
+def with_home(path: str | os.PathLike[str]) -> str:
     """Return a path, or an address, with the user's home in place of ``~``. ``~name`` stays if no
     user has the name.
     """
-    return str(expanduser(path))  # noqa: PTH111 - that of Path refuses an unknown user, and would change an address
+    return os.path.expanduser(path)  # noqa: PTH111 - that of Path refuses an unknown user, and would change an address
