@@ -31,7 +31,6 @@ from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, KnownResult
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, shown
-from ashtune._src.core.process import with_home
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES
@@ -237,7 +236,7 @@ def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: 
     if isinstance(source, Study):
         source = source.directory
     if isinstance(source, str | os.PathLike):
-        path = Path(with_home(source))
+        path = Path(os.path.expanduser(source))
         if path.is_dir():
             return _read_study(path)
         name = str(source)

@@ -9,8 +9,8 @@ Rule 3: an observer with ``sees_confirmations = False`` receives no calls about 
 
 # Rule 1: decision 21 (docs/decisions/0021-observers-verdicts-replay.md).
 
+import os
 from collections.abc import Sequence
-from os import PathLike
 from typing import ClassVar, TypeAlias, TypeVar
 
 import msgspec
@@ -19,7 +19,6 @@ from ashtune._src.core.events import Event, Progress, TrialStarted, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Train
-from ashtune._src.core.process import with_home
 
 T = TypeVar("T")
 
@@ -133,8 +132,8 @@ class Exporter(Observer):
     place = ""
     """The place of the exporter's copy, as text for a person; set by ``begin``."""
 
-    def __init__(self, out: str | PathLike[str] | None = None) -> None:
-        self.out = None if out is None else with_home(out)
+    def __init__(self, out: str | os.PathLike[str] | None = None) -> None:
+        self.out = None if out is None else os.path.expanduser(out)
 
 
 class SearchFilter:

@@ -1,6 +1,4 @@
-"""Facts about this process: its process id, what it runs, its environment variables, and the home
-of its user.
-"""
+"""Facts about this process: its process id, what it runs, and its environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -72,10 +70,3 @@ def restore_variables() -> None:
         value = os.environ.pop(f"{_SET_ASIDE}{name}", None)
         if value is not None:
             os.environ[name] = value
-
-
-def with_home(path: str | os.PathLike[str]) -> str:
-    """Return a path, or an address, with the user's home in place of ``~``. ``~name`` stays if no
-    user has the name.
-    """
-    return os.path.expanduser(path)  # noqa: PTH111 - that of Path refuses an unknown user, and would change an address

@@ -20,7 +20,6 @@ import msgspec
 
 from ashtune._src.core.errors import SettingsError, instead_of_os_error
 from ashtune._src.core.plaintext import shown
-from ashtune._src.core.process import with_home
 from ashtune._src.dashboard.routes import PAGE, PageFile, page_files
 from ashtune._src.reports.html import PageSection
 
@@ -48,7 +47,7 @@ def write(text: str, file: "str | os.PathLike[str]") -> None:
         raise SettingsError(
             f"file={shown(file)} is not the name of a file; give one, as in 'report.html'"
         )
-    path = Path(with_home(file))
+    path = Path(os.path.expanduser(file))
     with instead_of_os_error(SettingsError, path, "give a file that can be written"):
         path.write_text(text, encoding="utf-8")
 

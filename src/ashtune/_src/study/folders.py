@@ -17,7 +17,6 @@ from types import FrameType
 
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.plaintext import shown, visible
-from ashtune._src.core.process import with_home
 from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_all, write_new
 
 
@@ -32,7 +31,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
         raise SettingsError(
             f"directory={shown(directory)} is not a path; give one, such as 'runs/digits'"
         )
-    return Path(with_home(path))
+    return Path(os.path.expanduser(path))
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:

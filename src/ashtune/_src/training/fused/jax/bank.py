@@ -72,7 +72,7 @@ class ProgramBank:
     """
 
     def __init__(self, *, is_worker: bool) -> None:
-        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - that of Path may raise
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         self._folder = Path(caches, "ashtune", "programs")
         self._is_worker = is_worker
 
