@@ -152,5 +152,5 @@ def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(
     assert "patient" in done.stdout
     refused = python(tmp_path, "-m", "ashtune", "whatif", "study", "--workers", "2", package=None)
     assert refused.returncode == 2
-    assert "give another, as in --scheduler='ash'" in refused.stderr
+    assert "give another scheduler, as in --scheduler='ash'" in refused.stderr
     assert python(tmp_path, "-m", "ashtune", "plan", *ladder, package=None).returncode == 2
