@@ -20,7 +20,7 @@ from tests.helpers.studies import tuned
 
 SPACE = {"rate": (1e-3, 1.0, "log"), "width": [16, 32, 64], "act": ["relu", "tanh"]}
 FOR_EVERY_STUDY = (
-    "plot_best", "plot_timeline", "plot_utilisation", "plot_ladder", "plot_rungs", "plot_curves",
+    "plot_best", "plot_timeline", "plot_ladder", "plot_rungs", "plot_curves",
     "plot_importance",
     "plot_slice", "plot_contour", "plot_parallel", "plot_audit",
 )  # fmt: skip

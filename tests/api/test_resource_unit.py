@@ -77,7 +77,6 @@ def test_every_figure_with_the_resource_names_its_unit(study: ashtune.Study) -> 
     for figure in figures:
         says_trees(figure.to_json())
     for figure in (
-        study.plot_utilisation(),
         study.plot_importance(),
         study.whatif(workers=[1, 4], draws=0).plot(),
     ):

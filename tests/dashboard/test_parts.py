@@ -216,8 +216,6 @@ def test_notes_give_the_reasons_for_promotions_and_the_origins(
     notes = parts["notes"]
     assert notes["sources"]["enqueued"] == 1
     assert notes["sources"]["random"] == parts["head"]["started"] - 1
-    assert 0 < notes["promoted_share"]["random"] < 1
-    assert notes["promoted_share"]["model"] is None
     texts = [reason["text"] for reason in notes["why"]]
     assert any(" continued to " in text and ", quota " in text for text in texts)
     times = [reason["time"] for reason in notes["why"]]

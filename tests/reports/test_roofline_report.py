@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
+from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, Sizing, Step, place
 from ashtune._src.reports.roofline_section import (
     Placed,
     diagnosis,
@@ -18,7 +18,6 @@ from ashtune._src.reports.roofline_section import (
     roofline_words,
     stored_roofline,
 )
-from ashtune._src.training.fused.dry_run import Sizing
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
 LAPTOP = Roofs(

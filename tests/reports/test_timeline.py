@@ -33,7 +33,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Release, Train
-from ashtune._src.figures.worker_figure import rungs_figure, timeline_figure, utilisation_figure
+from ashtune._src.figures.worker_figure import rungs_figure, timeline_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.reports.times import time_findings
 from tests.helpers.made_up import MadeUpStudy, cut, result, show, studies
@@ -314,11 +314,6 @@ def test_compiling_is_not_counted_as_waiting() -> None:
     assert [trace.name for trace in plot(timeline_figure(timeline, unit="epoch")).data] == [
         "to epoch 1",
         "compiling programs",
-    ]
-    assert "compiling programs" in [trace.name for trace in plot(utilisation_figure(timeline)).data]
-    plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
-    assert "compiling programs" not in [
-        trace.name for trace in plot(utilisation_figure(plain)).data
     ]
 
 

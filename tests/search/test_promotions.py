@@ -88,29 +88,6 @@ def test_trials_that_entered_at_different_rungs_are_not_compared() -> None:
     ]  # fmt: skip
 
 
-def test_shares_of_each_sort_count_trials_once_and_those_that_went_on() -> None:
-    promotions = Promotions()
-    assert set(promotions.shares().values()) == {(0, 0)}
-    for trial, origin in enumerate(
-        ["random", "gp, 9 results", "gp, 9 results", "random", "mutation of 1"]
-    ):
-        tell(promotions, start(trial, origin))
-    tell(
-        promotions,
-        finish(0),
-        finish(1),
-        TrialPromoted(TrialId(1), 0, 1),
-        finish(1, rung=1),
-        finish(2),
-    )
-    tell(promotions, TrialFailed(TrialId(4), 0, "no"))
-    shares = promotions.shares()
-    assert shares[Sort.RANDOM] == (1, 0)
-    assert shares[Sort.MODEL] == (2, 1)
-    assert shares[Sort.MUTATION] == (0, 0)
-    assert shares[Sort.OTHER] == (0, 0)
-
-
 stretches = st.builds(
     lambda proposed, random, a, b: Stretch(proposed, round(a * proposed), random,
     round(b * random)),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ashtune._src.performance.roofline import Sizing
 from ashtune._src.training.fused import dry_run
-from ashtune._src.training.fused.dry_run import Sizing, choose_lanes, count_epochs
+from ashtune._src.training.fused.dry_run import choose_lanes, count_epochs
 from ashtune._src.training.fused.jax.jax_backend import JaxBackend
 from ashtune._src.training.fused.jax.recipe import Recipe
 from tests.training.fused.toy_lanes import ToyBackend

@@ -65,12 +65,6 @@ class Figures:
 
         return plot(timeline_figure(self._reader.timeline, unit=self._unit))
 
-    def plot_utilisation(self) -> "Figure":
-        """Plot the numbers of workers that trained, saved and waited over time."""
-        from ashtune._src.figures.worker_figure import utilisation_figure
-
-        return plot(utilisation_figure(self._reader.timeline))
-
     def plot_ladder(self) -> "Figure":
         """Plot for each rung how many trials arrived, were promoted, run, failed, and were
         expected.

@@ -348,6 +348,14 @@ class Study(Figures):
             directory=None if directory is None else check_directory(directory),
         )
 
+    def advice(self) -> list[str]:
+        """Return advice on the search space of the next study: one sentence for each range that
+        should be wider, with the range to write. The list is empty if the study has few results.
+        """
+        from ashtune._src.analysis.advice import advice_of
+
+        return [each.sentence for each in advice_of(self._reported)]
+
     def dataframe(self) -> "pandas.DataFrame":
         """Return a table of all trials: number, status, rung, resource, configuration, metrics,
         seconds, origin.

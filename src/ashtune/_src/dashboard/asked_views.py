@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from ashtune._src.analysis.advice import advice_of
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.results import Results
@@ -110,6 +111,17 @@ class ImportanceView(AskedView):
             "text": measured.words(),
             "results": measured.trials,
         }
+
+
+class AdviceView(AskedView):
+    """Advice on the search space of the next study."""
+
+    name = "advice"
+    needs_result = True
+
+    def value(self) -> Mapping[str, Any]:
+        advice = advice_of(self.study)
+        return {"advice": [{"name": each.name, "text": each.sentence} for each in advice]}
 
 
 class SlicesView(AskedView):
@@ -317,6 +329,7 @@ def _find_missing_parts(study: StudyReader) -> None:
 ASKED: Mapping[str, type[AskedView]] = {
     kind.name: kind
     for kind in (
+        AdviceView,
         ImportanceView,
         SlicesView,
         ParallelView,

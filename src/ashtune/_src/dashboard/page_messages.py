@@ -14,7 +14,17 @@ from ashtune._src.core.plaintext import shown
 PROCESS = f"{__package__}.answers"
 """The module that computes answers."""
 WHAT_IF = "whatif"
-OF_THE_PAGE = ("importance", "slices", "parallel", "contour", "front", "audit", WHAT_IF, "report")
+OF_THE_PAGE = (
+    "advice",
+    "importance",
+    "slices",
+    "parallel",
+    "contour",
+    "front",
+    "audit",
+    WHAT_IF,
+    "report",
+)
 """The names of the asked views that the page shows."""
 NAMES = (*OF_THE_PAGE, "section")
 """The names of all asked views: the questions about a whole study."""

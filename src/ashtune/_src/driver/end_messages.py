@@ -2,6 +2,7 @@
 
 import sys
 
+from ashtune._src.analysis.advice import advice_of
 from ashtune._src.analysis.study_reader import Outcome
 from ashtune._src.core.errors import NoResultError
 from ashtune._src.core.numbers import plural
@@ -76,6 +77,8 @@ def _say_it_is_complete(context: SessionContext, failures: str, *, has_trained: 
     compared = compared_with_first(tally, unit=study.settings.resource)
     if compared:
         say(compared)
+    for each in advice_of(DrivenStudy(context)):
+        say(each.sentence)
     say(f"complete{what}; saved in {shown}; `ashtune report {shown}` shows the results")
 
 

@@ -25,7 +25,7 @@ from ashtune._src.analysis.timeline import (
     Timeline,
     Work,
 )
-from ashtune._src.analysis.timeline_times import rung_times, seconds_within, training_rows
+from ashtune._src.analysis.timeline_times import rung_times, seconds_within
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.figures.axes import choice_axis, rung_names, time_axis
@@ -128,42 +128,6 @@ def lanes_figure(
         notes=notes,
         height=min(60 + 22 * len(lanes), 830),
     )
-
-
-def utilisation_figure(timeline: Timeline) -> Figure:
-    """Return a figure over time: each state's share of the workers' presence."""
-    import numpy as np
-
-    work = timeline.work().without_pauses()
-    now = timeline.wall_seconds
-    first = float(work.joined.min(initial=now))
-    if now <= first:
-        return Figure(notes=["no worker was there for any time"])
-    edges = np.linspace(first, now, STRETCHES + 1)
-    presence = seconds_within(work.joined, work.left, edges)
-    shares = {}
-    for name, (begin, end) in _states(work).items():
-        if name not in ("compiling", "failed") or len(begin):
-            seconds = seconds_within(begin, end, edges)
-            shares[name] = np.divide(
-                seconds, presence, out=np.zeros_like(seconds), where=presence > 0
-            ).tolist()
-    return shares_figure(
-        ((edges[:-1] + edges[1:]) / 2).tolist(), shares, time_axis(first, now, timeline.sessions)
-    )
-
-
-def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]], x: Axis) -> Figure:
-    """Return a figure of each state's share of the workers' presence, at the times ``times``."""
-    series = [
-        Series(
-            kind="area", x=times, y=shares[state], name=STATES[state].name,
-            color=STATES[state].color,
-            pattern=STATES[state].pattern,
-        )
-        for state in shares
-    ]  # fmt: skip
-    return Figure(x=x, y=replace(SHARE, name="share of the workers"), series=series, height=220)
 
 
 def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
@@ -277,19 +241,3 @@ def _lane_names(work: Work, places: int) -> list[str]:
     return [
         name + (f" (+{more})" if more > 0 else "") for name, more in zip(names, after, strict=True)
     ]
-
-
-def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
-    """Return the begin times and the end times of each state's stretches."""
-    ordered = work.begin - work.driver
-    training, failed = training_rows(work)
-    kinds = {
-        "training": training, "failed": failed, "saving": work.kind == SAVING,
-        "compiling": work.kind == COMPILING,
-    }  # fmt: skip
-    return {
-        **{name: (work.begin[chosen], work.end[chosen]) for name, chosen in kinds.items()},
-        "driver": (ordered, work.begin),
-        "barrier": (ordered - work.barrier, ordered),
-        "tail": (work.left - work.tail, work.left),
-    }

@@ -136,6 +136,18 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             check_above_zero(f"the time of {self.name}", self.seconds, "s")
 
 
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """The best number of lanes for a model, and the measured times; ``lanes_words()`` describes a
+    sizing in words.
+
+    ``seconds`` has, for each number of lanes that was tried, the time of an epoch divided by the
+    number of lanes.
+    """
+
+    lanes: int
+    seconds: dict[int, float]
+
+
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A comparison of a step with a roof.
 

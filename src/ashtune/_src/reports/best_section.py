@@ -1,17 +1,25 @@
-"""Report sections about results: the best trial, the Pareto front, and confirmation."""
+"""Report sections about results: the best trial, the Pareto front, confirmation, and advice on the
+next study.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
+from ashtune._src.analysis.advice import advice_of
 from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
 from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.reports import html
-from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
+from ashtune._src.reports.sentences import (
+    compared_with_first,
+    margin_text,
+    no_result_sentence,
+    place_of_best,
+)
 from ashtune._src.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line, numbers_table
 from ashtune._src.reports.view import Section
 
@@ -44,6 +52,9 @@ class BestSection(Section):
         first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
         yield first.append(f" {place_of_best(tally, best, unit=self.study.unit)}")
         yield from self._configuration(best)
+        margin = margin_text(tally)
+        if margin:
+            yield line(INDENT + margin, QUIET)
         others = {
             name: number_text(value)
             for name, value in best.metrics.items()
@@ -208,3 +219,19 @@ def _confirmed_table(confirmed: Confirmed) -> "Table":
         mean = "-" if one.mean is None else number_text(one.mean, DIGITS)
         table.add_row(*map(Text, (str(one.trial), number_text(one.first, DIGITS), values, mean)))
     return table
+
+
+class AdviceSection(Section):
+    """The report section of advice: ranges to widen in the next study."""
+
+    name = "advice"
+    title = "What next?"
+    uses = ("tally", "trials")
+    needs_result = True
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        yield html.words(*(each.sentence for each in advice_of(self.study)))
+
+    def value(self) -> Mapping[str, Any]:
+        return {"advice": msgspec.to_builtins(advice_of(self.study))}

@@ -59,6 +59,7 @@ from ashtune._src.core.parts import entry_points
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.reports import html
 from ashtune._src.reports.best_section import (
+    AdviceSection,
     BestSection,
     ConfirmedSection,
     FrontSection,
@@ -84,6 +85,7 @@ BUILT_IN: tuple[type[Section], ...] = (
     BestSection,
     FrontSection,
     ConfirmedSection,
+    AdviceSection,
     RungsSection,
     CostSection,
     ModelSection,

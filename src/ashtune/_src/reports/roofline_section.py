@@ -38,12 +38,11 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.figures import looks
 from ashtune._src.figures.axes import log_axis, significant
 from ashtune._src.figures.figure import Axis, Figure, Series
-from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
+from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, Sizing, place
 from ashtune._src.reports import html
 from ashtune._src.reports.tables import numbers_table
 from ashtune._src.reports.view import Section
 from ashtune._src.study.disk import DISK, read_whole, write_new
-from ashtune._src.training.fused.dry_run import Sizing
 
 if TYPE_CHECKING:
     from rich.table import Table

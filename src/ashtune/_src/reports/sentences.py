@@ -31,6 +31,20 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
     return text
 
 
+def margin_text(tally: Tally) -> str:
+    """Return a text that compares the best result with the next best result of the same rung;
+    "" if there is none, or if several objectives or repetitions chose the best result.
+    """
+    best = tally.best
+    if best is None or tally.goal.others or tally.confirmed is not None:
+        return ""
+    bests = tally.rungs[best.rung].bests
+    for _, trial in bests.leaders(2)[1:]:
+        margin = number_text(bests.results[trial].loss - best.loss, 2)
+        return f"next best: trial {trial}, worse by {margin}"
+    return ""
+
+
 def compared_with_first(tally: Tally, *, unit: str) -> str:
     """Return a sentence that compares the best trial with the first enqueued configuration at the
     same resource.

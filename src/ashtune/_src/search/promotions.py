@@ -92,18 +92,6 @@ class Promotions(Observer):
             case _:
                 pass
 
-    def shares(self) -> dict[Sort, tuple[int, int]]:
-        """Return, for each sort, how many trials have a result and did not fail, and how many were
-        promoted.
-        """
-        import numpy as np
-
-        sorts = np.array(self.sorts)
-        judged = np.array(self._entered) != _NOT_JUDGED
-        of_all = np.bincount(sorts[judged], minlength=len(Sort))
-        promoted = np.bincount(sorts[judged & (np.array(self._promoted) != 0)], minlength=len(Sort))
-        return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
-
     def is_judged(self, trial: TrialId) -> bool:
         """Return whether a trial has a result at its entry rung, and did not fail later."""
         return trial < len(self._entered) and self._entered[trial] != _NOT_JUDGED

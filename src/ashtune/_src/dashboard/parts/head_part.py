@@ -12,11 +12,13 @@ from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, short, short_value
+from ashtune._src.dashboard.parts.part import PagePart, short, short_value
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
-from ashtune._src.reports.sentences import compared_with_first, failures_text
+from ashtune._src.reports.sentences import compared_with_first, failures_text, margin_text
 
 MOST_METRICS = 50
+MOST_SHOWN = 12
+"""The largest number of the best configuration's values in the tile of the best result."""
 
 
 class HeadPart(PagePart):
@@ -98,7 +100,11 @@ class HeadPart(PagePart):
             "trial": best.trial,
             "resource": best.resource,
             "metrics": {name: short(value) for name, value in metrics},
-            "origin": one_line(study.trials.origin(best.trial), ORIGIN_CHARACTERS),
+            "configuration": {
+                name: short_value(value)
+                for name, value in islice(study.configuration(best.trial).items(), MOST_SHOWN)
+            },
+            "margin": margin_text(study.tally),
             "compared": one_line(compared_with_first(study.tally, unit=study.unit)),
         }
 

@@ -15,8 +15,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.schedulers.scheduler_protocol import Machine, Rule
-from ashtune._src.search.origins import PROPOSED, SORTS, SOURCES, Sort, sort_of, source_of
-from ashtune._src.search.promotions import Promotions
+from ashtune._src.search.origins import SOURCES, source_of
 from ashtune._src.study.factory import caution_of
 
 MOST_REASONS = 30
@@ -32,19 +31,17 @@ class NotesPart(PagePart):
 
     name = "notes"
     empty: ClassVar[Mapping[str, Any]] = {
-        "scheduler": "", "search": "", "proposed": 0, "late": 0, "sources": dict.fromkeys(SOURCES,
+        "scheduler": "", "search": "", "sources": dict.fromkeys(SOURCES,
         0),
-        "promoted_share": dict.fromkeys(SORTS), "why": [],
+        "why": [],
     }  # fmt: skip
     sees_confirmations = False
 
     def __init__(self, study: StudyReader, workers: WorkersPart) -> None:
         super().__init__(study)
         self._workers = workers
-        self._compared = Promotions()
         self._caution = caution_of(study.settings)
         self._sources: Counter[str] = Counter()
-        self._sorts: Counter[Sort] = Counter()
         self._results = [0] * len(study.ladder.rungs)
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
         self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
@@ -60,18 +57,15 @@ class NotesPart(PagePart):
 
     def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
-        self._compared.event(event)
         if isinstance(event, JobFinished):
             self._results[event.rung] += 1
         elif isinstance(event, TrialStarted):
             self._sources[source_of(event.origin)] += 1
-            self._sorts[sort_of(event.origin)] += 1
             if event.origin:
                 self._starts.append((self._workers.ran, event.trial, event.origin))
 
     def followed(self, what: Followed) -> None:
         """Record promotions and failures. O(1)."""
-        self._compared.followed(what)
         if isinstance(what, TrialPromoted):
             self._promoted(what)
         elif isinstance(what, TrialFailed):
@@ -79,22 +73,12 @@ class NotesPart(PagePart):
 
     def value(self) -> Mapping[str, Any]:
         """Return the notes, and the latest reasons, the oldest reason first."""
-        shares = self._compared.shares()
-        promoted: dict[str, float | None] = {}
-        for name, sorts in SORTS.items():
-            judged = sum(shares[sort][0] for sort in sorts)
-            promoted[name] = None
-            if judged:
-                promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4)
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
             "search": one_line(
                 "; ".join(filter(None, [self.study.settings.search_name, self.study.tally.origins]))
             ),
-            "proposed": sum(self._sorts[sort] for sort in PROPOSED),
-            "late": self._sorts[Sort.STANDING_IN],
             "sources": {name: self._sources[name] for name in SOURCES},
-            "promoted_share": promoted,
             "why": self._why(),
         }
 

@@ -47,7 +47,8 @@ interface HeadPart {
     trial: number;
     resource: number;
     metrics: Record<string, number | null>;
-    origin: string;
+    configuration: Record<string, unknown>;
+    margin: string;
     compared: string;
   } | null;
   utilisation: number | null;
@@ -107,11 +108,7 @@ interface FailuresPart {
 interface NotesPart {
   scheduler: string;
   search: string;
-  /** Configurations that the search proposed from results; and how many of them came from its stand-in. */
-  proposed: number;
-  late: number;
   sources: Record<string, number>;
-  promoted_share: Record<string, number | null>;
   why: { time: number; text: string }[];
 }
 
@@ -152,6 +149,7 @@ interface Weight {
 
 /** Answers to questions, by the last part of their address. */
 interface Answers {
+  advice: { advice: { name: string; text: string }[] };
   importance: {
     figure: FigureValue;
     weights: Weight[];

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import msgspec
 
-from ashtune._src.performance.roofline import Step
+from ashtune._src.performance.roofline import Sizing, Step
 from ashtune._src.training.fused.fused_protocol import Backend, FusedProgram, Static, Variant
 from ashtune._src.training.fused.programs import powers
 
@@ -17,18 +17,6 @@ WORTH = 0.97
 """A larger number of lanes is chosen only if its time per lane is below this share of the smaller
 number's time.
 """
-
-
-class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """The best number of lanes for a model, and the measured times; ``lanes_words()`` describes a
-    sizing in words.
-
-    ``seconds`` has, for each number of lanes that was tried, the time of an epoch divided by the
-    number of lanes.
-    """
-
-    lanes: int
-    seconds: dict[int, float]
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):

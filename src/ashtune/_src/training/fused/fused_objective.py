@@ -19,7 +19,8 @@ from ashtune._src.training.fused.fused_runner import FusedRunner
 from ashtune._src.training.worker_messages import Mailbox, Setup
 
 if TYPE_CHECKING:
-    from ashtune._src.training.fused.dry_run import Epochs, Sizing
+    from ashtune._src.performance.roofline import Sizing
+    from ashtune._src.training.fused.dry_run import Epochs
     from ashtune._src.training.trial import Trial
 
 

@@ -131,12 +131,17 @@ export function whyFailed({ head, failures }) {
   return answer(head.failed > MANY_FAILED * head.tried ? "bad" : "fair", word, `${reason}${more}`);
 }
 
-/** Is the search keeping up? @param {Parts} parts */
-export function keepsUp({ notes: { proposed, late } }) {
-  if (!proposed) return answer("none", "It was not asked", "All configurations are random or given.");
-  const others = late ? " The others are mutations of good trials." : "";
-  const text = `${countText(proposed - late)} of ${plural(proposed, "proposal")} in time.${others}`;
-  return shareAnswer(1 - late / proposed, text);
+/**
+ * What next?
+ *
+ * @param {Parts} parts
+ * @param {{ answer: Answers["advice"] | null, refusal: string }} known
+ */
+export function whatNext({ head }, { answer: known }) {
+  const [first, ...more] = known?.advice ?? [];
+  if (!first) return answer("none", "No advice", head.best ? "No range is too narrow so far." : "It takes some twenty results.");
+  const also = more.map(({ name }) => ` Widen ${name} too.`).join("");
+  return answer("fair", `Widen ${first.name}`, `${first.text}.${also}`);
 }
 
 function isAtWork({ state }) {

@@ -1,31 +1,32 @@
 // One row of cards: the reader's questions, each with a word, a sentence and a link to its section.
 
-import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
+import { areBusy, isBetter, whatMatters, whatNext, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";
 import { newSection } from "../page/section.js";
 
 export function answers(study) {
   const section = newSection(study, "answers", "Answers", "", "");
   section.element.classList.add("answers");
-  const importance = { answer: null, refusal: "" };
-  const matters = card("Which hyperparameter matters?", "importance", ["head"], (parts) =>
-    whatMatters(parts, importance),
-  );
+  const asked = (question, to, name, give) => {
+    const known = { answer: null, refusal: "" };
+    const own = card(question, to, ["head"], (parts) => give(parts, known));
+    const learn = (news) => {
+      Object.assign(known, news);
+      own.show(study.parts);
+    };
+    const ask = () => (study.hasResult ? [name] : null);
+    section.askWhenSeen(ask, (answer) => learn({ answer }), { refuse: (refusal) => learn({ refusal }) });
+    return own;
+  };
   const cards = [
     card("Is it getting better?", "best", ["head", "best"], isBetter),
     card("Are my workers busy?", "workers", ["head", "workers"], areBusy),
-    matters,
+    asked("Which hyperparameter matters?", "importance", "importance", whatMatters),
     card("Why did these fail?", "failures", ["head", "failures"], whyFailed),
-    card("Is the search keeping up?", "notes", ["notes"], keepsUp),
+    asked("What next?", "report", "advice", whatNext),
   ];
   section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
-  const question = () => (study.hasResult ? ["importance"] : null);
-  const learn = (known) => {
-    Object.assign(importance, known);
-    matters.show(study.parts);
-  };
-  section.askWhenSeen(question, (answer) => learn({ answer }), { refuse: (refusal) => learn({ refusal }) });
   return section;
 }
 

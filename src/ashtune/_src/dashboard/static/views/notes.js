@@ -2,7 +2,7 @@
 
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { newSection } from "../page/section.js";
-import { capital, countText, isNumber, secondsText, shareText } from "../page/text.js";
+import { capital, countText, secondsText } from "../page/text.js";
 
 export function notes(study) {
   const section = newSection(
@@ -23,12 +23,10 @@ export function notes(study) {
   section.drawWhenSeen(["notes"], ({ notes: part }) => {
     setText(scheduler, part.scheduler && `Scheduler: ${part.scheduler}`);
     setText(search, part.search && `Search: ${part.search}`);
-    const share = (name) => part.promoted_share[name];
     const rows = Object.entries(part.sources)
       .filter(([, count]) => count > 0)
-      .map(([name, count]) => [capital(name), countText(count), isNumber(share(name)) ? shareText(share(name)) : ""]);
-    const columns = ["by", "trials", "continued"];
-    replaceChildren(sources, rows.length > 0 && table("Where configurations come from", columns, rows));
+      .map(([name, count]) => [capital(name), countText(count)]);
+    replaceChildren(sources, rows.length > 0 && table("Where configurations come from", ["by", "trials"], rows));
     replaceChildren(feed, historyList("The latest choices", [...part.why].reverse()));
   });
   return section;
