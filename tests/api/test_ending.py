@@ -86,7 +86,7 @@ def test_an_invalid_patience_or_stop_when_is_refused(given: dict[str, Any], tmp_
     assert str(refused.value).startswith(next(iter(given)))
 
 
-def test_the_command_takes_patience_and_stop_when(
+def test_ashtune_run_accepts_patience_and_stop_when(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = tmp_path / "train.py"

@@ -99,7 +99,7 @@ def test_stop_when_needs_enough_search_results_at_the_top_rung() -> None:
     assert not told(NotWorthIt(0.5, per=60), *confirming, *more).reason()
 
 
-def test_time_between_two_sessions_does_not_count() -> None:
+def test_stop_when_does_not_count_the_time_between_two_sessions() -> None:
     first = [result(place, 1.0) for place in range(10)]
     session = SessionStarted(10_000, 0, "", "", 0)
     assert not told(NotWorthIt(0.5, per=60), *first, session, result(10_001, 1.0)).reason()
@@ -129,7 +129,7 @@ def test_the_default_required_gain_is_one_percent_of_median_minus_best() -> None
     assert told(NotWorthIt(), *map(result, range(3), losses)).worth == pytest.approx(0.01)
 
 
-def test_not_worth_it_is_given_by_name_or_with_options() -> None:
+def test_stop_when_accepts_not_worth_it_by_name_or_with_options() -> None:
     assert check_enough("stop_when", "not_worth_it") == NotWorthIt(None, 3600)
     assert check_enough("stop_when", NotWorthIt(0.1, "90s")) == NotWorthIt(0.1, 90)
     assert read_enough("not_worth_it") == NotWorthIt(None, 3600)

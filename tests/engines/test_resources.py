@@ -239,7 +239,7 @@ def test_gpus_numbered_0_in_separate_cgroups_are_different_devices() -> None:
         ("GPU-a,GPU-b,x,GPU-c", ("GPU-a", "GPU-b")),
     ],
 )
-def test_a_mask_is_read_as_cuda_reads_it(mask: str, visible: tuple[str, ...]) -> None:
+def test_a_gpu_mask_is_interpreted_as_in_cuda(mask: str, visible: tuple[str, ...]) -> None:
     assert devices_in(mask) == visible
 
 

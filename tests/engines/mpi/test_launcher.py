@@ -242,7 +242,7 @@ def test_a_process_with_given_workers_or_a_launcher_is_accepted() -> None:
     )
 
 
-def test_every_refusal_is_one_line() -> None:
+def test_every_error_about_a_launcher_is_one_line() -> None:
     messages = [
         mpi4py_missing(BY_OMPI, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open")),
         mismatch(BY_OMPI, MPICH_5),

@@ -79,7 +79,7 @@ def test_no_process_is_left_after_a_killed_driver(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")]
 )
-def test_processes_of_a_killed_worker_end_too(
+def test_processes_started_by_a_killed_worker_end(
     tmp_path: Path, number: signal.Signals, says: str
 ) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
