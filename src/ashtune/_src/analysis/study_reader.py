@@ -134,8 +134,9 @@ NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
     Timeline: lambda study: Timeline(study.ladder),
     Audit: lambda study: Audit(study.ladder, study.goal, study.scheduler),
 }
-"""The analyses that all views of a study share, each with the function that makes it. An analysis
-of a higher floor has a class method ``of`` that makes it.
+"""The analyses that all views of a study share, each with the function that makes it.
+
+An analysis that this package must not import has a class method ``of`` that makes it.
 """
 _NEED_NO_ORDERS = {Tally, Trials, Results, Curves}
 _TABLES = (Tally, Trials, Results)
@@ -164,8 +165,9 @@ class StudyReader:
     deadline: float | None = None
     """The latest end of a running study, in seconds since its beginning."""
     missing_parts: Sequence[str] = ()
-    """A line for each engine or observer of the last session that is not installed here, where the
-    owner of the reader has looked for them.
+    """A line for each engine or observer of the last session that is not installed here.
+
+    If the owner of the reader has not looked for them, there is no line.
     """
 
     def __init__(
@@ -190,7 +192,7 @@ class StudyReader:
             outcome = outcome or Outcome()
         self._outcome = outcome
         self._computed: dict[object, Any] = {}
-        self._is_checked = False  # whether a reading has found all configurations in the space
+        self._is_checked = False  # whether all configurations are known to be in the space
 
     @property
     def name(self) -> str:
@@ -267,12 +269,15 @@ class StudyReader:
         return cast(AnalysisT, self._analyses[kind])
 
     def use(self, *analyses: Observer) -> None:
-        """Use analyses that are told the study elsewhere, in place of a reading of the journal."""
+        """Use analyses that receive the study's events elsewhere, so that the journal is not read
+        for them.
+        """
         self._analyses.update((type(each), each) for each in analyses)
 
     def read_for(self, kinds: Iterable[type[Observer]], observers: Sequence[Observer] = ()) -> None:
-        """Make all analyses of these kinds that are not there yet, and tell them the journal in one
-        reading, with other observers.
+        """Make the analyses of these kinds that do not exist yet.
+
+        Read the journal once for them and for the other observers.
 
         Raises:
             RuntimeError: If the tally is the only analysis.
@@ -294,14 +299,14 @@ class StudyReader:
         self._analyses |= new
 
     def new(self, kind: type[Observer]) -> Observer:
-        """Return a new analysis of a kind, which has been told nothing."""
+        """Return a new analysis of a kind, which has received no events."""
         if kind in NEW:
             return NEW[kind](self)
         made: Observer = kind.of(self)  # type: ignore[attr-defined]  # see NEW
         return made
 
     def computed(self, compute: Callable[["StudyReader"], T]) -> T:
-        """Return the value of a function of this study, which is computed only once."""
+        """Return the result of a function of this study. The result is computed only once."""
         if compute not in self._computed:
             self._computed[compute] = compute(self)
         value: T = self._computed[compute]
@@ -384,8 +389,9 @@ class StudyReader:
         return outcome_of(self.settings, view, self.read(observers, controller))
 
     def read(self, observers: Sequence[Observer], controller: Controller | None = None) -> Replay:
-        """Replay the journal for observers, which get no orders without a controller. Return the
-        replay.
+        """Replay the journal for observers.
+
+        If there is no controller, they get no orders. Return the replay.
         """
         replay = Replay(controller, rungs=len(self.ladder.rungs))
         replay.read(self.journal, observers, is_checked=self._is_checked)

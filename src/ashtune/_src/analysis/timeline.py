@@ -73,9 +73,9 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #   an event does not fit  events of unknown workers are ignored. Replay refuses a rung above the
 #                          ladder and a trial that did not start before an observer hears of them.
 #
-# Rows go to a RowSink, because two readers want different things: a report keeps all rows, and
-# the live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
-# ``array`` and not lists of objects: a row then takes about 50 bytes.
+# Rows go to a RowSink, because two readers want different things: a report keeps all rows, and the
+# live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
+# ``array`` are used instead of lists of objects, so that a row takes about 50 bytes.
 
 from array import array
 from collections.abc import Sequence
@@ -346,8 +346,8 @@ class Timeline(Observer):
         """The seconds from the study's beginning to the last event."""
         self.sessions = 0
         self.knows_orders = False
-        # The only sums of the workers' time: the page and the report ask them (timeline_times.py).
-        # They stay small, however many jobs the study has.
+        # The page and the report use these sums of the workers' time (timeline_times.py). There are
+        # no others. The sums stay small for any number of jobs.
         self._seconds = [RungSeconds() for _ in ladder.rungs]
         self._workers = PresentWorkers()
         self._kept = AllRows()
