@@ -102,11 +102,11 @@ SLICE_SECONDS = 0.05
 """Seconds of reading before other threads get the lock."""
 PAUSE_SECONDS = 0.001
 MAKE_SECONDS = 0.4
-"""The shortest time in seconds between two times at which the parts are made."""
+"""The parts are made again at most once in this number of seconds."""
 DRIVER_SECONDS = 1.0
 """Seconds between two checks of the driver's process."""
 RETRY_SECONDS = 10.0
-"""The shortest time in seconds before an unreadable journal that has changed is read again."""
+"""An unreadable journal that has changed is read again after at least this number of seconds."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -131,7 +131,7 @@ class FollowedStudy:
         self._may_control = control
         self.shown = visible(str(directory))
         self.saved_as = ""
-        """The file of the saved page, which viewers are told at the end."""
+        """The file of the saved page. At the end, viewers get its name."""
         self._journal = self.directory / NAME
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -166,8 +166,10 @@ class FollowedStudy:
         self._thread.start()
 
     def open_now(self) -> ReadByPicture:
-        """Open the journal in this thread, in place of :meth:`start`. Return the study's reader:
-        what is asked of it before :meth:`read_now` comes from the same reading.
+        """Open the journal in this thread, in place of :meth:`start`.
+
+        Return the study's reader. Analyses that are requested before :meth:`read_now` get the
+        journal in the same reading.
 
         Raises:
             JournalError: If the journal cannot be read.
@@ -190,8 +192,9 @@ class FollowedStudy:
             raise JournalError(self._problem or f"{self._journal} has changed; read it again")
 
     def read(self) -> None:
-        """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the
-        study's summary.
+        """Read the whole journal in this thread, in place of :meth:`start`.
+
+        If there is a problem, it is in the study's summary.
         """
         while not self._poll():
             pass
@@ -462,12 +465,14 @@ class FollowedStudy:
         return None if self._picture is None else self._picture.tally.session
 
     def _open(self, ladder: Ladder | None = None, *, is_read_once: bool = False) -> None:
-        """Open the journal. A study that was read before is shown again after its journal is read.
+        """Open the journal.
+
+        If the study was shown before, the old picture stays until the journal is read to its end.
 
         Args:
             ladder: The ladder of a later session; by default the ladder of the journal's first
                 line.
-            is_read_once: Whether a large journal too is read only once.
+            is_read_once: Whether even a large journal is read only once.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
@@ -483,7 +488,7 @@ class FollowedStudy:
         else:
             self._show(picture)
         self._must_open = False
-        if ladder is None or before is None:  # a higher ladder is of the same journal
+        if ladder is None or before is None:  # a higher ladder: the same journal
             self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
             self._longest_pause = 0.0
 

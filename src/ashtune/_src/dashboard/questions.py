@@ -30,8 +30,8 @@ new process.
 # Refusals are not kept: a study without a result may have one a second later.
 #
 # An answer carries the position of the journal that it was computed from. While a study runs, each
-# question has a newer position. Therefore an answer also counts for STALE_SECONDS: else each of ten
-# viewers would start the same computation after each event. Limits: decision 38
+# question has a newer position. Therefore an answer stays valid for STALE_SECONDS: otherwise each
+# of ten viewers would start the same computation after each event. Limits: decision 38
 # (docs/decisions/0038-the-live-page.md).
 
 import threading

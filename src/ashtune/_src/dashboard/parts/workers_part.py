@@ -76,13 +76,13 @@ class WorkersPart(PagePart):
         self._has_lost_orders = False
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(log n)."""
+        """Process one event. O(log n)."""
         self.timeline.event(event)
         if type(event) is WorkerJoined:
             self._join(event)
 
     def followed(self, what: Followed) -> None:
-        """Take in one order. O(1)."""
+        """Process one order. O(1)."""
         self.timeline.followed(what)
 
     @property
