@@ -380,8 +380,9 @@ class DistributedWorkers:
             self._lose(number, "its host leaves", events, is_asked=True)
 
     def _accept(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Take in a message. Return an error message if this peer's worker cannot have sent it, or
-        an empty string.
+        """Process a message.
+
+        Return an error message if this peer's worker cannot have sent it, or an empty string.
         """
         worker = message.worker
         if worker == peer.worker:
@@ -400,8 +401,10 @@ class DistributedWorkers:
         return ""
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error
-        message.
+        """Return the message.
+
+        If its checkpoint cannot be stored, the returned message has the error instead of the
+        checkpoint.
         """
         if (
             not isinstance(message, JobFinished | JobPaused | TrialReleased)

@@ -149,7 +149,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
             ``torch.distributed``. They share the worker's cores and GPUs equally. More than 1 needs
             Linux.
         trial_timeout: The longest time that one job, from one rung to the next, may take: seconds,
-            or a text as "10m".
+            or a text such as "10m".
         memory_limit: The most memory that the processes of one worker may hold, such as "8GB" (on
             Linux). Beyond the limit, the worker is replaced, and its trial has run out of memory.
         on_out_of_memory: "fail", or "retry_alone": a trial that runs out of memory is trained once

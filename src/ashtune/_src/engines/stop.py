@@ -41,7 +41,7 @@ class StopSwitch:
             reason to stop.
         at_deadline: The text of the reason when the deadline is reached.
         search_until: Time at which the search ends, after which configurations are confirmed.
-        enough: Returns another reason to end the search, or an empty string.
+        enough: A function that returns another reason to end the search, or an empty string.
     """
 
     def __init__(

@@ -335,7 +335,10 @@ class ThreadLink:
         self._channels[peer].close()
 
     give_up = close
-    """Nobody can end a thread: one that does not reach its next epoch ends with this process."""
+    """Nobody can end a thread.
+
+    A thread that does not reach its next epoch ends with this process.
+    """
 
 
 class ThreadWorkers(DistributedWorkers):

@@ -100,7 +100,7 @@ ROCR = "ROCR_VISIBLE_DEVICES"
 
 _DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-.+")
 _WHOLE = 1e-9  # the rounding error allowed in a fraction such as 1/3
-_SENSIBLE = 1e6  # no node has more GPUs, and no GPU has more workers
+_SENSIBLE = 1e6  # the most GPUs of a node, and the most workers of a GPU
 _ROOT = Path("/")
 _FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/renderD[0-9]*")
 
@@ -111,7 +111,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     Args:
         cores: The affinity mask of the process.
-        gpus: The mask of visible GPUs, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no
+        gpus: The mask of visible GPUs, such as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no
             mask.
         files: The device files of GPUs that the process may open. If SLURM constrains devices, all
             tasks of ``--gpus-per-task`` have the mask ``"0"`` for different GPUs; only the files
@@ -148,8 +148,8 @@ def environment_of(
         claims: The claims of all training workers of the node, in the same order in every worker.
         threads: The worker's BLAS threads. If None, workers share the cores, and variables that the
             user has set stay.
-        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the
-            inherited GPUs stay.
+        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the worker
+            keeps the GPUs that it inherited.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if no GPU were hidden; None if unknown.
         processes: How many processes of the worker share its cores.

@@ -86,8 +86,9 @@ class ProcessPool:
 
     Args:
         setup: The first message to every worker, in which the pool sets the worker's own number.
-        next_number: Returns the number of a new worker; all numbers are different. While it returns
-            None, no worker starts, and :meth:`resize` starts the missing workers later.
+        next_number: A function that returns the number of a new worker; all numbers are different.
+            While the function returns None, no worker starts, and :meth:`resize` starts the missing
+            workers later.
         environments: For each place, the environment variables that its worker gets in addition.
         limits: A worker that exceeds a limit is killed, and its trial fails or is given to another
             worker.
@@ -167,7 +168,8 @@ class ProcessPool:
             self._waiting.add(message)
             self._send_waiting()
             return
-        # Its job may not have been sent yet; a batch job may end soon, so the pause cannot wait.
+        # The job to pause may not have been sent yet. The pause cannot wait for it, because a batch
+        # job may end soon.
         job = self._waiting.pop(message.trial) if isinstance(message, Pause) else None
         if job is None:
             self._send_now(number, message)
@@ -357,7 +359,8 @@ class ProcessPool:
         if not reason:
             return []
         worker.process.kill()
-        # Only a job's own time is the trial's fault; a start or a release blames no job anyway.
+        # A trial is to blame only if its job takes too long. A start or a release that takes too
+        # long blames no job.
         return self._lose(worker, reason, is_fatal=worker.message_since is None)
 
     def _fill_place(self, worker: Worker) -> None:
@@ -420,7 +423,7 @@ class ProcessPool:
         lost = WorkerLost(
             time=0, worker=worker.number, reason=how, is_out_of_memory=is_out_of_memory
         )
-        # what a worker does first after a Release is to save: its jobs have not begun
+        # after a Release, a worker first saves: its jobs have not begun
         if worker.saving_since is None:
             lost = workload.blamed_in(lost)
         if lost.trial is not None:

@@ -94,9 +94,10 @@ class Worker:
         self.is_alone = False
         """Whether the worker's last job must be trained alone."""
         self.held = self.held_before = self.most_held = 0
-        """The bytes of memory that the worker's processes held at the last check, before its last
-        trial began (at most), and at most since then (0 before the first check). See
-        ``memory_rules.py``.
+        """Three numbers of bytes that the worker's processes held: at the last check, before the
+        last trial began (at most), and at most since then (0 before the first check).
+
+        See ``memory_rules.py``.
         """
 
     @property
@@ -127,7 +128,7 @@ class Worker:
 
         Raises:
             EOFError: If the process has closed the connection.
-            EngineError: If what it sent is no message.
+            EngineError: If the received data is no message.
         """
         bodies = self._reader.take(self.process.read())
         if not self._reader.is_in_a_message:
@@ -175,7 +176,7 @@ class Worker:
 
 
 class WaitingJobs:
-    """The jobs that may not begin yet, because a trial trains alone, or waits until it is alone.
+    """The jobs that may not begin yet, because a trial trains alone, or waits to train alone.
 
     Args:
         workers: The workers of the pool.
@@ -199,8 +200,9 @@ class WaitingJobs:
         return job
 
     def ready(self) -> Iterator[Assignment]:
-        """Yield the jobs that need not wait any more. Send each before you ask for the next, which
-        may have to wait for it.
+        """Yield the jobs that need not wait any more.
+
+        Send each job before you ask for the next job, which may have to wait for it.
 
         The job of a lost worker is yielded too, and is dropped when it is sent: the loss gives it
         to another worker.
@@ -218,5 +220,6 @@ class WaitingJobs:
             return False
         busy = [worker for worker in self._workers.values() if not worker.workload.is_free]
         is_to_be_alone = job.alone or job.trial in self._suspects
-        # Jobs keep their order: otherwise others could pass a trial that waits to be alone forever.
+        # Jobs keep their order: otherwise, later jobs could always begin first, and a trial that
+        # must train alone would wait forever.
         return bool(self._jobs) or any(is_to_be_alone or worker.is_alone for worker in busy)
