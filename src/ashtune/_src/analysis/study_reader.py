@@ -4,9 +4,10 @@ needed.
 
 # Theory of operation
 # -------------------
-# All views of a study (the page, the report, figures, the terminal's display) get this reader. What
-# a view may know of the study is an attribute of the reader or one of its analyses: observers that
-# were told the whole journal. There are two ways to read, and the first is several times faster:
+# All views of a study (the page, the report, figures, the terminal's display) get this reader. All
+# that a view needs is an attribute of the reader, or one of its analyses. An analysis is an
+# observer that has received the whole journal. There are two ways to read, and the first is several
+# times faster:
 #
 #   way     what observers get               needs                  used for
 #   ------  -------------------------------  ---------------------  -------------------------------
@@ -19,12 +20,12 @@ needed.
 # its scheduler is installed. Everything else can be read anywhere, for example on a laptop
 # without the package in which the scheduler was written.
 #
-# There is one instance of each kind of analysis (``analysis``, ``read_for``). It is made when a
-# view first needs it, and is then told all that the journal has. A report names all kinds that its
-# sections need in one call of ``read_for``, because each call may read the whole journal. An
-# analysis that was read keeps its values, also if the study continues: two figures of one report
-# must speak of the same study. The page is another case: ``dashboard/picture.py`` makes the
-# analyses (``use``), tells them each new event, and their values grow.
+# There is one instance of each kind of analysis (``analysis``, ``read_for``). An analysis is made
+# when a view first needs it, and then receives all events of the journal. A report names all kinds
+# that its sections need in one call of ``read_for``, because each call may read the whole journal.
+# After that, an analysis keeps its values even if the study continues, because all figures of a
+# report must show the same moment. On the live page, ``dashboard/picture.py`` makes the analyses
+# (``use``) and passes each new event to them, so their values grow.
 #
 # What happens when
 #
@@ -35,24 +36,24 @@ needed.
 #                                         events alone, and observers get no orders.
 #   its scheduler is not installed        outcome.is_known is False, and the timeline counts waits
 #                                         as Rule 3 there.
-#   a line is damaged                     an error names the line and what can be kept. Observers
-#                                         have had the events before it, so a figure of them would
-#                                         be possible; a report refuses, since half of a study
-#                                         looks like a study.
-#   a configuration is not in the space   refused: a forged value would be shown as the best.
-#                                         Checked once for each StudyReader, since it costs 10 us
-#                                         a trial (_is_checked): at the first reading of the whole
-#                                         journal. start_of() and events() check none.
+#   a line is damaged                     an error names the line and what can be kept. A figure of
+#                                         the events before this line would be possible, but a
+#                                         report refuses it, since half of a study would look like a
+#                                         whole study.
+#   a configuration is not in the space   refused: a forged value would be shown as the best. This
+#                                         is checked only once for each StudyReader, since it costs
+#                                         10 us a trial: at the first reading of the whole journal
+#                                         (_is_checked). start_of() and events() do not check it.
 #   a session adds rungs                  a result at a new rung is a JournalError: the ladder was
 #                                         read once. The page makes a new picture then.
 #   line 1 has no valid scheduler or      SettingsError, from ``scheduler``, ``learns`` or tell().
 #   search                                Another format of the journal is refused with its version.
-#   a scheduler of a package raises       while it is built: as if it were not installed. Later: its
-#                                         exception comes out of tell(), and the analyses of this
-#                                         reading are not kept.
+#   a scheduler of a package raises       If it raises while it is built, it counts as not
+#                                         installed. If it raises later, tell() raises its
+#                                         exception, and the analyses of this reading are not kept.
 #
-# The journal is read in blocks and never held whole. The analyses stay: about 300 bytes for each
-# trial (Trials) and 50 for each job (Timeline).
+# The journal is read in blocks, and is never in memory as a whole. The analyses stay in memory:
+# about 300 bytes for each trial (Trials) and 50 for each job (Timeline).
 #
 # start_of() looks for one trial by a search of bytes, and decodes only the lines that name the
 # trial.

@@ -20,10 +20,10 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 
 # Theory of operation
 # -------------------
-# A journal has the time at which each event arrived at the driver, and how many seconds the
-# worker says it worked. It has no time of orders: a replay knows that an order followed from an
-# event, so the order's time is the event's time. From these three the timeline rebuilds what each
-# worker did. For one row of work:
+# A journal has the time at which each event arrived at the driver, and how many seconds the worker
+# says it worked. It has no times of orders, but a replay knows from which event an order followed,
+# so the time of this event is used. From these times the timeline computes what each worker did.
+# One row of work:
 #
 #   free       ordered            begin                          now
 #    |  barrier   |     driver      |          seconds            |
@@ -44,15 +44,15 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #   seconds  training, saving or compiling
 #   tail     from the last work to the worker's leaving: the study had nothing left for this worker
 #
-# The four parts of a worker sum to its stay exactly; time_shares() relies on this.
+# The sum of a worker's four parts is exactly its stay; time_shares() relies on this.
 #
 # Results that arrive together. A busy driver, or a worker with several jobs, hands over several
-# results at one time. Their ``now`` is equal, though only the last of them has just ended. Ten
-# jobs of one second would give one row of a second after a wait of nine seconds, and nine rows of
-# no length. So a row that finds less room than it needs (``worked < seconds``) takes the missing
-# seconds from that wait. The wait belongs to the first row of the chain of rows since which the
-# worker has not waited (PresentWorker.chain, waited, waited_until). No other rule changes a row
-# that was stored before; a RowSink gets the change as ``earlier``.
+# results at one time. Their ``now`` is equal, though only the last of them has just ended. For
+# example, ten jobs of one second would give a wait of nine seconds, one row of one second, and nine
+# rows of length zero. So if there is too little time for a row (``worked < seconds``), the missing
+# seconds are taken from this wait. The wait is stored in the first of the worker's last rows
+# without waits between them (PresentWorker.chain, waited, waited_until). No other rule changes a
+# row that was stored before; a RowSink gets the change as ``earlier``.
 #
 #   clocks that disagree   a worker's seconds come from its own clock. A longer claim than the
 #                          room between order and result is cut to the room; a shorter one makes
@@ -62,9 +62,9 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #                          as failed training, and utilisation includes it; lost saving counts as
 #                          saving. Of several jobs, only the one that WorkerLost names gets the
 #                          row. If it names none, the time counts as tail.
-#   a session ends         without a word from the workers. The next SessionStarted closes their
-#                          stays at the time of the last event before it, since nothing is known
-#                          of the time after it.
+#   a session ends         The workers send nothing. The next SessionStarted ends their stays at the
+#                          time of the last event before it, since nothing is known of the time
+#                          after this event.
 #   orders are unknown     (a scheduler that is not installed here.) There is no ``ordered``, so
 #                          every wait counts as a wait for the driver (Rule 3); a report says so.
 #                          From a line that older rules wrote, no order comes any more, but
