@@ -14,8 +14,8 @@ Rule 2: no part of an address is decoded, so an address with an escape is unknow
 addresses are plain text.
 """
 
-# Who may want to come in
-# -----------------------
+# Attacks, and what stops them
+# ----------------------------
 # The page shows a study's texts, and with --control it can stop the study. A loopback port is open
 # to every user of the machine, and to every page in the owner's browser. Decision 38
 # (docs/decisions/0038-the-live-page.md).

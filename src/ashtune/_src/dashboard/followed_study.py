@@ -30,8 +30,9 @@ study.
 # A Picture holds all that was read of one journal with one ladder. It is replaced, never emptied:
 #
 #   _picture         what viewers see
-#   _next_picture    a new one, while it is read. It becomes _picture when it has read all, so a
-#                    page never shows the first 100 trials of a study whose 100,000 it showed before
+#   _next_picture    a new picture, while it reads the journal. At the journal's end it becomes
+#                    _picture. So a page that has shown 100,000 trials never shows only the first
+#                    100 of them
 #   _number          counts the pictures that were shown. A viewer that has messages of another
 #                    number gets a snapshot, else a delta: the parts that changed
 #
@@ -47,7 +48,7 @@ study.
 #   the file is another journal   its settings differ: the new picture is shown at once
 #   a line is damaged             what was read before stays on the page, with the problem in its
 #                                 head (state "unreadable"). The first failure is not shown: another
-#                                 host may just be renaming the file. A second one is
+#                                 host may just be renaming the file. A second failure is shown
 #   it was repaired               the file's size or time has changed: read again from the
 #                                 beginning, at most every RETRY_SECONDS, as a large one takes many
 #                                 seconds
@@ -59,8 +60,8 @@ study.
 #   a study makes reading raise   as a damaged line: other studies of the page have their own
 #                                 threads
 #
-# Why it polls, why a large journal is read twice, and what it costs: decision 38
-# (docs/decisions/0038-the-live-page.md).
+# Decision 38 (docs/decisions/0038-the-live-page.md) says why the journal is polled, why a large
+# journal is read twice, and what this costs.
 
 import threading
 import time

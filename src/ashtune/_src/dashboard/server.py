@@ -39,10 +39,11 @@ frame of another site, and to run code of another site.
 # What happens when
 #
 #   a browser goes away             the next write raises OSError: _guard() closes, and the stream's
-#                                   place is free. A comment every SILENCE_SECONDS finds those that
-#                                   vanished without a word
+#                                   place is free. A comment every SILENCE_SECONDS finds browsers
+#                                   that have vanished
 #   a connection is lost            the page connects again by itself, with its last id
-#   a client sends nothing          closed after 30 s; the oldest of more than MOST_WAITING at once
+#   a client sends nothing          its connection is closed after 30 s, or at once if it is the
+#                                   oldest of more than MOST_WAITING
 #   a client sends half a command   the same: a command's body waits in the same list
 #   a command has no length,        refused before it is read: a body is held in memory
 #   or a large one

@@ -19,8 +19,8 @@ range may use the hyperparameter's name without ``config.``.
 #                  list. Without the lock
 #
 # The columns are copied, because the reader appends to them during a search. Only the columns that
-# a query names are copied, and those of texts if it has words to search for: most queries sort by
-# one column of a study that may have 200 hyperparameters.
+# a query names are copied, and the columns of texts only if the query has words: most queries sort
+# by one column of a study that may have 200 hyperparameters.
 #
 # A column of texts is a list of different texts and a code for each trial. A search compares each
 # different text once, not each trial, and the code -1 picks the last item, which is False.

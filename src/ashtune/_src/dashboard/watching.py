@@ -5,8 +5,9 @@ server and the browser.
 # Theory of operation
 # -------------------
 # "ashtune watch" runs one LivePage in its own process. With watch=True the tuning process starts
-# this command itself, with --until-exit and its process number (``driver/control.py``). Nothing
-# connects the two but the journal: the page cannot block the study, and can show how it died.
+# this command itself, with --until-exit and its process number (``driver/control.py``). The two
+# processes share only the journal, so the page cannot block the study, and can show how the study
+# died.
 #
 #   thread or process              made by        ends with
 #   -----------------------------  -------------  ------------------------------------
