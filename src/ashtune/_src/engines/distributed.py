@@ -21,8 +21,8 @@ only if no worker has joined before.
 # Theory of operation
 # -------------------
 # The main loop calls wait() for events and carry_out() with orders. wait() first takes everything
-# that has arrived and only then judges who is silent: a message that came while this process was
-# suspended still counts as a sign of life.
+# that has arrived and only then checks which peers are silent: a message that came while this
+# process was suspended still counts as a sign of life.
 #
 #   state of a peer   begins when                        what it gets
 #   ----------------  ---------------------------------  ------------------------------------------

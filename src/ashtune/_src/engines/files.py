@@ -11,10 +11,10 @@ the beginning.
 # The driver has a FileReceiver for what its peers send, and CheckpointLocations for what they need.
 # A rank or a host has PeerFiles for each worker, and a FileReceiver for what the driver sends.
 #
-# Everything rests on one order: the pieces of a file wait in the same queue as the messages
-# (``mpi/transport.py``, ``cluster/wire.py``). So a file that is queued before a message is written
-# before the message is read. PeerFiles.before() uses this for results, CheckpointLocations.get()
-# for jobs, and nobody has to confirm that a file has come.
+# Everything depends on one order: the pieces of a file wait in the same queue as the messages
+# (``mpi/transport.py``, ``cluster/wire.py``). So if a sender queues a file and then a message, the
+# receiver writes the file and then reads the message. PeerFiles.before() uses this for results,
+# CheckpointLocations.get() for jobs, and nobody has to confirm that a file has come.
 #
 # A file is written beside its place, under a name that ends in ``.arriving``, and is renamed when
 # its last piece is there. A reader therefore sees a whole file or none. Only logs are appended in

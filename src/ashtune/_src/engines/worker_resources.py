@@ -24,8 +24,9 @@ HIP_VISIBLE_DEVICES must be equal.
 # depends only on the claims and on the index among them.
 #
 # Why claims? Launchers differ: mpiexec lets all ranks inherit all GPUs, and srun may give each task
-# its own. Two workers share devices only if their masks and their device files are equal. The files
-# count too, because SLURM can give each task the mask "0" and show it another device.
+# different GPUs. Two workers share devices only if their masks and their device files are equal.
+# The device files are compared too, because SLURM can give each task the mask "0" for a different
+# device.
 #
 #   4 workers, mask   gpus_per_worker   their devices
 #   ----------------  ----------------  --------------------------------------------------------

@@ -38,8 +38,8 @@ worker's message counts only if it comes from the worker's own host.
 #   the driver restarts  it has new keys, so no message of an old connection can reach it. The hosts
 #                        read the new rendezvous (``host.py``).
 #
-# Why is a lost connection never resumed? ZeroMQ could do so, but without the messages that were
-# under way, and a job among them would wait forever.
+# Why is a lost connection never resumed? ZeroMQ could resume it, but messages that were being sent
+# would be lost, and a job among them would wait forever.
 #
 # Decision 73 (docs/decisions/0073-workers-that-come-and-go.md).
 

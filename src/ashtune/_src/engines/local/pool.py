@@ -11,10 +11,10 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 # reads the pipes, so every duty that depends on time is done inside of wait(), at most every
 # LIVENESS_CHECK_SECONDS.
 #
-# A pool has as many places as resize() was last asked for. A place has its environment variables
-# (cores, GPUs), and at most one worker that stays. A worker that is lost, or that leaves a place
-# that is still wanted, is replaced there by a new one with another number, so that an order to the
-# old worker never reaches the new one.
+# The last call of resize() has set the number of places of a pool. A place has its environment
+# variables (cores, GPUs), and at most one worker that stays. A worker that is lost, or that leaves
+# a place that is still wanted, is replaced there by a new one with another number, so that an order
+# to the old worker never reaches the new one.
 #
 # Two modules decide for the pool, and neither starts or ends a process: ``worker_orders.py`` has
 # the states of a worker, its time limits, and the jobs that wait until a trial may train alone;
@@ -38,9 +38,9 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #   workers die when started   after three failed starts in a row, fatal_error ends the session:
 #                              most likely the function cannot be loaded, and more processes would
 #                              only fill the log. It ends too after several losses of workers that
-#                              trained trials together, if no job ended meanwhile. fatal_error is
-#                              only set here: the owner of the pool raises it, after it has handled
-#                              the messages before it.
+#                              trained trials together, if no job ended meanwhile. The pool only
+#                              sets fatal_error: the owner of the pool raises this error, after it
+#                              has handled the earlier messages.
 #   no process can be started  wait() raises OSError. The messages of that call are lost, so their
 #                              jobs are trained again. The owner of the pool ends the session.
 #   fewer workers are wanted   resize() lets idle workers go before busy ones, and busy ones end

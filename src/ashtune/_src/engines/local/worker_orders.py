@@ -6,8 +6,8 @@ may take, and which jobs may not be sent yet.
 # -------------------
 # A pool (``local/pool.py``) has one Worker for each process. obey() records an order before the
 # pool sends it, read() and accept() record what the process sends, and why_overdue() compares both
-# with the clock. Nothing here reads a clock or ends a process: the pool does, and so the states can
-# be followed without one.
+# with the clock. Nothing here reads a clock or ends a process. The pool does both, so the states
+# can be followed without a clock and without a process.
 #
 # A worker passes through these states:
 #
@@ -26,20 +26,20 @@ may take, and which jobs may not be sent yet.
 #   leaving   why_leaving is set         its job ends; then it is   as its state above
 #                                        dismissed
 #
-# training_since is the start of the job that runs. A job that was sent behind another one begins
-# when the one before it ends, so accept() sets training_since again: the time in which a job waits
-# must not count towards its trial_timeout.
+# training_since is the start of the job that runs. A queued job begins when the job before it ends,
+# so accept() sets training_since again: the time in which a job waits must not count towards its
+# trial_timeout.
 #
 # Who is to blame for a death? A worker may have several orders at once: the job that runs, and
-# others behind it. Only the first can have killed it; Workload knows the order in which a worker
-# trains. Where several trials train together (fused studies), nobody knows: all of them become
-# suspects and are trained alone until one of them kills its worker or they end. This costs some
-# seconds, and a trial that kills workers is found without any trial failing unjustly.
+# others behind it. Only the job that runs can have killed the worker; Workload knows the order in
+# which a worker trains. Where several trials train together (fused studies), nobody knows: all of
+# them become suspects and are trained alone until one of them kills its worker or they end. This
+# costs some seconds, and a trial that kills workers is found without any trial failing unjustly.
 #
-# Trials that train alone need an order among jobs: WaitingJobs has the jobs that may not begin
-# yet. The pool asks it for jobs after each order to train and in each wait(), as every end of a job
-# may let another begin. A job that continues a trial in the memory of its worker never waits, since
-# the worker would hold the memory meanwhile.
+# Trials that train alone need an order among jobs: WaitingJobs has the jobs that may not begin yet.
+# The pool asks WaitingJobs for jobs after each order to train and in each wait(), as every end of a
+# job may let another begin. A job that continues a trial in the memory of its worker never waits,
+# since the worker would hold the memory meanwhile.
 
 from collections.abc import Iterator, Mapping
 
