@@ -106,7 +106,7 @@ class Audit(Observer):
         self.proposed = 0
         """The number of trials whose configurations were proposed from earlier results.
 
-        Such trials do not come in random order.
+        Trials that a search proposes do not come in random order.
         """
         self._numbering = Numbering()
 
@@ -238,8 +238,9 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses of all brackets at a rung. In a study with several objectives, return
-        the first losses.
+        """Return the losses of all brackets at a rung.
+
+        In a study with several objectives, return the first loss of each result.
         """
         brackets = self._rungs[number].values()
         return {

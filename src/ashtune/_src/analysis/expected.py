@@ -191,8 +191,8 @@ class _PromotionForecast:
         if self._learns:
             more = MORE_WHERE_LEARNT * (1 - quota / total)
         more *= math.sqrt(total) - 1
-        # The study's own promotions beyond the plan are scaled up to all trials. Their weight grows
-        # with the number of trained trials.
+        # The study's own promotions beyond the plan are scaled up to all trials. The weight of
+        # these promotions grows with the number of trained trials.
         before = self._quota.of(self._trained) / exponent
         more = (RECORDED * more + total * (self._promoted - before)) / (RECORDED + self._trained)
         return self._promoted + min(left, max(0.0, quota / exponent - before + more * left / total))

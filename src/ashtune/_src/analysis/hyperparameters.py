@@ -8,8 +8,8 @@ trial has. A shared value is reported only if at least ``FEWEST`` trials failed 
 ``FEWEST_OTHERS`` trials have a result. If 3 trials failed and 10 trials succeeded, a hyperparameter
 has a shared range by chance with probability 1/140. If there is no shared value, a shared pair of
 values is reported. If there is no such pair, a value is reported that all failed trials have, and
-fewer successful trials than failed trials. Both are reported only if their probability by chance is
-below ``1 / UNLIKELY``.
+fewer successful trials than failed trials. Shared pairs and such values are reported only if their
+probability by chance is below ``1 / UNLIKELY``.
 """
 
 import math
@@ -41,8 +41,8 @@ _LISTS = {"choice": "choices", "ordinal": "sequence"}
 # possible values and bounds, and some of them will separate three failures from the rest by chance.
 # A reader who is told a wrong reason changes the space and loses good configurations. So a single
 # shared value needs enough trials on both sides. Pairs of values, and values that some successful
-# trials also have, are much more numerous. Their probability is therefore multiplied by the number
-# of all such pairs or values (Bonferroni's correction).
+# trials also have, are much more numerous. The probability of a pair or of such a value is
+# therefore multiplied by the number of all pairs or values (Bonferroni's correction).
 #
 # What it cannot find: a reason in three hyperparameters together, a reason that only some of the
 # failed trials have, and a reason that is not in the configuration at all, such as a full disk.
@@ -280,8 +280,8 @@ def _is_unlikely(ended: int, others: int, conditions: int, also: int = 0) -> boo
     """Return whether the probability that one of the conditions holds by chance is below
     ``1 / UNLIKELY``.
 
-    A condition is a value or range that all failed trials share. It holds if at most ``also`` of
-    the other trials share it too.
+    A condition is a value or range that all failed trials share. The condition holds if at most
+    ``also`` of the other trials share the value or range too.
     """
     ways, ways_within = (
         math.lgamma(ended + more + 1) - math.lgamma(ended + 1) - math.lgamma(more + 1)

@@ -26,8 +26,8 @@ from ashtune._src.core.orders import Followed
 # hashes.
 #
 # A trial may enter the best late, after its early reports have been dropped. To have these reports,
-# all reports of all curves would have to be kept. Its early part then has only results at rungs,
-# which are kept for all trials anyway (rule 2).
+# all reports of all curves would have to be kept. The early part of the curve then has only results
+# at rungs, which are kept for all trials anyway (rule 2).
 MOST = 120
 
 

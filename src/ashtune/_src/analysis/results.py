@@ -48,10 +48,11 @@ class RungResults:
     """The results at one rung, in order of arrival, including the results of withdrawn trials.
 
     ``resources`` has each trial's trained resource; 0 if the trial failed. ``losses`` has each
-    trial's first loss; infinity if the result is not finite. ``seconds`` and ``epochs`` have the
-    study's time and the epochs of all trials until the result. A trial that was trained again has
-    one entry for each training. In a study with several losses or constraints, ``keys`` has the key
-    that ranks each trial. ``withdrawn`` are the withdrawn trials of the study.
+    trial's first loss; infinity if the result is not finite. ``seconds`` has the study's time at
+    each result. ``epochs`` has the epochs that all trials had trained until this time. A trial that
+    was trained again has one entry for each training. In a study with several losses or
+    constraints, ``keys`` has the key that ranks each trial. ``withdrawn`` are the withdrawn trials
+    of the study.
     """
 
     def __init__(self, rung: int, withdrawn: set[TrialId]) -> None:

@@ -21,9 +21,9 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 # Theory of operation
 # -------------------
 # A journal has the time at which each event arrived at the driver, and how many seconds the worker
-# says it worked. It has no times of orders, but a replay knows from which event an order followed,
-# so the time of this event is used. From these times the timeline computes what each worker did.
-# One row of work:
+# says it worked. A journal has no times of orders, but a replay knows from which event an order
+# followed, so the time of this event is used. From these times the timeline computes what each
+# worker did. One row of work:
 #
 #   free       ordered            begin                          now
 #    |  barrier   |     driver      |          seconds            |
@@ -47,12 +47,12 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 # The sum of a worker's four parts is exactly its stay; time_shares() relies on this.
 #
 # Results that arrive together. A busy driver, or a worker with several jobs, hands over several
-# results at one time. Their ``now`` is equal, though only the last of them has just ended. For
-# example, ten jobs of one second would give a wait of nine seconds, one row of one second, and nine
-# rows of length zero. So if there is too little time for a row (``worked < seconds``), the missing
-# seconds are taken from this wait. The wait is stored in the first of the worker's last rows
-# without waits between them (PresentWorker.chain, waited, waited_until). No other rule changes a
-# row that was stored before; a RowSink gets the change as ``earlier``.
+# results at one time. The ``now`` of these results is equal, though only the last job has just
+# ended. For example, ten jobs of one second would give a wait of nine seconds, one row of one
+# second, and nine rows of length zero. So if there is too little time for a row (``worked`` is
+# below ``seconds``), the missing seconds are taken from this wait. The wait is stored in the first
+# of the worker's last rows without waits between them (PresentWorker.chain, waited, waited_until).
+# No other rule changes a row that was stored before; a RowSink gets the change as ``earlier``.
 #
 #   clocks that disagree   a worker's seconds come from its own clock. A longer claim than the
 #                          room between order and result is cut to the room; a shorter one makes
@@ -346,8 +346,8 @@ class Timeline(Observer):
         """The seconds from the study's beginning to the last event."""
         self.sessions = 0
         self.knows_orders = False
-        # The page and the report use these sums of the workers' time (timeline_times.py). There are
-        # no others. The sums stay small for any number of jobs.
+        # The page and the report use these sums of the workers' time (timeline_times.py). No other
+        # sums of the workers' time are kept. The sums stay small for any number of jobs.
         self._seconds = [RungSeconds() for _ in ladder.rungs]
         self._workers = PresentWorkers()
         self._kept = AllRows()
