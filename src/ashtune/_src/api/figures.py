@@ -120,8 +120,8 @@ class Figures:
         """Return how much each hyperparameter matters, as shares, the largest first.
 
         The dict is empty if there are too few trials, or if the configurations do not predict the
-        results. In both cases, shares would mean nothing. They are computed once, which takes some
-        seconds in a large study.
+        results. In both cases, shares would mean nothing. The shares are computed once, which takes
+        some seconds in a large study.
 
         Raises:
             SettingsError: If scikit-learn is not installed.

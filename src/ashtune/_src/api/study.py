@@ -362,8 +362,8 @@ class Study(Figures):
         """Print the study's results, how its time was used, and :meth:`importance`. The default
         stream is stdout.
 
-        Importance is printed last, because computing it takes some seconds. It is left out of a
-        study with few trials, and if ``importance`` is False.
+        Importance is printed last, because computing it takes some seconds. Importance is left out
+        if the study has few trials, or if ``importance`` is False.
         """
         from ashtune._src.figures.importance_figure import FEWEST
         from ashtune._src.reports.importance import importance_lines
@@ -372,8 +372,8 @@ class Study(Figures):
 
         stream = stream or sys.stdout
         reader = self._reported
-        # Importance needs the results. They are requested here, so that the same reading of the
-        # journal gives the summary and the results.
+        # Importance needs the results. The results are requested here, so that the same reading of
+        # the journal gives the summary and the results.
         show(summary(reader, (Results, Trials)), stream)
         if importance and reader.tally.tried >= FEWEST:
             for line in importance_lines(reader):
