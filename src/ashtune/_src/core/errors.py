@@ -88,8 +88,8 @@ class NoResultError(StudyError):
         super().__init__(message)
         self.directory = directory
 
-    # By default, Python pickles an exception with its ``args``. They contain only the message, so
-    # another process could not create the NoResultError from them.
+    # By default, Python pickles an exception with its ``args``. These arguments contain only the
+    # message, so another process could not create the NoResultError from them.
     def __reduce__(self) -> tuple[type["NoResultError"], tuple[str, str]]:
         return type(self), (str(self), self.directory)
 

@@ -62,8 +62,8 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study. Jobs that ran under an earlier driver are started again.
 
     ``target`` has a value for each metric if the study has several objectives. The study stops
-    after ``max_failures`` failures before its first result in a session. It also stops if promoted
-    trials fail in a row for the same reason: at least five, and at least a quarter of
+    after ``max_failures`` failures before its first result in a session. The study also stops if
+    promoted trials fail in a row for the same reason: at least five, and at least a quarter of
     ``max_failures``. These failures count only until a trial that continued in the same way (in
     memory, or from its checkpoint) has a result. The search ends after ``patience`` results in a
     row at the top rung without an improvement, when the rule ``stop_when`` is met, or when workers

@@ -65,7 +65,10 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job. Its resource and duration are unknown and are set to 0."""
+        """Return the result of a job.
+
+        The job's resource and duration are unknown and are set to 0.
+        """
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
     @property

@@ -77,8 +77,8 @@ class Observer:
 
         Returns:
             The position in the journal of the first event to receive. For new events only, it is
-            None or ``position``. For all events it is 0. It may also be a position that the
-            observer stored earlier.
+            None or ``position``. For all events it is 0. An observer may also return a position
+            that it stored earlier.
         """
 
     def event(self, event: Event) -> None:
@@ -236,5 +236,5 @@ Told: TypeAlias = tuple[Event, Sequence[Followed]]
 
 
 def _overrides(observer: Observer, *names: str) -> bool:
-    """Return whether an observer overrides any of these methods."""
+    """Return whether an observer overrides any of the methods ``names``."""
     return any(getattr(type(observer), name) is not getattr(Observer, name) for name in names)

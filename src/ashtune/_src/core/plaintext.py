@@ -97,7 +97,8 @@ def one_line(text: str, most: int = LINE) -> str:
     line = visible(" ".join(text.split()))
     if len(line) <= most:
         return line
-    # Both ends stay: a message begins with what failed, and often ends with the reason.
+    # Both ends of a message stay: the message begins with what failed, and often ends with the
+    # reason.
     end = most // 4
     return f"{line[: most - end - 5]} ... {line[-end:]}"
 
