@@ -39,9 +39,9 @@ addresses are plain text.
 #                                             text
 #
 # Two kinds of requests have no Sec-Fetch-Site: requests of a program that is no browser, and a
-# browser's requests to a plain http address that is not loopback. Both kinds are accepted ("" in
-# FROM_HERE), because they must know the secret. Everybody who has the whole address has the rights
-# of the owner, so the user must allow control at the start (decision 42,
+# browser's requests to a plain http address that is not loopback. Requests of both kinds are
+# accepted ("" in FROM_HERE), because they must know the secret. Everybody who has the whole address
+# has the rights of the owner, so the user must allow control at the start (decision 42,
 # docs/decisions/0042-control-from-the-page.md).
 
 import hmac

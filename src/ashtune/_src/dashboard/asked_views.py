@@ -76,8 +76,8 @@ class AskedView(View):
     def valued(self) -> tuple[Results, Configuration, Mapping[str, object]]:
         """The results, configurations and space of the study.
 
-        The user may choose another objective than the first. Its results need one more reading of
-        the journal, without the scheduler.
+        The user may choose another objective than the first. The results of another objective need
+        one more reading of the journal, without the scheduler.
 
         """
         results, configuration, space = self.study.configured

@@ -27,7 +27,8 @@ study.
 # the reading. Two viewers share parts: MAKE_SECONDS is just below the half second between two
 # messages of the server.
 #
-# A Picture holds all that was read of one journal with one ladder. It is replaced, never emptied:
+# A Picture holds all that was read of one journal with one ladder. A Picture is replaced, never
+# emptied:
 #
 #   _picture         what viewers see
 #   _next_picture    a new picture, while it reads the journal. At the journal's end it becomes

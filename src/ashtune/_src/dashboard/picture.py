@@ -69,7 +69,9 @@ class Shown(msgspec.Struct):
 
 
 class ReadByPicture(StudyReader):
-    """The reader of a study. Its analyses receive events from a picture while the journal grows.
+    """The reader of a study.
+
+    The reader's analyses receive events from a picture while the journal grows.
 
     If the picture has read nothing yet, its first reading also serves other analyses that need
     orders: the picture's parts and these analyses get each event once (for a saved page). Later

@@ -184,8 +184,8 @@ class Routes:
 
     def _list(self) -> bytes:
         found = msgspec.structs.asdict(self._find())
-        # A folder without studies is followed as a missing study. It keeps its number, and is left
-        # out of the list once it has studies.
+        # A folder without studies is followed as a missing study. The missing study keeps its
+        # number, and is left out of the list once the folder has studies.
         followed = list(self._studies)
         folders = {parent for study in followed for parent in study.directory.parents}
         studies = [{"id": number, **study.summary()} for number, study in enumerate(followed)]

@@ -49,8 +49,9 @@ class LastRows:
 def span_of(
     row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False
 ) -> Span:
-    """Return a span of work that took ``seconds`` and ended at ``end``. Its times are the study's
-    running time.
+    """Return a span of work that took ``seconds`` and ended at ``end``.
+
+    The times of a span are the study's running time.
     """
     end -= worker.paused
     ending = RUNNING if is_running else row.ending
