@@ -82,8 +82,8 @@ def _read() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             "the demo reads its digits from scikit-learn, which is not installed: pip install "
             "'ashtune[demo]'"
         )
-    # Reading only the file takes 20 ms; importing scikit-learn would take each worker about a
-    # second.
+    # Reading only the file takes 20 ms. Each worker would need about a second to import
+    # scikit-learn.
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", dtype=np.int64)
