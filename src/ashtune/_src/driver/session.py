@@ -90,8 +90,8 @@ A time limit ends with its session.
 # everything is on disk by then, and the signal that stopped the session is raised again, so that a
 # shell script sees the status of a signal.
 #
-# A user's loop (open) has the same steps without signals, as the process belongs to the user. It
-# may fork: a forked copy must not close what its parent owns (Services).
+# A user's loop (open) has the same steps without signals, as the process belongs to the user. A
+# user's loop may fork: a forked copy must not close what its parent owns (Services).
 
 
 def read_study(directory: Path, disk: Disk = DISK) -> BuiltStudy:
@@ -112,8 +112,8 @@ class Session:
     """The work of one driver on a study. The caller of :class:`Session` must hold the study's lock.
 
     Args:
-        study: The study in the directory. No other session may use this object, as its controller
-            gets the events.
+        study: The study in the directory. No other session may use this object, because this
+            session passes events to the study's controller.
         version: The version of the training function, if a function was given: see
             ``training/versions.py``.
         objective: The training function; None to use the function in the directory.

@@ -65,7 +65,7 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
 class DrivenStudy(StudyReader):
     """The view of a running study for the display and the summary.
 
-    Its values are always the present values. Nothing is read from the journal, which the session
+    The view always has the present values. Nothing is read from the journal, which the session
     still writes.
 
     Args:
