@@ -12,8 +12,8 @@ Rule 2: the job of a peer that dies is given to another peer. If the lost job's 
 the peer itself, the trial counts as the cause of the peer's death. A trial in a separate process
 does not cause a peer's death.
 Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
-Rule 4: a peer that leaves gets no new job. Its trials are paused and saved first, and no trial is
-to blame.
+Rule 4: a peer that leaves gets no new job. The trials of this peer are paused and saved first, and
+no trial is to blame.
 Rule 5: if workers come by themselves, a peer that cannot load the training function ends the study
 only if no worker has joined before.
 """

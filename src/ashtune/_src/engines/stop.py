@@ -153,9 +153,9 @@ def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[floa
     never more than the remaining time.
 
     Returns:
-        Both times in seconds. None if there is no SLURM job, if its time is unlimited, or if its
-        end cannot be read. None also if the end has passed, since SLURM does not update the
-        variable when a job gets more time.
+        The seconds that the study may run, and the seconds for saving. None if there is no SLURM
+        job, if its time is unlimited, or if its end cannot be read. None also if the end has
+        passed, since SLURM does not update the variable when a job gets more time.
 
     Example:
         >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)

@@ -20,8 +20,8 @@ HIP_VISIBLE_DEVICES must be equal.
 # -------------------
 # Who calls this? For local workers and the workers of a host, environments_here() computes all
 # shares in one process. A rank of MPI calls environment_of() with the claims of all ranks of its
-# node, which World has gathered. Both give the same shares for the same claims, since a share
-# depends only on the claims and on the index among them.
+# node, which World has gathered. Both functions give the same shares for the same claims, since a
+# share depends only on the claims and on the index among them.
 #
 # Why claims? Launchers differ: mpiexec lets all ranks inherit all GPUs, and srun may give each task
 # different GPUs. Two workers share devices only if their masks and their device files are equal.

@@ -109,7 +109,7 @@ class Executors(Cluster, frozen=True):
     """Run each worker as a task of a pool: a ``concurrent.futures.Executor``, or a pool with the
     same ``submit``.
 
-    Such pools are those of loky, Dask (``client.get_executor()``), Parsl, executorlib and
+    Pools of this kind come from loky, Dask (``client.get_executor()``), Parsl, executorlib and
     ``mpi4py.futures``. The tasks run as long as the study, and have the same requirements as the
     hosts of :class:`Cluster`. ``Executors`` has the options of :class:`Cluster`.
 

@@ -32,8 +32,9 @@ the driver pause its trials.
 #                             lost, and the jobs begin again.
 #   training cannot begin     Unable tells the driver the reason, and serve() raises it here.
 #
-# Does this host see the study's directory? It makes a file with a random name there, and the driver
-# looks for it. Paths say nothing: two machines may have different folders of the same name.
+# Does this host see the study's directory? The host makes a file with a random name in the study's
+# directory, and the driver looks for this file. Paths say nothing: two machines may have different
+# folders of the same name.
 
 import math
 import os
@@ -114,8 +115,8 @@ def serve(
     """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a
     reason.
 
-    ``renewal`` is a text for the user. It says how a host that has only a copy of the rendezvous
-    file gets the file of a new driver.
+    ``renewal`` is a text for the user. The text says how a host that has only a copy of the
+    rendezvous file gets the file of a new driver.
 
     Raises:
         AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was

@@ -7,8 +7,8 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 
 # Theory of operation
 # -------------------
-# One thread owns a pool. It calls send() with orders and wait() for messages. No other thread
-# reads the pipes, so every duty that depends on time is done inside of wait(), at most every
+# One thread owns a pool. This thread calls send() with orders and wait() for messages. No other
+# thread reads the pipes, so every duty that depends on time is done inside of wait(), at most every
 # LIVENESS_CHECK_SECONDS.
 #
 # The last call of resize() has set the number of places of a pool. A place has its environment
@@ -274,8 +274,8 @@ class ProcessPool:
                 # before _note(), which begins to count for the next trial
                 message = self._memory.with_share(self._decoder.decode(body), worker)
                 if is_retried and isinstance(message, JobFailed) and message.is_out_of_memory:
-                    # A failure would end the trial. The loss of its worker lets the controller
-                    # assign the job again, to train alone.
+                    # A failure would end the trial. If the worker is lost instead, the controller
+                    # assigns the job again, and the trial trains alone.
                     worker.process.kill()
                     return messages + self._lose(worker, message.reason, is_out_of_memory=True)
                 complaint = worker.accept(message, now)
@@ -343,8 +343,9 @@ class ProcessPool:
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """Read a dead worker's last messages, then report its loss. Its children may keep the
-        connection open.
+        """Read a dead worker's last messages, then report its loss.
+
+        The worker's children may keep the connection open.
         """
         messages = list[WorkerMessage]()
         while worker.number in self._workers and worker.process.has_more:

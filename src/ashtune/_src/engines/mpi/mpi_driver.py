@@ -103,8 +103,9 @@ class RankLink:
         ]
 
     def _counts(self, rank: int, content: Content) -> bool:
-        """Return whether a message counts as a message of the first rank of its group, which speaks
-        for the group.
+        """Return whether a message counts for a group of ranks.
+
+        The first rank speaks for its group.
 
         Another rank that cannot train speaks for the group too, because the first rank may not hear
         of it. A group has left the study when all its ranks have left.
