@@ -55,7 +55,7 @@ def study(directory: Path, **changes: Any) -> Study:
         {"search": {"points": 5}},
     ],
 )
-def test_a_first_line_with_a_wrong_scheduler_or_search_is_refused(
+def test_reading_a_journal_with_a_wrong_scheduler_or_search_is_refused(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)
@@ -86,7 +86,7 @@ def test_a_first_line_with_a_wrong_scheduler_or_search_is_refused(
         {"space": RECORD | {"space": [[[]]]}},
     ],
 )
-def test_a_first_line_with_a_wrong_design_is_refused_at_resume(
+def test_resuming_a_journal_with_a_wrong_search_or_space_is_refused(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)

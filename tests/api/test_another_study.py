@@ -52,7 +52,7 @@ def tuned(
         {"warm_start": [{"lr": 0.5, "loss": 0.5}], "search": "gp"},
     ],
 )
-def test_a_study_without_results_begins_anew_whatever_changed(
+def test_a_study_without_results_restarts_after_any_change(
     change: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(NoResultError):
@@ -74,7 +74,7 @@ def test_a_study_without_results_begins_anew_whatever_changed(
     assert len(asked.known) == len(change.get("warm_start", ()))
 
 
-def test_a_study_stopped_before_a_result_begins_anew_with_another_space(tmp_path: Path) -> None:
+def test_a_study_stopped_before_a_result_restarts_with_another_space(tmp_path: Path) -> None:
     tuned(tmp_path, min_resource=10**9, max_resource=10**9, time_limit=0.2)
     assert not (tmp_path / "failed-1").exists()
     assert tuned(tmp_path, space={"lr": [0.1, 0.2]}, trials=2).is_complete
@@ -86,7 +86,9 @@ def paused(study: ashtune.Study) -> list[JobPaused]:
 
 
 @pytest.mark.parametrize("where", ["folder", "link", "store"])
-def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: str) -> None:
+def test_an_old_study_keeps_its_checkpoints_in_the_new_directory(
+    tmp_path: Path, where: str
+) -> None:
     """Where ``checkpoints`` is a link, the new study has one too, to its own folder in the
     same folder.
     """
@@ -118,7 +120,9 @@ def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: 
     assert (place / "checkpoints").is_symlink() is (where == "link")
 
 
-def test_the_error_for_a_different_study_with_results_names_three_remedies(tmp_path: Path) -> None:
+def test_the_error_for_a_different_study_with_results_offers_three_solutions(
+    tmp_path: Path,
+) -> None:
     place = tmp_path / "study"
     tuned(place)
     before = (place / NAME).read_bytes()
@@ -135,7 +139,7 @@ def test_the_error_for_a_different_study_with_results_names_three_remedies(tmp_p
     assert (place / NAME).read_bytes() == before
 
 
-def test_overwrite_moves_the_old_study_aside_whole(
+def test_overwrite_moves_all_files_of_the_old_study_to_a_new_directory(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "study"
@@ -156,7 +160,7 @@ def test_overwrite_moves_the_old_study_aside_whole(
     assert not (place / "notes").exists()
 
 
-def test_overwrite_does_not_take_the_results_of_the_old_study_along(tmp_path: Path) -> None:
+def test_a_study_started_by_overwrite_does_not_use_old_results(tmp_path: Path) -> None:
     place = tmp_path / "study"
     tuned(place, search="gp", warm_start=[{"lr": 0.5, "loss": 0.5}])
     tuned(
@@ -168,7 +172,7 @@ def test_overwrite_does_not_take_the_results_of_the_old_study_along(tmp_path: Pa
     assert len(read_settings(place / NAME).known) == 2
 
 
-def test_overwrite_leaves_a_study_that_another_driver_uses(tmp_path: Path) -> None:
+def test_overwrite_is_refused_while_another_driver_uses_the_study(tmp_path: Path) -> None:
     place = tmp_path / "study"
     tuned(place)
     with StudyLock(place), pytest.raises(StudyError, match="is in use by"):

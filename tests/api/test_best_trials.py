@@ -37,7 +37,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return tuned(tmp_path_factory.mktemp("best"))
 
 
-def test_the_top_are_the_best_of_each_rung_from_the_highest_down(study: ashtune.Study) -> None:
+def test_top_sorts_trials_by_rung_and_then_by_result(study: ashtune.Study) -> None:
     last: dict[int, tuple[int, float]] = {}
     for event in read_events(study.directory / NAME):
         if isinstance(event, JobFinished):
@@ -53,18 +53,20 @@ def test_the_top_are_the_best_of_each_rung_from_the_highest_down(study: ashtune.
     assert len(study.top(100)) == 16
 
 
-def test_the_best_has_the_names_that_optuna_gives_it(study: ashtune.Study) -> None:
+def test_a_study_has_best_params_and_best_value_as_in_optuna(study: ashtune.Study) -> None:
     assert study.best_params == study.best.config
     assert study.best_value == study.best.metrics["score"]
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "5"])
-def test_a_count_below_one_or_not_an_integer_is_refused(study: ashtune.Study, count: Any) -> None:
+def test_top_refuses_a_count_that_is_not_a_positive_integer(
+    study: ashtune.Study, count: Any
+) -> None:
     with pytest.raises(SettingsError, match="count="):
         study.top(count)
 
 
-def test_one_of_the_best_prints_as_a_line_and_as_a_table(study: ashtune.Study) -> None:
+def test_a_best_trial_prints_as_one_line_and_as_an_html_table(study: ashtune.Study) -> None:
     best = study.best
     line = str(best)
     assert line == repr(best)
@@ -77,7 +79,7 @@ def test_one_of_the_best_prints_as_a_line_and_as_a_table(study: ashtune.Study) -
     assert "<td>random</td></tr>" in best._repr_html_()
 
 
-def test_the_model_of_the_best_is_its_last_checkpoint(study: ashtune.Study) -> None:
+def test_the_model_of_the_best_trial_is_its_last_checkpoint(study: ashtune.Study) -> None:
     assert study.best.load() == [1, 2, 3, 4]
     assert study.best.checkpoint.name == f"{study.best.trial}.4"
 
@@ -89,7 +91,7 @@ def test_loading_a_deleted_model_is_refused(study: ashtune.Study) -> None:
 
 
 @pytest.mark.parametrize("trials", [2, 4])
-def test_the_best_below_the_top_rung_still_has_its_model(tmp_path: Path, trials: int) -> None:
+def test_a_best_trial_below_the_top_rung_still_has_its_model(tmp_path: Path, trials: int) -> None:
     study = studies.tuned(
         tmp_path, train, SPACE, trials=trials, max_resource=9, reduction_factor=9, workers=1
     )
@@ -115,7 +117,7 @@ def test_an_older_checkpoint_is_not_returned_as_the_best_model(tmp_path: Path) -
         study.best.load()
 
 
-def test_the_best_is_trained_longer_and_the_study_stays_as_it_is(study: ashtune.Study) -> None:
+def test_training_the_best_trial_longer_does_not_change_the_study(study: ashtune.Study) -> None:
     before = {path: path.read_bytes() for path in study.directory.rglob("*") if path.is_file()}
     again = study.train(study.best, 10)
     assert again.resource == 10
@@ -139,7 +141,7 @@ def test_train_takes_the_number_of_a_trial_or_a_configuration(study: ashtune.Stu
     )
 
 
-def test_another_function_is_trained_with_the_same_configuration(study: ashtune.Study) -> None:
+def test_train_can_use_another_function_with_the_same_configuration(study: ashtune.Study) -> None:
     def on_all_data(trial: Any) -> None:
         trial.report(score=trial["x"] + 100, process=os.getpid())
 
@@ -148,7 +150,7 @@ def test_another_function_is_trained_with_the_same_configuration(study: ashtune.
     assert again.model is None
 
 
-def test_a_fused_objective_is_trained_alone(tmp_path: Path) -> None:
+def test_train_runs_a_fused_objective_with_one_configuration(tmp_path: Path) -> None:
     jax = pytest.importorskip("jax")
 
     def init(key: Any, config: Any) -> Any:

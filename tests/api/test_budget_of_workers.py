@@ -44,7 +44,7 @@ def presence(study: ashtune.Study) -> float:
     return StudyReader(study.directory).tally.presence
 
 
-def test_the_search_ends_when_the_workers_have_been_there_for_the_budget(tmp_path: Path) -> None:
+def test_the_search_ends_when_the_worker_time_budget_is_used_up(tmp_path: Path) -> None:
     study = spent(tmp_path)
     assert study.stopped == USED
     assert not study.is_complete
@@ -72,7 +72,7 @@ def test_a_resumed_study_counts_the_budget_spent_earlier(tmp_path: Path) -> None
     assert presence(more) >= budget
 
 
-def test_the_best_is_confirmed_when_the_budget_is_used_up(tmp_path: Path) -> None:
+def test_the_best_trial_is_confirmed_after_the_budget_is_used_up(tmp_path: Path) -> None:
     study = spent(tmp_path)
     tried = [event for event in events(study) if isinstance(event, TrialStarted)]
     confirmed = study.resume(confirm=1, workers=2, quiet=True, engine="threads")
@@ -83,7 +83,7 @@ def test_the_best_is_confirmed_when_the_budget_is_used_up(tmp_path: Path) -> Non
     assert confirmed.stopped == USED
 
 
-def test_a_loop_of_ask_and_tell_ends_by_its_budget(tmp_path: Path) -> None:
+def test_an_ask_and_tell_loop_ends_when_its_budget_is_used_up(tmp_path: Path) -> None:
     with ashtune.open_study(
         {"x": (0.0, 1.0)}, metric="score", mode="max", max_resource=8, search="random", quiet=True,
         directory=tmp_path / "study", stop=Stop(budget="1 ms"),
@@ -111,7 +111,7 @@ def test_other_limits_still_end_a_study_with_a_budget(tmp_path: Path) -> None:
         ("1 day", 86_400, False),
     ],
 )
-def test_a_budget_is_a_time_of_workers_or_of_gpus(
+def test_a_budget_is_given_as_worker_time_or_gpu_time(
     text: str, seconds: float, is_of_gpus: bool
 ) -> None:
     assert check_budget("budget", text) == (seconds, is_of_gpus)
@@ -128,7 +128,7 @@ def test_a_budget_without_a_valid_unit_is_refused(given: Any) -> None:
 
 
 @pytest.mark.parametrize(("gpus", "seconds"), [(1.0, 7200), (2.0, 3600), (0.5, 14_400)])
-def test_an_hour_of_a_worker_counts_once_for_each_of_its_gpus(gpus: float, seconds: float) -> None:
+def test_one_worker_hour_counts_as_one_gpu_hour_for_each_gpu(gpus: float, seconds: float) -> None:
     assert (
         worker_seconds(checked(ResumeOptions, {"budget": "2 gpu-hours", "gpus_per_worker": gpus}))
         == seconds
@@ -150,7 +150,7 @@ def test_a_gpu_budget_without_gpus_per_worker_is_refused(tmp_path: Path) -> None
         tuned(tmp_path, train).resume(stop=Stop(budget="40 gpu-hours"))
 
 
-def test_the_command_takes_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ashtune_run_accepts_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "train.py"
     script.write_text(
         "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    for _ in trial.epochs():\n        "

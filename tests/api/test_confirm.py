@@ -32,7 +32,7 @@ def summary(study: ashtune.Study) -> str:
     return text.getvalue()
 
 
-def test_the_best_are_trained_once_more_with_other_seeds(tmp_path: Path) -> None:
+def test_confirm_trains_the_best_configurations_again_with_other_seeds(tmp_path: Path) -> None:
     study = tuned(tmp_path, noisy, confirm=3, **OPTIONS)
     assert study.is_complete
     extra = study.trials[12:]
@@ -56,7 +56,7 @@ def test_the_best_are_trained_once_more_with_other_seeds(tmp_path: Path) -> None
     assert origins == [f"confirms {trial.confirms}" for trial in extra]
 
 
-def test_the_winner_is_named_and_its_first_value_stays(tmp_path: Path) -> None:
+def test_the_report_names_the_confirmed_winner_with_its_first_value(tmp_path: Path) -> None:
     study = tuned(tmp_path, noisy, confirm=ashtune.Confirm(best=3, seeds=2), **OPTIONS)
     confirmed = study.confirmed
     assert study.best.trial == confirmed.trial
@@ -74,13 +74,13 @@ def test_the_winner_is_named_and_its_first_value_stays(tmp_path: Path) -> None:
     assert all(best.trial < 12 for best in study.top(20)), "what confirms does not stand among them"
 
 
-def test_a_function_that_does_not_use_its_seed_is_told_so(tmp_path: Path) -> None:
+def test_the_report_says_that_the_function_does_not_use_its_seed(tmp_path: Path) -> None:
     study = tuned(tmp_path, confirm=2, **OPTIONS)
     assert study.confirmed.is_noiseless
     assert "does not use trial.seed" in " ".join(summary(study).split())
 
 
-def test_a_function_of_which_every_lane_has_one_seed_is_refused(tmp_path: Path) -> None:
+def test_confirm_refuses_a_fused_function_whose_lanes_share_one_seed(tmp_path: Path) -> None:
     class Fused:
         grouped_by = ()
 
@@ -96,7 +96,7 @@ def test_a_function_of_which_every_lane_has_one_seed_is_refused(tmp_path: Path) 
 @pytest.mark.parametrize(
     "confirm", [0, -1, 2.5, True, "5x", [5], 101, ashtune.Confirm(0), ashtune.Confirm(5, 0)]
 )
-def test_what_is_no_number_of_configurations_is_refused_in_one_line(
+def test_confirm_refuses_an_invalid_number_of_configurations_in_one_line(
     confirm: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError) as refused:
@@ -105,7 +105,7 @@ def test_what_is_no_number_of_configurations_is_refused_in_one_line(
     assert not (tmp_path / "study").exists()
 
 
-def test_the_command_takes_how_many_and_how_often(
+def test_ashtune_run_accepts_the_number_of_configurations_and_seeds_to_confirm(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = tmp_path / "train.py"

@@ -47,7 +47,7 @@ def test_patience_ends_the_search_after_results_without_improvement(tmp_path: Pa
     assert len(study.trials) == first + 6
 
 
-def test_a_study_out_of_patience_continues_only_with_more_patience(tmp_path: Path) -> None:
+def test_a_study_ended_by_patience_continues_only_with_more_patience(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     again = study.resume(workers=1, quiet=True)
     assert len(again.trials) == len(study.trials)
@@ -58,7 +58,7 @@ def test_a_study_out_of_patience_continues_only_with_more_patience(tmp_path: Pat
     assert more.resume(stop=Stop(patience=100), workers=1, quiet=True).is_complete
 
 
-def test_a_search_that_is_not_worth_it_ends_with_confirmation(tmp_path: Path) -> None:
+def test_a_search_ended_by_stop_when_still_confirms_the_best_trials(tmp_path: Path) -> None:
     enough = ashtune.NotWorthIt(gain=0.1, per=1e-6)
     study = full(
         tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None
@@ -86,7 +86,7 @@ def test_an_invalid_patience_or_stop_when_is_refused(given: dict[str, Any], tmp_
     assert str(refused.value).startswith(next(iter(given)))
 
 
-def test_the_command_takes_patience_and_stop_when(
+def test_ashtune_run_accepts_patience_and_stop_when(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = tmp_path / "train.py"
@@ -106,7 +106,7 @@ def test_the_command_takes_patience_and_stop_when(
     assert "'soon' is not known; give not_worth_it" in capsys.readouterr().err
 
 
-def test_a_complete_study_says_who_proposed_its_trials(
+def test_a_complete_study_prints_how_its_trials_were_proposed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = full(tmp_path, search="mutation", quiet=False)
@@ -115,7 +115,7 @@ def test_a_complete_study_says_who_proposed_its_trials(
     assert f"30 trials: {round(100 * mutations / 30)} % mutations, " in last
 
 
-def test_a_complete_study_says_where_it_is_kept(
+def test_a_complete_study_prints_the_path_of_its_directory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = (

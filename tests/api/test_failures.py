@@ -81,7 +81,7 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
-def test_only_the_bad_trial_fails_and_its_reason_is_shown(bad: Any, tmp_path: Path) -> None:
+def test_only_bad_trials_fail_and_the_study_shows_their_reasons(bad: Any, tmp_path: Path) -> None:
     study = tuned(tmp_path, bad, engine=ashtune.Local(trial_timeout=TIMEOUT))
     table = study.dataframe().set_index("number")
     assert set(table.index[table.status == "failed"]) == set(BAD)
@@ -95,7 +95,7 @@ def test_only_the_bad_trial_fails_and_its_reason_is_shown(bad: Any, tmp_path: Pa
     assert study.best.rung == 3
 
 
-def test_a_trial_that_ends_its_process_is_tried_twice_and_not_more(tmp_path: Path) -> None:
+def test_a_trial_that_ends_its_worker_process_is_tried_only_twice(tmp_path: Path) -> None:
     study = tuned(tmp_path, _exits)
     lost = Counter(event.trial for event in events(study) if isinstance(event, WorkerLost))
     assert lost == dict.fromkeys(BAD, 2)
@@ -129,7 +129,7 @@ def test_training_output_goes_to_the_logs_only(
     )
 
 
-def test_a_dead_worker_is_noticed_though_a_child_of_it_lives_on(tmp_path: Path) -> None:
+def test_a_dead_worker_is_noticed_while_its_child_process_still_runs(tmp_path: Path) -> None:
     def dies_with_a_child_left(trial: Any) -> None:
         if os.fork() == 0:
             time.sleep(600)
@@ -142,7 +142,7 @@ def test_a_dead_worker_is_noticed_though_a_child_of_it_lives_on(tmp_path: Path) 
     assert (study.dataframe().status == "failed").sum() == len(BAD)
 
 
-def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) -> None:
+def test_a_trial_that_hangs_while_saving_does_not_make_other_trials_fail(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -162,7 +162,7 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
     assert study.is_complete
 
 
-def test_an_exception_that_no_encoding_takes_fails_its_trial_alone(tmp_path: Path) -> None:
+def test_an_exception_text_that_cannot_be_encoded_fails_only_its_trial(tmp_path: Path) -> None:
     def says_a_surrogate(trial: Any) -> None:
         raise ValueError("bad \udcff")
 
@@ -170,7 +170,7 @@ def test_an_exception_that_no_encoding_takes_fails_its_trial_alone(tmp_path: Pat
     assert all(r"ValueError: bad \udcff" in table.reason[trial] for trial in BAD)
 
 
-def test_training_that_changes_its_folder_scatters_nothing(
+def test_ashtune_writes_no_files_into_a_folder_that_training_enters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -230,7 +230,7 @@ def test_the_first_and_last_line_of_each_session_name_failures(
     )
 
 
-def test_why_a_failed_trial_has_no_model(tmp_path: Path) -> None:
+def test_the_error_says_why_a_failed_trial_has_no_model(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "engine": "threads",
         "workers": 1,

@@ -71,7 +71,7 @@ def test_every_plot_method_is_tested() -> None:
     }
 
 
-def test_each_figure_needs_no_argument_and_has_data(study: ashtune.Study) -> None:
+def test_each_plot_method_without_arguments_draws_data(study: ashtune.Study) -> None:
     for name in FOR_EVERY_STUDY:
         figure = draw(study, name)()
         assert isinstance(figure, Figure), name
@@ -79,7 +79,7 @@ def test_each_figure_needs_no_argument_and_has_data(study: ashtune.Study) -> Non
 
 
 @pytest.mark.parametrize("name", [*FOR_EVERY_STUDY, *FOR_SOME])
-def test_each_method_has_the_name_and_arguments_of_its_figure(
+def test_each_plot_method_has_the_name_and_arguments_of_its_figure(
     study: ashtune.Study, name: str
 ) -> None:
     method = draw(study, name)
@@ -89,7 +89,7 @@ def test_each_method_has_the_name_and_arguments_of_its_figure(
     assert taken == expected.get(name, [])
 
 
-def test_the_curve_of_the_best_ends_at_the_best_result(study: ashtune.Study) -> None:
+def test_the_curve_of_the_best_trial_ends_at_the_best_result(study: ashtune.Study) -> None:
     for over in ("time", "resource"):
         figure = study.plot_best(over=over)
         best = study.best.metrics["score"]
@@ -109,7 +109,7 @@ def test_a_slice_shows_the_named_or_the_most_important_hyperparameter(study: ash
     assert study.plot_slice().layout.xaxis.title.text.startswith(first)
 
 
-def test_importances_are_the_numbers_of_the_figure(
+def test_importance_returns_the_numbers_that_plot_importance_draws(
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     importance = study.importance()
@@ -184,7 +184,7 @@ def test_a_figure_with_named_hyperparameters_measures_no_importance(
         ),
     ],
 )
-def test_missing_data_are_refused(
+def test_plot_methods_refuse_data_that_the_study_does_not_have(
     study: ashtune.Study, name: str, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -208,7 +208,7 @@ def test_plotting_a_missing_profile_or_roofline_is_refused(finished_study: Path)
         study.plot_roofline()
 
 
-def test_a_study_without_a_result_has_figures_that_say_so(tmp_path: Path) -> None:
+def test_figures_of_a_study_without_a_result_say_that_results_are_missing(tmp_path: Path) -> None:
     def failing(trial: Any) -> None:
         raise ValueError("no data")
 

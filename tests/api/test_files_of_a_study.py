@@ -49,7 +49,7 @@ def test_files_of_a_study_are_private_even_with_umask_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder", "device"])
-def test_a_lock_that_is_no_regular_file_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_lock_file_that_is_not_a_regular_file_is_refused(tmp_path: Path, kind: str) -> None:
     place, elsewhere = tmp_path / "driver.lock", tmp_path / "elsewhere"
     match kind:
         case "link":

@@ -54,7 +54,7 @@ def test_a_choice_of_two_distant_floats_gets_a_hint_about_ranges(
         ("full", 1, False),
     ],
 )
-def test_a_hint_says_when_trials_are_too_few_for_the_top(
+def test_a_hint_warns_of_too_few_trials_to_reach_the_top_rung(
     scheduler: str, trials: int | None, is_odd: bool
 ) -> None:
     lines = hints.of_the_trials(SCHEDULERS.part(scheduler), Ladder(1, 9, 3), trials, unit="epoch")

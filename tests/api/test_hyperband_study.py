@@ -70,7 +70,7 @@ def test_a_hyperband_study_resumes_with_more_trials_and_more_rungs(
     assert study.best.resource == 27
 
 
-def test_only_checkpoints_of_top_and_best_trials_are_left(tmp_path: Path) -> None:
+def test_only_checkpoints_of_top_rung_trials_and_of_the_best_trials_remain(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
         saved = [
@@ -95,7 +95,7 @@ def test_only_checkpoints_of_top_and_best_trials_are_left(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("scheduler", ["hyperband", "async_hyperband:brackets=2"])
-def test_every_view_knows_where_trials_enter(
+def test_every_view_shows_at_which_rungs_trials_start(
     scheduler: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ladder = [

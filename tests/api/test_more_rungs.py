@@ -29,7 +29,9 @@ def resumed(study: ashtune.Study, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_added_rungs_train_the_best_from_their_checkpoints(scheduler: str, tmp_path: Path) -> None:
+def test_the_best_trials_continue_from_checkpoints_on_added_rungs(
+    scheduler: str, tmp_path: Path
+) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
     before = finished(study)
     after = resumed(study, max_resource=16)
@@ -43,7 +45,7 @@ def test_added_rungs_train_the_best_from_their_checkpoints(scheduler: str, tmp_p
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_more_trials_and_more_rungs_may_be_asked_for_together(
+def test_more_trials_and_more_rungs_can_be_requested_together(
     scheduler: str, tmp_path: Path
 ) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
@@ -71,7 +73,7 @@ def test_a_restarted_script_may_raise_max_resource(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"min_resource": "auto"}, {"scheduler": "stopping"}])
-def test_default_rungs_stay_when_the_script_asks_for_more(
+def test_default_rungs_stay_when_the_script_raises_max_resource(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     """By themselves the rungs up to 81 are 9, 27 and 81, or with "auto" 1, 3, 9, 27 and 81."""
@@ -93,9 +95,7 @@ def test_a_lower_max_resource_is_refused_before_anything_is_written(tmp_path: Pa
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_view_of_the_study_knows_the_rungs_that_were_added(
-    scheduler: str, tmp_path: Path
-) -> None:
+def test_every_view_of_the_study_shows_the_added_rungs(scheduler: str, tmp_path: Path) -> None:
     study = resumed(tuned(tmp_path, scheduler=scheduler), max_resource=16)
     assert [rung["resource"] for rung in study.report_data()["rungs"]] == [1, 2, 4, 8, 16]
     assert traces_of(study._reader).recorded.ladder.rungs == study.rungs
@@ -108,7 +108,7 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(
     assert "were never among the best" not in page
 
 
-def test_the_command_adds_rungs(tmp_path: Path) -> None:
+def test_ashtune_resume_adds_rungs(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     done = commands.ashtune(
         tmp_path, "resume", str(study.directory), "--max-resource", "8", "--quiet"

@@ -119,7 +119,7 @@ def test_a_study_without_results_restarts_only_with_another_function(
     assert (tmp_path / "failed-1").is_dir()
 
 
-def test_a_mistake_of_use_ends_the_study_before_a_trial_is_used(tmp_path: Path) -> None:
+def test_a_misuse_of_trial_ends_the_study_without_a_failed_trial(tmp_path: Path) -> None:
     def misuses(trial: Any) -> None:
         trial.checkpoint(model=3)
 
@@ -134,7 +134,7 @@ def test_a_mistake_of_use_ends_the_study_before_a_trial_is_used(tmp_path: Path) 
     assert len(study.trials) == 5
 
 
-def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
+def test_failures_after_the_first_result_do_not_stop_the_study(tmp_path: Path) -> None:
     def fails_later(trial: Any) -> None:
         if trial.number:
             raise ValueError("later")
@@ -145,7 +145,7 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
     assert sum(isinstance(event, JobFailed) for event in read_events(tmp_path / NAME)) == 29
 
 
-def test_a_study_stopped_by_a_function_that_never_restores_can_be_continued(
+def test_a_study_stopped_by_missing_restore_calls_can_be_continued(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def never_restores(trial: Any) -> None:
@@ -173,7 +173,7 @@ def test_a_study_stopped_by_a_function_that_never_restores_can_be_continued(
     assert mended.best.resource == 4
 
 
-def test_the_report_of_failures_alone_begins_with_why(tmp_path: Path) -> None:
+def test_the_report_of_a_study_without_results_begins_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
         tuned(fails, tmp_path / "study", stop=ashtune.Stop(max_failures=3))
     study = ashtune.Study.load(tmp_path / "study")

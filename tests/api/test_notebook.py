@@ -95,7 +95,7 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_a_study_in_a_notebook_is_one_output_drawn_anew(notebook: Notebook) -> None:
+def test_the_progress_in_a_notebook_is_one_output_that_is_updated(notebook: Notebook) -> None:
     outputs = notebook.outputs("tune")
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
     # the cell's own; no trial's
@@ -110,7 +110,7 @@ def test_a_study_in_a_notebook_is_one_output_drawn_anew(notebook: Notebook) -> N
     assert "tune" in notebook.redrawn
 
 
-def test_the_display_can_be_read_on_light_and_on_dark_paper(notebook: Notebook) -> None:
+def test_the_notebook_colors_are_readable_on_light_and_dark_backgrounds(notebook: Notebook) -> None:
     markup = notebook.outputs("tune")[1]["data"]["text/html"]
     assert "background" not in markup
     colors = set(re.findall("color: (#[0-9a-f]{6})", markup))
@@ -123,7 +123,7 @@ def test_the_display_can_be_read_on_light_and_on_dark_paper(notebook: Notebook) 
     )
 
 
-def test_the_best_trials_are_tables_and_the_report_is_text(notebook: Notebook) -> None:
+def test_a_notebook_shows_best_trials_as_tables_and_the_report_as_text(notebook: Notebook) -> None:
     assert "<table>" in notebook.output("best")["data"]["text/html"]
     assert notebook.output("top")["data"]["text/plain"].count("score=") == 2
     report = notebook.output("report")
@@ -131,7 +131,7 @@ def test_the_best_trials_are_tables_and_the_report_is_text(notebook: Notebook) -
     assert "Time by rung" in report["text"]
 
 
-def test_a_study_shows_its_state_its_best_and_its_rungs(notebook: Notebook) -> None:
+def test_a_study_in_a_notebook_shows_state_best_trial_and_rungs(notebook: Notebook) -> None:
     markup, text = forms(notebook.output("study"))
     (trial,) = re.findall(r"best  score = \S+ at epoch 4, the top rung \(trial (\d+)\)\n", text)
     assert f"<td>{trial}</td><td>4</td>" in notebook.output("best")["data"]["text/html"]
@@ -150,7 +150,7 @@ def test_a_study_shows_its_state_its_best_and_its_rungs(notebook: Notebook) -> N
     assert notebook.output("line")["text"] == "Study('study')\n", "a log has one line of it"
 
 
-def test_the_live_page_is_a_link_in_the_cell(tmp_path: Path) -> None:
+def test_a_notebook_cell_shows_a_link_to_the_live_page(tmp_path: Path) -> None:
     watched = TUNE.replace('directory="study"', 'directory="study", watch=True, trials=4').replace(
         "trials=16, ", ""
     )

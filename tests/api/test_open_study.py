@@ -137,7 +137,7 @@ PAIRS = [(at_once, to_the_end), (train, epoch_by_epoch), (rung_by_rung, told_run
 
 @pytest.mark.parametrize(("function", "loop"), PAIRS)
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "async_hyperband"])
-def test_a_loop_writes_the_same_journal_as_one_worker(
+def test_an_ask_and_tell_loop_writes_the_same_journal_as_one_worker(
     function: Callable[..., Any], loop: Loop, scheduler: str, tmp_path: Path
 ) -> None:
     by_worker = tuned(tmp_path, function, workers=1, scheduler=scheduler, engine="threads")
@@ -165,7 +165,7 @@ SCRIPT = """
 """
 
 
-def test_a_killed_loop_loses_no_result_that_it_told(tmp_path: Path) -> None:
+def test_a_killed_ask_and_tell_loop_loses_no_told_result(tmp_path: Path) -> None:
     script = tmp_path / "loop.py"
     script.write_text(textwrap.dedent(SCRIPT))
     told: list[str] = []
@@ -195,7 +195,7 @@ def test_a_killed_loop_loses_no_result_that_it_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "sh"])
-def test_threads_share_a_study_and_no_two_have_the_same_trial(
+def test_threads_that_share_a_study_never_receive_the_same_trial(
     scheduler: str, tmp_path: Path
 ) -> None:
     out: set[int] = set()
@@ -226,7 +226,7 @@ def test_threads_share_a_study_and_no_two_have_the_same_trial(
     assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 4
 
 
-def test_a_pool_of_processes_can_train_the_asked_trials(tmp_path: Path) -> None:
+def test_a_process_pool_can_train_the_trials_that_ask_returns(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with opened(tmp_path / "own") as study, ProcessPoolExecutor(2, mp_context=context) as pool:
         running: dict[Any, ashtune.Trial] = {}
@@ -241,7 +241,7 @@ def test_a_pool_of_processes_can_train_the_asked_trials(tmp_path: Path) -> None:
     assert len(of_kind(tmp_path / "own", WorkerJoined)) == 2
 
 
-def test_ask_without_wait_returns_none_when_nothing_is_ready(tmp_path: Path) -> None:
+def test_ask_without_wait_returns_none_when_no_trial_is_ready(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=2, scheduler="sh", max_resource=2) as study:
         one, other = asked(study), asked(study)
         assert [study.ask(wait=False) for _ in range(5)] == [None] * 5
@@ -282,7 +282,7 @@ def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thre
     return thread
 
 
-def test_ask_returns_the_trials_that_close_left_without_a_result(tmp_path: Path) -> None:
+def test_a_reopened_study_asks_again_for_trials_without_a_result(tmp_path: Path) -> None:
     with opened(tmp_path / "own") as study:
         first, second = asked(study), asked(study)
         study.tell(first, score=0.5)
@@ -310,7 +310,7 @@ def test_ask_returns_the_trials_that_close_left_without_a_result(tmp_path: Path)
         assert study.ask() is None
 
 
-def test_a_time_limit_pauses_the_trials_under_way(
+def test_a_time_limit_pauses_the_running_trials_of_an_open_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
@@ -331,7 +331,7 @@ def test_a_time_limit_pauses_the_trials_under_way(
         assert (again.number, again.start, again.restore()) == (trial.number, 4, 4)
 
 
-def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
+def test_results_told_between_rungs_form_the_learning_curve(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=9, min_resource=9) as study:
         trial = asked(study)
         for resource in (2, 5):
@@ -362,7 +362,7 @@ def test_a_checkpoint_holds_only_files_written_for_its_own_rung(tmp_path: Path) 
         assert len(list((tmp_path / "own" / "checkpoints").iterdir())) == 1
 
 
-def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
+def test_failed_trials_rank_last_and_ask_never_returns_a_failed_trial(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=6) as study:
         trials = [trial for trial in (study.ask() for _ in range(5)) if trial is not None]
         assert study.tell(trials[0], score=math.nan) is NextStep.STOP
@@ -403,7 +403,7 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
         (None, "why=None is not a reason for a failure"),
     ],
 )
-def test_a_bad_reason_is_refused_and_the_trial_can_be_told(
+def test_a_trial_can_get_a_result_after_fail_refuses_a_bad_reason(
     tmp_path: Path, why: Any, words: str
 ) -> None:
     with opened(tmp_path / "own", trials=2) as study:
@@ -417,7 +417,7 @@ def test_a_bad_reason_is_refused_and_the_trial_can_be_told(
     assert result.checkpoint is not None
 
 
-def test_a_broken_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
+def test_a_trial_stopped_within_its_epoch_loop_can_be_told(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3, max_resource=3, min_resource=3) as study:
         broken = asked(study)
         for _ in broken.epochs():
@@ -494,7 +494,7 @@ def test_a_broken_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_trial_can_still_be_told_after_a_refused_call(
+def test_tell_still_accepts_a_trial_after_a_refused_call(
     say: Callable[[OpenStudy, Any], Any], kind: type[AshtuneError], words: str, tmp_path: Path
 ) -> None:
     with opened(tmp_path / "own", trials=1) as study:
@@ -518,7 +518,9 @@ def test_a_trial_can_still_be_told_after_a_refused_call(
         ({"workers": 0}, "workers=0 is not a whole number of at least 1"),
     ],
 )
-def test_options_of_engines_are_refused(option: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_open_study_refuses_the_options_of_engines(
+    option: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError, match=words):
         opened(tmp_path / "own", **option)
     assert not (tmp_path / "own").exists()
@@ -553,7 +555,7 @@ FULL = """
 """
 
 
-def test_a_study_on_a_full_disk_continues_when_reopened(tmp_path: Path) -> None:
+def test_an_open_study_ended_by_a_full_disk_continues_when_reopened(tmp_path: Path) -> None:
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
@@ -579,7 +581,9 @@ def test_a_study_can_be_used_after_ctrl_c_in_ask(tmp_path: Path) -> None:
     assert study.read().is_complete
 
 
-def test_a_loop_and_a_training_function_resume_each_others_study(tmp_path: Path) -> None:
+def test_ask_and_tell_loops_and_training_functions_can_resume_each_others_study(
+    tmp_path: Path,
+) -> None:
     with opened(tmp_path / "own", trials=8) as study:
         epoch_by_epoch(study)
     with pytest.raises(StudyError):
@@ -596,7 +600,7 @@ def test_a_loop_and_a_training_function_resume_each_others_study(tmp_path: Path)
     )
 
 
-def test_a_saved_trial_can_be_told_only_after_restore(tmp_path: Path) -> None:
+def test_tell_refuses_a_continued_trial_before_restore_is_called(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         while not (trial := study.ask()).start:
             trial.save("kept")

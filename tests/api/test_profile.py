@@ -75,7 +75,7 @@ def slow_of(profile: Profile) -> ProfileRecord:
     return slow
 
 
-def test_the_profile_of_two_workers_has_all_that_the_slow_function_took(home: Path) -> None:
+def test_a_profile_of_two_workers_has_all_time_of_the_slow_function(home: Path) -> None:
     study = Study.load(home / "s")
     profile = study.profile()
     assert profile.workers == 2
@@ -96,13 +96,15 @@ def test_the_profile_of_two_workers_has_all_that_the_slow_function_took(home: Pa
     assert slow.share == pytest.approx(slow.self_seconds / profile.seconds)
 
 
-def test_the_flame_graph_is_one_page_beside_the_profiles(home: Path) -> None:
+def test_the_flame_graph_is_one_page_next_to_the_profile_files(home: Path) -> None:
     page = (home / "s" / FLAME).read_text()
     assert '"identifier": "slow' in page
     assert f"flame graph: s/{FLAME}" in (home / "out.txt").read_text()
 
 
-def test_ctrl_c_interrupts_the_flame_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_interrupts_the_writing_of_the_flame_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(directory: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         write_flame_graph(directory)
@@ -113,7 +115,7 @@ def test_ctrl_c_interrupts_the_flame_graph(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "study" / FLAME).exists(), "it was not broken off"
 
 
-def test_report_prints_the_profile_without_executing_its_files(home: Path) -> None:
+def test_report_prints_the_profile_without_executing_profile_files(home: Path) -> None:
     (home / "s" / "profile" / "worker-9.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     text = ashtune(home, "report", "s", "--profile").stdout
     assert "train.py:4 slow" in text

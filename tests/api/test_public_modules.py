@@ -28,7 +28,7 @@ def test_an_error_names_its_public_module(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_class_of_the_package_names_the_package(name: str) -> None:
+def test_each_public_class_names_the_package_as_its_module(name: str) -> None:
     kind = getattr(ashtune, name)
     home = "ashtune.errors" if issubclass(kind, Exception) else "ashtune"
     assert f"{kind.__module__}.{kind.__qualname__}" == f"{home}.{name}"
@@ -96,7 +96,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_shows_the_line_of_the_user_and_no_insides(tmp_path: Path, times: int) -> None:
+def test_the_traceback_of_ctrl_c_shows_only_lines_of_the_user(tmp_path: Path, times: int) -> None:
     (tmp_path / "script.py").write_text(INTERRUPTED)
     process = subprocess.Popen(
         [sys.executable, "script.py"],
@@ -118,7 +118,9 @@ def test_ctrl_c_shows_the_line_of_the_user_and_no_insides(tmp_path: Path, times:
     assert shown.count("Traceback") == 1
 
 
-def test_ctrl_c_in_an_import_shows_no_insides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_traceback_of_ctrl_c_in_an_import_hides_library_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt(name)
 

@@ -27,7 +27,7 @@ for name in ashtune.__all__:
 """
 
 
-def test_no_module_hides_a_public_name() -> None:
+def test_importing_a_module_does_not_hide_a_public_name() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     kinds = dict(line.split() for line in done.stdout.splitlines())
     assert {
@@ -62,7 +62,7 @@ def test_every_public_name_has_an_example_that_runs(
     assert run_examples(text, {})
 
 
-def test_the_examples_of_a_study_run(tmp_path: Path) -> None:
+def test_the_examples_in_the_docstrings_of_study_run(tmp_path: Path) -> None:
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1,
         quiet=True,

@@ -242,7 +242,7 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
     ],
     ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))[:40],
 )
-def test_a_refusal_names_the_value_and_the_remedy(
+def test_the_error_names_the_wrong_value_and_the_solution(
     given: dict[str, Any], kind: type[AshtuneError] | None, says: str, empty: Path
 ) -> None:
     if kind is None:
@@ -267,7 +267,7 @@ def test_sizes_and_numpy_numbers_are_kept_as_plain_integers(empty: Path) -> None
     assert settings.seed == 7
 
 
-def test_a_default_directory_is_never_another_studys(
+def test_a_default_directory_is_never_the_directory_of_another_study(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Path] = []
@@ -339,7 +339,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_works_or_has_status_2(
+def test_every_command_line_option_works_or_exits_with_status_2(
     option: str, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("train.py").write_text(SCRIPT)
@@ -385,7 +385,7 @@ def test_values_a_journal_cannot_hold_are_refused(
     assert not list(empty.iterdir())
 
 
-def test_the_options_of_resume_are_refused_as_those_of_run(
+def test_wrong_options_of_ashtune_resume_are_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1,

@@ -44,7 +44,7 @@ def says_trees(text: str) -> None:
     assert "epoch" not in text.lower()
 
 
-def test_report_page_and_data_name_the_unit_of_the_resource(
+def test_every_form_of_the_report_names_the_unit_of_the_resource(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     printed = io.StringIO()
@@ -61,7 +61,7 @@ def test_a_trial_names_the_unit_of_its_resource(study: ashtune.Study) -> None:
     )
 
 
-def test_every_figure_with_the_resource_names_its_unit(study: ashtune.Study) -> None:
+def test_every_figure_of_the_resource_names_the_unit_of_the_resource(study: ashtune.Study) -> None:
     figures = [
         study.plot_best(),
         study.plot_best(over="resource"),
@@ -84,7 +84,7 @@ def test_every_figure_with_the_resource_names_its_unit(study: ashtune.Study) -> 
 
 
 @pytest.mark.parametrize("unit", ["", "two words", "<b>", "x" * 21, 3, None])
-def test_a_unit_that_is_not_a_word_is_refused(unit: Any, tmp_path: Path) -> None:
+def test_a_resource_unit_that_is_not_a_word_is_refused(unit: Any, tmp_path: Path) -> None:
     with pytest.raises(ashtune.AshtuneError):
         ashtune.tune(
             boosted,

@@ -66,7 +66,7 @@ def test_the_log_keeps_the_output_of_a_dead_worker(tmp_path: Path) -> None:
     assert set(study.log(1).splitlines()) == {"trial 1 begins"}
 
 
-def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> None:
+def test_ashtune_report_prints_the_log_of_one_trial(talking: ashtune.Study, tmp_path: Path) -> None:
     study = talking
     command = ["report", str(study.directory), "--trial", "3"]
     done = commands.ashtune(tmp_path, *command)

@@ -34,7 +34,7 @@ def test_a_scheduler_given_by_name_is_kept_by_the_study(tmp_path: Path) -> None:
         tuned(tmp_path, trials=4)
 
 
-def test_the_parts_of_a_new_study_are_built_once(
+def test_tune_builds_the_space_and_the_controller_of_a_new_study_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[str] = []
@@ -62,7 +62,7 @@ def test_the_parts_of_a_new_study_are_built_once(
     assert sorted(at_the_first_training) == ["Ash", "Controller", "Space"]
 
 
-def test_the_sequential_baseline_halves_exactly(tmp_path: Path) -> None:
+def test_successive_halving_on_one_worker_halves_exactly_at_each_rung(tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler="sh", workers=1)
     counts = [sum(rung == r for _, rung in results(study)) for r in range(4)]
     assert counts == [16, 8, 4, 2]
@@ -75,7 +75,7 @@ def test_the_same_seed_on_one_worker_gives_the_same_study(tmp_path: Path) -> Non
     assert tuned(tmp_path / "c", workers=1, seed=4).best.config != one.best.config
 
 
-def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> None:
+def test_no_epoch_is_trained_twice_if_trials_are_saved(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
     events = list(read_events(study.directory / NAME))
     epochs = sum(event.resource - event.start for event in events if isinstance(event, JobFinished))
@@ -84,7 +84,7 @@ def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> N
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
 
 
-def test_a_note_says_once_that_the_function_saves_nothing(tmp_path: Path) -> None:
+def test_a_note_says_once_that_the_function_saves_no_checkpoint(tmp_path: Path) -> None:
     def forgetful(trial: Any) -> float:
         return float(trial["x"])
 
@@ -95,9 +95,7 @@ def test_a_note_says_once_that_the_function_saves_nothing(tmp_path: Path) -> Non
     )
 
 
-def test_a_study_of_the_same_directory_is_continued_and_not_repeated(
-    study_copy: Path, tmp_path: Path
-) -> None:
+def test_tune_continues_the_study_of_the_same_directory(study_copy: Path, tmp_path: Path) -> None:
     first = ashtune.Study.load(study_copy)
     again = tuned(tmp_path)
     assert results(again) == results(first)
@@ -167,7 +165,7 @@ def test_a_target_stops_the_study(tmp_path: Path) -> None:
     assert len(results(study)) < 10_000
 
 
-def test_tune_works_in_a_thread_without_signals(tmp_path: Path) -> None:
+def test_tune_works_in_a_thread_that_receives_no_signals(tmp_path: Path) -> None:
     studies: list[ashtune.Study] = []
     thread = threading.Thread(target=lambda: studies.append(tuned(tmp_path)))
     thread.start()
@@ -206,7 +204,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("the script runs\nbest 4\n", "", 0)
 
 
-def test_tune_works_with_a_function_without_a_file(tmp_path: Path) -> None:
+def test_tune_works_in_a_script_read_from_stdin(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-", str(tmp_path / "s")],
         input=textwrap.dedent(SCRIPT), capture_output=True, text=True, timeout=200, check=False,
@@ -218,7 +216,7 @@ def test_tune_works_with_a_function_without_a_file(tmp_path: Path) -> None:
     ("number", "status"),
     [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR1, 75)],
 )
-def test_a_signal_pauses_the_study_and_the_script_ends_by_it(
+def test_a_signal_pauses_the_study_and_then_ends_the_script(
     number: int, status: int, tmp_path: Path
 ) -> None:
     script = tmp_path / "tune_it.py"
@@ -250,7 +248,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(
     assert len(after) == len(set(after))
 
 
-def test_a_function_that_cannot_be_pickled_is_refused_before_a_study(tmp_path: Path) -> None:
+def test_a_function_that_cannot_be_pickled_is_refused_before_a_study_exists(tmp_path: Path) -> None:
     lock = threading.Lock()
 
     def holds_a_lock(trial: Any) -> float:
@@ -263,7 +261,7 @@ def test_a_function_that_cannot_be_pickled_is_refused_before_a_study(tmp_path: P
     assert not (tmp_path / "study").exists()
 
 
-def test_a_directory_of_another_study_is_refused_unchanged(
+def test_the_directory_of_another_study_is_refused_and_not_changed(
     study_copy: Path, tmp_path: Path
 ) -> None:
     study = ashtune.Study.load(study_copy)

@@ -128,7 +128,7 @@ def test_all_formats_give_the_same_known_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["resource", "epoch", "epochs"])
-def test_the_column_of_the_resource_says_how_far_each_was_trained(column: str) -> None:
+def test_the_resource_of_each_known_result_is_read_from_its_column(column: str) -> None:
     rows = [row | {column: 1 + place % 3} for place, row in enumerate(results(6))]
     assert [each.resource for each in known_in(rows)[0]] == [1, 2, 3, 1, 2, 3]
 
@@ -183,7 +183,9 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
          r"the list has no usable result: 1 outside of the search space \(x=2\.0 is out of range\)"),
     ],
 )  # fmt: skip
-def test_an_unreadable_or_empty_source_is_refused_in_one_line(source: Any, message: str) -> None:
+def test_an_unreadable_or_empty_source_of_known_results_is_refused(
+    source: Any, message: str
+) -> None:
     with pytest.raises(SettingsError, match=message):
         known_in(source)
 
@@ -212,12 +214,12 @@ CHOICES = {
         ((2.5, [64, 64], 32, "2"), (2.5, [64, 64], 32, "2")),
     ],
 )
-def test_a_choice_is_found_by_its_value(cells: Any, meant: Any) -> None:
+def test_choices_in_known_results_are_recognized_by_their_value(cells: Any, meant: Any) -> None:
     [known], _ = known_in([{**dict(zip(CHOICES, cells, strict=True)), "loss": 1.0}], CHOICES)
     assert repr(list(known.configuration.values())) == repr(list(meant))
 
 
-def test_several_metrics_and_constraints_are_read_and_all_have_to_be_there() -> None:
+def test_a_known_result_needs_values_of_all_metrics_and_constraints() -> None:
     goal = Goal(
         "loss",
         "min",
@@ -305,7 +307,7 @@ def test_mutation_and_the_samplers_of_optuna_use_known_results(
     assert started(tmp_path)[0].origin == origin
 
 
-def test_a_study_as_source_gives_its_results_at_every_rung(tmp_path: Path) -> None:
+def test_a_study_as_source_gives_known_results_of_every_rung(tmp_path: Path) -> None:
     first = tuned(
         tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1,
         max_resource=9,
@@ -353,7 +355,7 @@ def test_a_search_without_a_model_says_that_it_ignores_known_results(
     ] == said
 
 
-def test_a_resumed_study_keeps_known_results_without_their_source(
+def test_a_resumed_study_uses_known_results_after_their_source_is_gone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     search = Awaited(random_share=0.0)
@@ -416,7 +418,9 @@ def test_several_sources_of_the_same_task_are_combined(
 
 
 @pytest.mark.parametrize("form", ["directory", "dataframe"])
-def test_results_of_withdrawn_trials_are_not_used(form: str, tmp_path: Path) -> None:
+def test_results_of_withdrawn_trials_are_not_used_as_known_results(
+    form: str, tmp_path: Path
+) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch > 1 and trial.number % 2:
@@ -449,7 +453,7 @@ def test_a_line_says_that_only_the_best_known_results_are_kept(
     assert line.endswith("; only the best 20 results are used")
 
 
-def test_the_best_configurations_of_other_tasks_alternate() -> None:
+def test_the_best_configurations_of_other_tasks_are_taken_in_turn() -> None:
     rows = [row | {"loss": float(at), "resource": 9} for at, row in enumerate(results())]
     longer = [rows[8] | {"resource": 1, "loss": -1.0}, rows[9] | {"resource": 9}, rows[1]]
     found, line = other_tasks_in([rows[:7], longer, []])
@@ -520,7 +524,7 @@ def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -
             built_study(msgspec.structs.replace(settings, known=[known]))
 
 
-def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
+def test_ashtune_run_reads_known_results_from_a_csv_file_or_a_study(home: Path) -> None:
     (home / "results.csv").write_text("x,kind,score\n0.5,a,2.0\n0.7,b,2.8\n7.0,b,1.0\n")
     search = ["--search", "mutation:first=2"]
     done = command(

@@ -25,7 +25,7 @@ def home(study_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return study_copy.parent
 
 
-def test_a_path_may_be_a_text_and_begin_with_the_home(home: Path) -> None:
+def test_a_path_may_be_a_string_and_start_with_a_tilde(home: Path) -> None:
     for place in ("~/study", Path("~/study"), str(home / "study")):
         assert (
             ashtune.Study(place).directory == ashtune.Study.load(place).directory == home / "study"
@@ -41,7 +41,7 @@ def test_a_path_may_be_a_text_and_begin_with_the_home(home: Path) -> None:
     assert (home / "whatif.html").is_file()
 
 
-def test_a_path_in_the_home_works_for_studies_and_known_results(home: Path) -> None:
+def test_a_path_with_a_tilde_works_for_studies_and_known_results(home: Path) -> None:
     study = tuned(Path("~/new"), trials=2, search="mutation", warm_start="~/study")
     assert study.directory == home / "new" / "study"
 
@@ -56,14 +56,16 @@ MISTAKES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_refused_in_one_line_of_ashtune(finished_study: Path, mistake: Any) -> None:
+def test_a_wrong_call_of_a_study_raises_a_one_line_ashtune_error(
+    finished_study: Path, mistake: Any
+) -> None:
     with pytest.raises(AshtuneError) as refusal:
         mistake(ashtune.Study(finished_study))
     assert "\n" not in str(refusal.value)
     assert "; " in str(refusal.value)
 
 
-def test_a_number_of_numpy_is_the_number_of_a_trial(finished_study: Path) -> None:
+def test_a_numpy_integer_is_accepted_as_a_trial_number(finished_study: Path) -> None:
     study = ashtune.Study(finished_study)
     assert study.log(np.int64(0)) == study.log(0)
     assert study.trials[np.int64(0)].number == 0
@@ -71,7 +73,7 @@ def test_a_number_of_numpy_is_the_number_of_a_trial(finished_study: Path) -> Non
         study.log(True)
 
 
-def test_a_study_is_pickled_after_its_journal_was_read(finished_study: Path) -> None:
+def test_a_study_can_be_pickled_after_its_journal_is_read(finished_study: Path) -> None:
     study = ashtune.Study(finished_study)
     assert study.is_complete
     assert study.trials[0].number == 0
@@ -88,7 +90,7 @@ def test_a_study_is_pickled_after_its_journal_was_read(finished_study: Path) -> 
         (ashtune.Ash(ahead=np.array(1)), ashtune.Ash(ahead=1)),
     ],
 )
-def test_options_of_parts_take_numbers_of_numpy(given: Any, plain: Any) -> None:
+def test_scheduler_and_search_options_accept_numpy_numbers(given: Any, plain: Any) -> None:
     assert given == plain
     registry: Any = (
         SCHEDULERS if given in (ashtune.Hyperband(brackets=2), ashtune.Ash(ahead=1)) else SEARCHES
@@ -99,7 +101,7 @@ def test_options_of_parts_take_numbers_of_numpy(given: Any, plain: Any) -> None:
 @pytest.mark.parametrize(
     "kind", [ashtune.GP, ashtune.Ash, ashtune.Local, ashtune.Stop, ashtune.Confirm]
 )
-def test_a_class_in_place_of_an_object_is_refused(kind: type) -> None:
+def test_a_class_given_in_place_of_an_instance_is_refused(kind: type) -> None:
     names = {
         ashtune.GP: "search",
         ashtune.Ash: "scheduler",

@@ -51,7 +51,7 @@ def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [ashtune.tune, ashtune.open_study])
-def test_an_argument_of_another_tool_is_answered_with_ours(
+def test_the_error_for_an_argument_of_another_tool_names_our_argument(
     function: Any, word: str, ours: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -61,7 +61,7 @@ def test_an_argument_of_another_tool_is_answered_with_ours(
     )
 
 
-def test_several_unknown_arguments_are_answered_together() -> None:
+def test_one_error_suggests_fixes_for_several_arguments_of_other_tools() -> None:
     with pytest.raises(SettingsError) as refusal:
         ashtune.tune(metric="loss", mode="min", n_trials=3, colour=1, load_if_exists=True)  # type: ignore[call-arg]
     assert str(refusal.value) == (
@@ -69,7 +69,7 @@ def test_several_unknown_arguments_are_answered_together() -> None:
     )
 
 
-def test_arguments_of_tune_stay_visible_and_others_are_pythons() -> None:
+def test_tune_keeps_its_signature_and_missing_arguments_raise_type_error() -> None:
     assert "n_trials" not in inspect.signature(ashtune.tune).parameters
     assert "trials" in inspect.signature(ashtune.tune).parameters
     with pytest.raises(TypeError, match="missing"):
@@ -88,7 +88,7 @@ def test_arguments_of_tune_stay_visible_and_others_are_pythons() -> None:
         "max_resources="),
     ],
 )  # fmt: skip
-def test_ash_search_answers_arguments_of_other_tools(word: str, ours: str) -> None:
+def test_ash_search_cv_suggests_our_argument_for_a_foreign_argument(word: str, ours: str) -> None:
     pytest.importorskip("sklearn")
     from sklearn.linear_model import SGDClassifier
 
@@ -169,7 +169,7 @@ def sets_an_attribute(trial: Any) -> None:
         (misspells, "a trial has no attribute reprot; did you mean 'report'?"),
     ],
 )
-def test_an_attribute_that_no_trial_has_ends_the_study_at_once(
+def test_an_unknown_attribute_of_a_trial_ends_the_study_at_once(
     train: Any, why: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ObjectiveError) as refusal:
@@ -178,7 +178,7 @@ def test_an_attribute_that_no_trial_has_ends_the_study_at_once(
     assert sum(isinstance(event, TrialStarted) for event in read_events(tmp_path / NAME)) <= 2
 
 
-def test_an_attribute_that_no_trial_has_fails_later_trials_alone(tmp_path: Path) -> None:
+def test_an_unknown_attribute_after_a_result_fails_only_its_trial(tmp_path: Path) -> None:
     def sometimes(trial: Any) -> float:
         return float(trial.params["lr"] if trial.number else trial["lr"])
 
@@ -187,7 +187,7 @@ def test_an_attribute_that_no_trial_has_fails_later_trials_alone(tmp_path: Path)
     assert "did you mean trial.config?" in study.trials[1].reason
 
 
-def test_the_error_for_a_missing_hyperparameter_lists_the_existing_ones(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_hyperparameter_lists_all_hyperparameters(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         return float(trial["learning_rate"])
 
@@ -203,7 +203,9 @@ def test_the_error_for_a_missing_hyperparameter_lists_the_existing_ones(tmp_path
         ("momentum", "give one of lr, width"),
     ],
 )
-def test_a_missing_hyperparameter_stays_a_key_error(name: str, advice: str, tmp_path: Path) -> None:
+def test_a_missing_hyperparameter_raises_a_key_error(
+    name: str, advice: str, tmp_path: Path
+) -> None:
     with ashtune.open_study(
         SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=tmp_path, quiet=True
     ) as study:
@@ -223,7 +225,7 @@ def test_a_missing_hyperparameter_stays_a_key_error(name: str, advice: str, tmp_
         study.tell(trial, loss=1.0)
 
 
-def test_names_of_other_tools_are_answered() -> None:
+def test_the_error_for_a_name_of_another_tool_suggests_our_name() -> None:
     with pytest.raises(ImportError) as refusal:
         from ashtune import Tuner  # type: ignore[attr-defined]  # noqa: F401
     assert str(refusal.value) == f"ashtune has no Tuner; write {NAMES['Tuner']}"
@@ -235,7 +237,7 @@ def test_names_of_other_tools_are_answered() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_hasattr_finds_no_name_of_another_tool(name: str) -> None:
+def test_hasattr_is_false_for_names_of_other_tools(name: str) -> None:
     """As pickle looks in every module for an object that names none, and Sphinx for pages."""
     assert not hasattr(ashtune, name)
     assert getattr(ashtune, name, 3) == 3
@@ -243,7 +245,7 @@ def test_hasattr_finds_no_name_of_another_tool(name: str) -> None:
         exec(f"from ashtune import {name}")
 
 
-def test_names_in_the_answers_exist(tmp_path: Path) -> None:
+def test_names_suggested_by_errors_exist_in_ashtune(tmp_path: Path) -> None:
     answers = " ".join([*NAMES.values(), *ARGUMENTS.values()])
     for name in re.findall(r"ashtune\.(\w+)\(", answers):
         assert hasattr(ashtune, name), name
@@ -259,7 +261,9 @@ def test_names_in_the_answers_exist(tmp_path: Path) -> None:
     assert callable(study.dataframe)
 
 
-def test_attributes_of_other_studies_are_answered(tmp_path: Path) -> None:
+def test_the_error_for_a_study_attribute_of_another_tool_names_our_attribute(
+    tmp_path: Path,
+) -> None:
     study = tuned(lambda trial: trial["lr"], tmp_path, trials=4, max_resource=1)
     with pytest.raises(
         StudyError, match=r"^a study has no attribute best_trial; write study.best$"
@@ -270,7 +274,7 @@ def test_attributes_of_other_studies_are_answered(tmp_path: Path) -> None:
     assert not hasattr(study, "trials_dataframe")
 
 
-def test_an_open_study_names_its_results(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_attribute_of_an_open_study_suggests_read(tmp_path: Path) -> None:
     with ashtune.open_study(
         SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=tmp_path, quiet=True
     ) as study:
@@ -296,7 +300,7 @@ class Trainable:
     def __init__(self, config: Any) -> None: ...
 
 
-def test_a_class_is_no_training_function(tmp_path: Path) -> None:
+def test_a_class_given_as_training_function_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ObjectiveError,
         match=r"Trainable'> is not a function; write a function: def train\(trial\)$",

@@ -136,7 +136,7 @@ def assert_each_result_is_there_once(directory: Path, trials: int = 8) -> list[E
     return events
 
 
-def test_a_worker_with_a_bad_message_is_lost_alone(
+def test_only_the_worker_that_sends_a_bad_message_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MARK", str(tmp_path))
@@ -201,7 +201,7 @@ def test_a_worker_that_never_starts_is_replaced(
     assert lost.reason == "did not start within 20 s"
 
 
-def test_training_that_stops_itself_is_ended_at_its_trial_timeout(tmp_path: Path) -> None:
+def test_training_suspended_by_sigstop_is_ended_at_the_trial_timeout(tmp_path: Path) -> None:
     def stops(trial: Any) -> None:
         for _ in trial.epochs():
             if trial.number == SPOILT:

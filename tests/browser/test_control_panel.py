@@ -149,7 +149,7 @@ def test_typed_text_stays_when_the_best_configuration_arrives_late(
         opened.close()
 
 
-def test_a_command_that_is_not_sent_says_so(browser: Browser, study: SlowStudy) -> None:
+def test_the_page_says_when_a_command_was_not_sent(browser: Browser, study: SlowStudy) -> None:
     with LivePage([study.directory], control=True) as live:
         opened = Page(browser)
         page = opened.page
@@ -167,7 +167,9 @@ def test_a_command_that_is_not_sent_says_so(browser: Browser, study: SlowStudy) 
         opened.close()
 
 
-def test_a_page_without_control_has_no_control_section(browser: Browser, study: SlowStudy) -> None:
+def test_a_page_without_control_hides_the_control_section(
+    browser: Browser, study: SlowStudy
+) -> None:
     with LivePage([study.directory]) as live:
         opened = Page(browser)
         opened.open(live.address)

@@ -79,7 +79,9 @@ def test_every_section_of_the_saved_page_matches_the_live_page(
         assert [each[:5] for each in file.asked if not each.startswith("data:")] == ["file:"]
 
 
-def test_a_saved_page_says_when_a_trial_is_not_in_it(browser: "Browser", complete: Path) -> None:
+def test_a_saved_page_says_which_trial_the_page_does_not_contain(
+    browser: "Browser", complete: Path
+) -> None:
     rows = [row["trial"] for row in answer(complete / "page.html", "trials")["rows"]]
     with Page(browser) as page:
         page.open((complete / "page.html").as_uri(), "Complete")
@@ -109,7 +111,7 @@ def test_a_saved_page_says_when_a_trial_is_not_in_it(browser: "Browser", complet
         assert page.console == []
 
 
-def test_the_page_of_a_study_that_runs_says_when_it_was_saved(
+def test_the_saved_page_of_a_running_study_shows_the_time_of_saving(
     browser: "Browser", tmp_path: Path
 ) -> None:
     study = RunningStudy(tmp_path / "running")
@@ -127,7 +129,7 @@ def test_the_page_of_a_study_that_runs_says_when_it_was_saved(
         study.kill()
 
 
-def test_a_live_page_whose_server_has_ended_names_the_file(
+def test_a_live_page_without_its_server_names_the_saved_page(
     browser: "Browser", complete: Path
 ) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -225,7 +227,9 @@ other fractions of a pixel.
 """
 
 
-def test_every_figure_is_saved_alike_as_png_and_svg(browser: "Browser", complete: Path) -> None:
+def test_every_figure_looks_the_same_when_saved_as_png_and_svg(
+    browser: "Browser", complete: Path
+) -> None:
     with Page(browser) as file, Page(browser) as blank:
         file.page.add_init_script(RECORD_TEXTS)
         file.open((complete / "page.html").as_uri(), "Complete")

@@ -132,7 +132,7 @@ def look(
         yield page
 
 
-def test_every_view_has_data_and_changes_while_the_study_runs(
+def test_every_section_has_data_and_changes_while_the_study_runs(
     browser: "Browser", address: str
 ) -> None:
     with Page(browser, viewport=TALL) as page:
@@ -174,7 +174,9 @@ def test_the_tiles_and_answers_show_the_state_of_the_study(page: Page) -> None:
     assert answers["Is the search keeping up?"] == "It was not asked"
 
 
-def test_the_console_stays_silent_in_light_and_dark(browser: "Browser", address: str) -> None:
+def test_the_browser_console_stays_empty_in_light_and_dark_mode(
+    browser: "Browser", address: str
+) -> None:
     with Page(browser, viewport=TALL) as page:
         page.open(address)
         page.show_all()
@@ -277,7 +279,7 @@ def test_every_control_can_be_reached_by_keyboard_with_visible_focus(still: Page
     ] == []
 
 
-def test_a_trial_is_opened_and_left_by_keyboard(still: Page) -> None:
+def test_the_page_of_a_trial_is_opened_and_closed_by_keyboard(still: Page) -> None:
     still.show_down_to("trials")
     still.page.locator("#trials tbody a").first.focus()
     scrolled = still.page.evaluate("scrollY")
@@ -348,7 +350,7 @@ def test_the_url_keeps_search_filter_and_order_of_the_table(still: Page) -> None
     still.page.wait_for_selector("#trials [role=status] >> text='foo' is not a column")
 
 
-def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:
+def test_a_group_of_failures_can_be_listed_in_the_trial_table(still: Page) -> None:
     still.show_down_to("failures")
     group = still.page.locator("#failures .group:has(a.asks)").first
     count = int(group.locator(".count").inner_text().split()[0])
@@ -363,7 +365,7 @@ def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:
 
 
 @pytest.mark.parametrize("section", ["audit", "notes"])
-def test_a_link_to_a_section_arrives_there(
+def test_a_link_to_a_section_scrolls_to_the_section(
     browser: "Browser", complete_address: str, section: str
 ) -> None:
     with Page(browser) as page:
@@ -379,7 +381,7 @@ def test_a_link_to_a_section_arrives_there(
         )
 
 
-def test_all_links_fit_and_the_questions_form_two_rows(still: Page) -> None:
+def test_navigation_links_fit_the_width_and_question_cards_form_one_row(still: Page) -> None:
     assert (
         still.page.evaluate(
             "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - "
@@ -463,7 +465,7 @@ def test_chosen_trials_are_compared_in_table_and_figures(still: Page) -> None:
     assert still.console == []
 
 
-def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
+def test_the_comparison_folds_equal_hyperparameters_and_refuses_a_ninth_trial(
     browser: "Browser", complete_address: str, still: Page
 ) -> None:
     adams = [
@@ -519,7 +521,7 @@ def test_a_range_of_parallel_coordinates_filters_the_table(still: Page) -> None:
     assert f"{range_of_accuracy}7&where=depth" in still.page.url, "another range is as it was"
 
 
-def test_a_click_with_shift_chooses_the_trial_of_a_mark(still: Page) -> None:
+def test_shift_click_on_a_curve_of_a_figure_chooses_the_trial(still: Page) -> None:
     still.show_down_to("curves")
     still.page.locator("#curves canvas").scroll_into_view_if_needed()
     box = still.page.locator("#curves canvas").bounding_box()
@@ -546,7 +548,7 @@ def test_texts_over_bars_are_outlined_on_a_phone(still: Page) -> None:
     still.wait("outlined.some((text) => text.includes(' trained'))")
 
 
-def test_a_mark_at_the_end_of_an_axis_is_not_cut(still: Page) -> None:
+def test_a_marker_at_the_end_of_an_axis_is_drawn_completely(still: Page) -> None:
     still.show("slices")
     below = """(() => {
         const canvas = document.querySelector("#slices canvas");
@@ -661,7 +663,7 @@ def test_a_page_without_its_server_names_the_watch_command(
         assert problems(page, "#connection") == []
 
 
-def test_a_complete_study_is_compared_with_a_running_one(page: Page) -> None:
+def test_a_complete_study_is_compared_with_a_running_study(page: Page) -> None:
     page.page.locator("#compare").scroll_into_view_if_needed()
     page.page.wait_for_selector("#compare canvas")
     names = (
@@ -676,7 +678,7 @@ def test_a_complete_study_is_compared_with_a_running_one(page: Page) -> None:
     assert page.console == []
 
 
-def test_a_folder_lists_its_studies_and_each_links_to_its_page(
+def test_the_page_of_a_folder_links_to_the_page_of_each_study(
     browser: "Browser", complete: Path
 ) -> None:
     with LivePage([complete.parent]) as live, Page(browser) as page:
@@ -693,7 +695,7 @@ def test_a_folder_lists_its_studies_and_each_links_to_its_page(
         assert page.console == []
 
 
-def test_studies_are_compared_while_the_shown_one_is_idle(
+def test_the_comparison_of_studies_updates_while_the_shown_study_is_idle(
     browser: "Browser", complete_address: str
 ) -> None:
     with Page(browser, viewport=TALL) as page:
@@ -702,7 +704,7 @@ def test_studies_are_compared_while_the_shown_one_is_idle(
         page.wait_for_another_text("#compare tbody")
 
 
-def test_the_other_parts_work_if_one_part_is_broken(
+def test_the_other_sections_work_if_one_section_is_broken(
     browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
@@ -779,7 +781,7 @@ def test_a_study_of_several_objectives_shows_front_and_metrics(
         ]
 
 
-def test_the_page_waits_for_a_study_in_its_directory(browser: "Browser", tmp_path: Path) -> None:
+def test_the_page_waits_until_the_directory_has_a_study(browser: "Browser", tmp_path: Path) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
         page.open(address, "No study yet")
         assert f"ashtune run … --directory {tmp_path / 'later'}" in page.text("#summary")

@@ -27,7 +27,7 @@ def test_export_writes_every_result_once(study_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb", "tensorboard", "trackio"])
-def test_a_missing_library_is_named(
+def test_export_names_a_library_that_is_not_installed(
     study_copy: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)

@@ -62,7 +62,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "demo_step", never)
 
 
-def test_the_demo_step_is_below_the_measured_roof(run: Run, unmeasured: None) -> None:
+def test_roofline_prints_the_demo_step_below_the_measured_roof(run: Run, unmeasured: None) -> None:
     done = run()
     assert done.returncode == 0
     assert "1 core, float32: 80 Gflop/s, 20 GB/s" in done.stdout
@@ -82,7 +82,7 @@ def test_the_demo_step_is_below_the_measured_roof(run: Run, unmeasured: None) ->
         ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
     ],
 )
-def test_impossible_numbers_have_status_2(
+def test_roofline_refuses_impossible_numbers_with_status_2(
     arguments: list[str], text: str, run: Run, idle: None
 ) -> None:
     refused(run(*arguments), text)
@@ -93,7 +93,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_step_from_a_file_is_counted_timed_and_placed(
+def test_roofline_counts_times_and_places_a_step_from_a_file(
     run: Run, idle: None, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
@@ -129,12 +129,14 @@ def test_a_step_from_a_file_is_counted_timed_and_placed(
         ),
     ],
 )
-def test_a_bad_step_is_refused(body: str, text: str, run: Run, idle: None, tmp_path: Path) -> None:
+def test_roofline_refuses_a_bad_step_function(
+    body: str, text: str, run: Run, idle: None, tmp_path: Path
+) -> None:
     file = write(tmp_path / f"bad_step_{abs(hash(body))}.py", f"def step():\n    {body}\n")
     refused(run(*ROOF, "--step", f"{file}:step"), text)
 
 
-def test_the_page_is_self_contained_and_has_the_figure(
+def test_the_roofline_page_is_self_contained_and_has_the_figure(
     run: Run, idle: None, tmp_path: Path
 ) -> None:
     page = tmp_path / "roofline.html"
@@ -147,7 +149,9 @@ def test_the_page_is_self_contained_and_has_the_figure(
     )
 
 
-def test_a_bad_place_is_refused_before_measuring(run: Run, idle: None, tmp_path: Path) -> None:
+def test_roofline_refuses_a_wrong_directory_before_measuring(
+    run: Run, idle: None, tmp_path: Path
+) -> None:
     refused(run(*ROOF, *STEP, "--keep", str(tmp_path / "nowhere")), "give the directory of a study")
 
 
@@ -198,7 +202,7 @@ def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return talks
 
 
-def test_a_fused_study_is_placed_and_kept(
+def test_the_roofline_of_a_fused_study_is_stored_in_its_directory(
     run: Run, unmeasured: None, tune: Any, tmp_path: Path
 ) -> None:
     tune.tune(tune.objective(), tmp_path / "s")

@@ -44,7 +44,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_program_is_tuned_and_continued(home: Path) -> None:
+def test_a_program_is_tuned_and_the_study_is_resumed(home: Path) -> None:
     done = ashtune(
         home, "run", "--space", "space.json", *OPTIONS, "--directory", "s", "--json", *COMMAND
     )
@@ -55,7 +55,7 @@ def test_a_program_is_tuned_and_continued(home: Path) -> None:
     assert json.loads(again.stdout)["trials"]["tried"] == 16
 
 
-def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
+def test_a_program_that_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     space = ["--space", "space.json", *OPTIONS]
     refused(ashtune(home, "run", *space), "FILE:FUNCTION", "--")
     refused(ashtune(home, "run", *space, "--"), "list of strings")
@@ -81,7 +81,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     assert not (home / "runs").exists()
 
 
-def test_options_behind_the_program_are_its_own(home: Path) -> None:
+def test_options_after_the_program_name_belong_to_the_program(home: Path) -> None:
     (home / "program.py").write_text(
         "import sys; assert sys.argv[2:] == ['--trials', '--'], sys.argv; print('loss=1')"
     )
@@ -103,7 +103,7 @@ def test_options_behind_the_program_are_its_own(home: Path) -> None:
 
 
 @pytest.mark.parametrize("is_listed", [False, True])
-def test_the_password_of_an_address_stays_with_the_program(home: Path, is_listed: bool) -> None:
+def test_only_the_program_receives_the_password_of_an_address(home: Path, is_listed: bool) -> None:
     """It is in no file that is passed on, and the program gets it."""
     (home / "program.py").write_text(
         "import os, sys\n"

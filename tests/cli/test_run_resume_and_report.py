@@ -40,7 +40,7 @@ def test_report_executes_no_file_of_the_study(home: Path) -> None:
     assert not (home / "pwned").exists()
 
 
-def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run: Path) -> None:
+def test_resume_works_without_the_script_and_with_more_trials(home_after_a_run: Path) -> None:
     (home_after_a_run / "train.py").unlink()
     done = ashtune(home_after_a_run, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(done.stdout)["trials"]["tried"] == 12
@@ -51,7 +51,7 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
     assert "continuing" not in done.stderr
 
 
-def test_plan_predicts_the_time_from_that_of_an_epoch(home: Path) -> None:
+def test_plan_predicts_the_total_time_from_the_time_of_an_epoch(home: Path) -> None:
     options = [
         "--trials",
         "256",
@@ -134,7 +134,7 @@ show(study.trials[5].origin[:2])
                  "gp cloudpickle numpy rich"]),
     ],
 )  # fmt: skip
-def test_a_process_imports_a_large_module_only_to_use_it(
+def test_a_process_imports_only_the_large_modules_that_the_process_uses(
     code: str, shown: list[str], home_after_a_run: Path
 ) -> None:
     large = (
@@ -179,7 +179,7 @@ def test_wrong_arguments_of_run_are_refused_in_one_line(home: Path) -> None:
     assert not (home / "runs").exists()
 
 
-def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Path) -> None:
+def test_a_missing_changed_or_damaged_study_is_refused_in_one_line(home_after_a_run: Path) -> None:
     home = home_after_a_run
     refused(ashtune(home, "resume", "nothing"), "nothing")
     refused(ashtune(home, "report", "nothing"), "nothing")
@@ -245,7 +245,7 @@ def test_a_study_resumes_after_a_full_disk(home: Path) -> None:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home: Path) -> None:
+def test_resume_from_any_folder_finds_modules_next_to_the_script(home: Path) -> None:
     package = home / "package"
     package.mkdir()
     (package / "neighbour.py").write_text("FACTOR = 2.0\n")
@@ -261,12 +261,12 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
 
 
-def test_the_process_prints_a_refusal_in_one_line(home: Path) -> None:
+def test_the_ashtune_process_prints_an_error_in_one_line(home: Path) -> None:
     refused(ashtune_process(home, "run", "nothing.py:train", *RUN), "nothing.py")
     refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a'")
 
 
-def test_the_report_of_a_folder_of_studies_lists_them(
+def test_the_report_of_a_folder_lists_the_studies_in_the_folder(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for directory in ("runs/a", "runs/demo/b"):
@@ -318,7 +318,7 @@ def test_the_report_of_a_folder_of_studies_lists_them(
         ("--trials 9 --max-resource 9 --directory old --seed 5", "or give --overwrite to move it"),
     ],
 )
-def test_an_error_of_a_command_has_the_spelling_of_its_options(
+def test_a_command_error_spells_options_as_on_the_command_line(
     home: Path, given: str, said: str
 ) -> None:
     if "old" in given:

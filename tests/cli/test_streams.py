@@ -92,7 +92,7 @@ def test_a_closed_pipe_causes_no_error_message(home: Path) -> None:
     "environment",
     [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
 )
-def test_a_terminal_without_unicode_is_shown_escapes(
+def test_output_to_a_terminal_without_unicode_is_escaped(
     home: Path, environment: dict[str, str]
 ) -> None:
     done = shell(home, "report", "s", **environment)
@@ -131,7 +131,7 @@ def test_a_terminal_without_unicode_is_shown_escapes(
     ],
     ids=str,
 )
-def test_an_unusable_argument_is_one_line_with_status_2(
+def test_an_unusable_argument_gives_one_line_and_status_2(
     home: Path, arguments: list[str | bytes]
 ) -> None:
     odd_files(home)

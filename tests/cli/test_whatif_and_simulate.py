@@ -32,7 +32,7 @@ def study(_study: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_study, tmp_path, dirs_exist_ok=True))
 
 
-def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study: Path) -> None:
+def test_whatif_predicts_every_choice_and_marks_only_the_recorded_choice(study: Path) -> None:
     done = ashtune(
         study,
         "whatif",
@@ -58,7 +58,7 @@ def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study:
     assert answer[-1]["continued"] > 0.5
 
 
-def test_whatif_prints_its_table_and_the_unknown_parts(study: Path) -> None:
+def test_whatif_prints_the_predictions_and_says_what_is_unknown(study: Path) -> None:
     done = ashtune(
         study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html"
     )
@@ -76,7 +76,7 @@ def test_whatif_prints_its_table_and_the_unknown_parts(study: Path) -> None:
     assert names >= {"ash 1/2", "full", "recorded"}
 
 
-def test_a_deadline_names_the_fewest_workers_that_are_enough(study: Path) -> None:
+def test_whatif_names_the_fewest_workers_that_meet_a_deadline(study: Path) -> None:
     done = ashtune(study, "whatif", "s", "--deadline", "1m", "--scheduler", "ash,full")
     assert done.returncode == 0, done.stderr
     assert re.search(
@@ -109,7 +109,7 @@ def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
     )
 
 
-def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None:
+def test_whatif_without_trials_at_the_top_rung_names_no_best_use(study: Path) -> None:
     stopped = (
         "simulate",
         "--trials",
@@ -152,11 +152,13 @@ def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None
         (["s", "--cores-per-worker", "4"], ["--cores-per-worker needs --budget"]),
     ],
 )
-def test_whatif_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
+def test_whatif_refuses_wrong_arguments_in_one_line(
+    study: Path, options: list[str], texts: list[str]
+) -> None:
     refused(ashtune(study, "whatif", *options), *texts)
 
 
-def test_a_simulated_study_is_a_study_that_can_be_reported(study: Path) -> None:
+def test_a_simulated_study_can_be_reported_like_a_real_study(study: Path) -> None:
     done = ashtune(study, "report", "s", "--json")
     assert json.loads(done.stdout)["trials"]["tried"] == 64
     page = ashtune(study, "report", "s", "--html", "s.html")
@@ -176,7 +178,7 @@ def test_a_simulated_study_cannot_be_resumed(study: Path) -> None:
     assert answer(study / "page.html", "events")["parts"]["head"]["simulated"]
 
 
-def test_simulate_prints_json_and_the_same_twice(home: Path) -> None:
+def test_simulate_prints_the_same_json_twice(home: Path) -> None:
     options = (
         "simulate",
         "--trials",
@@ -196,7 +198,7 @@ def test_simulate_prints_json_and_the_same_twice(home: Path) -> None:
     assert not list(home.glob("runs"))
 
 
-def test_given_options_replace_those_of_the_simulated_study(study: Path) -> None:
+def test_options_of_simulate_replace_the_settings_of_the_given_study(study: Path) -> None:
     made = ashtune(
         study,
         "simulate",
@@ -224,7 +226,7 @@ def test_given_options_replace_those_of_the_simulated_study(study: Path) -> None
     assert simulated("--rungs", "3,9") == ("sh", [3, 9])
 
 
-def test_workers_that_die_are_simulated(home: Path) -> None:
+def test_simulate_can_make_workers_die(home: Path) -> None:
     done = ashtune(
         home, "simulate", "--trials", "100", "--workers", "8", *SIMULATE,
         "--deaths", "1m", "--replaced", "5s", "--directory", "d", "--json",
@@ -290,11 +292,13 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
         (["--trials", "1", "--max-resource", "4", "--directory", "one"], ["at least 2 trials"]),
     ],
 )
-def test_simulate_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
+def test_simulate_refuses_wrong_arguments_in_one_line(
+    study: Path, options: list[str], texts: list[str]
+) -> None:
     refused(ashtune(study, "simulate", *options), *texts)
 
 
-def test_a_prediction_prints_as_the_table_of_its_command(study: Path) -> None:
+def test_a_prediction_in_python_prints_the_table_of_ashtune_whatif(study: Path) -> None:
     told = str(Study.load(study / "s").whatif(workers=[1, 4], scheduler=["ash", "full"]))
     assert (
         told + "\n"

@@ -23,7 +23,7 @@ from ashtune._src.core.option import suggesting
     ],
     ids=["negative", "a bool", "a huge integer", "nan", "above the most", "any sign"],
 )
-def test_a_number_outside_the_limits_is_refused_with_the_limits(
+def test_the_error_for_a_number_outside_the_limits_names_the_limits(
     value: Any, limits: dict[str, float], says: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -31,7 +31,7 @@ def test_a_number_outside_the_limits_is_refused_with_the_limits(
     assert str(refusal.value) == says
 
 
-def test_a_number_within_the_limits_is_a_float() -> None:
+def test_a_number_within_the_limits_is_returned_as_a_float() -> None:
     assert check_number("x", 8, at_most=8) == 8.0
     assert type(check_number("x", 8)) is float
     assert check_number("x", -1e300, above=-math.inf) == -1e300
@@ -51,7 +51,7 @@ def test_an_unknown_argument_is_refused_with_a_suggestion() -> None:
         construct(self_=3)
 
 
-def test_a_study_without_result_names_its_directory_also_in_another_process() -> None:
+def test_a_pickled_no_result_error_still_names_the_directory() -> None:
     error = NoResultError("no trial has a result", "runs/digits")
     for one in (error, pickle.loads(pickle.dumps(error))):
         assert type(one) is NoResultError

@@ -37,7 +37,7 @@ def test_the_better_metric_has_the_smaller_loss(a: float, b: float, mode: Mode) 
 
 
 @given(finite, st.sampled_from(MODES))
-def test_value_undoes_loss(value: float, mode: Mode) -> None:
+def test_value_is_the_inverse_of_loss(value: float, mode: Mode) -> None:
     goal = Goal("x", mode)
     assert goal.value(goal.loss({"x": value})) == value
 
@@ -62,7 +62,9 @@ def test_several_objectives_give_losses_and_one_violation() -> None:
 
 @pytest.mark.parametrize("missing", ["accuracy", "latency", "memory"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_one_metric_that_is_not_finite_fails_all(missing: str, value: float | None) -> None:
+def test_one_metric_that_is_not_finite_makes_all_losses_infinite(
+    missing: str, value: float | None
+) -> None:
     metrics = {"accuracy": 0.9, "latency": 4.0, "memory": 1.0, missing: value}
     assert SEVERAL.judged(metrics) == SEVERAL.failed == ((math.inf, math.inf), math.inf)
 
@@ -85,7 +87,7 @@ def test_a_violation_of_finite_metrics_is_finite(
         assert violation > 0 or excess / (abs(bound) or 1) == 0  # it underflows
 
 
-def test_an_objective_without_a_target_gets_infinity() -> None:
+def test_an_objective_without_a_target_gets_an_infinite_target() -> None:
     assert SEVERAL.targets({"latency": 3.0}) == (math.inf, 3.0)
     assert SEVERAL.targets({"latency": 3.0, "accuracy": 0.5}) == (-0.5, 3.0)
     assert Goal("loss", "max").targets(2.0) == (-2.0,)

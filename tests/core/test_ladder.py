@@ -48,7 +48,7 @@ def test_rungs_increase_from_the_least_to_the_most_resource(
         (7, 7, 2, (7,)),
     ],
 )
-def test_rungs_are_powers_of_the_factor_up_to_the_top(
+def test_rungs_are_powers_of_the_factor_up_to_max_resource(
     low: int, high: int, factor: float, rungs: tuple[int, ...]
 ) -> None:
     assert Ladder(low, high, factor).rungs == rungs
@@ -56,7 +56,7 @@ def test_rungs_are_powers_of_the_factor_up_to_the_top(
 
 @pytest.mark.parametrize("factor", [2, 3, 5, 7, 10])
 @pytest.mark.parametrize("exponent", range(1, 16))
-def test_no_rung_is_lost_at_a_power_of_the_factor(factor: int, exponent: int) -> None:
+def test_a_ladder_to_a_power_of_the_factor_has_all_lower_powers(factor: int, exponent: int) -> None:
     assert Ladder(1, factor**exponent, factor).rungs == tuple(
         factor**k for k in range(exponent + 1)
     )
@@ -72,11 +72,11 @@ def test_a_decimal_factor_becomes_an_exact_fraction() -> None:
     assert set(Ladder(1, 100, 1.1).kept) == {Fraction(10, 11)}
 
 
-def test_nine_trials_are_expected_to_be_nine_three_and_one() -> None:
+def test_expected_trials_at_three_rungs_are_nine_three_and_one() -> None:
     assert Ladder(1, 9, 3).expected(9) == [9, 3, 1]
 
 
-def test_explicit_rungs_keep_as_many_as_make_every_rung_cost_the_same() -> None:
+def test_kept_fractions_of_explicit_rungs_make_each_rung_cost_the_same() -> None:
     ladder = Ladder.explicit([1, 5, 20])
     assert ladder.rungs == (1, 5, 20)
     assert ladder.kept == (Fraction(1, 5), Fraction(1, 4))
@@ -90,7 +90,7 @@ def test_a_ladder_is_read_back_from_its_record(ladder: Ladder) -> None:
     assert hash(again) == hash(ladder)
 
 
-def test_ladders_that_keep_other_fractions_are_not_equal() -> None:
+def test_ladders_with_different_kept_fractions_are_not_equal() -> None:
     assert Ladder(1, 2, 2) != Ladder(1, 2, 3)
 
 
@@ -115,7 +115,9 @@ def test_ladders_that_keep_other_fractions_are_not_equal() -> None:
         (lambda: Ladder.explicit([1, 2.5]), "rungs[1]=2.5"),  # type: ignore[list-item]  # what a user may write
     ],
 )
-def test_a_refusal_names_the_value_on_one_line(build: Callable[[], Ladder], value: str) -> None:
+def test_the_error_for_a_bad_ladder_names_the_value_on_one_line(
+    build: Callable[[], Ladder], value: str
+) -> None:
     with pytest.raises(SettingsError) as refused:
         build()
     message = str(refused.value)
@@ -146,12 +148,12 @@ def test_lengthening_a_ladder_of_powers_gives_the_ladder_built_in_one_step() -> 
     assert Ladder(1, 9, 3).lengthened(81) == Ladder(1, 81, 3)
 
 
-def test_a_ladder_grows_by_its_last_step_or_by_doubling() -> None:
+def test_a_lengthened_ladder_repeats_its_last_factor_or_doubles() -> None:
     assert Ladder(7, 7).lengthened(28).rungs == (7, 14, 28)
     assert Ladder.explicit([1, 5, 20]).lengthened(80) == Ladder.explicit([1, 5, 20, 80])
 
 
-def test_no_rung_is_taken_away() -> None:
+def test_a_ladder_cannot_be_shortened() -> None:
     with pytest.raises(SettingsError):
         Ladder(1, 64, 2).lengthened(32)
     assert not Ladder(1, 64, 2).is_start_of(Ladder(1, 32, 2))

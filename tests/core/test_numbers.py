@@ -33,11 +33,11 @@ from ashtune._src.core.numbers import (
         (200_000, "2 d 07 h"),
     ],
 )
-def test_a_time_has_two_units_at_most(seconds: float, text: str) -> None:
+def test_a_time_text_has_at_most_two_units(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text
 
 
-def test_sizes_shares_and_numbers_are_short() -> None:
+def test_texts_of_sizes_shares_and_numbers_are_short() -> None:
     assert [bytes_text(n) for n in (0, 812, 1200, 999_999, 5e10, 2e19)] == [
         "0 bytes",
         "812 bytes",
@@ -63,7 +63,7 @@ def test_sizes_shares_and_numbers_are_short() -> None:
     ),
     width=st.integers(1, 80),
 )
-def test_a_configuration_fits_its_width_and_is_whole_if_it_can_be(
+def test_a_configuration_text_is_shortened_only_to_fit_the_width(
     configuration: dict[str, object], width: int
 ) -> None:
     text = configuration_text(configuration, width)
@@ -75,11 +75,11 @@ def test_a_configuration_fits_its_width_and_is_whole_if_it_can_be(
 
 
 @given(text=st.text(), width=st.integers(0, 30))
-def test_a_shortened_text_fits(text: str, width: int) -> None:
+def test_a_shortened_text_fits_the_width(text: str, width: int) -> None:
     assert len(shortened(text, width)) <= width
 
 
-def test_what_a_sum_of_simulated_times_leaves_is_no_time() -> None:
+def test_a_rounding_error_of_simulated_times_prints_as_zero_seconds() -> None:
     assert time_text(1.8e-15) == time_text(0.0) == "0 s"
     assert [time_text(seconds) for seconds in (1e-9, 1e-6, 1e-3, 0.1)] == [
         "1 ns",
@@ -89,7 +89,7 @@ def test_what_a_sum_of_simulated_times_leaves_is_no_time() -> None:
     ]
 
 
-def test_a_value_is_on_one_line() -> None:
+def test_the_text_of_a_value_is_one_line() -> None:
     assert value_text("a\n\tb ") == "a b"
     assert value_text(["a", None, 3]) == "['a', None, 3]"
     assert value_text(0.98658) == "0.9866"

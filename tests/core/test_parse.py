@@ -11,12 +11,12 @@ from ashtune._src.core.confirm import SEEDS, Confirm
     ("text", "size"),
     [("812", 812), ("1.5KB", 1500), (" 500 mb ", 500_000_000), ("2TB", 2 * 10**12)],
 )
-def test_a_size_is_a_number_and_a_unit(text: str, size: int) -> None:
+def test_a_size_is_parsed_from_a_number_and_a_unit(text: str, size: int) -> None:
     assert parse.size(text) == check_size("checkpoint_limit", text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GB", "2 PB", "-1", "xx1xx"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         parse.size(text)
 
@@ -37,29 +37,31 @@ def test_a_list_of_numbers_is_read() -> None:
         ("90gpu min", (5_400.0, True)),
     ],
 )
-def test_a_budget_is_a_time_of_workers_or_of_gpus(text: str, budget: tuple[float, bool]) -> None:
+def test_a_budget_is_parsed_as_worker_time_or_gpu_time(
+    text: str, budget: tuple[float, bool]
+) -> None:
     assert parse.budget(text) == budget
 
 
 @pytest.mark.parametrize("text", ["gpu-hours", "40 gpu", "40 gpu-gpu-hours", "40 euros"])
-def test_what_is_no_budget_is_refused(text: str) -> None:
+def test_an_invalid_budget_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a budget"):
         parse.budget(text)
 
 
-def test_reduction_factors_and_the_lowest_resource_are_read() -> None:
+def test_reduction_factors_and_min_resource_are_parsed() -> None:
     assert parse.factors("2,3,1.5") == [2, 3, 1.5]
     assert [type(factor) for factor in parse.factors("2,1.5")] == [int, float]
     assert parse.min_resource("auto") == "auto"
     assert parse.min_resource("3") == 3
 
 
-def test_configurations_to_confirm_have_a_number_of_seeds() -> None:
+def test_confirm_is_parsed_as_a_number_of_configurations_and_seeds() -> None:
     assert parse.confirm("5x2") == Confirm(5, 2)
     assert parse.confirm("5") == parse.confirm("5x") == Confirm(5, SEEDS)
 
 
-def test_names_numbers_and_bounds_are_read() -> None:
+def test_names_targets_and_bounds_are_parsed() -> None:
     assert parse.names(" csv, ,mlflow,") == ["csv", "mlflow"]
     assert parse.target("0.9") == 0.9
     assert parse.target("accuracy=0.9, latency = 5") == {"accuracy": 0.9, "latency": 5.0}

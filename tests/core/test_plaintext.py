@@ -24,7 +24,7 @@ NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
 
 
 @given(st.text(alphabet=st.characters()))
-def test_what_is_shown_has_no_character_that_acts(text: str) -> None:
+def test_shown_text_has_no_control_characters(text: str) -> None:
     for found in (
         visible(text),
         one_line(text),
@@ -36,13 +36,13 @@ def test_what_is_shown_has_no_character_that_acts(text: str) -> None:
 
 
 @given(st.text(min_size=LINE, max_size=3 * LINE))
-def test_a_line_is_no_longer_than_it_may_be(text: str) -> None:
+def test_lines_do_not_exceed_the_maximum_length(text: str) -> None:
     assert len(one_line(text)) <= LINE
     assert len(AshtuneError(text).args[0]) <= LINE
 
 
 @pytest.mark.parametrize("raised", [RuntimeError, SystemExit])
-def test_a_value_that_cannot_be_represented_is_shown_by_its_type(
+def test_a_value_whose_repr_fails_is_shown_by_its_type(
     raised: type[BaseException],
 ) -> None:
     class Angry:
@@ -56,7 +56,7 @@ def test_a_value_that_cannot_be_represented_is_shown_by_its_type(
 
 
 @pytest.mark.parametrize("raised", [RuntimeError, SystemExit])
-def test_an_exception_is_its_type_and_its_text_on_one_line(raised: type[BaseException]) -> None:
+def test_an_exception_is_shown_as_type_and_text_on_one_line(raised: type[BaseException]) -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise raised
@@ -70,7 +70,7 @@ def test_an_exception_is_its_type_and_its_text_on_one_line(raised: type[BaseExce
     assert len(error_line(ValueError("x" * 1000))) == 200
 
 
-def test_what_is_no_open_file_is_not_printed_to() -> None:
+def test_printing_to_an_object_that_is_not_an_open_file_is_refused() -> None:
     stream: Any = "x"
     for print_to in (show, write):
         with pytest.raises(SettingsError):
@@ -84,7 +84,7 @@ def test_every_error_is_one_line_without_control_characters() -> None:
     assert str(InvalidConfiguration()) == ""
 
 
-def test_an_error_of_a_public_function_has_no_frames_of_our_insides() -> None:
+def test_the_traceback_of_a_public_function_has_no_library_frames() -> None:
     def inside() -> None:
         try:
             raise KeyError("x")
@@ -98,13 +98,13 @@ def test_an_error_of_a_public_function_has_no_frames_of_our_insides() -> None:
     with pytest.raises(SettingsError) as refusal:
         door()
     assert [entry.name for entry in refusal.traceback] == [
-        "test_an_error_of_a_public_function_has_no_frames_of_our_insides",
+        "test_the_traceback_of_a_public_function_has_no_library_frames",
         "outermost",
     ]
     assert refusal.value.__suppress_context__
 
 
-def test_all_public_doors_of_a_class_have_no_frames_of_our_insides() -> None:
+def test_tracebacks_of_all_public_members_of_a_class_have_no_library_frames() -> None:
     def refuse() -> None:
         raise SettingsError("no")
 
@@ -146,7 +146,7 @@ class Gone(io.StringIO):
         raise BrokenPipeError
 
 
-def test_lines_are_lost_if_stderr_is_closed_or_its_reader_is_gone(
+def test_messages_are_dropped_if_stderr_is_closed_or_has_no_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = io.StringIO()
@@ -183,7 +183,7 @@ def test_no_control_character_of_a_view_reaches_a_stream(
     assert ":smile:" in shown
 
 
-def test_text_that_an_encoding_does_not_have_is_escaped_and_not_refused() -> None:
+def test_text_that_an_encoding_cannot_represent_is_escaped() -> None:
     from rich.table import Table
 
     ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
@@ -218,7 +218,7 @@ def test_text_that_an_encoding_does_not_have_is_escaped_and_not_refused() -> Non
         ("s3://bucket/x:y@z, /srv/a:/b@c", "s3://bucket/x:y@z, /srv/a:/b@c"),
     ],
 )
-def test_no_text_that_is_shown_has_the_password_of_an_address(text: str, without: str) -> None:
+def test_shown_text_never_has_the_password_of_an_address(text: str, without: str) -> None:
     assert visible(text) == one_line(text) == without
     assert str(SettingsError(text)) == without
     assert "PASSWORD" not in shown({"address": text}) + error_line(OSError(5, text, text))

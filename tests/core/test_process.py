@@ -21,7 +21,9 @@ class Changing(UserDict[str, str]):
         yield from names
 
 
-def test_a_copy_leaves_out_what_is_removed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_of_the_environment_omits_variables_removed_during_copying(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     environment = Changing({"PATH": "/bin", "REMOVED": "1", "PMI_RANK": "3"})
     with monkeypatch.context() as patched:
         patched.setattr(os, "environ", environment)

@@ -57,11 +57,11 @@ def asked(study: ashtune.Study) -> Iterator[Client]:
         yield client
 
 
-def test_the_server_knows_the_names_of_all_asked_views() -> None:
+def test_the_server_knows_every_view_that_the_page_can_request() -> None:
     assert tuple(ASKED) == NAMES
 
 
-def test_each_section_of_the_report_can_be_asked_for_alone(
+def test_each_section_of_the_report_can_be_requested_alone(
     study: ashtune.Study, asked: Client
 ) -> None:
     names = list(sections())
@@ -85,7 +85,7 @@ def test_importance_names_the_hyperparameter_that_matters(asked: Client) -> None
     assert answer["text"].startswith("80 trials; ")
 
 
-def test_slices_have_the_points_of_the_hyperparameters_that_are_named(
+def test_slices_show_the_points_of_the_requested_hyperparameters(
     study: ashtune.Study, asked: Client
 ) -> None:
     panels = asked.ask("api/studies/0/slices?name=kind&name=x")["panels"]
@@ -165,7 +165,7 @@ def test_a_contour_has_one_row_of_cells_for_each_choice(asked: Client) -> None:
     assert 0 < figure["x"]["low"] < min(points) <= max(points) < figure["x"]["high"]
 
 
-def test_the_answer_has_the_front_of_the_study(tmp_path: Path, asked: Client) -> None:
+def test_the_page_can_request_the_pareto_front_of_a_study(tmp_path: Path, asked: Client) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -183,7 +183,7 @@ def test_the_answer_has_the_front_of_the_study(tmp_path: Path, asked: Client) ->
     assert "a front needs several" in asked.get("api/studies/0/front").json["error"]
 
 
-def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> None:
+def test_slices_of_another_objective_still_apply_the_constraints(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -201,7 +201,9 @@ def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> No
     assert keeps == sorted(keeps, reverse=True), "the smallest sizes violate the constraint"
 
 
-def test_the_audit_matches_that_of_the_report(study: ashtune.Study, asked: Client) -> None:
+def test_the_audit_of_the_page_matches_the_audit_of_the_report(
+    study: ashtune.Study, asked: Client
+) -> None:
     answer = asked.ask("api/studies/0/audit")
     reader = study._reader
     audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
@@ -229,7 +231,7 @@ def test_what_if_predicts_fewer_seconds_on_more_workers(asked: Client) -> None:
     assert deadline["predictions"][0]["workers"] == 1
 
 
-def test_a_trials_page_says_how_much_memory_a_job_held() -> None:
+def test_the_page_of_a_trial_says_how_much_memory_a_job_used() -> None:
     history = _History()
     job: dict[str, Any] = {
         "worker": WorkerId(1),
@@ -298,7 +300,9 @@ BAD = [
 
 
 @pytest.mark.parametrize("question", BAD)
-def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, question: str) -> None:
+def test_a_request_with_wrong_parameters_is_refused_in_one_line(
+    asked: Client, question: str
+) -> None:
     answer = asked.get(f"api/studies/0/{question}")
     assert answer.status == 400, answer.text
     assert answer.text.count("\n") == 1
@@ -307,7 +311,9 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
 @pytest.mark.parametrize(
     "name", [name for name in OF_THE_PAGE if name not in ("audit", "whatif", "report")]
 )
-def test_answers_about_a_study_without_results_are_one_line(tmp_path: Path, name: str) -> None:
+def test_requests_about_a_study_without_results_are_answered_in_one_line(
+    tmp_path: Path, name: str
+) -> None:
     def fail(trial: Any) -> None:
         raise ValueError("never")
 
@@ -320,7 +326,7 @@ def test_answers_about_a_study_without_results_are_one_line(tmp_path: Path, name
     assert (answer.status, answer.json) == (200, {"error": "no trial has a result yet"})
 
 
-def test_the_same_question_is_worked_out_once(
+def test_the_answer_to_equal_requests_is_calculated_once(
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions, worked_out = Questions(), []
@@ -379,7 +385,7 @@ def test_a_question_that_takes_too_long_is_refused(study: ashtune.Study) -> None
     answering.close()
 
 
-def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
+def test_a_request_about_an_unreadable_study_is_refused_in_one_line(tmp_path: Path) -> None:
     answering = AnswerProcess()
     answer = answering.ask(Question(str(tmp_path), 1, "audit", {}))
     assert (answer.json, answer.is_bad) == (b"", False)

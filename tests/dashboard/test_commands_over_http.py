@@ -51,7 +51,7 @@ def test_a_command_of_the_page_reaches_the_driver(running: SlowStudy, page: Clie
     assert '"study_paused"' in journal(running)
 
 
-def test_a_refusal_of_the_driver_is_one_line(page: Client) -> None:
+def test_a_command_refused_by_the_driver_is_answered_in_one_line(page: Client) -> None:
     answer = page.post(PATH, b'{"command": "enqueue", "configuration": {"x": 7, "kind": "a"}}')
     assert answer.status == 200
     assert "x=7" in answer.json["error"]
@@ -94,7 +94,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("headers", "why"), REFUSED)
-def test_only_the_page_itself_may_send(
+def test_only_the_page_itself_may_send_commands(
     running: SlowStudy, page: Client, headers: dict[str, str], why: str | None
 ) -> None:
     before = journal(running).count('"stop_requested"')
@@ -118,7 +118,7 @@ def test_only_the_page_itself_may_send(
         "api/studies/0%2fcontrol", "api/studies/0/control%00", "control", "../control",
     ],
 )  # fmt: skip
-def test_no_other_path_takes_a_command(page: Client, path: str) -> None:
+def test_a_command_sent_to_another_path_is_not_found(page: Client, path: str) -> None:
     answer = page.post(path, PAUSE)
     assert answer.status == 404, answer.text
 
@@ -145,7 +145,7 @@ def test_a_body_of_unknown_or_excessive_length_is_refused(page: Client, length: 
     assert b" 400 " in page.raw(raw.encode())
 
 
-def test_a_page_that_only_shows_takes_no_command(running: SlowStudy) -> None:
+def test_a_page_without_control_refuses_commands(running: SlowStudy) -> None:
     with served(running.directory) as client:
         with client.watch() as viewer:
             assert not viewer.until_state("running")["head"]["control"]

@@ -43,7 +43,7 @@ def named(words: str) -> str:
     return words.partition(" with ")[2].partition(", 0 of ")[0]
 
 
-def test_a_choice_is_named_if_exactly_the_failures_have_it() -> None:
+def test_a_choice_that_exactly_the_failed_trials_have_is_named() -> None:
     ended = NUMBER % 4 == 1
     assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == "kind = b"
     assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == "", "others have it too"
@@ -51,7 +51,7 @@ def test_a_choice_is_named_if_exactly_the_failures_have_it() -> None:
     assert said(ended, np.where(ended, -1, 0).astype(np.int32)) == "", "they have none"
 
 
-def test_a_range_is_named_if_it_separates_the_failures() -> None:
+def test_a_range_that_separates_failed_from_other_trials_is_named() -> None:
     assert said(NUMBER > 30, NUMBER / 100.0) == "rate from 0.31 on"
     assert said(NUMBER < 8, NUMBER / 100.0) == "rate up to 0.07"
     assert said(NUMBER % 4 == 1, NUMBER / 100.0) == ""
@@ -59,7 +59,7 @@ def test_a_range_is_named_if_it_separates_the_failures() -> None:
     assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == ""
 
 
-def test_too_few_trials_name_no_range() -> None:
+def test_too_few_failed_or_other_trials_give_no_common_range() -> None:
     assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
     assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
     assert (
@@ -69,7 +69,7 @@ def test_too_few_trials_name_no_range() -> None:
     assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
 
 
-def test_two_hyperparameters_are_named_if_only_both_separate_the_failures() -> None:
+def test_two_hyperparameters_are_named_if_only_the_pair_separates_failures() -> None:
     space = [
         {"width": width, "layers": layers, "kind": kind}
         for width in (16, 64, 256)
@@ -88,7 +88,7 @@ def test_two_hyperparameters_are_named_if_only_both_separate_the_failures() -> N
     )
 
 
-def test_a_range_with_mostly_failures_is_named_with_its_counts() -> None:
+def test_a_range_that_contains_mostly_failures_is_named_with_the_counts() -> None:
     number = np.arange(400)
     columns = Columns(())
     columns.numbers["rate"] = array("d", number.tolist())
@@ -104,7 +104,7 @@ def test_a_range_with_mostly_failures_is_named_with_its_counts() -> None:
     assert words(np.isin(number, (395, 397, 399))) == "", "three trials are there by chance"
 
 
-def test_random_failures_rarely_name_a_range() -> None:
+def test_random_failures_rarely_have_a_common_range() -> None:
     draw = np.random.default_rng(0)
     studies = 1_000
     said = 0
@@ -128,7 +128,7 @@ def fails_with_b(trial: Any) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_the_page_of_a_study_names_it_with_the_reason(tmp_path: Path) -> None:
+def test_the_page_names_the_common_choice_of_failures_with_the_reason(tmp_path: Path) -> None:
     study = tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
     [group] = shown(picture_of(tmp_path / "study"), Standing("complete", "complete"))["failures"][
         "groups"

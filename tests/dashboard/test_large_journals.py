@@ -80,7 +80,7 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_simulated_study_with_deaths(
+def test_reading_twice_equals_reading_once_for_a_study_with_dying_workers(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curves, ladder = invent_curves(seed=seed), Ladder(1, 27, 3)
@@ -126,7 +126,7 @@ def troubled(trial: Any) -> None:
         {"scheduler": "hyperband"},
     ],
 )
-def test_real_studies_in_sessions(
+def test_reading_twice_equals_reading_once_for_a_study_of_several_sessions(
     tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned(tmp_path, troubled, trials=24, **options)
@@ -134,7 +134,9 @@ def test_real_studies_in_sessions(
     check_same(tmp_path / "study", monkeypatch)
 
 
-def test_a_journal_that_grows_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_continues_when_a_large_journal_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = tuned(tmp_path, trials=16)
     lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
     monkeypatch.setattr(pictures, "LARGE_BYTES", 0)

@@ -38,7 +38,7 @@ KNOWN = ReadStudy(
 )
 
 
-def test_a_process_is_alive_until_it_has_ended_waited_for_or_not() -> None:
+def test_an_ended_process_is_not_alive_even_before_its_parent_waits() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert is_process_alive(process.pid)
         process.kill()
@@ -100,7 +100,7 @@ def test_a_process_started_after_the_session_is_not_its_driver() -> None:
         ({"is_simulated": True, "is_alive": None, "quiet_seconds": 1e6}, "stopped", "a simulation"),
     ],
 )
-def test_the_state_follows_from_what_is_known(
+def test_the_state_of_a_study_follows_from_the_known_facts(
     changes: dict[str, object], state: str, text: str
 ) -> None:
     actual, words = state_of(msgspec.structs.replace(KNOWN, **changes))

@@ -60,7 +60,7 @@ async def until_it_listens(call: Call) -> None:
         await asyncio.sleep(0.1)
 
 
-def test_a_client_lists_and_reads_a_finished_study(finished_study: Path) -> None:
+def test_an_mcp_client_lists_and_reads_a_finished_study(finished_study: Path) -> None:
     async def talking(session: Any, call: Call) -> None:
         assert {tool.name for tool in (await session.list_tools()).tools} == READING
         [study] = (await call("list_studies"))["studies"]
@@ -84,7 +84,7 @@ def test_a_client_lists_and_reads_a_finished_study(finished_study: Path) -> None
     talk(finished_study, talking)
 
 
-def test_a_client_pauses_and_stops_a_running_study(slow_study: SlowStudy) -> None:
+def test_an_mcp_client_pauses_and_stops_a_running_study(slow_study: SlowStudy) -> None:
     slow_study.run("--control")
 
     async def talking(session: Any, call: Call) -> None:
@@ -101,7 +101,7 @@ def test_a_client_pauses_and_stops_a_running_study(slow_study: SlowStudy) -> Non
     assert '"study_paused"' in events
 
 
-def test_a_client_without_control_cannot_change_a_study(slow_study: SlowStudy) -> None:
+def test_an_mcp_client_without_control_cannot_change_a_study(slow_study: SlowStudy) -> None:
     slow_study.run("--control")
 
     async def talking(_: Any, call: Call) -> None:
@@ -118,7 +118,7 @@ def complain(trial: Any) -> float:
     return 1.0
 
 
-def test_texts_of_a_study_are_strings_in_the_answers(tmp_path: Path) -> None:
+def test_texts_of_a_study_are_plain_strings_in_mcp_answers(tmp_path: Path) -> None:
     tune(
         complain, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=3, max_resource=1,
         search="random",

@@ -65,7 +65,9 @@ def parts(study: ashtune.Study) -> dict[str, Any]:
     return shown(picture_of(study.directory), STANDING)
 
 
-def test_the_head_has_the_counts_of_the_report(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_head_of_the_page_shows_the_counts_of_the_report(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     data, head = study.report_data(), parts["head"]
     assert head["started"] == data["trials"]["started"]
     assert head["tried"] == data["trials"]["tried"]
@@ -111,7 +113,9 @@ def test_the_ladder_shows_the_counts_of_each_rung(
     )
 
 
-def test_no_time_left_is_shown_unless_the_study_runs(study: ashtune.Study, tmp_path: Path) -> None:
+def test_the_remaining_time_is_shown_only_while_the_study_runs(
+    study: ashtune.Study, tmp_path: Path
+) -> None:
     lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
     turns = [
         place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line
@@ -131,7 +135,7 @@ def test_no_time_left_is_shown_unless_the_study_runs(study: ashtune.Study, tmp_p
     assert "running" not in series["died"]
 
 
-def test_the_best_so_far_ends_at_the_best_and_only_rises(
+def test_the_best_so_far_never_falls_and_ends_at_the_best_result(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     for name in ("over_time", "over_resource"):
@@ -152,7 +156,7 @@ def test_the_best_so_far_ends_at_the_best_and_only_rises(
         )
 
 
-def test_the_shares_of_workers_match_the_timeline(
+def test_the_shares_of_worker_time_match_the_timeline(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     shares, workers = time_shares(study._reader.timeline), parts["workers"]
@@ -210,7 +214,7 @@ def test_curves_end_where_their_trials_ended(study: ashtune.Study, parts: dict[s
         assert points[-1][1] == pytest.approx(study.trials[trial].metrics["score"])
 
 
-def test_notes_give_the_reasons_for_promotions_and_the_origins(
+def test_notes_give_the_reasons_for_promotions_and_the_origins_of_trials(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     notes = parts["notes"]
@@ -222,7 +226,7 @@ def test_notes_give_the_reasons_for_promotions_and_the_origins(
     assert times == sorted(times)
 
 
-def test_the_part_of_the_space_describes_every_hyperparameter(
+def test_the_space_part_of_the_page_describes_every_hyperparameter(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     space = Space.parse(SPACE)
@@ -240,7 +244,7 @@ def test_the_part_of_the_space_describes_every_hyperparameter(
             assert described[name]["log"] == column.is_log
 
 
-def test_slow_parts_wait_until_all_is_read(
+def test_slow_parts_of_the_page_wait_until_the_whole_journal_is_read(
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
@@ -252,7 +256,7 @@ def test_slow_parts_wait_until_all_is_read(
     assert shown(picture, Standing("died"), 2.0)["head"]["state"] == "died"
 
 
-def test_a_failing_part_is_named_and_hides_no_other(
+def test_a_failing_page_part_is_named_and_hides_no_other_part(
     study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(part: PagePart) -> Any:
@@ -280,7 +284,7 @@ def test_a_failing_part_is_named_and_hides_no_other(
     assert shown(picture, STANDING, 2e6) == parts
 
 
-def test_a_study_with_an_unknown_scheduler_has_all_parts(
+def test_the_page_of_a_study_with_an_unknown_scheduler_has_all_parts(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     settings = read_settings(study.directory / NAME)
@@ -301,7 +305,7 @@ def test_a_study_with_an_unknown_scheduler_has_all_parts(
     assert not picture_of(tmp_path).knows_end
 
 
-def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path) -> None:
+def test_the_page_names_two_objectives_and_plots_the_first_objective(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -313,7 +317,7 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
     assert parts["best"]["over_time"]["y"]["name"] == "score"
 
 
-def test_long_values_that_differ_stay_different_when_they_are_cut() -> None:
+def test_different_long_values_stay_different_when_shortened() -> None:
     one, other = ("w" * 500 + middle + "w" * 500 for middle in "ab")
     cut = [short_value(value) for value in (one, other, [one], [other])]
     assert len(set(cut)) == len(cut)

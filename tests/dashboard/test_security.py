@@ -56,7 +56,7 @@ ASKED = (
     "token",
     ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), quote(TOKEN[:3]) + "%2d" + TOKEN[4:]],
 )
-def test_without_the_secret_part_of_the_address_nothing_is_there(
+def test_an_address_without_the_secret_token_is_not_found(
     client: Client, path: str, token: str
 ) -> None:
     answer = client.get(whole_path=f"/{token}/{path}")
@@ -69,7 +69,7 @@ def test_without_the_secret_part_of_the_address_nothing_is_there(
     "path",
     ["/", "//", "/favicon.ico", "/api/studies", f"/x/{TOKEN}/", f"//{TOKEN}/../", "*", "http://a/"],
 )
-def test_no_path_but_the_page_has_anything(client: Client, path: str) -> None:
+def test_paths_outside_the_page_are_not_found(client: Client, path: str) -> None:
     answer = client.get(whole_path=path)
     assert answer.status == 404
     assert TOKEN not in answer.text
@@ -110,7 +110,7 @@ def test_the_oldest_connections_without_a_body_are_closed(finished_study: Path) 
         assert client.get().status == 200
 
 
-def test_a_token_is_long_and_another_one_each_time() -> None:
+def test_every_token_is_long_and_new() -> None:
     tokens = {Admission().token for _ in range(20)}
     assert len(tokens) == 20
     assert min(map(len, tokens)) >= 32
@@ -148,7 +148,7 @@ def test_a_malformed_host_name_is_refused(name: str) -> None:
     ("mode", "destination"),
     [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe")],
 )
-def test_another_page_is_refused(
+def test_requests_from_another_page_are_refused(
     client: Client, site: str, path: str, mode: str, destination: str
 ) -> None:
     answer = client.get(path, Sec_Fetch_Site=site, Sec_Fetch_Mode=mode, Sec_Fetch_Dest=destination)
@@ -157,7 +157,7 @@ def test_another_page_is_refused(
 
 
 @pytest.mark.parametrize("path", ["api/studies", "api/studies/0/trials"])
-def test_a_link_from_another_page_leads_to_the_page_alone(client: Client, path: str) -> None:
+def test_a_link_on_another_page_opens_the_page_but_no_data(client: Client, path: str) -> None:
     followed = {
         "Sec_Fetch_Site": "cross-site",
         "Sec_Fetch_Mode": "navigate",
@@ -169,7 +169,7 @@ def test_a_link_from_another_page_leads_to_the_page_alone(client: Client, path: 
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
-def test_the_page_itself_and_whoever_types_the_address_are_served(
+def test_requests_from_the_page_and_from_a_typed_address_are_answered(
     client: Client, site: str
 ) -> None:
     assert client.get("api/studies", Sec_Fetch_Site=site, Sec_Fetch_Mode="cors").status == 200
@@ -208,7 +208,7 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("path", TRICKS)
-def test_no_path_leads_to_a_file(client: Client, path: str) -> None:
+def test_no_request_path_opens_a_file_on_disk(client: Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status == 404, answer.text
     assert b"import " not in answer.body
@@ -225,7 +225,9 @@ def test_no_path_leads_to_a_file(client: Client, path: str) -> None:
         b"GET /%b/\xff\xfe HTTP/1.1",
     ],
 )
-def test_bytes_that_no_client_sends_are_one_line(client: Client, line: bytes) -> None:
+def test_malformed_request_lines_are_answered_without_a_traceback(
+    client: Client, line: bytes
+) -> None:
     answer = client.raw(
         line.replace(b"%b", TOKEN.encode()) + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
@@ -273,7 +275,7 @@ def test_every_answer_has_strict_security_headers(client: Client, path: str) -> 
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_only_loopback_is_bound(finished_study: Path) -> None:
+def test_the_server_listens_only_on_the_loopback_address(finished_study: Path) -> None:
     with LivePage([finished_study]) as page:
         assert page.port is not None
         bound = page._server._server.socket.getsockname()
@@ -296,7 +298,7 @@ def over(path: Path) -> Iterator[http.client.HTTPConnection]:
         yield connection
 
 
-def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(
+def test_the_socket_file_is_private_and_deleted_with_the_server(
     finished_study: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "page.sock"
@@ -346,7 +348,9 @@ def test_another_user_needs_the_token(
         folder.rmdir()
 
 
-def test_only_a_dead_servers_socket_is_replaced(finished_study: Path, tmp_path: Path) -> None:
+def test_only_the_socket_file_of_a_dead_server_is_replaced(
+    finished_study: Path, tmp_path: Path
+) -> None:
     left, file = tmp_path / "left.sock", tmp_path / "file"
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as dead:
         dead.bind(str(left))
@@ -427,7 +431,7 @@ def texts(value: object) -> Iterator[str]:
         yield value
 
 
-def test_texts_of_a_hostile_study_hold_nothing_that_is_not_seen(hostile_study: Path) -> None:
+def test_texts_of_a_hostile_study_have_no_invisible_characters(hostile_study: Path) -> None:
     with served(hostile_study) as client, client.watch() as viewer:
         parts = viewer.until(
             lambda parts: parts["head"]["started"] == 30 and parts["head"]["state"] != "reading"

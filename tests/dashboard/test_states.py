@@ -32,7 +32,9 @@ def test_a_page_shows_a_study_that_is_created_later(tmp_path: Path, finished_stu
         assert parts["head"]["tried"] == 16
 
 
-def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study: Path) -> None:
+def test_a_missing_study_has_the_same_page_keys_as_a_complete_study(
+    tmp_path: Path, finished_study: Path
+) -> None:
     with (
         served(tmp_path / "nowhere", finished_study) as client,
         client.watch(0) as missing,
@@ -47,9 +49,7 @@ def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study:
     assert empty["notes"]["sources"].keys() == parts["notes"]["sources"].keys()
 
 
-def test_another_journal_in_its_place_begins_a_new_snapshot(
-    study_copy: Path, tmp_path: Path
-) -> None:
+def test_replacing_the_journal_starts_a_new_snapshot(study_copy: Path, tmp_path: Path) -> None:
     other = tuned(tmp_path / "other", trials=5, seed=9).directory
     with served(study_copy) as client, client.watch() as viewer:
         viewer.until_state("complete")
@@ -81,7 +81,7 @@ def test_a_study_is_shown_up_to_an_altered_line(study_copy: Path) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"no journal\n", b'{"format":1}\n', b"\0" * 5000, b"[" * 100_000]
 )
-def test_a_file_that_is_no_journal_is_one_line(tmp_path: Path, data: bytes) -> None:
+def test_an_invalid_journal_is_reported_in_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "journal.jsonl").write_bytes(data)
     with served(tmp_path) as client, client.watch() as viewer:
         text = viewer.until_state("unreadable")["head"]["state_text"]
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_journal_is_one_line(tmp_path: Path, data: bytes) -> N
         assert "journal.jsonl" in text
 
 
-def test_a_study_with_more_rungs_is_read_again(
+def test_a_journal_is_read_again_when_rungs_are_added(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = tuned(tmp_path, trials=8, max_resource=4)

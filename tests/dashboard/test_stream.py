@@ -14,7 +14,9 @@ from tests.helpers.live_page import Client, SlowStudy, served
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_the_first_message_has_all_parts(client: Client, finished_study: Path) -> None:
+def test_the_first_stream_message_has_all_parts_of_the_page(
+    client: Client, finished_study: Path
+) -> None:
     with client.watch() as viewer:
         first = viewer.next()
     assert first.kind == "snapshot"
@@ -25,7 +27,7 @@ def test_the_first_message_has_all_parts(client: Client, finished_study: Path) -
     assert viewer.headers["Content-Type"].startswith("text/event-stream")
 
 
-def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(
+def test_stream_messages_advance_and_change_parts_while_a_study_runs(
     slow_study: SlowStudy,
 ) -> None:
     slow_study.run()
@@ -62,7 +64,7 @@ def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(
         assert all("space" not in event.parts for event in deltas), "it never changes"
 
 
-def test_a_broken_connection_goes_on_where_it_was(slow_study: SlowStudy) -> None:
+def test_a_broken_stream_continues_after_the_last_received_message(slow_study: SlowStudy) -> None:
     slow_study.run()
     with served(slow_study.directory) as client:
         with client.watch() as viewer:
@@ -84,7 +86,7 @@ def test_a_broken_connection_goes_on_where_it_was(slow_study: SlowStudy) -> None
         assert merged["space"] == whole.parts["space"]
 
 
-def test_a_killed_driver_is_told_and_a_resumed_study_goes_on(slow_study: SlowStudy) -> None:
+def test_the_page_shows_a_killed_driver_and_then_the_resumed_study(slow_study: SlowStudy) -> None:
     slow_study.run()
     with served(slow_study.directory) as client, client.watch() as viewer:
         viewer.until(
@@ -122,7 +124,7 @@ class Streams:
 
 
 @pytest.mark.parametrize(("late", "told"), [(0, MOST_STREAMS), (1, MOST_STREAMS), (FAREWELLS, 0)])
-def test_shutdown_reaches_pages(
+def test_the_shutdown_of_the_server_is_announced_to_open_pages(
     finished_study: Path, monkeypatch: pytest.MonkeyPatch, late: int, told: int
 ) -> None:
     page, streams = LivePage([finished_study]), Streams(late)

@@ -60,7 +60,7 @@ def value_of(record: TrialRecord, name: str) -> float:
     return float(getattr(record, name))
 
 
-def test_a_row_is_what_the_report_knows_of_a_trial(
+def test_table_rows_and_the_report_show_the_same_data_of_trials(
     study: ashtune.Study, rows: Callable[..., Any]
 ) -> None:
     answer = rows(count=60)
@@ -145,7 +145,7 @@ FILTERS: list[tuple[dict[str, Any], Callable[[TrialRecord], bool]]] = [
 
 
 @pytest.mark.parametrize(("given", "fits"), FILTERS)
-def test_a_filter_keeps_those_that_fit(
+def test_a_filter_keeps_only_the_matching_trials(
     study: ashtune.Study,
     rows: Callable[..., Any],
     given: dict[str, Any],
@@ -158,13 +158,15 @@ def test_a_filter_keeps_those_that_fit(
     assert answer["total"] == 60
 
 
-def test_the_trial_whose_number_is_searched_comes_first(rows: Callable[..., Any]) -> None:
+def test_a_search_for_a_number_lists_the_trial_with_that_number_first(
+    rows: Callable[..., Any],
+) -> None:
     answer = rows(search="3", sort="value", order="desc", count=60)
     assert answer["matching"] > 1, "some configurations have 3 too"
     assert answer["rows"][0]["trial"] == 3
 
 
-def test_the_file_has_all_rows_that_fit_with_all_digits(study: ashtune.Study) -> None:
+def test_the_csv_file_has_all_matching_rows_with_all_digits(study: ashtune.Study) -> None:
     with served(study.directory) as client:
         with client.watch() as viewer:
             viewer.until_state("complete")
@@ -183,7 +185,7 @@ def test_the_file_has_all_rows_that_fit_with_all_digits(study: ashtune.Study) ->
     assert [float(line[-3]) for line in lines] == relu
 
 
-def test_no_title_of_the_file_is_there_twice() -> None:
+def test_column_titles_in_the_csv_file_are_unique() -> None:
     names = ["trial", "origin", "value"]
     trials = Trials(
         Ladder(1, 9, 3),
@@ -195,7 +197,7 @@ def test_no_title_of_the_file_is_there_twice() -> None:
     assert len(titles) == len(set(titles)) == 12, titles
 
 
-def test_a_text_in_the_file_is_no_formula() -> None:
+def test_text_in_the_csv_file_is_never_a_formula() -> None:
     trials = Trials(
         Ladder(1, 9, 3), hyperparameters=[Hyperparameter("kind", "choice")], metrics=("loss",)
     )
@@ -204,7 +206,7 @@ def test_a_text_in_the_file_is_no_formula() -> None:
     assert csv_of(trials, table).decode().splitlines()[1].endswith(",'=1+1")
 
 
-def test_passwords_in_a_list_are_not_written_to_the_file() -> None:
+def test_passwords_in_a_list_are_not_written_to_the_csv_file() -> None:
     trials = Trials(
         Ladder(1, 9, 3), hyperparameters=[Hyperparameter("db", "choice")], metrics=("loss",)
     )
@@ -217,7 +219,7 @@ def test_passwords_in_a_list_are_not_written_to_the_file() -> None:
     )
 
 
-def test_pages_of_rows_make_up_the_whole(rows: Callable[..., Any]) -> None:
+def test_all_pages_of_rows_together_are_the_whole_table(rows: Callable[..., Any]) -> None:
     pages = [
         rows(sort="value", order="desc", offset=offset, count=7)["rows"]
         for offset in range(0, 70, 7)
@@ -253,14 +255,14 @@ BAD = [
 
 
 @pytest.mark.parametrize("query", BAD)
-def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: str) -> None:
+def test_an_invalid_query_parameter_is_refused_in_one_line(client: Client, query: str) -> None:
     answer = client.get(f"api/studies/0/trials?{query}", Accept="application/json")
     assert answer.status == 400
     assert list(answer.json) == ["error"]
     assert "\n" not in answer.json["error"]
 
 
-def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
+def test_a_new_table_has_the_trials_started_since_the_last_table() -> None:
     trials = Trials(
         Ladder(1, 9, 3), hyperparameters=[Hyperparameter("rate", "float", 0, 1)], metrics=("loss",)
     )

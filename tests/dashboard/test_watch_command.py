@@ -84,7 +84,9 @@ def test_watch_uses_the_given_port_and_host_name(finished_study: Path, tmp_path:
     watching.end(signal.SIGINT)
 
 
-def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) -> None:
+def test_watch_serves_a_socket_file_and_then_removes_the_file(
+    finished_study: Path, tmp_path: Path
+) -> None:
     watching = Watching(tmp_path, str(finished_study), "--socket", "page.sock")
     assert watching.address.startswith("/")
     assert stat.S_IMODE((tmp_path / "page.sock").stat().st_mode) == 0o600
@@ -94,7 +96,9 @@ def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) ->
     assert not (tmp_path / "page.sock").exists()
 
 
-def test_watch_ends_with_the_process_of_until_exit(finished_study: Path, tmp_path: Path) -> None:
+def test_watch_ends_when_the_process_given_by_until_exit_ends(
+    finished_study: Path, tmp_path: Path
+) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     directory = shutil.copytree(finished_study, tmp_path / "study")
     watching = Watching(
@@ -107,7 +111,7 @@ def test_watch_ends_with_the_process_of_until_exit(finished_study: Path, tmp_pat
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(
+def test_watch_lists_the_studies_of_a_folder_and_adds_new_studies(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "FIND_SECONDS", 0.0)
@@ -157,7 +161,7 @@ def test_a_study_that_is_given_twice_is_followed_once(
         assert len(client.ask("api/studies")["studies"]) == 1
 
 
-def test_folders_are_not_searched_for_each_viewer(
+def test_a_folder_is_searched_only_once_for_several_requests(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[Path] = []
@@ -182,18 +186,18 @@ def test_folders_are_not_searched_for_each_viewer(
         (["--socket", "x" * 300], ["--socket"]),
     ],
 )
-def test_bad_input_is_refused(
+def test_watch_refuses_wrong_arguments(
     finished_study: Path, tmp_path: Path, arguments: list[str], texts: list[str]
 ) -> None:
     refused(ashtune(tmp_path, "watch", str(finished_study), *arguments), *texts)
 
 
-def test_no_directory_is_refused(tmp_path: Path) -> None:
+def test_watch_without_a_directory_is_refused(tmp_path: Path) -> None:
     refused(ashtune(tmp_path, "watch"), "DIR")
     refused(ashtune(tmp_path, "watch", ""), "directory=''")
 
 
-def test_the_page_of_watch_true_lives_until_the_process_ends(tmp_path: Path) -> None:
+def test_the_page_of_watch_true_is_served_until_the_process_ends(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(TUNE))
     process = subprocess.Popen(

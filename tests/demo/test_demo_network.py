@@ -35,7 +35,7 @@ def trained(config: dict[str, Any], epochs: int) -> Mlp:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_a_step_follows_the_gradient_that_finite_differences_give(
+def test_a_training_step_follows_the_gradient_of_finite_differences(
     data: digits.Digits, depth: int
 ) -> None:
     images, labels = data.train_images[:20].astype(np.float64), data.train_labels[:20]
@@ -62,7 +62,7 @@ def test_a_step_follows_the_gradient_that_finite_differences_give(
     np.testing.assert_allclose((before - network.weights) / rate, slopes, rtol=1e-5, atol=1e-7)
 
 
-def test_an_epochs_order_depends_on_its_number_alone(data: digits.Digits) -> None:
+def test_the_image_order_of_an_epoch_depends_only_on_the_epoch_number(data: digits.Digits) -> None:
     def after(first: int, second: int) -> np.ndarray[Any, Any]:
         # The weights after one epoch from one start show the order in which the images came.
         network = Mlp(CONFIG)
@@ -75,7 +75,7 @@ def test_an_epochs_order_depends_on_its_number_alone(data: digits.Digits) -> Non
     assert not np.array_equal(after(3, 7), after(3, 8))
 
 
-def test_the_split_gives_every_digit_to_one_part_only(data: digits.Digits) -> None:
+def test_each_digit_image_is_either_for_training_or_for_validation(data: digits.Digits) -> None:
     assert data.train_images.shape == (1200, 64)
     assert data.validation_images.shape == (597, 64)
     assert (data.train_labels.shape, data.validation_labels.shape) == ((1200,), (597,))

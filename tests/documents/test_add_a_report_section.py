@@ -33,11 +33,11 @@ def page(tmp_path: Path) -> Page:
 
 
 @pytest.mark.slow
-def test_the_section_of_the_page_passes_its_tests(page: Page) -> None:
+def test_the_example_report_section_passes_its_tests(page: Page) -> None:
     assert "2 passed" in page.test("test_waits.py")
 
 
-def test_the_section_of_the_page_appears_in_every_report(page: Page) -> None:
+def test_the_example_report_section_appears_in_every_report(page: Page) -> None:
     page.run("-m", "ashtune", *SIMULATE)
     report = ("-m", "ashtune", "report", "study")
     assert "How long trials waited" not in page.run(*report)

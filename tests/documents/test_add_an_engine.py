@@ -39,11 +39,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page
 
 
-def test_it_passes_the_suites(page: Page) -> None:
+def test_the_example_engine_passes_the_engine_suites(page: Page) -> None:
     assert " passed" in page.test("test_pipes.py", timeout=380)
 
 
-def test_a_study_by_its_name_outlives_a_process(page: Page) -> None:
+def test_a_study_with_the_example_engine_survives_a_dead_process(page: Page) -> None:
     (page.folder / "script.py").write_text(textwrap.dedent(STUDY))
     assert page.run("script.py").strip() == "True True"
     assert (page.folder / "died").exists()

@@ -20,11 +20,11 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_its_exporter_passes_its_tests(page: Page) -> None:
+def test_the_example_exporter_passes_its_tests(page: Page) -> None:
     assert " passed" in page.test("test_results_page.py")
 
 
-def test_its_copy_has_each_result_and_a_second_export_changes_nothing(page: Page) -> None:
+def test_the_example_exporter_writes_each_result_once_in_two_exports(page: Page) -> None:
     study: ashtune.Study = tuned(page.folder)
     for _ in range(2):
         printed = page.run("-m", "ashtune", "export", "study", "--to", "page", "--out", "copy.md")

@@ -33,11 +33,11 @@ def check(study: Path) -> None:
     }
 
 
-def test_its_observer_passes_its_tests(page: Page) -> None:
+def test_the_example_observer_passes_its_tests(page: Page) -> None:
     assert " passed" in page.test("test_promotions.py")
 
 
-def test_its_script_counts_promotions_and_a_resumed_study_counts_all_of_them(page: Page) -> None:
+def test_the_example_observer_counts_all_promotions_of_a_resumed_study(page: Page) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     check(study)

@@ -44,7 +44,7 @@ def test_every_import_of_the_benchmarks_exists() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
-def test_the_page_compared_with_others_shows_the_recorded_figures(
+def test_the_comparison_page_shows_the_recorded_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
@@ -54,7 +54,7 @@ def test_the_page_compared_with_others_shows_the_recorded_figures(
     assert page.with_tables(text, page._read(page.RESULTS)) == text
 
 
-def test_the_page_of_benchmarks_shows_the_recorded_figures(
+def test_the_benchmark_page_shows_the_recorded_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
@@ -74,7 +74,7 @@ COMMIT = re.compile(r"\b[0-9a-f]{7,8}\b")
 WITHOUT_FIGURE = {"carps_optimizer", "page", "profile_cost"}
 
 
-def test_every_script_that_a_page_names_exists() -> None:
+def test_every_benchmark_script_named_on_a_page_exists() -> None:
     for document in DOCUMENTS:
         text = document.read_text()
         for path in re.findall(r"\b((?:benchmarks|tests/faults)/[a-z_/]+\.py)", text):
@@ -84,7 +84,7 @@ def test_every_script_that_a_page_names_exists() -> None:
             assert f"\n{target}:" in makefile, f"{document.name} names make {target}"
 
 
-def test_every_figure_that_names_its_script_names_the_commit() -> None:
+def test_every_paragraph_that_names_a_benchmark_script_names_a_commit() -> None:
     for document in DOCUMENTS:
         # a row of a table is its own paragraph
         for paragraph in re.split(r"\n\n|\n(?=[|\-])", document.read_text()):
@@ -141,7 +141,7 @@ def test_the_oracle_is_the_best_full_training_within_budget(
     assert drawn[2:5] == ["2", "0.8", "0.6"]
 
 
-def test_the_baseline_trains_the_best_first_epochs_to_the_top(
+def test_the_baseline_fully_trains_the_best_trials_of_the_first_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)

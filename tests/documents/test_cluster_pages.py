@@ -79,7 +79,7 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_pbs_job_submits_the_next_only_at_its_time_limit(home: Path) -> None:
+def test_the_pbs_job_submits_the_next_job_only_at_its_time_limit(home: Path) -> None:
     first = run_script_of("pbs.md", home, limit="12s")
     assert first.status == 0, str(first)
     assert (home / "submitted").read_text() == "tune.pbs\n"
@@ -93,7 +93,7 @@ def test_the_pbs_job_submits_the_next_only_at_its_time_limit(home: Path) -> None
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) -> None:
+def test_the_pbs_job_submits_no_next_job_when_the_command_is_refused(home: Path) -> None:
     (home / "train.py").unlink()
     ended = run_script_of("pbs.md", home, limit="12s")
     assert ended.status != 0, str(ended)

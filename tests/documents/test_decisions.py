@@ -24,7 +24,7 @@ def test_the_index_of_decisions_has_each_record_once() -> None:
     assert [number for number, name in index if int(name[:4]) != int(number)] == []
 
 
-def test_the_index_says_which_decisions_are_replaced_as_their_status_lines_do() -> None:
+def test_the_index_and_the_status_lines_name_the_same_replaced_decisions() -> None:
     lines = dict(
         re.findall(r"^- \[\d+\]\((.+?)\): (.+)$", (FOLDER / "README.md").read_text(), re.MULTILINE)
     )

@@ -30,7 +30,7 @@ def test_an_example_prints_the_best_configuration_and_its_accuracy(
     assert "{'accuracy': 0." in printed.getvalue()
 
 
-def test_the_training_function_of_the_job_script_is_tuned_by_its_command(tmp_path: Path) -> None:
+def test_the_command_of_the_job_script_tunes_the_training_function(tmp_path: Path) -> None:
     script = Path(shutil.copy(EXAMPLES / "slurm" / "train.py", tmp_path))
     assert "train.py:train" in (EXAMPLES / "slurm" / "tune.sbatch").read_text()
     options = [
@@ -50,7 +50,7 @@ def test_the_training_function_of_the_job_script_is_tuned_by_its_command(tmp_pat
     assert "best  accuracy = 0." in done.stdout
 
 
-def test_the_shell_script_tunes_the_program_beside_it(tmp_path: Path) -> None:
+def test_the_example_shell_script_tunes_the_example_program(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES / "program", tmp_path, dirs_exist_ok=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where the command is
     done = subprocess.run(

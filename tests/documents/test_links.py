@@ -59,11 +59,11 @@ def broken_links(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize(
     "page", markdown_files(), ids=lambda page: str(page.relative_to(pages.ROOT))
 )
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_of_a_page_has_an_existing_target(page: Path) -> None:
     assert list(broken_links(page)) == []
 
 
-def test_links_that_lead_nowhere_are_noticed(tmp_path: Path) -> None:
+def test_links_without_an_existing_target_are_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# A page\n\n## Its `two` parts\n\n[a](page.md) [b](page.md#its-two-parts) "

@@ -53,14 +53,16 @@ def spack() -> list[tuple[str, list[Any], dict[str, Any]]]:
     ]
 
 
-def test_the_version_is_the_same_everywhere(
+def test_all_package_files_name_the_same_version(
     conda: dict[str, Any], spack: list[tuple[str, list[Any], Any]]
 ) -> None:
     (in_spack,) = [arguments[0] for name, arguments, _ in spack if name == "version"]
     assert {PROJECT["version"], __version__, conda["context"]["version"], in_spack} == {__version__}
 
 
-def test_conda_forge_is_given_the_dependencies_of_the_package(conda: dict[str, Any]) -> None:
+def test_the_conda_forge_recipe_lists_the_dependencies_of_the_package(
+    conda: dict[str, Any],
+) -> None:
     wanted = {f"{name.lower()} >={least}" for name, least in REQUIRES.items()}
     assert set(conda["requirements"]["run"]) == wanted | {"python >=${{ python_min }}", "__unix"}
     assert conda["context"]["python_min"] == LEAST_PYTHON
@@ -73,7 +75,7 @@ def test_conda_forge_is_given_the_dependencies_of_the_package(conda: dict[str, A
     )
 
 
-def test_no_extra_writes_another_build_over_an_installed_library() -> None:
+def test_no_extra_overwrites_an_installed_library_with_another_build() -> None:
     """The wheel of xgboost-cpu has the files of xgboost."""
     extras = PROJECT["optional-dependencies"]
     assert extras["xgboost"] == ["xgboost>=3"]
@@ -88,7 +90,7 @@ def test_no_extra_writes_another_build_over_an_installed_library() -> None:
     ]
 
 
-def test_spack_is_given_the_dependencies_of_the_package(
+def test_the_spack_recipe_lists_the_dependencies_of_the_package(
     spack: list[tuple[str, list[Any], dict[str, Any]]],
 ) -> None:
     run = {
@@ -103,7 +105,7 @@ def test_spack_is_given_the_dependencies_of_the_package(
     assert mpi == f"py-{PROJECT['optional-dependencies']['mpi'][0].replace('>=', '@')}:"
 
 
-def test_what_is_known_at_a_release_only_is_filled_in_then(
+def test_values_known_only_at_a_release_are_filled_in_by_a_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = importlib.util.spec_from_file_location("fill_in", PACKAGING / "fill_in.py")
@@ -129,7 +131,7 @@ def test_what_is_known_at_a_release_only_is_filled_in_then(
         assert re.search("[0-9a-f]{64}", recipe_here.read_text()) is None
 
 
-def test_the_classifiers_name_the_pythons_that_the_readme_calls_tested() -> None:
+def test_classifiers_and_readme_name_the_same_tested_python_versions() -> None:
     named = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
     (sentence,) = re.findall(r"^Tested: .*$", (pages.ROOT / "README.md").read_text(), re.MULTILINE)
     assert sorted(set(re.findall(r"3\.\d+", sentence))) == sorted(named)

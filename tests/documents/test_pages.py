@@ -33,7 +33,7 @@ def printed(steps: list[PageStep], text: str) -> str:
     return step.printed
 
 
-def test_every_reason_not_to_run_a_command_is_needed() -> None:
+def test_every_listed_reason_to_skip_a_command_is_used() -> None:
     texts = [
         str(example.parsed)
         for page in PAGES + INTEGRATION_PAGES
@@ -44,7 +44,7 @@ def test_every_reason_not_to_run_a_command_is_needed() -> None:
     assert reasons.count("") > 30
 
 
-def test_each_page_that_has_something_to_run_is_carried_out() -> None:
+def test_each_page_with_runnable_code_is_run_by_a_test() -> None:
     tests = (
         Path(__file__).read_text()
         + (pages.ROOT / "tests/integrations/test_integration_pages.py").read_text()
@@ -57,7 +57,7 @@ def test_each_page_that_has_something_to_run_is_carried_out() -> None:
             )
 
 
-def test_the_readme_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_readme_work(folder: Path) -> None:
     steps = pages.carried_out("README.md", folder)
     configuration = printed(steps, "MLPClassifier")
     assert "'width': " in configuration
@@ -65,7 +65,7 @@ def test_the_readme_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_on_tuning_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_tuning_work(folder: Path) -> None:
     before = set((folder / "runs").iterdir())
     steps = pages.carried_out("docs/guide/tuning.md", folder)
     assert printed(steps, "@functools.cache").startswith("{'rate': ")
@@ -81,7 +81,7 @@ def test_the_page_on_tuning_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_on_fused_training_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_fused_training_work(folder: Path) -> None:
     pytest.importorskip("jax", reason="JAX is not installed")
     pytest.importorskip("torch", reason="PyTorch is not installed")
     steps = pages.carried_out("docs/guide/fused.md", folder)
@@ -90,7 +90,7 @@ def test_the_page_on_fused_training_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_on_several_metrics_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_several_metrics_work(folder: Path) -> None:
     (step,) = pages.carried_out("docs/guide/several-metrics.md", folder)
     assert step.printed.endswith(" True\n")
 
@@ -116,13 +116,13 @@ def test_the_code_of_a_page_runs(page: str, folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_on_where_it_runs_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_where_ashtune_runs_work(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/where-it-runs.md", folder)
     assert "'accuracy': 0." in printed(steps, "from train import train, space")
 
 
 @pytest.mark.thorough
-def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_programs_in_any_language_work(folder: Path) -> None:
     text = (pages.ROOT / "docs/guide/any-program.md").read_text()
     for name, kind in (("train.sh", "sh"), ("space.json", "json")):
         (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
@@ -136,7 +136,7 @@ def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) ->
 
 
 @pytest.mark.thorough
-def test_the_page_on_own_loops_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_own_loops_work(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/own-loop.md", folder)
     assert "'heat': " in printed(steps, 'directory="runs/oven"\n)')
     assert printed(steps, "go_on=True").strip() == "True"
@@ -157,20 +157,20 @@ def test_the_page_on_own_loops_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_on_understanding_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_understanding_work(folder: Path) -> None:
     assert pages.carried_out("docs/guide/understanding.md", folder)
     assert "<!doctype html>" in (folder / "digits.html").read_text()[:100].lower()
 
 
 @pytest.mark.thorough
-def test_the_page_on_speed_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_speed_work(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/speed.md", folder)
     assert "537.6" in printed(steps, "ashtune roofline --roof")
     assert "train.py" in printed(steps, "--profile    # all functions")
 
 
 @pytest.mark.thorough
-def test_the_page_on_how_many_nodes_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_on_how_many_nodes_work(folder: Path) -> None:
     shutil.rmtree(folder / "runs")
     outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
     small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
@@ -210,7 +210,7 @@ def test_the_page_on_how_many_nodes_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_on_notebooks_does_what_it_says_in_a_notebook(folder: Path) -> None:
+def test_the_examples_of_the_page_on_notebooks_work_in_a_notebook(folder: Path) -> None:
     examples = [example.parsed for example in pages.parsed("docs/guide/notebooks.md").examples()]
     blocks = [str(parsed) for parsed in examples if not isinstance(parsed, pages.Command)]
     cells = dict(zip(blocks, executed(folder, *blocks)["cells"], strict=True))
@@ -225,26 +225,26 @@ def test_the_page_on_notebooks_does_what_it_says_in_a_notebook(folder: Path) -> 
 
 
 @pytest.mark.thorough
-def test_the_front_page_of_the_site_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_front_page_of_the_site_work(folder: Path) -> None:
     (step,) = pages.carried_out("docs/index.md", folder)
     assert "'loss': " in step.printed
 
 
 @pytest.mark.thorough
-def test_the_page_for_programs_that_write_code_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_skill_md_work(folder: Path) -> None:
     steps = pages.carried_out("src/ashtune/SKILL.md", folder)
     assert "'loss': " in printed(steps, "ashtune.tune(train, space")
     assert "best  accuracy = " in printed(steps, "study.report()")
 
 
-def test_the_command_prints_the_page_for_programs_that_write_code(tmp_path: Path) -> None:
+def test_ashtune_skill_prints_skill_md(tmp_path: Path) -> None:
     done = commands.ashtune(tmp_path, "skill")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (pages.ROOT / "src/ashtune/SKILL.md").read_text()
 
 
 @pytest.mark.thorough
-def test_the_page_for_users_of_optuna_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_for_users_of_optuna_work(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/optuna.md", folder)
     assert "'width': " in printed(steps, "optuna.create_study(")
     assert "'width': " in printed(steps, "def train(trial)")
@@ -252,14 +252,14 @@ def test_the_page_for_users_of_optuna_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_page_for_users_of_ray_tune_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_for_users_of_ray_tune_work(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/ray-tune.md", folder)
     assert "'width': " in printed(steps, "def train(trial)")
     assert "'width': " in printed(steps, "warm_start=before")
 
 
 @pytest.mark.thorough
-def test_the_page_for_users_of_scikit_learn_does_what_it_says(folder: Path) -> None:
+def test_the_examples_of_the_page_for_users_of_scikit_learn_work(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/scikit-learn.md", folder)
     assert "'max_depth': " in printed(steps, "HalvingRandomSearchCV(")
     assert "'max_depth': " in printed(steps, "AshSearchCV(")

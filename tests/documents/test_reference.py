@@ -63,7 +63,7 @@ def documented() -> set[str]:
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_the_reference_names_all_that_a_public_module_offers(name: str) -> None:
+def test_the_reference_documents_every_public_name_of_a_module(name: str) -> None:
     offered = set(getattr(MODULES[name], "__all__", ())) - set(
         ashtune.__all__ if name != "ashtune" else ()
     )
@@ -71,7 +71,7 @@ def test_the_reference_names_all_that_a_public_module_offers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_public_module_holds_nothing_else(name: str) -> None:
+def test_a_public_module_contains_only_its_public_names(name: str) -> None:
     module = MODULES[name]
     held = {
         key
@@ -84,7 +84,7 @@ def test_a_public_module_holds_nothing_else(name: str) -> None:
     assert offered or name in ("ashtune.integrations", "ashtune.testing")
 
 
-def test_what_the_reference_names_is_offered() -> None:
+def test_every_name_in_the_reference_is_public() -> None:
     for name in sorted(documented()):
         module, _, key = name.rpartition(".")
         if module in MODULES:

@@ -172,7 +172,7 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
 }
 
 
-def test_readme_and_guide_say_the_same_and_each_row_is_run() -> None:
+def test_readme_and_guide_have_the_same_rows_and_each_row_is_tested() -> None:
     assert rows("README.md") == ROWS
     assert list(ROWS) == list(WAYS)
 
@@ -188,7 +188,9 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.parametrize(
     "reader", [row for row, way in WAYS.items() if callable(way)], indirect=True
 )
-def test_what_a_row_says_runs_a_whole_study(reader: Reader, request: pytest.FixtureRequest) -> None:
+def test_the_commands_of_each_row_run_a_whole_study(
+    reader: Reader, request: pytest.FixtureRequest
+) -> None:
     way = WAYS[request.node.callspec.params["reader"]]
     assert callable(way)
     way(reader)

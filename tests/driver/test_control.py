@@ -184,7 +184,7 @@ def test_a_study_killed_while_paused_resumes_unpaused(study: Controlled) -> None
     assert not study.tally().is_paused
 
 
-def test_quick_pauses_and_continues_lose_no_worker(study: Controlled) -> None:
+def test_pausing_and_continuing_quickly_loses_no_worker(study: Controlled) -> None:
     study.run()
     for _ in range(5):
         study.send(PauseStudy())
@@ -195,7 +195,7 @@ def test_quick_pauses_and_continues_lose_no_worker(study: Controlled) -> None:
     assert study.tally().failures.total == 0
 
 
-def test_a_stop_lets_running_trials_be_saved_and_ends_the_driver(study: Controlled) -> None:
+def test_a_stop_command_saves_running_trials_and_ends_the_driver(study: Controlled) -> None:
     study.run()
     study.send(StopStudy())
     assert study.wait() == 0
@@ -252,7 +252,7 @@ def test_enqueued_configurations_survive_a_kill(study: Controlled) -> None:
         ({}, "missing"),
     ],
 )
-def test_a_configuration_outside_is_refused(
+def test_an_enqueued_configuration_outside_the_space_is_refused(
     shared: Controlled, configuration: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(StudyError, match=why) as refused:
@@ -280,7 +280,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
         (ChangeWorkers(90_000), "too many processes"),
     ],
 )
-def test_an_impossible_number_is_refused(shared: Controlled, command: Command, why: str) -> None:
+def test_an_impossible_number_of_trials_or_workers_is_refused(
+    shared: Controlled, command: Command, why: str
+) -> None:
     with pytest.raises(StudyError, match=why):
         shared.send(command)
     assert not of(TrialsExtended, shared.events()) and not of(WorkersChanged, shared.events())
@@ -288,7 +290,7 @@ def test_an_impossible_number_is_refused(shared: Controlled, command: Command, w
     shared.until(lambda events: len(events) > count)
 
 
-def test_more_trials_are_tried_and_a_later_session_knows_of_them(study: Controlled) -> None:
+def test_trials_added_by_a_command_are_tried_in_a_later_session(study: Controlled) -> None:
     study.run("--trials", "6", *LONG, first=TrialStarted)
     study.pause()
     study.send(AddTrials(3))
@@ -303,7 +305,7 @@ def test_more_trials_are_tried_and_a_later_session_knows_of_them(study: Controll
     assert (tally.started, tally.most_trials, tally.sessions) == (10, 10, 2)
 
 
-def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) -> None:
+def test_trials_added_by_a_command_are_tried_in_the_same_session(study: Controlled) -> None:
     study.run("--trials", "6", *LONG, first=TrialStarted)
     study.pause()
     study.send(AddTrials(2))
@@ -313,7 +315,7 @@ def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) 
     assert (study.tally().started, study.tally().sessions) == (8, 1)
 
 
-def test_a_configuration_without_a_trial_left_is_refused(study: Controlled) -> None:
+def test_an_enqueued_configuration_is_refused_if_no_trial_is_left(study: Controlled) -> None:
     study.run("--trials", "3", "--workers", "3", *LONG, first=TrialStarted)
     study.until(lambda events: len(of(TrialStarted, events)) == 3)
     study.send(PauseStudy())
@@ -332,7 +334,7 @@ def test_a_configuration_without_a_trial_left_is_refused(study: Controlled) -> N
     ] == [3]
 
 
-def test_changing_the_number_of_workers_counts_no_failure(study: Controlled) -> None:
+def test_changing_the_number_of_workers_is_not_counted_as_a_failure(study: Controlled) -> None:
     study.run("--trials", "100000")
     study.send(ChangeWorkers(4))
     study.until(lambda events: len(of(WorkerJoined, events)) == 4)
@@ -374,7 +376,7 @@ def test_a_study_without_control_ignores_commands(study: Controlled) -> None:
     assert not of(SessionStarted, study.events())[0].control
 
 
-def test_a_command_from_before_control_is_ignored(study: Controlled) -> None:
+def test_a_command_sent_before_control_was_enabled_is_ignored(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()
@@ -422,7 +424,7 @@ def test_an_unsafe_command_folder_is_refused(study: Controlled) -> None:
     assert len(study.events()) == count
 
 
-def test_a_command_left_at_the_end_of_a_session_is_refused(tmp_path: Path) -> None:
+def test_a_command_not_read_by_the_end_of_a_session_is_refused(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool, CommandFolder(tmp_path):
         sent = pool.submit(send, tmp_path, StopStudy(), seconds=SECONDS)
         end = time.monotonic() + SECONDS
@@ -436,7 +438,7 @@ def test_a_command_left_at_the_end_of_a_session_is_refused(tmp_path: Path) -> No
     )
 
 
-def test_only_answers_are_left_at_the_end_of_a_session(tmp_path: Path) -> None:
+def test_the_command_folder_keeps_only_answers_after_a_session(tmp_path: Path) -> None:
     folder = tmp_path / NAME
     name = f"{1:020d}-{0:016x}"
     with CommandFolder(tmp_path) as inbox:
@@ -448,7 +450,9 @@ def test_only_answers_are_left_at_the_end_of_a_session(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sender_waits_longer_for_a_command_that_the_driver_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits = iter([0.0, SECONDS])
 
     def wait(folder: int, name: str, seconds: float) -> Any:
@@ -525,7 +529,7 @@ def test_a_link_in_the_place_of_a_command_is_not_followed(shared: Controlled) ->
     assert of(StopRequested, shared.events()) == []
 
 
-def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Controlled) -> None:
+def test_all_commands_of_several_senders_are_carried_out(shared: Controlled) -> None:
     with ThreadPoolExecutor(12) as pool:
         sent = [pool.submit(shared.send, AddTrials(0)) for _ in range(12)]
     assert [str(each.exception()) for each in sent] == [
@@ -576,7 +580,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[OfThePage]:
     return started
 
 
-def test_a_study_keeps_its_live_page_while_the_page_runs(
+def test_a_study_reuses_its_live_page_while_the_page_runs(
     tmp_path: Path, processes: list[OfThePage]
 ) -> None:
     page = page_of(tmp_path)
@@ -593,7 +597,7 @@ def test_a_study_keeps_its_live_page_while_the_page_runs(
     assert page_of(tmp_path) is later
 
 
-def test_a_live_page_reads_its_address_once(
+def test_the_address_of_a_live_page_is_read_only_once(
     tmp_path: Path, processes: list[OfThePage], capfd: pytest.CaptureFixture[str]
 ) -> None:
     page = page_of(tmp_path)
@@ -608,7 +612,7 @@ def test_a_live_page_reads_its_address_once(
 @pytest.mark.parametrize(
     ("line", "why"), [("no room\x1b", "no room\\x1b"), ("", "it did not start within 30 s")]
 )
-def test_a_live_page_that_does_not_start_says_why(
+def test_the_reason_is_printed_if_a_live_page_does_not_start(
     processes: list[OfThePage],
     capfd: pytest.CaptureFixture[str],
     line: str,
@@ -621,7 +625,7 @@ def test_a_live_page_that_does_not_start_says_why(
     assert processes[0].is_dead
 
 
-def test_a_live_page_whose_process_cannot_start_says_why(
+def test_the_reason_is_printed_if_a_live_page_process_cannot_start(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -635,7 +639,7 @@ def test_a_live_page_whose_process_cannot_start_says_why(
     page.end()
 
 
-def test_a_kept_live_page_stays_until_ctrl_c_while_it_runs(
+def test_a_kept_live_page_stays_until_ctrl_c_or_its_end(
     tmp_path: Path,
     processes: list[OfThePage],
     capfd: pytest.CaptureFixture[str],

@@ -43,7 +43,7 @@ def told(wanted: NotWorthIt | None, *events: object) -> Enough:
 
 
 @pytest.mark.parametrize("count", range(1, 7))
-def test_the_expected_best_is_the_mean_over_all_choices(count: int) -> None:
+def test_the_expected_best_is_the_mean_minimum_over_all_subsets(count: int) -> None:
     losses = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6]
     plainly = fmean(min(some) for some in combinations(losses, count))
     assert expected_best(losses, count) == pytest.approx(plainly)
@@ -58,7 +58,7 @@ def by_hand(losses: list[float], times: list[float], per: float, worth: float) -
     return max(min(before), in_any_order) - min(losses) < worth
 
 
-def test_the_search_ends_where_the_full_calculation_says_so() -> None:
+def test_stop_when_ends_the_search_like_the_full_calculation() -> None:
     random, ended = Random(0), 0
     for _ in range(200):
         times = sorted(random.uniform(0, 7200) for _ in range(12))
@@ -71,7 +71,7 @@ def test_the_search_ends_where_the_full_calculation_says_so() -> None:
     assert 20 < ended < 180
 
 
-def test_the_reason_names_the_gain_once_for_each_result() -> None:
+def test_the_stop_reason_names_the_gain_once_for_each_result() -> None:
     enough = told(
         NotWorthIt(0.5, per=60), *(result(10 * place, 1 + place / 100) for place in range(20))
     )
@@ -80,7 +80,7 @@ def test_the_reason_names_the_gain_once_for_each_result() -> None:
     assert enough.reason() == "", "nothing is new"
 
 
-def test_only_enough_search_results_at_the_top_are_judged() -> None:
+def test_stop_when_needs_enough_search_results_at_the_top_rung() -> None:
     same = [result(10 * place, 1.0) for place in range(20)]
     assert told(NotWorthIt(0.5, per=60), *same).reason()
     assert not told(NotWorthIt(0.5, per=60), *same[:9]).reason(), "nine results"
@@ -99,7 +99,7 @@ def test_only_enough_search_results_at_the_top_are_judged() -> None:
     assert not told(NotWorthIt(0.5, per=60), *confirming, *more).reason()
 
 
-def test_time_between_two_sessions_does_not_count() -> None:
+def test_stop_when_does_not_count_the_time_between_two_sessions() -> None:
     first = [result(place, 1.0) for place in range(10)]
     session = SessionStarted(10_000, 0, "", "", 0)
     assert not told(NotWorthIt(0.5, per=60), *first, session, result(10_001, 1.0)).reason()
@@ -110,7 +110,7 @@ def test_time_between_two_sessions_does_not_count() -> None:
     assert told(NotWorthIt(0.5, per=60), *first, session, *later).reason(), "9 and 60 seconds"
 
 
-def test_the_default_worth_is_the_noise_of_the_last_reports() -> None:
+def test_the_default_required_gain_is_the_noise_of_the_last_reports() -> None:
     random = Random(1)
     noisy = [
         result(
@@ -124,12 +124,12 @@ def test_the_default_worth_is_the_noise_of_the_last_reports() -> None:
     assert told(NotWorthIt(0.25), *noisy).worth == 0.25
 
 
-def test_the_default_worth_is_one_percent_from_median_to_best() -> None:
+def test_the_default_required_gain_is_one_percent_of_median_minus_best() -> None:
     losses = [1.0, 2.0, 5.0]
     assert told(NotWorthIt(), *map(result, range(3), losses)).worth == pytest.approx(0.01)
 
 
-def test_not_worth_it_is_given_by_name_or_with_options() -> None:
+def test_stop_when_accepts_not_worth_it_by_name_or_with_options() -> None:
     assert check_enough("stop_when", "not_worth_it") == NotWorthIt(None, 3600)
     assert check_enough("stop_when", NotWorthIt(0.1, "90s")) == NotWorthIt(0.1, 90)
     assert read_enough("not_worth_it") == NotWorthIt(None, 3600)

@@ -14,13 +14,13 @@ from ashtune._src.study.journal import NAME
 from ashtune.observers import CsvLog
 
 
-def test_machine_versions_and_command_are_known() -> None:
+def test_the_environment_names_machine_versions_and_command() -> None:
     described = environment()
     assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(described)
     assert "numpy" in described["libraries"]
 
 
-def test_the_processor_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processor_name_is_read_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Path, "read_text", lambda *_, **__: "processor\t: 0\nmodel name\t: Fast One\n"
     )
@@ -32,14 +32,14 @@ def test_the_processor_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -
         assert processor() == shown
 
 
-def test_where_no_system_says_which_cores_may_be_used_all_count(
+def test_all_cores_count_if_the_system_reports_no_affinity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert environment()["cores"] == str(os.cpu_count())
 
 
-def test_a_session_s_parts_have_the_names_by_which_they_are_given() -> None:
+def test_a_session_records_the_names_of_engine_and_observers() -> None:
     assert names_of_parts(LocalEngine(), []) == {"engine": "local"}
     observers = [CsvLog("one.csv"), CsvLog("two.csv")]
     assert names_of_parts(LocalEngine(), observers) == {"engine": "local", "observers": "csv, csv"}
@@ -65,12 +65,12 @@ def test_a_session_s_parts_have_the_names_by_which_they_are_given() -> None:
         ),
     ],
 )
-def test_what_sounds_secret_and_whole_programs_are_left_out(given: list[str], shown: str) -> None:
+def test_the_recorded_command_omits_secrets_and_program_code(given: list[str], shown: str) -> None:
     assert command(given) == shown
     assert "abc" not in command(given)
 
 
-def test_an_argument_that_is_not_text_stops_no_study(tmp_path: Path) -> None:
+def test_a_script_argument_that_is_not_utf8_does_not_stop_a_study(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(
         "import ashtune, sys\n"

@@ -55,7 +55,7 @@ def chosen(**given: Any) -> tuple[Scheduler, Ladder]:
         ({"max_resource": 81, "min_resource": "auto"}, AdaptiveAsh(), Ladder(1, 81, 3)),
     ],
 )
-def test_options_mean_a_scheduler_and_rungs(
+def test_options_determine_the_scheduler_and_the_rungs(
     given: dict[str, Any], scheduler: Scheduler, ladder: Ladder
 ) -> None:
     assert chosen(**given) == (scheduler, ladder)
@@ -67,16 +67,16 @@ def test_options_mean_a_scheduler_and_rungs(
     )
 
 
-def test_no_promotion_is_early_under_the_papers_rule() -> None:
+def test_the_promotion_rule_of_the_paper_promotes_no_trial_early() -> None:
     assert Ash().build(Ladder(1, 81, 3), None).quota_rule(0).of(2) == 0
 
 
 @pytest.mark.parametrize("given", [{"scheduler": "sh"}, {"scheduler": "stopping"}])
-def test_auto_with_another_scheduler_is_refused(given: dict[str, Any]) -> None:
+def test_min_resource_auto_is_refused_with_another_scheduler(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         chosen(max_resource=81, min_resource="auto", **given)
 
 
-def test_a_lowest_rung_that_is_no_number_is_refused_with_its_value() -> None:
+def test_a_min_resource_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(SettingsError):
         chosen(max_resource=81, min_resource="low")

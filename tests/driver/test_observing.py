@@ -147,7 +147,7 @@ def test_an_observer_receives_all_events_in_order_in_its_thread(tmp_path: Path) 
     )
 
 
-def test_an_observer_receives_the_same_live_and_from_the_journal(tmp_path: Path) -> None:
+def test_an_observer_receives_the_same_events_live_and_from_the_journal(tmp_path: Path) -> None:
     live, read = Everything(), Everything()
     study = tuned(tmp_path / "s", live)
     StudyReader(study.directory).tell([read])
@@ -184,7 +184,7 @@ def test_the_history_begins_with_the_event_at_the_wanted_position(finished_study
     assert [each[0] for each in told[3:] if each is not None] == [event for event, _ in lines[3:6]]
 
 
-def test_a_complete_study_is_replayed_to_an_observer_that_asks(tmp_path: Path) -> None:
+def test_a_complete_study_is_replayed_to_an_observer_on_request(tmp_path: Path) -> None:
     tuned(tmp_path / "s")
     whole, new = Everything(0), Everything()
     tuned(tmp_path / "s", whole, new)
@@ -192,7 +192,7 @@ def test_a_complete_study_is_replayed_to_an_observer_that_asks(tmp_path: Path) -
     assert (new.events, new.ended) == ([], 1)
 
 
-def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
+def test_a_slow_observer_delays_no_study_and_is_dropped_at_the_end(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
@@ -229,7 +229,7 @@ def test_an_observer_that_raises_is_dropped(
     )
 
 
-def test_a_late_observer_is_dropped(
+def test_an_observer_with_too_many_waiting_events_is_dropped(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "MOST_WAITING", 10)
@@ -275,7 +275,9 @@ class Steps:
             self.is_told.release()
 
 
-def test_an_observer_receives_a_long_past_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_observer_receives_a_long_history_before_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = Steps()
     monkeypatch.setattr(observing, "time", clock)
     monkeypatch.setattr(observing, "FINISH_SECONDS", SECONDS)
@@ -303,7 +305,7 @@ class Suspended:
 
 
 @pytest.mark.parametrize("where", ["begin", "event", "end"])
-def test_suspended_time_counts_against_no_observer(
+def test_no_observer_is_dropped_for_time_in_suspension(
     where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
@@ -328,7 +330,7 @@ def test_suspended_time_counts_against_no_observer(
     assert capfd.readouterr().err == ""
 
 
-def test_hurry_skips_a_long_past(
+def test_hurry_skips_a_long_history(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
@@ -596,7 +598,7 @@ def assert_holds_every_result_once(directory: Path, path: Path | None = None) ->
         assert row["kind"] == configurations[event.trial]["kind"].replace("\n", "\\n")
 
 
-def test_the_table_has_one_row_for_each_result_after_two_sessions(tmp_path: Path) -> None:
+def test_the_csv_table_has_one_row_for_each_result_after_two_sessions(tmp_path: Path) -> None:
     tuned(tmp_path / "s", CsvLog(), stop=ashtune.Stop(total_resource=6))
     assert_holds_every_result_once(tmp_path / "s")
     first = (tmp_path / "s" / "results.csv").read_bytes()
@@ -605,7 +607,7 @@ def test_the_table_has_one_row_for_each_result_after_two_sessions(tmp_path: Path
     assert (tmp_path / "s" / "results.csv").read_bytes().startswith(first)
 
 
-def test_a_late_or_damaged_table_is_completed(tmp_path: Path) -> None:
+def test_a_late_or_damaged_csv_table_is_completed(tmp_path: Path) -> None:
     tuned(tmp_path / "s", stop=ashtune.Stop(total_resource=6))
     tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=12))
     assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
@@ -623,7 +625,9 @@ def test_a_late_or_damaged_table_is_completed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"my notes", b"\xff\n"])
-def test_a_table_of_other_data_is_refused_unchanged(tmp_path: Path, content: bytes) -> None:
+def test_a_csv_table_of_other_data_is_refused_and_not_changed(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
     with pytest.raises(StudyError):
@@ -646,7 +650,7 @@ def test_a_table_of_another_study_is_refused_in_one_line(
     )
 
 
-def test_a_long_past_is_written_a_part_at_a_time(
+def test_a_csv_table_receives_a_long_history_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_log, "MOST_ROWS", 3)
@@ -663,7 +667,7 @@ def test_a_long_past_is_written_a_part_at_a_time(
     assert counts == [0, 0, 3, 3, 3, 6, 6]
 
 
-def test_columns_with_taken_names_get_a_prefix(tmp_path: Path) -> None:
+def test_csv_column_names_already_in_use_get_a_prefix(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "t.csv")
     study = ObservedStudy(
         name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2),

@@ -98,7 +98,7 @@ def test_every_function_has_the_default_values_of_the_table(
         HostOptions,
     ],
 )
-def test_every_option_has_words_for_the_help(kind: Any) -> None:
+def test_every_option_has_a_help_text(kind: Any) -> None:
     said = help_texts(kind)
     assert options_of(kind).keys() - said.keys() == set()
     assert not any(text.startswith("As of") for text in said.values())
@@ -108,12 +108,12 @@ def test_every_option_has_words_for_the_help(kind: Any) -> None:
     ("groups", "kind"),
     [(TUNE_GROUPS, TuneOptions), ((TopRung, *SESSION_GROUPS), ResumeOptions)],
 )
-def test_the_groups_of_the_help_have_each_option_once(groups: Any, kind: Any) -> None:
+def test_each_option_is_in_exactly_one_group_of_the_help(groups: Any, kind: Any) -> None:
     names = [name for group in groups for name in options_of(group)]
     assert sorted(names) == sorted(options_of(kind))
 
 
-def test_tune_documents_all_its_parameters_and_with_its_values_takes_every_option() -> None:
+def test_tune_documents_all_parameters_and_accepts_every_option() -> None:
     parameters = inspect.signature(ashtune.tune).parameters
     documented = " ".join((ashtune.tune.__doc__ or "").split())
     assert [name for name in parameters if f" {name}: " not in documented] == []
@@ -153,7 +153,7 @@ def test_help_describes_flags_and_the_forms_of_values(tmp_path: Path) -> None:
         ({"mode": "min", "engine": "treads"}, "engine 'treads' is unknown; did you mean 'threads'"),
     ],
 )
-def test_names_of_other_libraries_are_refused_with_ours(
+def test_the_error_for_an_unknown_name_suggests_a_known_name(
     given: dict[str, Any], meant: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError) as refused:
@@ -245,7 +245,7 @@ def test_trial_timeout_without_isolated_processes_is_refused(tmp_path: Path) -> 
     ("kind", "name"),
     [(TuneOptions, "time_limit"), (TuneOptions, "trial_timeout"), (WhatIfOptions, "deadline")],
 )
-def test_a_time_in_python_is_read_as_at_the_command_line(kind: Any, name: str) -> None:
+def test_a_time_option_in_python_accepts_the_text_of_the_command_line(kind: Any, name: str) -> None:
     assert checked(kind, {name: "10m"})[name] == checked(kind, {name: 600})[name] == 600
     with pytest.raises(SettingsError):
         checked(kind, {name: "soon"})

@@ -49,7 +49,7 @@ def origin(proposer: ProposerProcess, trial: int = 0) -> list[str]:
     return proposal.origin.split(", ")
 
 
-def test_a_proposer_process_proposes_after_all_its_messages(proposer: ProposerProcess) -> None:
+def test_a_proposer_process_reads_all_messages_before_a_proposal(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
     messages, process, top = origin(proposer)
     assert (messages, top) == ("messages 6", "top 27")
@@ -59,7 +59,7 @@ def test_a_proposer_process_proposes_after_all_its_messages(proposer: ProposerPr
     assert proposer.propose(1) is None
 
 
-def test_the_process_starts_at_the_first_result_not_at_the_first_proposal(
+def test_the_proposer_process_starts_at_the_first_result(
     proposer: ProposerProcess,
 ) -> None:
     proposer.started(Job(TrialId(0), 0), {"x": 0.5})
@@ -78,7 +78,9 @@ def test_a_killed_proposer_process_restarts_with_all_messages(proposer: Proposer
     assert second != first
 
 
-def test_known_results_are_sent_again_after_a_kill(proposer: ProposerProcess) -> None:
+def test_a_restarted_proposer_process_receives_known_results_again(
+    proposer: ProposerProcess,
+) -> None:
     for number in range(4):
         proposer.know(Result(TrialId(-1 - number), 0, 9, (1.0,), 0.0), {"x": 0.1 * number})
     tell(proposer, 1)
@@ -101,7 +103,7 @@ def test_a_result_of_an_unknown_trial_is_sent_with_its_configuration(
     assert origin(proposer)[0] == "messages 2"
 
 
-def test_a_search_that_cannot_make_its_proposer_says_why() -> None:
+def test_the_reason_is_raised_if_a_search_cannot_make_its_proposer() -> None:
     made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, -1)
     with pytest.raises(StudyError):
         made.propose(0)
@@ -154,7 +156,7 @@ def test_processes_of_the_model_do_not_delay_close(proposer: ProposerProcess, tr
     assert not is_held_up(proposer.close, helper)
 
 
-def test_a_proposer_process_ends_with_its_killed_driver() -> None:
+def test_a_proposer_process_ends_when_its_driver_is_killed() -> None:
     code = """
 from tests import ROOT
 from tests.driver.proposers_for_tests import Counting
@@ -229,7 +231,7 @@ class Killer(Observer):
                 self._done.touch()
 
 
-def test_a_killed_model_is_replaced_with_all_results(
+def test_a_killed_model_process_restarts_with_all_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = tmp_path / "done"

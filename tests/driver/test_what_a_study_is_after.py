@@ -13,7 +13,7 @@ from ashtune._src.driver.goal import goal_of, target_of
 TWO = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]}
 
 
-def test_one_metric_is_the_same_alone_and_in_a_list() -> None:
+def test_one_metric_alone_or_in_a_list_gives_the_same_goal() -> None:
     assert (
         goal_of("loss", "min")
         == goal_of(["loss"], ["min"])
@@ -22,7 +22,7 @@ def test_one_metric_is_the_same_alone_and_in_a_list() -> None:
     )
 
 
-def test_several_metrics_with_weights_and_constraints() -> None:
+def test_several_metrics_with_weights_and_constraints_form_one_goal() -> None:
     goal = goal_of(
         **TWO, weights={"latency": 1}, constraints={"latency": "<= 5", "memory": " >=-1e3"}
     )
@@ -110,14 +110,16 @@ def test_several_metrics_with_weights_and_constraints() -> None:
         ({**TWO, "constraints": {"": "<= 5"}}, "constraints='' is not a name"),
     ],
 )
-def test_bad_input_is_refused(given: dict[str, Any], says: str) -> None:
+def test_invalid_metrics_modes_and_constraints_are_refused(
+    given: dict[str, Any], says: str
+) -> None:
     with pytest.raises(SettingsError) as refusal:
         goal_of(**given)
     assert str(refusal.value).startswith(says)
     assert "\n" not in str(refusal.value)
 
 
-def test_several_metrics_take_their_targets_by_name() -> None:
+def test_targets_of_several_metrics_are_given_by_name() -> None:
     one, two = Goal("loss", "min"), goal_of(**TWO)
     assert (target_of(one, None), target_of(one, 3), target_of(one, {"loss": 3})) == (
         None,
@@ -147,14 +149,16 @@ def test_several_metrics_take_their_targets_by_name() -> None:
         ("a", "high", "target='high' is not a finite number"),
     ],
 )
-def test_a_target_that_does_not_fit_is_refused(metric: Any, given: Any, says: str) -> None:
+def test_a_target_that_does_not_match_the_metrics_is_refused(
+    metric: Any, given: Any, says: str
+) -> None:
     goal = goal_of(metric, ["max"] * (1 if metric == "a" else len(metric)))
     with pytest.raises(SettingsError) as refusal:
         target_of(goal, given)
     assert str(refusal.value) == says
 
 
-def test_the_command_line_takes_lists() -> None:
+def test_command_line_lists_of_names_targets_and_bounds_are_parsed() -> None:
     assert (names("accuracy"), names("accuracy, latency")) == (
         ["accuracy"],
         ["accuracy", "latency"],

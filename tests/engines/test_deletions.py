@@ -42,7 +42,7 @@ def test_nothing_is_deleted_before_the_journal_is_synced() -> None:
     assert not it.deletions.is_due
 
 
-def test_carry_out_of_deletes_only_the_files_of_its_trial() -> None:
+def test_carry_out_of_deletes_only_files_of_the_given_trial() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)

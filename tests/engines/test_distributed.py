@@ -166,7 +166,7 @@ def test_an_elastic_study_continues_without_any_worker(link: Listed, tmp_path: P
     assert waited(workers) == []
 
 
-def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(
+def test_a_peer_that_cannot_train_does_not_end_an_elastic_study(
     link: Listed, tmp_path: Path
 ) -> None:
     workers = elastic(link, tmp_path)
@@ -193,7 +193,7 @@ def test_only_the_machine_that_cannot_load_the_function_is_dropped(
 
 
 @pytest.mark.parametrize("joins", ["nobody", "itself"])
-def test_a_function_that_no_other_machine_has_loaded_ends_the_study(
+def test_a_study_ends_if_no_machine_has_loaded_the_function(
     joins: str, link: Listed, tmp_path: Path
 ) -> None:
     workers = elastic(link, tmp_path)
@@ -205,7 +205,7 @@ def test_a_function_that_no_other_machine_has_loaded_ends_the_study(
             waited(workers)
 
 
-def test_a_study_stops_once_after_the_longest_time_without_workers(
+def test_a_study_requests_one_stop_after_too_long_without_workers(
     link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]

@@ -48,7 +48,7 @@ def test_a_file_of_any_size_arrives_whole(both: tuple[Path, Path], size: int) ->
     assert [entry.name for entry in (there / "checkpoints").iterdir()] == ["3.8"]
 
 
-def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> None:
+def test_a_sent_folder_arrives_with_its_whole_content(both: tuple[Path, Path]) -> None:
     here, there = both
     (here / "checkpoints" / "3.8" / "deep").mkdir(parents=True)
     (here / "checkpoints" / "3.8" / "saved.pickle").write_bytes(b"one")
@@ -58,7 +58,9 @@ def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> Non
     assert (there / "checkpoints" / "3.8" / "deep" / "weights").read_bytes() == b"two"
 
 
-def test_a_folder_replaces_an_incomplete_one_of_the_same_name(both: tuple[Path, Path]) -> None:
+def test_a_received_folder_replaces_an_incomplete_folder_of_the_same_name(
+    both: tuple[Path, Path],
+) -> None:
     here, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", "of-another-rank", is_first=True))
     (there / "checkpoints" / "3.8").mkdir()
@@ -70,7 +72,7 @@ def test_a_folder_replaces_an_incomplete_one_of_the_same_name(both: tuple[Path, 
     assert [entry.name for entry in (there / "checkpoints" / "3.8").iterdir()] == ["weights"]
 
 
-def test_a_partly_received_file_does_not_have_its_name(both: tuple[Path, Path]) -> None:
+def test_a_partly_received_file_does_not_have_its_final_name(both: tuple[Path, Path]) -> None:
     _, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", is_first=True))
     assert not (there / "checkpoints" / "3.8").exists()
@@ -128,7 +130,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("chunk", NONSENSE)
-def test_a_piece_that_makes_no_sense_is_refused_in_one_line(
+def test_an_invalid_chunk_of_a_file_is_refused_in_one_line(
     both: tuple[Path, Path], chunk: Chunk
 ) -> None:
     _, there = both
@@ -147,7 +149,7 @@ def test_a_rank_accepts_only_the_function_and_checkpoints(both: tuple[Path, Path
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b"]), min_size=1, max_size=4))
-def test_no_file_is_written_outside_of_its_folder(
+def test_no_received_file_is_written_outside_the_checkpoint_folder(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]
 ) -> None:
     there = tmp_path_factory.mktemp("there")
@@ -177,7 +179,7 @@ def test_only_the_new_part_of_a_log_is_sent(both: tuple[Path, Path]) -> None:
     assert FileSender(here).growth("no such log", 0) == b""
 
 
-def test_only_a_checkpoint_without_room_on_disk_is_given_up() -> None:
+def test_a_full_disk_loses_only_the_checkpoint_that_does_not_fit() -> None:
     disk = SimulatedDisk(Random(0), bytes_in_all=10)
     receiver = FileReceiver(Path("/"), disk=disk)
     receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True))

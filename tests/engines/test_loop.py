@@ -122,7 +122,7 @@ def run(
         drive.run([(session, followed)])
 
 
-def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Path) -> None:
+def test_every_event_is_in_the_journal_before_its_orders_are_given(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     controller, inspector = Controller(AshMachine(LADDER, 0), GOAL), Inspector(path)
     run(path, controller, inspector)
@@ -130,7 +130,7 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
     assert inspector.inspections > TRIALS
 
 
-def test_a_complete_study_ends_despite_a_late_request(tmp_path: Path) -> None:
+def test_a_complete_study_ends_despite_a_late_request_for_trials(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))
@@ -230,7 +230,7 @@ def of_trial(worker: int, trial: int) -> JobFinished:
 JOINED: list[Event] = [WorkerJoined(0.0, WorkerId(0)), WorkerJoined(0.0, WorkerId(1))]
 
 
-def test_a_trial_that_two_orders_of_a_turn_begin_has_one_start() -> None:
+def test_two_orders_in_one_turn_write_only_one_start_of_a_trial() -> None:
     book, told = Book(), Told()
     lost = WorkerLost(time=0.5, worker=WorkerId(0), reason="killed")
     drive(book, told, JOINED, [of_trial(0, 0), lost, of_trial(1, 1)])

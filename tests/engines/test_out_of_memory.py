@@ -130,7 +130,7 @@ def test_a_trial_retried_alone_may_use_all_memory(kind: Any, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("how", ["fail", "retry_alone"])
-def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path) -> None:
+def test_a_memory_error_in_the_function_counts_as_out_of_memory(how: str, tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE:
             bytearray(1 << 60)
@@ -145,7 +145,7 @@ def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path)
     assert [event.trial for event in lost(study)] == (list(LARGE) if how == "retry_alone" else [])
 
 
-def test_a_waiting_job_is_paused_at_once(tmp_path: Path) -> None:
+def test_a_job_that_waits_to_train_alone_can_be_paused_at_once(tmp_path: Path) -> None:
     go = tmp_path / "go"
 
     def train(trial: Any) -> float:
@@ -250,7 +250,7 @@ def test_a_growing_worker_is_replaced_before_its_memory_limit(kind: Any, tmp_pat
     assert all(0 < event.memory_share <= 1 for event in finished(study))
 
 
-def test_a_trial_that_needs_much_memory_by_itself_is_paused_only_once(tmp_path: Path) -> None:
+def test_a_trial_that_itself_needs_much_memory_is_paused_only_once(tmp_path: Path) -> None:
     resized = tmp_path / "resized"
 
     def train(trial: Any) -> None:
@@ -289,7 +289,7 @@ class SlowToSave:
         return {}
 
 
-def test_memory_is_measured_without_the_trial_before(tmp_path: Path) -> None:
+def test_the_memory_of_a_trial_is_measured_without_the_previous_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         held = bytearray(b"x") * (150_000_000 if trial["is_large"] else 1)
         for _ in trial.epochs():
@@ -412,7 +412,7 @@ def test_a_kill_by_the_kernel_counts_as_out_of_memory(
     assert [event.trial for event in lost(study)] == ([3, 3] if kind == "function" else [])
 
 
-def test_a_limit_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+def test_a_memory_limit_that_cannot_be_enforced_is_refused(tmp_path: Path) -> None:
     for options in (
         {"memory_limit": "1GB", "isolate": False},
         {"memory_limit": "much"},
@@ -423,7 +423,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
-def test_ranks_do_not_wait_for_each_other() -> None:
+def test_the_mpi_engine_refuses_retry_alone() -> None:
     world: Any = None
     with pytest.raises(SettingsError, match="retry_alone"):
         MpiEngine(world).check(checked(RunOptions, {"on_out_of_memory": "retry_alone"}), 2)

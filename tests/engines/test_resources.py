@@ -102,7 +102,7 @@ def threads(
 # Cores
 
 
-def test_workers_without_a_binding_share_the_cores_out() -> None:
+def test_workers_without_core_binding_divide_all_cores() -> None:
     assert threads(1, [FREE, FREE]) == dict.fromkeys(THREAD_VARIABLES, "2")
 
 
@@ -130,7 +130,7 @@ def test_thread_variables_of_the_user_stay_unless_threads_is_given() -> None:
     assert given_out == dict.fromkeys(THREAD_VARIABLES, "3")
 
 
-def test_all_workers_share_a_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_workers_share_the_cpu_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     set_quota(monkeypatch, tmp_path / "cpu.max", "400000 100000\n")
     bound = [Claim((0, 1, 2, 3), None), Claim((4, 5, 6, 7), None)]
     assert threads(0, bound)["OMP_NUM_THREADS"] == "2"
@@ -139,7 +139,7 @@ def test_all_workers_share_a_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @given(st.lists(st.sampled_from([(0,), (0, 1, 2, 3), (4, 5), (6, 7, 8)]), min_size=1, max_size=12))
-def test_threads_never_exceed_cores_unless_each_worker_has_one(
+def test_threads_never_exceed_cores_unless_each_worker_has_one_thread(
     masks: list[tuple[int, ...]],
 ) -> None:
     claims = [Claim(mask, None) for mask in masks]
@@ -161,7 +161,7 @@ def test_gpu_variables_are_not_set_without_gpus_per_worker() -> None:
 
 
 @given(st.integers(1, 24), st.integers(1, 16), st.sampled_from(SHARES))
-def test_each_worker_has_its_devices_and_no_device_too_many(
+def test_each_worker_has_enough_gpus_and_no_gpu_has_too_many_workers(
     workers: int, present: int, share: float
 ) -> None:
     each, on_each = max(1, round(share)), max(1, round(1 / share))
@@ -194,7 +194,7 @@ def test_too_few_devices_are_refused_with_advice(
 
 
 @given(st.integers(1, 24), st.integers(0, 8), st.sampled_from(SHARES))
-def test_knowing_the_number_of_gpus_does_not_change_the_devices(
+def test_knowing_the_number_of_gpus_does_not_change_the_assigned_gpus(
     workers: int, present: int, share: float
 ) -> None:
     unknown = devices([FREE] * workers, share, present=None)
@@ -204,15 +204,15 @@ def test_knowing_the_number_of_gpus_does_not_change_the_devices(
         assert int(unknown[-1].split(",")[-1]) >= present
 
 
-def test_two_workers_share_a_device_when_each_needs_half() -> None:
+def test_two_workers_share_a_gpu_when_each_needs_half_a_gpu() -> None:
     assert devices([FREE] * 5, 0.5, present=3) == ["0", "0", "1", "1", "2"]
 
 
-def test_workers_divide_the_devices_of_a_mask_that_all_of_them_inherited() -> None:
+def test_workers_divide_the_gpus_of_a_mask_that_all_workers_inherited() -> None:
     assert devices([Claim((0,), "4,5,6,7")] * 2, 2.0) == ["4,5", "6,7"]
 
 
-def test_a_rank_with_its_own_mask_takes_its_first_devices() -> None:
+def test_a_rank_uses_the_first_gpus_of_its_own_mask() -> None:
     per_task = [Claim((0,), mask) for mask in ("0,1", "2,3", "4,5")]
     assert devices(per_task, 1.0) == ["0", "2", "4"]
 
@@ -239,7 +239,7 @@ def test_gpus_numbered_0_in_separate_cgroups_are_different_devices() -> None:
         ("GPU-a,GPU-b,x,GPU-c", ("GPU-a", "GPU-b")),
     ],
 )
-def test_a_mask_is_read_as_cuda_reads_it(mask: str, visible: tuple[str, ...]) -> None:
+def test_a_gpu_mask_is_interpreted_as_in_cuda(mask: str, visible: tuple[str, ...]) -> None:
     assert devices_in(mask) == visible
 
 
@@ -255,7 +255,7 @@ def test_a_mask_is_read_as_cuda_reads_it(mask: str, visible: tuple[str, ...]) ->
         ({"SLURM_PROCID": "1"}, {CUDA: "1"}),
     ],
 )
-def test_the_inherited_variable_is_narrowed(
+def test_the_inherited_gpu_variable_is_reduced_to_the_gpus_of_the_worker(
     inherited: dict[str, str], expected: dict[str, str]
 ) -> None:
     assert seen(1, [claim(inherited)] * 2, 1.0, present=2, inherited=inherited) == expected
@@ -287,7 +287,7 @@ def test_the_inherited_variable_is_narrowed(
         ),
     ],
 )
-def test_the_refusal_counts_workers_and_devices(
+def test_the_error_for_too_few_gpus_counts_workers_and_gpus(
     workers: int, mask: str, share: float, message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -299,7 +299,7 @@ def test_the_refusal_counts_workers_and_devices(
 
 
 @pytest.mark.parametrize("value", [1, 2, 8.0, 0.5, 0.25, 1 / 3, 0.3333333333, 0.1, 1 / 49])
-def test_whole_numbers_and_even_parts_are_accepted(value: float) -> None:
+def test_gpus_per_worker_may_be_whole_numbers_or_equal_parts(value: float) -> None:
     assert check_gpus_per_worker(value) == pytest.approx(value, rel=1e-9)
 
 
@@ -339,7 +339,7 @@ def test_the_claim_uses_the_first_gpu_mask_that_is_set(monkeypatch: pytest.Monke
     assert claim({}).gpus is None
 
 
-def test_without_affinity_the_claim_is_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_without_cpu_affinity_has_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert claim({}).cores == (0, 1, 2)
@@ -359,7 +359,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     )
 
 
-def test_how_many_gpus_there_are_is_unknown_without_a_driver(tmp_path: Path) -> None:
+def test_the_number_of_gpus_is_unknown_without_a_gpu_driver(tmp_path: Path) -> None:
     make(tmp_path, "dev/null", "dev/nvidiactl", "dev/nvidia-uvm")
     assert gpus_present(tmp_path) is None
     assert device_files(tmp_path) == ()

@@ -21,7 +21,7 @@ def test_an_unreadable_or_past_end_time_gives_no_limit(text: str) -> None:
     assert time_in_slurm({SLURM_END_TIME: text}, NOW) is None
 
 
-def test_outside_a_job_there_is_no_limit() -> None:
+def test_there_is_no_time_limit_outside_a_slurm_job() -> None:
     assert time_in_slurm({}, NOW) is None
     assert time_in_slurm({"SLURM_JOB_ID": "7"}, NOW) is None
 
@@ -40,19 +40,21 @@ def test_outside_a_job_there_is_no_limit() -> None:
         (10**6, 120),
     ],
 )
-def test_the_pause_is_a_limited_tenth_of_the_remaining_time(left: float, pause: float) -> None:
+def test_the_time_for_pausing_is_a_limited_tenth_of_the_remaining_time(
+    left: float, pause: float
+) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)
     assert times is not None
     assert times[1] == pytest.approx(pause)
 
 
 @given(st.integers(1, 100 * 24 * 3600))
-def test_a_limit_is_above_zero_and_leaves_the_pause_before_the_end(left: int) -> None:
+def test_the_time_limit_is_positive_and_leaves_time_for_pausing(left: int) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)
     assert times is not None
     assert times[0] >= 0.001
     assert times[0] == 0.001 or sum(times) == pytest.approx(left)
 
 
-def test_the_exit_status_is_the_one_that_means_try_again() -> None:
+def test_the_exit_status_of_a_paused_study_means_try_again() -> None:
     assert TRY_AGAIN == os.EX_TEMPFAIL

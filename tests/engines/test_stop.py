@@ -23,7 +23,7 @@ def after(*received: int) -> StopSwitch:
 @pytest.mark.parametrize(
     ("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")]
 )
-def test_one_signal_requests_a_stop_without_impatience(number: int, name: str) -> None:
+def test_one_signal_requests_a_patient_stop(number: int, name: str) -> None:
     stop = after(number)
     assert stop.reason(0) == f"{name} received"
     assert not stop.is_impatient(0)
@@ -47,11 +47,13 @@ def test_a_second_ctrl_c_makes_the_stop_impatient(received: tuple[int, ...]) -> 
         (SIGINT, SIGTERM),
     ],
 )
-def test_a_batch_system_that_repeats_itself_is_no_impatience(received: tuple[int, ...]) -> None:
+def test_repeated_signals_of_a_batch_system_do_not_make_a_stop_impatient(
+    received: tuple[int, ...],
+) -> None:
     assert not after(*received).is_impatient(0)
 
 
-def test_the_signals_are_those_received_oldest_first() -> None:
+def test_received_signals_are_listed_oldest_first() -> None:
     assert after(SIGUSR1, SIGUSR1, SIGTERM).signals == [SIGUSR1, SIGUSR1, SIGTERM]
 
 
@@ -71,7 +73,7 @@ def test_suspended_time_does_not_count_against_the_grace_period() -> None:
     assert any(stop.is_impatient(5_029 + turn / 2) for turn in range(4))
 
 
-def test_the_time_limit_is_a_reason_to_stop_without_any_signal() -> None:
+def test_the_time_limit_requests_a_stop_without_any_signal() -> None:
     stop = StopSwitch(60)
     assert not stop.reason(59)
     assert stop.reason(60) == "time limit reached"
@@ -130,7 +132,7 @@ TUNE = """
 """
 
 
-def test_a_background_study_ignores_ctrl_c_for_the_foreground(tmp_path: Path) -> None:
+def test_ctrl_c_for_a_foreground_process_does_not_stop_a_background_study(tmp_path: Path) -> None:
     (tmp_path / "tune.py").write_text(textwrap.dedent(TUNE))
     run = ["/bin/sh", "-c", textwrap.dedent(IN_THE_BACKGROUND), sys.executable]
     done = subprocess.run(

@@ -47,7 +47,7 @@ def counts(trial: Any) -> None:
     trial.save(trained)
 
 
-def test_the_function_is_the_scripts_own_and_sees_what_the_script_sees(tmp_path: Path) -> None:
+def test_thread_workers_call_the_function_object_of_the_script(tmp_path: Path) -> None:
     seen = []
 
     def remembers(trial: Any) -> None:
@@ -60,7 +60,7 @@ def test_the_function_is_the_scripts_own_and_sees_what_the_script_sees(tmp_path:
     assert {trial for _, trial in seen} == set(range(12))
 
 
-def test_trial_output_is_in_its_log_alone(
+def test_the_output_of_a_trial_is_only_in_its_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def talks(trial: Any) -> None:
@@ -86,7 +86,9 @@ def test_trial_output_is_in_its_log_alone(
         ("checkpoints", "messages"),
     ],
 )
-def test_options_of_processes_are_refused(option: str, value: Any, tmp_path: Path) -> None:
+def test_the_thread_engine_refuses_options_of_processes(
+    option: str, value: Any, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError) as refusal:
         run_study(
             counts, SPACE, metric="score", mode="max", trials=2, max_resource=4, engine="threads",
@@ -96,7 +98,7 @@ def test_options_of_processes_are_refused(option: str, value: Any, tmp_path: Pat
     assert not (tmp_path / "s").exists()
 
 
-def test_threads_are_refused_among_several_processes(
+def test_the_thread_engine_is_refused_under_a_launch_of_several_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PMI_SIZE", "3")
@@ -141,7 +143,7 @@ class ElasticEngine(ThreadEngine):
         return Elastic(brief)
 
 
-def test_workers_join_and_leave_while_a_study_runs_and_no_trial_suffers(tmp_path: Path) -> None:
+def test_workers_may_join_and_leave_without_harm_to_any_trial(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", counts, engine=ElasticEngine(), trials=30, workers=2)
     events = list(read_events(tmp_path / "s" / NAME))
     joined = {event.worker for event in events if isinstance(event, WorkerJoined)}
@@ -178,7 +180,7 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_killed_study_goes_on_with_threads_by_command(
+def test_ashtune_resume_continues_a_killed_study_with_threads(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     script, directory = tmp_path / "script.py", tmp_path / "s"
@@ -207,7 +209,9 @@ def test_a_killed_study_goes_on_with_threads_by_command(
     assert not [event for event in events if isinstance(event, JobFailed)]
 
 
-def test_a_lost_function_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_refuses_a_function_whose_module_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = tmp_path / "module_that_goes.py"
     module.write_text(
         "def train(trial):\n    for epoch in trial.epochs():\n        "
@@ -235,7 +239,7 @@ class WithoutRunner:
         raise RuntimeError("no device\nat all")
 
 
-def test_without_a_runner_the_study_ends(tmp_path: Path) -> None:
+def test_a_study_ends_if_the_function_cannot_make_a_runner(tmp_path: Path) -> None:
     workers = open_harness(ThreadEngine(), tmp_path, WithoutRunner(), 2).workers
     until = workers.now() + SECONDS
     with pytest.raises(ObjectiveError) as refusal:

@@ -43,7 +43,7 @@ class TestLocalWorkers(TrainersSuite):
             workers.close()
             assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
 
-    def test_signals_to_all_end_no_starting_worker(
+    def test_signals_to_all_processes_do_not_end_a_starting_worker(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         harness = engine(tmp_path, count, 3)

@@ -33,7 +33,7 @@ def blamed(workload: Workload) -> int | None:
     return None if workload.to_blame is None else workload.to_blame.trial
 
 
-def test_a_job_in_place_is_blamed_before_the_first_job() -> None:
+def test_a_job_continued_in_place_is_blamed_before_the_oldest_job() -> None:
     workload = workload_of(3, 4, together=False)
     assert blamed(workload) == 3
     workload.take(job(2, in_place=True))
@@ -43,7 +43,7 @@ def test_a_job_in_place_is_blamed_before_the_first_job() -> None:
         assert blamed(workload) == 3
 
 
-def test_a_worker_reports_failures_of_its_own_only() -> None:
+def test_a_worker_can_report_only_its_own_failures() -> None:
     workload = workload_of(3, together=False)
     failure = JobFailed(
         0, worker=WorkerId(1), trial=TrialId(3), rung=0, seconds=0.0, reason="no matter"
@@ -72,7 +72,7 @@ def test_a_trial_that_trains_alone_is_blamed_while_it_trains(ends: int) -> None:
     assert blamed(workload) == (2 if ends == 0 else None)
 
 
-def test_suspects_of_a_dead_worker_train_alone_until_they_end() -> None:
+def test_suspected_trials_of_a_dead_worker_train_alone_until_they_end() -> None:
     suspects: set[TrialId] = set()
     first, second = (workload_of(together=True, suspects=suspects) for _ in range(2))
     assert [first.take(job(trial)) for trial in (3, 4)] == [False, False]
@@ -82,7 +82,7 @@ def test_suspects_of_a_dead_worker_train_alone_until_they_end() -> None:
     assert [second.take(job(trial)) for trial in (3, 4)] == [False, True]
 
 
-def test_a_result_with_reports_outside_its_job_is_refused() -> None:
+def test_a_result_with_reports_outside_the_epochs_of_its_job_is_refused() -> None:
     workload = workload_of(0, together=False)
     for at in (-1, 2):
         result = JobFinished(

@@ -158,7 +158,7 @@ def test_the_oracle_names_the_error_in_a_study(
     assert any(expected in complaint for complaint in complaints(tmp_path, events))
 
 
-def test_a_line_that_was_changed_is_named(tmp_path: Path) -> None:
+def test_the_oracle_names_a_changed_line_of_the_journal(tmp_path: Path) -> None:
     assert complaints(tmp_path, right()) == []
     journal = tmp_path / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b"0.9", b"0.8"))

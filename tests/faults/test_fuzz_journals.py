@@ -28,7 +28,7 @@ BOUNDS = [0, 2**53 + 1, 2**62, 2**63 - 1, 2**64, 10**400, 5e-324, 1e308]
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.timeout(600)
 @pytest.mark.thorough
-def test_every_damaged_directory_is_answered_rightly_or_refused_in_one_line() -> None:
+def test_damaged_studies_are_read_correctly_or_refused_in_one_line() -> None:
     counts, defects = fuzz(range(INPUTS), seed=0)
     print(table(counts))
     assert not defects, "\n".join(defects)
@@ -37,7 +37,7 @@ def test_every_damaged_directory_is_answered_rightly_or_refused_in_one_line() ->
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: f"{bound}"[:20])
 @pytest.mark.parametrize("base", bases()[:4], ids=lambda base: base.name)
-def test_the_largest_range_of_json_is_read_or_refused(
+def test_a_range_up_to_the_largest_number_is_read_or_refused(
     base: Base, bound: float, tmp_path: Path
 ) -> None:
     for ends in ({"lower": -bound}, {"upper": bound}, {"lower": -bound, "upper": bound}):

@@ -30,7 +30,7 @@ def test_studies_end_correctly_under_simulated_faults(first: int) -> None:
     assert ends["complete"] == BLOCK
 
 
-def test_a_seed_gives_the_same_history_again() -> None:
+def test_a_history_is_reproducible_from_its_seed() -> None:
     for seed in (3, 30, 300):
         assert histories.run(seed) == histories.run(seed)
 

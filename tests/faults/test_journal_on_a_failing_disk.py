@@ -43,7 +43,7 @@ def events_of(disk: SimulatedDisk) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_kill_after_a_failed_sync_leaves_no_hole(seed: int) -> None:
+def test_a_kill_after_a_failed_sync_leaves_no_gap_in_the_journal(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     first = opened(disk)
     write(first, *EVENTS[:2])
@@ -69,7 +69,9 @@ def test_opening_a_journal_makes_unsynced_events_durable(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("failures", [1, TRIES - 1])
-def test_a_rewritten_file_is_written_again_after_a_failed_sync(seed: int, failures: int) -> None:
+def test_opening_a_journal_survives_failed_syncs_of_the_rewritten_file(
+    seed: int, failures: int
+) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()
@@ -81,7 +83,7 @@ def test_a_rewritten_file_is_written_again_after_a_failed_sync(seed: int, failur
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_rename_is_repeated_after_a_failed_sync(seed: int) -> None:
+def test_opening_a_journal_survives_failed_syncs_of_the_folder(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()
@@ -125,7 +127,7 @@ def test_closing_after_a_failed_flush_syncs_the_earlier_events(seed: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_journal_whose_sync_failed_is_whole_after_it_was_closed(seed: int) -> None:
+def test_closing_a_journal_after_a_failed_sync_makes_its_events_durable(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     journal = opened(disk)
     write(journal, *EVENTS[:2])

@@ -49,13 +49,13 @@ def refuse(path: Path) -> Journal:
     raise JournalError(f"{path}: No space left on device")
 
 
-def test_no_checkpoint_is_deleted_before_the_journal_is_open(left: Path) -> None:
+def test_no_checkpoint_is_deleted_if_the_journal_cannot_be_opened(left: Path) -> None:
     with pytest.raises(JournalError):
         run(left, refuse, trials=20)
     assert left.exists()
 
 
-def test_a_left_checkpoint_is_deleted_only_after_opening_the_journal(left: Path) -> None:
+def test_an_unwanted_checkpoint_is_deleted_only_after_opening_the_journal(left: Path) -> None:
     run(left, refuse)
     assert left.exists()
     run(left, Journal)
@@ -84,7 +84,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_no_checkpoint_is_deleted_after_a_failed_last_sync(
+def test_no_checkpoint_is_deleted_after_a_failed_sync_of_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint_store, "WAIT_SECONDS", math.inf)  # however slow the study is

@@ -15,6 +15,6 @@ def test_there_are_at_least_ten_mutants() -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", run_mutants.names())
-def test_a_mutant_is_caught(name: str) -> None:
+def test_the_simulated_histories_detect_each_mutant(name: str) -> None:
     caught = run_mutants.caught(name, first=run_mutants.known_seed(name))
     assert caught is not None, f"{name} gets past {run_mutants.MOST_HISTORIES:,} histories"

@@ -162,7 +162,9 @@ def test_a_simulated_disk_without_faults_behaves_like_a_real_one(
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(("write", "sync")), max_size=30))
-def test_a_power_loss_leaves_synced_data_and_a_beginning(seed: int, history: list[str]) -> None:
+def test_a_power_loss_keeps_synced_data_and_a_prefix_of_unsynced_data(
+    seed: int, history: list[str]
+) -> None:
     random = Random(seed)
     disk = SimulatedDisk(random)
     file = disk.open("/journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -186,7 +188,7 @@ def test_a_power_loss_leaves_synced_data_and_a_beginning(seed: int, history: lis
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.integers(0, 12), st.integers(0, 12))
-def test_a_power_loss_takes_no_synced_names(seed: int, safe: int, more: int) -> None:
+def test_a_power_loss_keeps_synced_file_names(seed: int, safe: int, more: int) -> None:
     disk = SimulatedDisk(Random(seed))
     disk.make_folder("/f")
     disk.sync_folder("/")
@@ -218,7 +220,7 @@ def _read_something(disk: SimulatedDisk) -> None:
         disk.close(file)
 
 
-def test_pages_may_be_lost_after_a_failed_sync() -> None:
+def test_a_failed_sync_may_lose_data_despite_a_later_sync() -> None:
     left = set()
     for seed in range(40):
         disk = SimulatedDisk(Random(seed), plan={3: SYNC_ERROR})
@@ -234,7 +236,7 @@ def test_pages_may_be_lost_after_a_failed_sync() -> None:
     assert left == {b"firstsecond", bytes(5) + b"second"}
 
 
-def test_the_same_seed_gives_the_same_history() -> None:
+def test_the_faults_of_a_simulated_disk_are_reproducible_from_the_seed() -> None:
     def history(seed: int) -> object:
         disk = SimulatedDisk(Random(seed), rates=dict.fromkeys(FAULTS, 0.1))
         for _ in range(60):

@@ -365,7 +365,7 @@ def test_a_resumed_ranking_model_equals_an_uninterrupted_one(
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
 
 
-def test_reports_have_the_best_so_far_and_its_rounds_are_kept(
+def test_a_booster_reports_the_best_value_so_far_and_keeps_its_rounds(
     library: Library, tmp_path: Path
 ) -> None:
     training = (
@@ -384,7 +384,9 @@ def test_reports_have_the_best_so_far_and_its_rounds_are_kept(
     assert len([each for each in resources if each > 60]) <= boosting.REPORTS
 
 
-def test_the_highest_value_of_a_maximized_metric_is_kept(library: Library, tmp_path: Path) -> None:
+def test_a_booster_keeps_the_round_with_the_highest_maximized_metric(
+    library: Library, tmp_path: Path
+) -> None:
     metric = "AUC" if library.name == "catboost" else "auc"
     logistic = {
         "xgboost": {"objective": "binary:logistic", "eval_metric": "auc"},
@@ -461,7 +463,7 @@ def test_the_highest_value_of_a_maximized_metric_is_kept(library: Library, tmp_p
         ),
     ],
 )
-def test_a_study_whose_mode_seeks_the_worst_metric_is_refused(
+def test_a_mode_that_contradicts_the_direction_of_the_metric_is_refused(
     tmp_path: Path, *, name: str, params: dict[str, Any], metric: str, mode: str, words: str
 ) -> None:
     pytest.importorskip(name)
@@ -474,7 +476,7 @@ def test_a_study_whose_mode_seeks_the_worst_metric_is_refused(
     assert words in reason
 
 
-def test_a_metric_is_not_reported_under_the_name_of_another(
+def test_a_metric_that_the_booster_does_not_evaluate_is_refused(
     library: Library, tmp_path: Path
 ) -> None:
     asked = {"xgboost": "mae", "lightgbm": "rmse", "catboost": "MAE"}[library.name]
@@ -484,7 +486,7 @@ def test_a_metric_is_not_reported_under_the_name_of_another(
     assert f"is not evaluated; evaluated are '{library.metric} of" in training.failures[0].reason
 
 
-def test_the_user_says_in_which_direction_an_own_metric_is_better(tmp_path: Path) -> None:
+def test_the_mode_of_the_study_decides_the_direction_of_a_custom_metric(tmp_path: Path) -> None:
     """Even where it has the name of one of the library's."""
     pytest.importorskip("xgboost")
 
@@ -518,7 +520,7 @@ def test_a_round_whose_metric_is_not_a_number_fails_the_trial(
     assert words in training.failures[0].reason
 
 
-def test_trees_that_change_later_are_reported_as_they_are(tmp_path: Path) -> None:
+def test_dart_boosters_report_the_current_value_and_not_the_best(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     pytest.importorskip("lightgbm")
     for name, params in (
@@ -591,7 +593,7 @@ def test_a_booster_that_cannot_be_trained_raises_the_reason(
     assert words in training.failures[0].reason
 
 
-def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) -> None:
+def test_early_stopping_in_the_last_round_of_a_rung_keeps_the_model(tmp_path: Path) -> None:
     lightgbm = pytest.importorskip("lightgbm")
 
     def train(trial: Any) -> None:
@@ -606,14 +608,16 @@ def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) 
     assert training.reports[-1][2] == 1
 
 
-def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_booster_uses_the_number_of_threads_assigned_to_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
     assert boosting.threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert boosting.threads() == boosting.available_cores()
 
 
-def test_without_the_library_it_is_said_what_to_install(library: Library) -> None:
+def test_the_error_for_a_missing_booster_library_says_what_to_install(library: Library) -> None:
     code = (
         f"import sys; sys.modules[{library.name!r}] = None; import "
         f"ashtune.integrations.{library.name}"
@@ -658,7 +662,7 @@ OF_SCRIPT = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_trials_have_the_results_of_uninterrupted_ones(
+def test_killed_booster_trials_give_the_results_of_uninterrupted_trials(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -145,7 +145,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_promoted_jobs_go_on_from_what_they_saved(swept: Path) -> None:
+def test_promoted_hydra_jobs_continue_from_their_checkpoint(swept: Path) -> None:
     results = finished(swept / "out" / "study")
     assert {result.resource for result in results} == {1, 3, 9}
     assert any(result.start > 0 for result in results)
@@ -155,7 +155,7 @@ def test_promoted_jobs_go_on_from_what_they_saved(swept: Path) -> None:
     assert ashtune.Study.load(swept / "out" / "study").is_complete
 
 
-def test_the_best_is_written_down_as_other_sweepers_do_and_printed(swept: Path) -> None:
+def test_the_hydra_sweeper_writes_and_prints_the_best_result(swept: Path) -> None:
     best = ashtune.Study.load(swept / "out" / "study").best
     results = OmegaConf.to_container(OmegaConf.load(swept / "out" / "optimization_results.yaml"))
     assert results == {
@@ -167,7 +167,7 @@ def test_the_best_is_written_down_as_other_sweepers_do_and_printed(swept: Path) 
     assert f"model={best.config['model']}" in last
 
 
-def test_a_sweep_that_is_killed_goes_on_in_the_same_directory(tmp_path: Path) -> None:
+def test_a_killed_sweep_resumes_in_the_same_directory(tmp_path: Path) -> None:
     folder = with_program(tmp_path)
     study = folder / "out" / "study"
     # it cannot end before it is killed
@@ -203,7 +203,7 @@ def read_here(folder: Path, *arguments: str, **params: Any) -> Swept:
         return read(arguments, params, context.config_loader)
 
 
-def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
+def test_hydra_overrides_convert_to_a_space_and_back(tmp_path: Path) -> None:
     folder = with_program(tmp_path)
     swept = read_here(
         folder, "a=interval(1,2)", "b=tag(log,interval(1e-4,1))", "c=int(interval(1,9))",
@@ -253,7 +253,7 @@ def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
         (["lr=1,2", "lr=interval(0,1)"], "2 overrides set lr"),
     ],
 )
-def test_overrides_that_cannot_be_searched_are_refused(
+def test_hydra_overrides_that_describe_no_valid_space_are_refused(
     arguments: list[str], text: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SpaceError) as refused:
@@ -286,7 +286,7 @@ def test_overrides_that_cannot_be_searched_are_refused(
         (["lr=1,2"], ["hydra.sweep.dir=main.py"], "File exists: 'main.py'"),
     ],
 )
-def test_overrides_that_cannot_be_swept_are_refused_before_a_study_begins(
+def test_invalid_sweeps_are_refused_before_a_study_begins(
     arguments: list[str],
     overrides: list[str],
     text: str,
@@ -309,7 +309,7 @@ def test_overrides_that_cannot_be_swept_are_refused_before_a_study_begins(
     assert not (folder / "out" / "study" / NAME).exists()
 
 
-def test_the_plug_in_is_light_and_hydra_finds_it() -> None:
+def test_hydra_finds_the_plugin_and_its_import_loads_no_large_library() -> None:
     code = """
         import sys
         import hydra_plugins.hydra_ashtune_sweeper
@@ -326,7 +326,7 @@ def test_the_plug_in_is_light_and_hydra_finds_it() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_sweeper_has_the_default_values_of_the_table() -> None:
+def test_the_hydra_sweeper_has_the_same_default_values_as_tune() -> None:
     from hydra_plugins.hydra_ashtune_sweeper import AshtuneSweeperConf
 
     known = options_of(TuneOptions)

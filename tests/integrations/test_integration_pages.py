@@ -22,7 +22,7 @@ def needs(*libraries: str) -> pytest.MarkDecorator:
 
 @pytest.mark.slow
 @needs("xgboost", "lightgbm", "catboost", "sklearn")
-def test_the_page_on_boosters_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_boosters_works(tmp_path: Path) -> None:
     steps = pages.carried_out(f"{PAGES}/boosters.md", tmp_path)
     printed = "".join(step.printed for step in steps)
     assert printed.count("best_round") == len(steps)
@@ -32,13 +32,13 @@ def test_the_page_on_boosters_does_what_it_says(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 @needs("keras", "jax")
 @pytest.mark.filterwarnings("ignore")
-def test_the_page_on_keras_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_keras_works(tmp_path: Path) -> None:
     (step,) = pages.carried_out(f"{PAGES}/keras.md", tmp_path)
     assert "'rate': " in step.printed
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own
-def test_the_page_on_lightning_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_lightning_works(tmp_path: Path) -> None:
     (step,) = pages.carried_out(f"{PAGES}/lightning.md", tmp_path)
     assert "'width': " in step.printed
     assert "['last.ckpt', 'random-0.pt']" in step.printed
@@ -46,19 +46,19 @@ def test_the_page_on_lightning_does_what_it_says(tmp_path: Path) -> None:
 
 @needs("optuna")
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_the_page_on_optuna_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_optuna_works(tmp_path: Path) -> None:
     block, command, _ = pages.carried_out(f"{PAGES}/optuna.md", tmp_path)
     assert block.printed.startswith("True {'rate': ")
     assert command.printed == "study.log\n"
 
 
-def test_the_page_on_pytorch_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_pytorch_works(tmp_path: Path) -> None:
     (step,) = pages.carried_out(f"{PAGES}/pytorch.md", tmp_path)
     assert "'dropout': " in step.printed
     assert "['model', 'optimizer', 'scheduler']" in step.printed
 
 
-def test_the_page_on_scikit_learn_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_scikit_learn_works(tmp_path: Path) -> None:
     (step,) = pages.carried_out(f"{PAGES}/scikit-learn.md", tmp_path)
     assert "'batch_size': " in step.printed
 
@@ -66,7 +66,7 @@ def test_the_page_on_scikit_learn_does_what_it_says(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 # of MLflow to SQLAlchemy
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-def test_the_page_on_trackers_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_trackers_works(tmp_path: Path) -> None:
     steps = pages.carried_out(f"{PAGES}/trackers.md", tmp_path)
     (block,) = [step for step in steps if "MlflowClient" in step.text]
     first, *runs = block.printed.strip().splitlines()
@@ -81,7 +81,7 @@ def test_the_page_on_trackers_does_what_it_says(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 @needs("torch", "lightning")
 @pytest.mark.filterwarnings("ignore")
-def test_the_page_on_several_processes_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_several_processes_works(tmp_path: Path) -> None:
     gloo, *_, lightning = pages.carried_out(f"{PAGES}/several-processes.md", tmp_path)
     assert "'width': " in gloo.printed
     assert "'rate': " in lightning.printed
@@ -89,20 +89,20 @@ def test_the_page_on_several_processes_does_what_it_says(tmp_path: Path) -> None
 
 @needs("transformers")
 @pytest.mark.filterwarnings("ignore")
-def test_the_page_on_transformers_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_transformers_works(tmp_path: Path) -> None:
     step, _ = pages.carried_out(f"{PAGES}/transformers.md", tmp_path)
     assert "'eval_accuracy': " in step.printed
 
 
 @needs("transformers", "peft")
 @pytest.mark.filterwarnings("ignore")
-def test_the_page_on_peft_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_peft_works(tmp_path: Path) -> None:
     (step,) = pages.carried_out(f"{PAGES}/peft.md", tmp_path)
     assert "['adapter_config.json', 'adapter_model.safetensors']" in step.printed
 
 
 @needs("hydra")
-def test_the_page_on_hydra_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_on_the_page_about_hydra_works(tmp_path: Path) -> None:
     page = (pages.ROOT / PAGES / "hydra.md").read_text()
 
     def block(kind: str) -> str:

@@ -263,7 +263,7 @@ def outcome(
 
 
 @pytest.mark.slow
-def test_a_trial_in_pieces_has_the_curve_of_one_fit(outcome: Outcome) -> None:
+def test_an_interrupted_keras_trial_has_the_curve_of_one_fit(outcome: Outcome) -> None:
     assert {1, 3} <= {start for _, start in outcome.calls}, (
         "from a rung's checkpoint, and from one between two rungs"
     )
@@ -280,7 +280,7 @@ def test_a_trial_in_pieces_has_the_curve_of_one_fit(outcome: Outcome) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
-def test_a_data_loader_goes_on_in_the_order_of_one_fit(outcome: Outcome) -> None:
+def test_a_resumed_keras_data_loader_keeps_the_order_of_one_fit(outcome: Outcome) -> None:
     in_pieces, in_one = outcome.said["loader"]
     assert in_pieces == pytest.approx(in_one, rel=1e-6)
 
@@ -304,6 +304,6 @@ EXPECTED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
 @pytest.mark.parametrize("what", EXPECTED)
-def test_errors_of_fit_are_reported(outcome: Outcome, what: str) -> None:
+def test_mistakes_in_the_use_of_keras_fit_give_clear_errors(outcome: Outcome, what: str) -> None:
     said, expected = outcome.said["mistakes"][what], EXPECTED[what]
     assert said == expected if isinstance(expected, int) else expected in said, said

@@ -149,7 +149,7 @@ def check_unbroken(directory: Path, whole: Callable[[Any, int], curves.Points]) 
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_promoted_trials_have_the_curve_of_one_fit(tmp_path: Path, root: str) -> None:
+def test_promoted_lightning_trials_have_the_curve_of_one_fit(tmp_path: Path, root: str) -> None:
     learn = curves.imported(written(tmp_path, root))
     study = tuned(tmp_path, learn)
     assert curves.taken_up(study.directory), "none was put aside and taken up"
@@ -167,7 +167,7 @@ def test_promoted_trials_have_the_curve_of_one_fit(tmp_path: Path, root: str) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_trials_of_a_killed_study_have_the_curve_of_one_fit(tmp_path: Path) -> None:
+def test_lightning_trials_of_a_killed_study_have_the_curve_of_one_fit(tmp_path: Path) -> None:
     script = written(tmp_path, ROOTS[0])
     before = curves.killed_and_resumed(script, tmp_path / "s", after=5)
     after = curves.results(tmp_path / "s")
@@ -214,7 +214,7 @@ def test_plateau_schedules_and_averaged_weights_are_resumed(
     )
 
 
-def test_another_callback_that_ends_training_ends_the_trial(
+def test_a_trial_ends_if_another_lightning_callback_stops_training(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     def train(trial: Any) -> None:
@@ -235,7 +235,7 @@ def test_another_callback_that_ends_training_ends_the_trial(
     assert [(e.resource, e.stopped) for e in curves.results(study.directory)] == [(2, True)] * 2
 
 
-def test_the_epoch_of_a_rung_is_validated(tmp_path: Path, learn: ModuleType) -> None:
+def test_lightning_validates_the_epoch_of_each_rung(tmp_path: Path, learn: ModuleType) -> None:
     every: list[int] = []
 
     def train(trial: Any) -> None:
@@ -268,7 +268,9 @@ def stopped_after(learn: ModuleType, epochs: int) -> Callable[[Any], None]:
     return train
 
 
-def test_a_trial_has_its_last_validated_result(tmp_path: Path, learn: ModuleType) -> None:
+def test_a_stopped_lightning_trial_has_the_result_of_its_last_validation(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     study = tuned(tmp_path, learn, stopped_after(learn, 5), trials=2, min_resource=9)
     assert [(e.resource, e.stopped) for e in curves.results(study.directory)] == [(4, True)] * 2
 
@@ -308,7 +310,7 @@ class Handed:
         ),
     ],
 )
-def test_unfit_trainers_are_refused(
+def test_a_lightning_trainer_with_unsuitable_settings_is_refused(
     tmp_path: Path, learn: ModuleType, settings: dict[str, Any], words: str
 ) -> None:
     trial: Any = Handed(tmp_path)
@@ -321,7 +323,7 @@ def test_unfit_trainers_are_refused(
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
-def test_trainers_that_start_processes_are_refused(
+def test_lightning_trainers_that_start_processes_are_refused(
     tmp_path: Path, root: str, devices: int, strategy: str
 ) -> None:
     learn = curves.imported(written(tmp_path, root))
@@ -338,7 +340,7 @@ def test_trainers_that_start_processes_are_refused(
     assert "\n" not in str(raised.value)
 
 
-def test_ranks_without_their_variables_are_refused(
+def test_lightning_ranks_without_environment_variables_are_refused(
     tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lightning would start the script again for the ranks that are there."""
@@ -354,7 +356,7 @@ def test_ranks_without_their_variables_are_refused(
         )
 
 
-def test_repeated_scripts_are_refused(
+def test_a_lightning_script_started_once_per_process_is_refused(
     tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As under srun: nothing is launched, as all processes are there."""
@@ -366,7 +368,7 @@ def test_repeated_scripts_are_refused(
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "random-0.pt"])
-def test_a_link_in_the_place_of_a_file_is_refused(
+def test_a_link_in_place_of_a_lightning_checkpoint_file_is_refused(
     tmp_path: Path, learn: ModuleType, name: str
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -380,7 +382,7 @@ def test_a_link_in_the_place_of_a_file_is_refused(
         fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
 
 
-def test_a_schedule_that_would_have_another_length_is_refused(
+def test_a_learning_rate_schedule_whose_length_changed_is_refused(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     def going_on(trial: Any) -> None:
@@ -393,14 +395,14 @@ def test_a_schedule_that_would_have_another_length_is_refused(
         going_on(Handed(tmp_path))
 
 
-def test_a_metric_that_is_not_logged_is_named_with_those_that_are(
+def test_the_error_for_an_unlogged_metric_lists_the_logged_metrics(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     with pytest.raises(ObjectiveError):
         tuned(tmp_path, learn, metric="accuracy")
 
 
-def test_sigterm_is_left_to_the_driver(tmp_path: Path, learn: ModuleType) -> None:
+def test_lightning_does_not_handle_sigterm_in_a_worker(tmp_path: Path, learn: ModuleType) -> None:
     class Interrupted(learn.Model):  # type: ignore[misc, name-defined]  # of a script
         def on_train_epoch_end(self) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -423,7 +425,7 @@ def test_sigterm_is_left_to_the_driver(tmp_path: Path, learn: ModuleType) -> Non
     assert heard == [signal.SIGTERM] * 3
 
 
-def test_the_best_is_a_folder_with_lightnings_own_checkpoint(
+def test_loading_the_best_gives_a_folder_with_a_lightning_checkpoint(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     study = tuned(tmp_path, learn, trials=2, min_resource=9)

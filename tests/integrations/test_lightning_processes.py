@@ -113,7 +113,7 @@ def tuned(learn: ModuleType, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.slow
-def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(
+def test_all_lightning_ranks_end_at_the_epoch_that_rank_0_decides(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     study = tuned(learn, trials=6)
@@ -141,7 +141,7 @@ def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(
 
 
 @pytest.mark.slow
-def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(
+def test_an_error_of_the_study_ends_both_lightning_ranks_unchanged(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     words = (

@@ -90,7 +90,7 @@ def as_optuna_has_it(configuration: dict[str, Any]) -> dict[str, Any]:
     return {**configuration, "widths": WIDTHS[choices.index(configuration["widths"])]}
 
 
-def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(
+def test_an_optuna_export_contains_parameters_state_and_value_of_each_trial(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     study = exported(tuned, tmp_path)
@@ -143,7 +143,7 @@ def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(
     assert logs == ["optimizer.rate", "units"]
 
 
-def test_the_best_trial_and_its_parameters_are_the_same(
+def test_an_optuna_export_has_the_same_best_trial_and_parameters(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     study = exported(tuned, tmp_path)
@@ -155,7 +155,7 @@ def test_the_best_trial_and_its_parameters_are_the_same(
     assert study.user_attrs["search"] == "random"
 
 
-def test_intermediate_values_are_the_curves_by_resource(
+def test_intermediate_values_of_an_optuna_export_are_the_learning_curves(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     curves = tuned.curves_dataframe()
@@ -166,7 +166,7 @@ def test_intermediate_values_are_the_curves_by_resource(
         )
 
 
-def test_the_command_the_method_and_the_observer_write_the_same(
+def test_command_method_and_observer_write_the_same_optuna_file(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     file, other = tmp_path / "study.log", tmp_path / "other.log"
@@ -198,7 +198,7 @@ def test_samplers_of_optuna_continue_an_exported_study(
     assert trial.number == len(tuned.trials)
 
 
-def test_a_file_that_another_has_written_into_is_not_replaced(
+def test_an_export_does_not_replace_a_file_changed_by_another_program(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     file = tmp_path / "study.log"
@@ -231,7 +231,7 @@ def test_a_large_study_exports_only_its_best_trials(
     )
 
 
-def test_an_inactive_hyperparameter_is_left_out(tmp_path: Path) -> None:
+def test_an_optuna_export_omits_inactive_hyperparameters(tmp_path: Path) -> None:
     space = ConfigurationSpace(
         {"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": Float("x", (0.0, 1.0))}
     )
@@ -261,7 +261,7 @@ def two_metrics(trial: Any) -> None:
         )
 
 
-def test_several_objectives_have_their_directions_values_and_the_same_front(tmp_path: Path) -> None:
+def test_an_optuna_export_of_several_objectives_has_the_same_front(tmp_path: Path) -> None:
     study = ashtune.tune(
         two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric=["accuracy", "latency"],
         mode=["max", "min"], trials=30,
@@ -372,7 +372,7 @@ def begun(source: Any, directory: Path, **options: Any) -> ashtune.Study:
     )  # fmt: skip
 
 
-def test_a_study_of_optuna_is_known_to_the_search(
+def test_trials_of_an_optuna_study_are_known_results_of_the_search(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Complete trials, pruned ones at their last step, which here counts epochs from 0, and failed
@@ -418,7 +418,7 @@ def test_a_study_of_optuna_is_known_to_the_search(
         begun(theirs, tmp_path / "other", mode="max")
 
 
-def test_an_exported_study_gives_the_same_known_results(tmp_path: Path) -> None:
+def test_known_results_survive_an_export_to_optuna(tmp_path: Path) -> None:
     first = begun(
         None, tmp_path / "first", trials=20, search="random", min_resource=1, reduction_factor=3
     )

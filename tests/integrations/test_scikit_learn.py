@@ -82,7 +82,7 @@ def iris() -> tuple[Any, Any]:
     ],
     ids=["logistic", "ridge", "forest", "pipeline"],
 )
-def test_scikit_learns_own_checks_pass(estimator: Any, space: Any) -> None:
+def test_the_estimator_checks_of_scikit_learn_pass(estimator: Any, space: Any) -> None:
     search = AshSearchCV(
         estimator, space, cv=2, n_candidates=2, random_state=0, error_score="raise"
     )
@@ -98,7 +98,7 @@ def test_scikit_learns_own_checks_pass(estimator: Any, space: Any) -> None:
     assert len(results) > 50
 
 
-def test_the_example_of_scikit_learns_halving_runs_with_another_class(
+def test_the_halving_example_of_scikit_learn_runs_with_ash_search(
     iris: tuple[Any, Any],
 ) -> None:
     clf = RandomForestClassifier(random_state=0)
@@ -127,7 +127,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> Any:
     "ignore::sklearn.exceptions.FitFailedWarning", "ignore:Scoring failed:UserWarning"
 )
 @pytest.mark.filterwarnings("ignore:One or more of the:UserWarning")
-def test_applicable_tests_of_halving_from_scikit_learn_pass(theirs: Any) -> None:
+def test_the_applicable_halving_tests_of_scikit_learn_pass(theirs: Any) -> None:
     """Those that are left out hold for rungs that wait for each other, or for another cut of the
     rows.
 
@@ -220,7 +220,7 @@ def test_every_subset_of_samples_contains_each_class() -> None:
     assert search.cv_results_["n_resources"].min() == 20
 
 
-def test_refit_names_a_score_or_chooses_by_a_function(iris: tuple[Any, Any]) -> None:
+def test_refit_may_be_the_name_of_a_score_or_a_function(iris: tuple[Any, Any]) -> None:
     options: dict[str, Any] = {
         "max_resources": 9,
         "n_candidates": 4,
@@ -266,7 +266,7 @@ def test_a_failed_fit_gets_the_error_score(iris: tuple[Any, Any]) -> None:
         )
 
 
-def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None:
+def test_a_search_accepts_scipy_distributions_and_several_grids(iris: tuple[Any, Any]) -> None:
     grids = [
         {"C": stats.loguniform(1e-3, 1e3), "fit_intercept": [True, False]},
         {"C": stats.expon(scale=2), "tol": (1e-5, 1e-2, "log"), "l1_ratio": [0.0]},
@@ -286,7 +286,7 @@ def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None
     }
 
 
-def test_groups_weights_frames_and_sparse_data_are_accepted(iris: tuple[Any, Any]) -> None:
+def test_a_search_accepts_groups_weights_data_frames_and_sparse_data(iris: tuple[Any, Any]) -> None:
     pandas = pytest.importorskip("pandas")
     X, y = iris
     groups, weights = np.arange(150) % 10, np.ones(150)
@@ -316,7 +316,7 @@ def test_groups_weights_frames_and_sparse_data_are_accepted(iris: tuple[Any, Any
         ),
     ],
 )
-def test_wrong_options_are_refused_as_scikit_learn_does(
+def test_invalid_options_of_a_search_raise_value_error(
     iris: tuple[Any, Any], options: Any, match: str
 ) -> None:
     search = AshSearchCV(RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, **options)
@@ -336,7 +336,7 @@ def test_wrong_options_are_refused_as_scikit_learn_does(
         ([], ashtune.AshtuneError, "trials=0"),
     ],
 )
-def test_bad_parameters_are_refused(
+def test_an_invalid_parameter_space_of_a_search_is_refused(
     iris: tuple[Any, Any], space: Any, kind: type[Exception], match: str
 ) -> None:
     with pytest.raises(kind, match=match):
@@ -351,7 +351,7 @@ def test_bad_parameters_are_refused(
         {"param_distributions": {"max_depth": stats.poisson(3)}},
     ],
 )
-def test_a_directory_is_not_continued_by_another_search(
+def test_a_different_search_cannot_continue_in_the_same_directory(
     iris: tuple[Any, Any], tmp_path: Path, change: Any
 ) -> None:
     options: dict[str, Any] = {"n_candidates": 3, "directory": tmp_path, "random_state": 0, "cv": 2}
@@ -383,7 +383,7 @@ def test_a_directory_is_not_continued_by_another_search(
         (MiniBatchKMeans(), {"n_clusters": [2, 3]}, "sample"),
     ],
 )  # fmt: skip
-def test_epochs_are_the_resource_only_where_they_equal_fit(
+def test_epochs_are_the_resource_only_if_partial_fit_equals_fit(
     estimator: Any, space: Any, unit: str
 ) -> None:
     names = set(space)
@@ -419,7 +419,7 @@ def test_resumed_epochs_give_the_score_of_uninterrupted_ones(iris: tuple[Any, An
     ],
     ids=["classifier", "regressor", "average", "one class"],
 )
-def test_sgd_from_rung_to_rung_has_the_weights_of_one_fit(
+def test_sgd_trained_rung_by_rung_has_the_weights_of_one_fit(
     iris: tuple[Any, Any], model: Any, given: list[int] | None, rate: str
 ) -> None:
     """Up to rounding, with the rows in one order: a shuffled order is drawn anew at each call of an
@@ -437,7 +437,7 @@ def test_sgd_from_rung_to_rung_has_the_weights_of_one_fit(
     assert trained.get_params() == model.get_params(), "the tolerance is there again"
 
 
-def test_a_rung_of_sgd_equals_one_fit_without_tolerance(
+def test_sgd_trained_to_a_rung_equals_one_fit_without_tolerance(
     iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -494,7 +494,7 @@ class Locked(RandomForestClassifier):
         return super().fit(X, y)
 
 
-def test_a_candidate_that_cannot_be_saved_is_fitted_again(iris: tuple[Any, Any]) -> None:
+def test_a_promoted_candidate_that_cannot_be_saved_is_fitted_again(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
         Locked(random_state=0), {"max_depth": stats.randint(1, 99)}, max_resources=9,
         min_resources=1, n_candidates=9,
@@ -510,7 +510,7 @@ def test_a_candidate_that_cannot_be_saved_is_fitted_again(iris: tuple[Any, Any])
     )
 
 
-def test_a_worker_does_not_import_the_driver() -> None:
+def test_scikit_learn_workers_do_not_import_the_driver() -> None:
     script = (
         "import sys, ashtune._src.integrations.scikit_learn.validated; print([name for name in "
         "('ashtune._src.api.study', 'ashtune._src.driver.session') if name in sys.modules])"
@@ -610,7 +610,7 @@ def path_of(context: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", [Told, ToldOfParts])
-def test_callbacks_of_scikit_learn_receive_the_tasks_of_a_search(
+def test_scikit_learn_callbacks_receive_the_tasks_of_a_search(
     iris: tuple[Any, Any], kind: type[Told]
 ) -> None:
     told = kind()
@@ -651,7 +651,7 @@ class Together(RandomForestClassifier):
 
 
 @pytest.mark.slow
-def test_processes_fit_in_parallel(
+def test_a_search_with_n_jobs_fits_in_parallel_processes(
     iris: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOGETHER", str(tmp_path))

@@ -58,7 +58,7 @@ def iris() -> tuple[Any, Any]:
     return X, y
 
 
-def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> None:
+def test_full_training_fits_each_candidate_on_all_rows(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
         DecisionTreeClassifier(random_state=0),
         {"min_samples_leaf": [1, 2, 3, 4, 5]},
@@ -72,7 +72,7 @@ def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> 
 
 
 @pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
-def test_splits_given_as_masks_equal_splits_given_as_indices(
+def test_splits_as_boolean_masks_equal_splits_as_indices(
     iris: tuple[Any, Any], resource: str
 ) -> None:
     indices = list(KFold(3, shuffle=True, random_state=0).split(*iris))
@@ -130,7 +130,7 @@ def test_a_fit_parameter_may_be_a_function_of_the_script(tmp_path: Path) -> None
         "trees by n_estimators",
     ],
 )
-def test_the_best_score_equals_that_of_a_grid_search(estimator: Any, name: str) -> None:
+def test_the_best_score_equals_the_score_of_a_grid_search(estimator: Any, name: str) -> None:
     X, y = make_classification(150, n_informative=6, flip_y=0.2, random_state=0)
     last, prefix = (
         (estimator[-1], "sgdclassifier__") if isinstance(estimator, Pipeline) else (estimator, "")
@@ -158,7 +158,7 @@ def test_the_best_score_equals_that_of_a_grid_search(estimator: Any, name: str) 
     )
 
 
-def test_arguments_with_the_name_of_an_option_have_its_default() -> None:
+def test_arguments_shared_with_tune_have_the_same_default_values() -> None:
     known = options_of(TuneOptions)
     for name in ("search", "scheduler", "time_limit", "directory"):
         assert inspect.signature(AshSearchCV).parameters[name].default == known[name][1].default

@@ -112,14 +112,14 @@ def tuned(script: Path, name: str, *arguments: str) -> Path:
     return script.parent / name
 
 
-def test_two_processes_have_the_same_losses_as_one(script: Path) -> None:
+def test_two_processes_per_trial_give_the_same_losses_as_one(script: Path) -> None:
     alone = tuned(script, "alone", "Local", "20", "workers=1")
     both = tuned(script, "both", "Local", "20", "workers=1", "processes_per_trial=2")
     assert_same_losses(both, alone)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_two_mpi_ranks_have_the_same_losses_as_one_process(script: Path) -> None:
+def test_two_mpi_ranks_per_trial_give_the_same_losses_as_one_process(script: Path) -> None:
     alone = tuned(script, "alone", "Local", "20", "workers=1")
     study = script.parent / "ranks"
     with mpiexec_launched(
@@ -130,7 +130,7 @@ def test_two_mpi_ranks_have_the_same_losses_as_one_process(script: Path) -> None
     assert_same_losses(study, alone)
 
 
-def test_twenty_random_kills_of_ranks_in_training_harm_no_other_trial(script: Path) -> None:
+def test_twenty_random_kills_of_ranks_do_not_affect_other_trials(script: Path) -> None:
     chosen, study = random.Random(11), script.parent / "study"
     command = (
         sys.executable,

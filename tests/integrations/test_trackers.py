@@ -328,7 +328,7 @@ def as_single(metrics: dict[str, float]) -> dict[str, float]:
     return {name: struct.unpack("f", struct.pack("f", value))[0] for name, value in metrics.items()}
 
 
-def test_a_tracker_imports_its_library_when_a_study_begins(
+def test_a_tracker_imports_its_library_only_when_a_study_begins(
     finished_study: Path, tmp_path: Path
 ) -> None:
     code = """
@@ -348,7 +348,7 @@ assert not {"torch", "tensorflow"} & set(sys.modules)
     subprocess.run(command, check=True)
 
 
-def test_no_copy_asks_the_network_for_anything(
+def test_trackers_do_not_access_the_network(
     study_copy: Path, tmp_path: Path, empty_mlflow: Path
 ) -> None:
     """MLflow would ask its maker's server, were it not told to send nothing; it does not in tests
@@ -389,7 +389,7 @@ def database(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_no_link_in_the_folder_of_tensorboard_is_followed(study_copy: Path) -> None:
+def test_links_in_the_tensorboard_folder_are_not_followed(study_copy: Path) -> None:
     study = Study.load(study_copy)
     [root] = Path(study.export("tensorboard")).iterdir()
     folder = next(root.glob("trial-*"))
@@ -434,7 +434,7 @@ def in_mlflow(database: Path, created: float = 1.0, is_live: bool = True) -> MLf
     return tracker
 
 
-def test_a_kill_leaves_no_open_run(
+def test_an_mlflow_run_left_open_by_a_kill_is_closed_later(
     empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
@@ -455,7 +455,7 @@ def test_a_kill_leaves_no_open_run(
     assert [resource for resource, _ in shown[0].points] == [1, 2]
 
 
-def test_mlflow_takes_the_address_of_its_own_variable(
+def test_the_mlflow_tracker_uses_the_address_in_mlflow_tracking_uri(
     empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "study").mkdir()
@@ -477,14 +477,14 @@ def test_mlflow_takes_the_address_of_its_own_variable(
 @pytest.mark.parametrize(
     "name", ["a//b", "loss/", "/x", "..", ".", "../x", "a/../b", "//x", "a/b", "a.b", ""]
 )
-def test_mlflow_takes_every_name(name: str) -> None:
+def test_the_mlflow_tracker_makes_each_metric_name_valid(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 
     _validate_metric_name(_name(name))
     assert (_name(name) == name) == (name in ("a/b", "a.b"))
 
 
-def test_a_hyperparameter_called_ashtune_is_kept(
+def test_trackers_keep_a_hyperparameter_named_ashtune(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trackio import sqlite_storage, utils

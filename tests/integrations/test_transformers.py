@@ -253,7 +253,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("study", ["study", "by-steps"])
-def test_a_trial_in_pieces_has_the_curve_of_one_training(outcome: Outcome, study: str) -> None:
+def test_an_interrupted_transformers_trial_has_the_curve_of_one_training(
+    outcome: Outcome, study: str
+) -> None:
     curves = pieces.curves(outcome.folder / study)
     assert outcome.said[study], "there is something to compare"
     for number, expected in outcome.said[study].items():
@@ -263,7 +265,7 @@ def test_a_trial_in_pieces_has_the_curve_of_one_training(outcome: Outcome, study
 
 
 @pytest.mark.slow
-def test_trials_went_on_from_checkpoints_at_rungs_and_between_them(outcome: Outcome) -> None:
+def test_transformers_trials_resume_from_checkpoints_at_and_between_rungs(outcome: Outcome) -> None:
     assert {1, 3} <= {start for _, start in outcome.calls}, (
         "from a rung's checkpoint, and from one between two rungs"
     )
@@ -273,7 +275,7 @@ def test_trials_went_on_from_checkpoints_at_rungs_and_between_them(outcome: Outc
 
 
 @pytest.mark.slow
-def test_the_learning_rate_is_that_of_the_top_resource_at_every_rung(outcome: Outcome) -> None:
+def test_the_learning_rate_schedule_spans_the_top_resource_at_each_rung(outcome: Outcome) -> None:
     for epochs in pieces.curves(outcome.folder / "study").values():
         first = epochs[1]["learning_rate"]
         for epoch, metrics in epochs.items():
@@ -305,7 +307,7 @@ EXPECTED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", EXPECTED)
-def test_what_goes_wrong_in_the_trainer_is_said(outcome: Outcome, what: str) -> None:
+def test_mistakes_in_the_use_of_the_trainer_give_clear_errors(outcome: Outcome, what: str) -> None:
     said, expected = outcome.said["mistakes"][what], EXPECTED[what]
     assert said == expected if isinstance(expected, int) else expected in said, said
 
@@ -335,7 +337,7 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 
 @pytest.mark.slow
-def test_two_ranks_of_torchrun_train_a_trial_in_pieces(tmp_path: Path) -> None:
+def test_two_torchrun_ranks_train_an_interrupted_trial(tmp_path: Path) -> None:
     (tmp_path / "rank.py").write_text(textwrap.dedent(RANK))
     program = ashtune.Program([sys.executable, *TORCHRUN, "rank.py"], folder=str(tmp_path))
     space, options = (

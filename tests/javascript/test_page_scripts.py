@@ -122,12 +122,12 @@ def node(*arguments: str, folder: Path) -> str:
 
 @needs_node
 @pytest.mark.parametrize("test", TESTS, ids=lambda path: path.name)
-def test_unit_tests_pass(test: Path, served: Path) -> None:
+def test_the_unit_tests_of_the_page_scripts_pass(test: Path, served: Path) -> None:
     node("--test", "--test-reporter=spec", test.name, folder=served)
 
 
 @needs_node
-def test_texts_of_numbers_match_between_page_and_python(served: Path) -> None:
+def test_the_page_and_python_format_numbers_identically(served: Path) -> None:
     figure = msgspec.to_builtins(FIGURE)
     asked = {
         "numbers": NUMBERS,
@@ -149,13 +149,13 @@ def test_texts_of_numbers_match_between_page_and_python(served: Path) -> None:
     assert texts["words"] == [words_of(FIGURE, *each) for each in points]
 
 
-def test_each_chosen_trial_has_a_colour() -> None:
+def test_the_page_has_a_colour_for_each_selectable_trial() -> None:
     script = (STATIC / "study" / "chosen.js").read_text()
     assert f"export const MOST = {len(set(CHOSEN))};" in script
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
-def test_the_type_of_a_part_has_the_fields_that_the_server_sends(part: Any) -> None:
+def test_javascript_types_have_the_fields_that_the_server_sends(part: Any) -> None:
     types = (STATIC / "types.d.ts").read_text()
     match = re.search(rf"interface {part.__name__} {{\n(.*?)\n}}", types, re.DOTALL)
     assert match is not None

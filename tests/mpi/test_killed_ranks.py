@@ -25,7 +25,7 @@ pytestmark = [
 LIMIT = 120.0
 
 
-def test_a_killed_worker_process_costs_only_one_job(tmp_path: Path) -> None:
+def test_a_killed_worker_process_loses_only_the_current_job(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     tuned.hold(50)
@@ -49,7 +49,7 @@ def test_a_killed_worker_process_costs_only_one_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", ["its worker", "its rank", "the driver rank"])
-def test_processes_of_training_end_after_any_kill(tmp_path: Path, victim: str) -> None:
+def test_training_processes_end_after_a_kill_of_any_rank(tmp_path: Path, victim: str) -> None:
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
     command = (
         PYTHON,

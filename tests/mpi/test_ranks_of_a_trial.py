@@ -87,7 +87,7 @@ def scores(study: Path) -> dict[tuple[int, int], float]:
     }
 
 
-def test_two_ranks_have_the_scores_of_one_process(tmp_path: Path) -> None:
+def test_two_ranks_per_trial_give_the_same_scores_as_one_process(tmp_path: Path) -> None:
     with launched(*command(tmp_path, "alone", "--workers", "1")) as launch:
         assert launch.wait().status == 0
     with mpiexec_launched(5, *command(tmp_path, "both", "--ranks-per-trial", "2")) as launch:
@@ -103,7 +103,7 @@ def test_two_ranks_have_the_scores_of_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_rank_that_fails_alone_costs_its_trial_and_its_group(
+def test_an_error_in_one_rank_fails_only_the_trial_of_that_rank(
     tmp_path: Path, failing: int
 ) -> None:
     """The other rank waits in MPI for ever, where nobody can interrupt it."""
@@ -135,7 +135,7 @@ LEFT = """
 """
 
 
-def test_a_message_that_a_failed_trial_has_left_reaches_no_other_trial(tmp_path: Path) -> None:
+def test_unread_messages_of_a_failed_trial_do_not_reach_another_trial(tmp_path: Path) -> None:
     words = command(tmp_path, "study", "--ranks-per-trial", "2")
     (tmp_path / "train.py").write_text(textwrap.dedent(LEFT))
     with mpiexec_launched(3, *words) as launch:
@@ -149,7 +149,7 @@ def test_a_message_that_a_failed_trial_has_left_reaches_no_other_trial(tmp_path:
     ]
 
 
-def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
+def test_fewer_ranks_than_one_trial_needs_are_refused(tmp_path: Path) -> None:
     with mpiexec_launched(3, *command(tmp_path, "study", "--ranks-per-trial", "4")) as launch:
         ended = launch.wait(60)
     assert ended.status == 2
@@ -176,7 +176,7 @@ def test_a_study_completes_after_twenty_random_kills_of_ranks(tmp_path: Path) ->
     tuned.assert_is_whole()
 
 
-def test_a_hanging_rank_is_given_up_when_the_study_ends(tmp_path: Path) -> None:
+def test_a_hanging_rank_does_not_block_the_end_of_the_study(tmp_path: Path) -> None:
     words = command(tmp_path, "study", "--ranks-per-trial", "2", "--time-limit", "2s")
     (tmp_path / "train.py").write_text(
         "import time\n"
@@ -192,7 +192,7 @@ def test_a_hanging_rank_is_given_up_when_the_study_ends(tmp_path: Path) -> None:
     assert "rank 1 does not leave the study" in ended.stderr
 
 
-def test_a_rank_that_cannot_begin_ends_the_study_with_its_reason(tmp_path: Path) -> None:
+def test_a_rank_that_cannot_start_ends_the_study_with_the_reason(tmp_path: Path) -> None:
     """The first rank of its group would wait for the rank for ever."""
     rank_2_has_no_gpu = (
         '[ "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}" = 2 ] && export CUDA_VISIBLE_DEVICES=; exec "$@"'

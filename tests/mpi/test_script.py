@@ -86,13 +86,13 @@ def test_code_after_tune_runs_once(script: str, tmp_path: Path, more: str) -> No
     assert ended.left_behind == ()
 
 
-def test_the_same_script_finds_the_same_alone(script: str, tmp_path: Path) -> None:
+def test_a_script_gives_the_same_results_without_mpi(script: str, tmp_path: Path) -> None:
     ended = run(PYTHON, script, str(tmp_path), "{}", "0")
     assert ended.stdout.splitlines() == ["before", "after the first 26", "after the second 16"]
 
 
 @pytest.mark.parametrize("engine", ["local", "threads"])
-def test_the_command_refuses_an_engine_that_would_leave_the_other_ranks_idle(
+def test_the_command_refuses_an_engine_that_leaves_other_ranks_idle(
     engine: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "train.py"
@@ -122,14 +122,14 @@ def test_the_command_refuses_an_engine_that_would_leave_the_other_ranks_idle(
     assert ended.left_behind == ()
 
 
-def test_what_is_refused_is_refused_once(script: str, tmp_path: Path) -> None:
+def test_an_invalid_argument_is_reported_once_for_all_ranks(script: str, tmp_path: Path) -> None:
     ended = mpiexec(3, PYTHON, script, str(tmp_path), "{'workers': 0}", "0")
     assert ended.status == 1, str(ended)
     assert ended.stderr.count("workers=0 is not a whole number of at least 1") == 1
     assert ended.seconds < 50
 
 
-def test_processes_that_do_not_find_each_other_are_refused_in_one_line(
+def test_mpi_processes_that_cannot_find_each_other_are_refused_in_one_line(
     script: str, tmp_path: Path
 ) -> None:
     ended = run(

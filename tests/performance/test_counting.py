@@ -24,14 +24,14 @@ class TestJax:
     def _jax(self) -> None:
         self.jnp: Any = pytest.importorskip("jax.numpy")
 
-    def test_a_dense_layer_counts_as_one_product(self) -> None:
+    def test_a_dense_layer_is_counted_as_one_matrix_product(self) -> None:
         step = count_jax(lambda w, x: x @ w, self.jnp.ones((K, N)), self.jnp.ones((M, K)))
         assert step.flops == FORWARD
         assert step.bytes_moved == FLOAT * (K * N + M * K + M * N)
         assert step.dtype == "float32"
         assert step.seconds is not None
 
-    def test_a_dense_training_step_counts_as_two_products_and_elementwise_work(self) -> None:
+    def test_a_dense_training_step_is_counted_as_two_matrix_products_and_more(self) -> None:
         import jax
 
         def loss(w: Any, x: Any, y: Any) -> Any:
@@ -46,14 +46,14 @@ class TestJax:
         # element.
         assert M * N + K * N <= elementwise <= 5 * (M * N + K * N)
 
-    def test_arrays_anywhere_in_the_arguments_tell_that_it_is_jax(self) -> None:
+    def test_jax_is_recognized_by_arrays_nested_in_the_arguments(self) -> None:
         weights = {"w": self.jnp.ones((K, N))}
         step = describe_step(
             (lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step"
         )
         assert (step.name, step.flops, step.source) == ("train.py:step", FORWARD, counting.BY_XLA)
 
-    def test_a_program_without_an_operation_is_refused(self) -> None:
+    def test_a_jax_function_without_operations_is_refused(self) -> None:
         with pytest.raises(SettingsError):
             count_jax(lambda x: x, self.jnp.ones(3), name="copy")
 
@@ -66,14 +66,14 @@ class TestTorch:
     def batch(self) -> tuple[Any, Any]:
         return self.torch.ones(M, K), self.torch.ones(M, N)
 
-    def test_a_forward_pass_moves_its_inputs_and_parameters(self) -> None:
+    def test_the_bytes_of_a_forward_pass_are_its_inputs_and_parameters(self) -> None:
         step = count_torch(self.torch.nn.Linear(K, N), self.batch()[0])
         assert step.flops == FORWARD  # the bias is elementwise: 0
         assert step.bytes_moved == FLOAT * (M * K + K * N + N)
         assert step.dtype == "float32"
 
     @pytest.mark.parametrize(("momentum", "times"), [(0.0, 3), (0.9, 5)])
-    def test_a_training_step_moves_the_batch_and_the_parameters_and_the_state(
+    def test_the_bytes_of_a_training_step_include_batch_parameters_and_state(
         self, momentum: float, times: int
     ) -> None:
         layer = self.torch.nn.Linear(K, N)
@@ -90,12 +90,12 @@ class TestTorch:
         # written.
         assert step.bytes_moved == FLOAT * (M * K + M * N + times * (K * N + N))
 
-    def test_a_step_of_elementwise_work_alone_is_refused(self) -> None:
+    def test_a_step_with_only_elementwise_operations_is_refused(self) -> None:
         with pytest.raises(SettingsError):
             count_torch(self.torch.relu, self.batch()[0], name="relu")
 
 
-def test_given_numbers_of_a_step_are_used_unchanged() -> None:
+def test_user_given_counts_of_a_step_are_used_unchanged() -> None:
     step = describe_step(
         {"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step"
     )
@@ -120,14 +120,16 @@ def test_an_invalid_description_of_a_step_is_refused(description: Any, text: str
     assert "\n" not in str(refused.value)
 
 
-def test_a_function_of_neither_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_of_neither_jax_nor_pytorch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("jax", "torch"):
         monkeypatch.delitem(counting.sys.modules, name, raising=False)
     with pytest.raises(SettingsError):
         describe_step((sum, [1, 2]), "train.py:step")
 
 
-def test_the_fastest_call_counts_and_the_first_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timing_ignores_the_first_call_and_takes_the_fastest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = iter([0.0, 0.0, 5.0, 5.0, 7.0, 7.0, 11.0])
     monkeypatch.setattr(counting, "perf_counter", lambda: next(clock))
     calls: list[None] = []

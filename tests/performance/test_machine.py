@@ -48,19 +48,19 @@ def test_a_cache_shared_by_cores_is_counted_once(four_cores: Path) -> None:
     ]
 
 
-def test_the_arrays_are_four_times_as_large_as_the_last_caches() -> None:
+def test_measurement_arrays_are_four_times_the_size_of_the_last_level_cache() -> None:
     caches = [Cache(level=1, size=32 * KIB, count=8), Cache(level=2, size=KIB * KIB, count=8)]
     assert machine.array_bytes(caches, everywhere=False) == 4 * KIB * KIB
     assert machine.array_bytes(caches, everywhere=True) == 32 * KIB * KIB
 
 
-def test_a_huge_cache_does_not_make_the_arrays_fill_the_memory() -> None:
+def test_measurement_arrays_use_at_most_an_eighth_of_the_memory() -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     caches = [Cache(level=3, size=memory, count=1)]
     assert 3 * machine.array_bytes(caches, everywhere=True) <= memory / 8
 
 
-def test_all_threads_take_part_in_the_triad() -> None:
+def test_the_triad_benchmark_runs_with_any_number_of_threads() -> None:
     assert machine.triad(KIB, 2, 0.0) > 0
     assert machine.triad(KIB, 1, 0.01) > 0
 
@@ -69,7 +69,7 @@ def environment(threads: int) -> Mapping[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_MAIN_FREE": "1"}
 
 
-def test_a_measurement_has_one_core_and_all_in_both_types(
+def test_one_core_and_all_cores_are_measured_in_both_float_types(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(machine, "array_bytes", lambda caches, everywhere: KIB * KIB)
@@ -83,7 +83,7 @@ def test_a_measurement_has_one_core_and_all_in_both_types(
     assert roofs.blas
 
 
-def test_a_failing_child_is_refused_in_one_line() -> None:
+def test_a_failed_measurement_process_is_reported_in_one_line() -> None:
     with pytest.raises(SettingsError) as refused:
         machine.child("ashtune._src.performance.machine", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)

@@ -16,7 +16,7 @@ def step(flops: float = 7500, bytes_moved: float = 250_000, **more: object) -> S
     return Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more)  # type: ignore[arg-type]
 
 
-def test_the_designs_numbers_give_exactly_the_designs_answers() -> None:
+def test_the_roofline_reproduces_the_example_of_the_design() -> None:
     placement = place(step(), XEON)
     assert placement.ridge == 7.0
     assert placement.intensity == 0.03
@@ -33,11 +33,11 @@ def test_a_step_right_of_the_ridge_can_attain_the_peak() -> None:
     assert placement.bound == "compute"
 
 
-def test_a_step_on_the_ridge_itself_is_bound_by_arithmetic() -> None:
+def test_a_step_at_the_ridge_point_is_compute_bound() -> None:
     assert place(step(flops=7 * 250_000), XEON).bound == "compute"
 
 
-def test_the_share_is_relative_to_the_roof_not_the_peak() -> None:
+def test_the_achieved_share_is_relative_to_the_attainable_speed() -> None:
     placement = place(step(seconds=2 * 7500 / 2.304e9), XEON)
     assert placement.achieved == pytest.approx(1.152e9)
     assert placement.share_of_attainable == pytest.approx(0.5)
@@ -83,16 +83,16 @@ def machine() -> Roofs:
         (64, "float32", "8 cores, float32"),
     ],
 )
-def test_a_step_uses_the_roof_of_its_cores_and_type(
+def test_a_step_uses_the_roof_for_its_core_count_and_float_type(
     cores: int | None, dtype: str, name: str
 ) -> None:
     assert machine().for_step(step(cores=cores, dtype=dtype)).name == name
 
 
-def test_an_unmeasured_type_or_core_count_uses_a_measured_roof() -> None:
+def test_a_step_without_a_matching_roof_uses_another_measured_roof() -> None:
     assert machine().for_step(step(dtype="bfloat16", cores=1)).name == "1 core, float32"
     assert machine().for_step(step(dtype="float64", cores=3)).name == "8 cores, float64"
 
 
-def test_a_given_roof_is_used_for_every_step() -> None:
+def test_a_roof_given_by_the_user_is_used_for_each_step() -> None:
     assert Roofs(roofs=[XEON]).for_step(step(cores=1, dtype="float64")) is XEON

@@ -241,12 +241,12 @@ def assert_all_were_trained(study: Path) -> None:
     assert "the main part runs" not in logs
 
 
-def test_names_of_a_script_exist_in_workers_and_their_children(tmp_path: Path) -> None:
+def test_workers_and_their_subprocesses_see_the_globals_of_a_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(whole())
     run(tmp_path / "study", "script.py", checks="names spawn forkserver")
 
 
-def test_names_of_a_script_run_as_a_module_exist_in_workers(tmp_path: Path) -> None:
+def test_workers_see_the_globals_of_a_script_run_as_a_module(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").touch()
     (tmp_path / "package" / "near.py").write_text("NEAR = 5")
@@ -259,12 +259,12 @@ def test_names_of_a_script_run_as_a_module_exist_in_workers(tmp_path: Path) -> N
     run(tmp_path / "study", "-W", "error", "-m", "package.script")
 
 
-def test_names_of_a_script_without_a_file_exist_in_workers(tmp_path: Path) -> None:
+def test_workers_see_the_globals_of_a_script_read_from_stdin(tmp_path: Path) -> None:
     run(tmp_path / "of_c", "-c", whole(), checks="names")
     run(tmp_path / "of_stdin", "-", stdin=whole(), checks="names")
 
 
-def test_names_of_a_file_for_the_command_exist_in_workers(tmp_path: Path) -> None:
+def test_workers_see_the_globals_of_a_script_given_to_the_command(tmp_path: Path) -> None:
     (tmp_path / "space.json").write_text("")
     (tmp_path / "given.py").write_text(script() + "\nspace = {'width': (0.0, 1.0)}\n")
     study = tmp_path / "study"
@@ -294,7 +294,7 @@ def test_names_of_a_file_for_the_command_exist_in_workers(tmp_path: Path) -> Non
     )
 
 
-def test_modules_of_pytorch_are_saved_and_loaded_and_read_by_spawned_processes(
+def test_pytorch_modules_of_a_script_can_be_saved_loaded_and_shared(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -82,7 +82,7 @@ def test_a_model_is_loadable_without_its_script(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", ["jax", "torch"])
-def test_a_saved_lane_becomes_a_model(
+def test_a_model_can_be_built_from_the_saved_state_of_a_lane(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(library, reason=f"{library} is not installed")

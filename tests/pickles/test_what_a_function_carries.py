@@ -89,7 +89,7 @@ def names() -> dict[str, Any]:
         ),
     ],
 )
-def test_a_refused_function_names_the_value_that_cannot_be_sent(
+def test_the_error_names_the_global_or_variable_that_cannot_be_pickled(
     names: dict[str, Any], function: str, message: str
 ) -> None:
     with pytest.raises(ObjectiveError) as refused:
@@ -108,7 +108,7 @@ class Stubborn:
         raise ZeroDivisionError("not\nme")
 
 
-def test_a_function_that_itself_cannot_be_sent_names_no_value() -> None:
+def test_the_error_names_the_function_if_the_function_cannot_be_pickled() -> None:
     with pytest.raises(ObjectiveError) as refused:
         objectives.pack(Stubborn())
     assert str(refused.value) == (
@@ -117,7 +117,7 @@ def test_a_function_that_itself_cannot_be_sent_names_no_value() -> None:
     )
 
 
-def test_large_captures_are_named(
+def test_large_values_captured_by_a_function_are_reported_by_name(
     names: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     objectives.pack(names["large"])

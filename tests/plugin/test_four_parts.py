@@ -68,7 +68,7 @@ def report(folder: Path, package: Path | None) -> dict[str, object]:
     return data
 
 
-def test_a_study_is_killed_and_resumed_and_read_without_the_package(
+def test_a_killed_study_resumes_with_the_plugin_and_is_readable_without_it(
     place: Path, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "continue"
@@ -139,9 +139,7 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(
     assert "The promotion rule of patient:results=6 is unknown" in texts(tmp_path / "page.html")
 
 
-def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(
-    place: Path, tmp_path: Path
-) -> None:
+def test_plan_and_whatif_accept_an_installed_scheduler_by_name(place: Path, tmp_path: Path) -> None:
     ladder = ["--trials", "16", "--max-resource", "4", "--scheduler", "patient"]
     done = python(tmp_path, "-m", "ashtune", "plan", *ladder, package=place)
     assert "patient, 16 trials" in done.stdout

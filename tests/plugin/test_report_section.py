@@ -30,13 +30,13 @@ def text_of(study: Study) -> str:
     return stream.getvalue()
 
 
-def test_the_section_of_the_package_passes_the_suite(package: None) -> None:
+def test_the_report_section_of_the_plugin_passes_the_suite(package: None) -> None:
     from ashtune_plugin.sections import Hosts
 
     check_section(Hosts)
 
 
-def test_a_report_shows_the_section_only_if_its_package_is_installed(
+def test_a_report_shows_the_section_only_while_the_plugin_is_installed(
     finished_study: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     study = Study.load(finished_study)

@@ -137,7 +137,7 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
     st.integers(1, 40),
     st.booleans(),
 )
-def test_every_promotion_of_ash_is_explained(
+def test_the_audit_explains_each_promotion_of_ash(
     seed: int, workers: int, eta: int, trials: int, orders: bool
 ) -> None:
     ladder = Ladder(1, eta**3, eta)
@@ -148,7 +148,7 @@ def test_every_promotion_of_ash_is_explained(
 
 
 @pytest.mark.parametrize("goal", GOALS[1:], ids=str)
-def test_every_promotion_of_ash_with_several_goals_is_explained(goal: Goal) -> None:
+def test_the_audit_explains_each_promotion_of_ash_with_several_goals(goal: Goal) -> None:
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 25), st.booleans())
     def check(seed: int, workers: int, trials: int, orders: bool) -> None:
@@ -162,7 +162,7 @@ def test_every_promotion_of_ash_with_several_goals_is_explained(goal: Goal) -> N
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30), st.sampled_from(GOALS))
-def test_the_audit_names_the_unexplained_promotions_of_the_oracle(
+def test_the_audit_finds_the_same_unexplained_promotions_as_the_oracle(
     seed: int, workers: int, trials: int, goal: Goal
 ) -> None:
     ladder = Ladder(1, 9, 3)
@@ -182,7 +182,7 @@ BY_RULES = [
 
 
 @pytest.mark.parametrize("name", BY_RULES)
-def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
+def test_the_audit_finds_no_fault_in_schedulers_that_follow_their_rule(name: str) -> None:
     ladder = Ladder(1, 27, 3)
     for seed in range(5):
         audit, history = audited(SCHEDULERS.part(name).build(ladder, 60), name, ladder, seed, 5)
@@ -192,7 +192,7 @@ def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
         assert len(history) > 60
 
 
-def test_another_rule_s_promotions_are_faults() -> None:
+def test_the_audit_reports_promotions_made_by_a_different_rule() -> None:
     ladder = Ladder(1, 27, 3)
     stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
     assert unexplained(stopping), (
@@ -206,7 +206,7 @@ def test_another_rule_s_promotions_are_faults() -> None:
     )
 
 
-def test_a_trial_above_the_lowest_rung_is_a_fault_unless_allowed() -> None:
+def test_the_audit_reports_trials_that_skip_the_lowest_rung_unless_allowed() -> None:
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("ash:skip_above=0.4", set()), ("full", set())):
         audit = Audit(ladder, LOSS, view(ladder, name))
@@ -214,7 +214,7 @@ def test_a_trial_above_the_lowest_rung_is_a_fault_unless_allowed() -> None:
         assert unexplained(audit) == faults
 
 
-def test_promotions_of_an_unknown_scheduler_are_not_checked() -> None:
+def test_the_audit_does_not_check_promotions_of_an_unknown_scheduler() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(Greedy(ladder, 81), "magic", ladder, 3, 4)
     assert unexplained(audit) == set()
@@ -224,7 +224,7 @@ def test_promotions_of_an_unknown_scheduler_are_not_checked() -> None:
     )
 
 
-def test_the_law_is_not_shown_for_proposed_trials() -> None:
+def test_the_law_of_false_promotions_is_not_shown_for_proposed_trials() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
     assert any(
@@ -243,7 +243,7 @@ def test_the_law_is_not_shown_for_proposed_trials() -> None:
     assert "for many random trials" not in " ".join(audit_findings(audit, unit="epoch"))
 
 
-def test_wrong_and_missed_promotions_are_counted_against_the_final_results() -> None:
+def test_wrong_and_missed_promotions_are_counted_from_the_final_results() -> None:
     ladder = Ladder(1, 8, 2)
     audit, history = audited(Greedy(ladder, 200), "ash", ladder, 11, 6)
     results = [fact for fact in history if isinstance(fact, RecordedResult)]
@@ -262,13 +262,15 @@ def test_wrong_and_missed_promotions_are_counted_against_the_final_results() -> 
     ("name", "is_shown"),
     [("ash", True), ("ash:exponent=0.8", False), ("adaptive", False), ("stopping", False)],
 )
-def test_the_law_is_shown_only_for_schedulers_that_follow_it(name: str, is_shown: bool) -> None:
+def test_the_law_of_false_promotions_is_shown_only_for_matching_schedulers(
+    name: str, is_shown: bool
+) -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), name, ladder, 3, 4)
     assert [record.law is not None for record in audit.records()] == [is_shown, is_shown, False]
 
 
-def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
+def test_ash_meets_the_law_of_false_promotions_within_four_standard_errors() -> None:
     ladder, trials, runs = Ladder(1, 4, 4), 1000, 40
     wrong = []
     for seed in range(runs):
@@ -300,7 +302,7 @@ def test_the_rank_correlation_is_spearman_s(pairs: list[tuple[int, int]]) -> Non
 
 
 @pytest.mark.parametrize("stop_after", [0, 60])
-def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after: int) -> None:
+def test_the_audit_finds_no_fault_in_a_study_with_failures_and_sessions(stop_after: int) -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2, stop_after=stop_after)
     with_orders, without = (Audit(study.ladder, ACCURACY, study.scheduler) for _ in range(2))
     steps = list(study)

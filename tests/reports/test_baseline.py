@@ -42,13 +42,13 @@ def run_of(
 HALVED = run_of(64, [6.4, 3.3, 3.1, 3.2], [64, 32, 32, 32])
 
 
-def test_rungs_and_start_make_up_the_wall_time() -> None:
+def test_the_times_of_rungs_and_startup_sum_to_the_wall_time() -> None:
     assert HALVED.accounted == pytest.approx(1.0)
     assert HALVED.rung_seconds == pytest.approx(16.0)
     assert "with the start 100.0 % of the wall time" in baseline_words(HALVED, unit="epoch")[0]
 
 
-def test_the_words_explain_the_costs_of_equal_and_lowest_rungs() -> None:
+def test_the_text_compares_the_cost_of_the_lowest_rung_with_other_rungs() -> None:
     _, same, lowest = baseline_words(HALVED, unit="epoch")
     assert same == (
         "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: on average, a rung trains 2 times "
@@ -59,7 +59,7 @@ def test_the_words_explain_the_costs_of_equal_and_lowest_rungs() -> None:
     )
 
 
-def test_a_replaced_worker_counts_once() -> None:
+def test_a_worker_and_the_replacement_after_a_loss_count_as_one() -> None:
     ladder = Ladder(1, 2)
     timeline, tally = Timeline(ladder), Tally(ladder, Goal("loss", "min"))
     job = {"trial": TrialId(0), "rung": 0}
@@ -79,7 +79,7 @@ def test_a_replaced_worker_counts_once() -> None:
     assert run.accounted == pytest.approx(1.0)
 
 
-def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:
+def test_the_figure_stacks_the_rung_times_of_each_study() -> None:
     small = run_of(32, [3.2, 1.6, 1.6], [32, 16, 16])
     figure = baseline_figure([small, HALVED], unit="epoch")
     assert [bar.name for bar in figure.series] == [
@@ -94,7 +94,7 @@ def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:
     assert last.x[0] == last.end[0], "nobody of 32 models reached the fourth rung of this series"
 
 
-def test_the_headings_of_the_table_are_words() -> None:
+def test_the_baseline_table_shows_its_column_headings_uncut() -> None:
     text = as_text(baseline_table([HALVED], unit="epoch"), 100)
     for heading in ("models", "scheduler", "workers", "to 8", "waits", "wall", "per s", "best"):
         assert heading in text

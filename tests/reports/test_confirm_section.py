@@ -13,13 +13,13 @@ from ashtune._src.core.jobs import Goal, TrialId
 from tests.helpers.made_up import result
 
 
-def test_more_values_of_one_configuration_give_the_interval_of_students_t() -> None:
+def test_repetitions_of_one_configuration_give_a_student_t_interval() -> None:
     mean, half = interval([1.5], [[2.0, 1.0, 3.0]], 0)
     assert mean == 2.0
     assert half == pytest.approx(2.92 * math.sqrt((0.0 + 1.0 + 1.0) / 2 / 3), rel=1e-3)
 
 
-def test_a_noisy_mean_shrinks_toward_the_others() -> None:
+def test_a_noisy_mean_shrinks_toward_the_mean_of_other_configurations() -> None:
     means = [0.0, 1.0, 2.0, 3.0, 4.0]
     loud, _ = interval(means, [[mean - 9, mean + 9] for mean in means], 0)
     still, half = interval(means, [[mean - 1e-6, mean + 1e-6] for mean in means], 0)
@@ -31,7 +31,9 @@ def test_a_noisy_mean_shrinks_toward_the_others() -> None:
 
 @pytest.mark.parametrize(("count", "times"), [(1, 3), (2, 2), (3, 1), (5, 1), (5, 2), (8, 3)])
 @pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
-def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread: float) -> None:
+def test_the_confidence_interval_has_its_nominal_coverage(
+    count: int, times: int, spread: float
+) -> None:
     """1,000 studies of 40 results each: 90 % are 900 with a deviation of 9.5. It is an
     approximation: 4 deviations less are allowed, and any number more.
     """
@@ -85,7 +87,7 @@ def named_among(
     return confirmations.named(wanted, results_of(confirmations, others))
 
 
-def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
+def test_the_winner_has_the_best_mean_and_not_the_best_first_result() -> None:
     three = confirmed({3: (0.1, [0.9, 0.8]), 5: (0.2, [0.3, 0.1]), 8: (0.3, [0.5, 0.4])})
     named = named_among(three, Confirm(3, 2), others=6)
     assert named is not None
@@ -98,7 +100,7 @@ def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
     assert not named.is_noiseless
 
 
-def test_the_largest_mean_wins_in_mode_max() -> None:
+def test_in_mode_max_the_configuration_with_the_largest_mean_wins() -> None:
     two = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max")
     named = named_among(two, Confirm(2, 2))
     assert named is not None
@@ -137,7 +139,7 @@ def test_a_withdrawn_configuration_cannot_win() -> None:
     assert named.trial == 5
 
 
-def test_equal_repetitions_count_as_noiseless() -> None:
+def test_repetitions_with_identical_results_are_reported_as_noiseless() -> None:
     two = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])})
     named = named_among(two, Confirm(2, 2))
     assert named is not None
@@ -145,7 +147,7 @@ def test_equal_repetitions_count_as_noiseless() -> None:
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
 
 
-def test_repetitions_below_the_rung_of_a_trial_do_not_count() -> None:
+def test_repetitions_trained_to_a_lower_rung_are_ignored() -> None:
     goal, confirmations = Goal("loss", "min"), Confirmations(Goal("loss", "min"))
     results = [(0, 5, 0.2), (1, 5, 0.1), (1, 6, 0.15)]
     for number, (rung, trial, loss) in enumerate(results, start=7):

@@ -66,7 +66,7 @@ def places_of(drawn: Contour) -> list[tuple[float, float, float | None]]:
     return [(x, y, value) for y, row in pairs for x, value in zip(drawn.x_places, row, strict=True)]
 
 
-def test_each_place_has_the_gaussian_weighted_mean_of_results() -> None:
+def test_each_point_of_a_contour_is_a_gaussian_weighted_mean_of_results() -> None:
     trials = range(60)
     losses = [loss_of(trial) for trial in trials]
     drawn = smoothed(results_of(losses), "rate", "momentum")
@@ -102,7 +102,7 @@ def test_each_place_has_the_gaussian_weighted_mean_of_results() -> None:
     assert known > STEPS * STEPS / 2
 
 
-def test_the_best_place_of_the_grid_is_near_the_optimum() -> None:
+def test_the_best_point_of_a_contour_is_near_the_optimum() -> None:
     drawn = smoothed(results_of([loss_of(trial) for trial in range(300)]), "rate", "momentum")
     rate, momentum, _ = min(
         (place for place in places_of(drawn) if place[2] is not None), key=lambda place: place[2]
@@ -111,7 +111,7 @@ def test_the_best_place_of_the_grid_is_near_the_optimum() -> None:
     assert 0.05 < momentum < 0.45
 
 
-def test_a_place_far_from_all_trials_has_no_value() -> None:
+def test_points_of_a_contour_far_from_all_trials_are_blank() -> None:
     corners = [{**configuration(0), "rate": 1e-4 * 1.1**n, "momentum": 0.02 * n} for n in range(5)]
     corners += [
         {**configuration(0), "rate": 1 / 1.1**n, "momentum": 1 - 0.02 * n} for n in range(5)
@@ -135,7 +135,7 @@ def test_a_contour_uses_the_highest_rung_with_enough_results(at_second: int, res
     assert drawn.total == len(drawn.trials) == (at_second if resource == 3 else 100)
 
 
-def test_a_cell_of_two_choices_has_the_mean_of_its_trials() -> None:
+def test_a_contour_cell_of_two_choices_shows_the_mean_of_its_trials() -> None:
     space = {"act": ["relu", "tanh"], "norm": ["none", "batch", "layer"]}
     configurations = [{"act": "relu", "norm": "none"}] * 3 + [{"act": "tanh", "norm": "layer"}] * 2
     results = results_of([0.1, 0.2, 0.3, 0.6, 0.7])
@@ -150,7 +150,7 @@ def test_a_cell_of_two_choices_has_the_mean_of_its_trials() -> None:
         )
 
 
-def test_each_choice_beside_a_number_has_its_own_strip() -> None:
+def test_a_contour_of_choice_and_number_has_one_strip_per_choice() -> None:
     def loss(trial: int) -> float:
         return configuration(trial)["momentum"] + (5.0 if trial % 2 else 0.0)
 
@@ -167,7 +167,7 @@ def test_each_choice_beside_a_number_has_its_own_strip() -> None:
     assert figure.layout.xaxis.type != "log"
 
 
-def test_trials_without_both_hyperparameters_are_counted_as_left_out() -> None:
+def test_a_contour_counts_the_trials_that_lack_one_of_the_hyperparameters() -> None:
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "rate": (0.0, 1.0)})
     space.add(Float("momentum", (0.0, 1.0)))
     space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
@@ -189,7 +189,7 @@ def test_trials_without_both_hyperparameters_are_counted_as_left_out() -> None:
     assert "40 of 60 results at epoch 1" in words
 
 
-def test_the_best_trial_of_a_contour_is_a_star() -> None:
+def test_a_contour_marks_the_best_trial_with_a_star() -> None:
     losses = [loss_of(trial) for trial in range(50)]
     figure = figure_of(results_of(losses), "rate", "momentum")
     levels, others, best = figure.data
@@ -214,7 +214,9 @@ def test_the_best_trial_of_a_contour_is_a_star() -> None:
     ],
     ids=["diverged", "two trials", "a constant"],
 )
-def test_an_empty_figure_says_why_it_is_empty(losses: list[float], y: str, why: str) -> None:
+def test_an_empty_contour_figure_says_why_it_is_empty(
+    losses: list[float], y: str, why: str
+) -> None:
     figure = figure_of(results_of(losses), "rate", y)
     assert not figure.data
     assert figure.layout.annotations[0].text == why

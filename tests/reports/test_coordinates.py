@@ -29,7 +29,7 @@ def axes_of(figure: Any) -> dict[str, Any]:
     return {axis.label: axis for axis in figure.data[0].dimensions}
 
 
-def test_numbers_logarithms_choices_rungs_and_results_each_have_their_axis() -> None:
+def test_parallel_coordinates_have_an_axis_for_each_kind_of_value() -> None:
     figure = drawn(results_of([0.3, 0.2, 0.1], [1, 0, 0]), THREE, SPACE)
     axes = axes_of(figure)
     # The best first: trial 0 came to the higher rung, then by loss.
@@ -49,14 +49,14 @@ def test_numbers_logarithms_choices_rungs_and_results_each_have_their_axis() -> 
     assert "k" not in axes  # it is the same everywhere
 
 
-def test_lines_of_one_choice_are_spread_apart() -> None:
+def test_lines_through_the_same_choice_are_drawn_apart() -> None:
     axis = axes_of(drawn(results_of([0.1, 0.2, 0.3]), [*THREE[:2], THREE[1]], SPACE))["act"]
     assert len(set(axis.values)) == 3
     assert axis.range[0] <= min(axis.values)
     assert axis.range[1] >= max(axis.values)
 
 
-def test_lines_at_one_whole_number_are_spread_apart() -> None:
+def test_lines_through_the_same_whole_number_are_drawn_apart() -> None:
     configurations = [{"layers": 1 + trial % 3} for trial in range(6)]
     axis = axes_of(
         drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)})
@@ -66,7 +66,7 @@ def test_lines_at_one_whole_number_are_spread_apart() -> None:
     assert [round(value) for value in axis.values] == [1, 2, 3, 1, 2, 3]
 
 
-def test_the_best_trial_has_the_highest_colour_value() -> None:
+def test_the_line_of_the_best_trial_has_the_highest_colour_value() -> None:
     line = drawn(results_of([0.3, 0.1, 0.2]), THREE, SPACE).data[0].line
     assert list(line.color) == pytest.approx([0, -math.log10(2), -math.log10(3)], rel=1e-4)
     assert line.cmax == 0
@@ -86,7 +86,7 @@ def test_only_the_twelve_most_important_hyperparameters_are_shown() -> None:
 
 
 @pytest.mark.parametrize("value", ["fast", None, 5e-324, 2.0, 10**18])
-def test_a_value_that_the_space_cannot_have_is_refused_with_its_trial(value: object) -> None:
+def test_the_error_for_a_value_outside_of_the_space_names_the_trial(value: object) -> None:
     space = Space.parse({"rate": Float("rate", (1e-4, 1.0), log=True)}).to_record()
     configurations: list[dict[str, Any]] = [{"rate": 0.5}, {"rate": value}]
     with pytest.raises(SpaceError):

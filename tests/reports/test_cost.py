@@ -58,7 +58,7 @@ def test_a_hyperparameter_that_slows_training_is_named() -> None:
     )
 
 
-def test_a_choice_that_slows_training_is_shown_by_its_values() -> None:
+def test_the_report_shows_the_time_of_each_choice_that_affects_training_speed() -> None:
     trials = [
         ({"kind": ["a", "b"][n % 2], "other": ["c", "d"][n // 6]}, [0.01, 0.03][n % 2])
         for n in range(12)
@@ -68,7 +68,7 @@ def test_a_choice_that_slows_training_is_shown_by_its_values() -> None:
     assert section.value()["median_seconds_by_value"] == {"kind": {"b": 0.03, "a": 0.01}}
 
 
-def test_trials_that_failed_are_not_compared_as_their_epochs_are_not_known() -> None:
+def test_the_time_per_epoch_ignores_failed_trials() -> None:
     section = cost(*[({"width": n}, 0.0 if n == 3 else 1.0) for n in range(12)])
     slowest = section.value()["slowest"]
     assert [row["trial"] for row in slowest] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]

@@ -45,7 +45,7 @@ def points(curves: Curves) -> dict[int, list[tuple[int, float]]]:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]), saves=st.booleans())
-def test_the_curves_of_a_small_study_equal_the_table(
+def test_a_small_study_keeps_all_points_of_all_curves(
     seed: int, stop_after: int, saves: bool
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after, saves=saves)
@@ -61,7 +61,7 @@ def test_the_curves_of_a_small_study_equal_the_table(
     assert curves.total == len({e.trial for e in events if isinstance(e, JobFinished | JobPaused)})
 
 
-def test_points_trained_again_replace_the_earlier_ones() -> None:
+def test_retrained_points_of_a_curve_replace_the_earlier_points() -> None:
     first = result(0, 0, {1: 0.9, 2: 0.8, 3: 0.7})
     again = result(0, 1, {2: 0.85, 4: 0.5, 6: 0.4})
     assert points(folded([first, again])) == {0: [(2, 0.85), (4, 0.5), (6, 0.4)]}
@@ -71,7 +71,7 @@ def test_points_trained_again_replace_the_earlier_ones() -> None:
     assert points(folded([first, paused])) == {0: [(1, 0.95), (3, 0.7)]}
 
 
-def test_a_curve_kept_late_has_early_points_only_at_rungs() -> None:
+def test_a_curve_selected_late_has_earlier_points_only_at_rungs() -> None:
     late = max(range(1, 40), key=scattered)  # nobody is less likely to be in the sample
     early = [result(trial, 0, {1: 0.9, 2: 1.0 if trial == late else 0.1}) for trial in range(40)]
     curves = folded([*early, result(late, 1, {3: 0.06, 4: 0.05}, start=2)], most=6)
@@ -116,7 +116,7 @@ def test_the_best_and_a_fixed_sample_of_curves_are_kept() -> None:
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
-def test_each_rung_has_one_line_with_the_best_on_top() -> None:
+def test_a_curves_figure_has_one_line_per_rung_with_best_on_top() -> None:
     events = [
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),
@@ -143,7 +143,7 @@ def test_each_rung_has_one_line_with_the_best_on_top() -> None:
     assert figure.layout.xaxis.title.text == "epoch"
 
 
-def test_a_value_that_is_not_finite_is_a_gap() -> None:
+def test_a_curve_has_a_gap_at_a_value_that_is_not_finite() -> None:
     curves = folded([result(0, 0, {1: 0.9, 2: None, 3: 0.7, 4: math.nan, 5: 0.5, 6: 0.4})])
     figure = plot(curves_figure(curves, unit="epoch"))
     line, dots, *_ = figure.data

@@ -86,12 +86,14 @@ def ask(trials: int, learns: bool, counts: tuple[tuple[int, int], ...] = ()) -> 
 
 @pytest.mark.parametrize("rung", [1, 2])
 @pytest.mark.parametrize("percent", [0, 20, 40, 60, 80])
-def test_the_range_holds_nine_of_ten_learning_studies(rung: int, percent: int) -> None:
+def test_the_expected_range_contains_nine_of_ten_studies_that_learn(
+    rung: int, percent: int
+) -> None:
     assert sum(in_range(study, rung, percent, learns=True) for study in LEARNT) >= 9
 
 
 @pytest.mark.parametrize("rung", [1, 2])
-def test_the_final_count_is_in_the_range_of_random_draws(rung: int) -> None:
+def test_the_expected_range_contains_nine_of_ten_studies_of_random_draws(rung: int) -> None:
     held = [
         in_range(study, rung, percent, learns=False)
         for study in DRAWN
@@ -105,7 +107,7 @@ def in_range(study: Recorded, rung: int, percent: int, *, learns: bool) -> bool:
     return found.low <= study.final[rung] <= found.high
 
 
-def test_more_trials_are_expected_if_a_search_learns() -> None:
+def test_the_expected_number_of_trials_is_higher_for_a_learning_search() -> None:
     for trials in (30, 100, 1000):
         assert all(
             a.middle < b.middle
@@ -114,7 +116,7 @@ def test_more_trials_are_expected_if_a_search_learns() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sh", "hyperband", "full"])
-def test_rules_with_fixed_quotas_give_one_expected_number(kind: str) -> None:
+def test_schedulers_with_fixed_quotas_have_a_single_expected_number(kind: str) -> None:
     view = view_of({"kind": kind}, LADDER, LADDER, 0)
     for learns in (False, True):
         found = expected(view, LADDER, 90, learns=learns)
@@ -128,7 +130,7 @@ def test_rules_with_fixed_quotas_give_one_expected_number(kind: str) -> None:
     trials=st.integers(1, 10_000), learns=st.booleans(), shares=st.tuples(*[st.floats(0, 1)] * 4),
     exponent=st.sampled_from([0.5, 0.8, 1.0]), factor=st.sampled_from([2, 3, 4]),
 )  # fmt: skip
-def test_expected_ranges_are_ordered_and_do_not_grow_upward(
+def test_expected_ranges_are_ordered_and_shrink_towards_the_top_rung(
     trials: int, learns: bool, shares: tuple[float, ...], exponent: float, factor: int
 ) -> None:
     ladder = Ladder(1, factor**2, factor)
@@ -143,7 +145,7 @@ def test_expected_ranges_are_ordered_and_do_not_grow_upward(
         assert rung.promoted <= above.low <= above.middle <= above.high <= below.high
 
 
-def test_all_but_the_page_of_an_ended_study_expect_the_same(tmp_path: Path) -> None:
+def test_all_texts_about_an_ended_study_show_the_same_expected_numbers(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=30, engine="threads")
     study.report_html(tmp_path / "page.html")
     reader = study._reader

@@ -43,12 +43,12 @@ TO_THE_TOP = [
 ]
 
 
-def test_two_trials_at_the_top_are_compared_there() -> None:
+def test_the_best_and_the_first_trial_are_compared_at_the_top_rung() -> None:
     better = f"Trial 1 is better than y{FIRST} by 0.022: accuracy = 0.953 against 0.931 at epoch 9."
     assert said(*TO_THE_TOP) == better
 
 
-def test_a_lower_value_is_better_for_a_minimized_metric() -> None:
+def test_the_comparison_prefers_the_lower_value_of_a_minimized_metric() -> None:
     goal = Goal("accuracy", "min")
     assert said(*TO_THE_TOP, goal=goal) == f"Y{FIRST} is the best at epoch 9: accuracy = 0.931."
     lower = [reached(0, 2, 0.5), reached(2, 2, 0.25)]
@@ -58,7 +58,7 @@ def test_a_lower_value_is_better_for_a_minimized_metric() -> None:
     )
 
 
-def test_a_first_configuration_is_compared_at_its_highest_rung() -> None:
+def test_the_first_configuration_is_compared_at_the_highest_rung_it_reached() -> None:
     stayed = [reached(0, 0, 0.5), reached(1, 0, 0.75), reached(1, 1, 0.8), reached(1, 2, 0.9)]
     where = "at epoch 1, the most that trial 0 has reached"
     assert (
@@ -90,7 +90,7 @@ def test_equal_values_are_reported_as_equally_good() -> None:
     )
 
 
-def test_no_comparison_is_made_without_an_enqueued_configuration_or_result() -> None:
+def test_no_comparison_is_made_without_a_result_of_an_enqueued_configuration() -> None:
     assert said() == said(*TO_THE_TOP, origin="") == said(*TO_THE_TOP, origin="random") == ""
 
 
@@ -109,7 +109,7 @@ def test_several_metrics_are_shown_side_by_side() -> None:
     )
 
 
-def test_a_first_configuration_that_violates_the_constraints_is_not_called_better() -> None:
+def test_a_first_configuration_that_violates_constraints_is_not_called_better() -> None:
     goal = Goal("accuracy", "max", constraints=(Constraint("ms", "<=", 5),))
     both = [reached(0, 2, 0.75, ms=8), reached(1, 2, 0.5, ms=4)]
     assert said(*both, goal=goal) == (
@@ -118,12 +118,12 @@ def test_a_first_configuration_that_violates_the_constraints_is_not_called_bette
     )
 
 
-def test_the_first_configuration_is_compared_despite_a_thousand_better() -> None:
+def test_the_first_configuration_is_compared_even_if_a_thousand_trials_are_better() -> None:
     crowd: list[Any] = [reached(trial, 0, 1.0 - 1 / trial) for trial in range(1, 1500)]
     assert said(reached(0, 0, -1.0), *crowd).startswith(f"Trial 1499 is better than y{FIRST} by ")
 
 
-def test_report_page_glance_and_last_lines_say_the_same(
+def test_all_views_compare_the_first_configuration_in_the_same_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = tuned(tmp_path, train, enqueue=[{"x": 0.5}, {"x": 0.25}], quiet=False, engine="threads")

@@ -14,7 +14,7 @@ from tests.helpers.made_up import ACCURACY, MadeUpReader, MadeUpStudy, show
 LADDER = Ladder(1, 16, 2)
 
 
-def test_html_and_text_show_state_best_rungs_and_next_step() -> None:
+def test_html_and_text_summaries_show_state_best_trial_rungs_and_next_step() -> None:
     study = MadeUpStudy(LADDER, 64, 4)
     tally, outcome = (
         show(Tally(LADDER, ACCURACY), study),
@@ -36,7 +36,7 @@ def test_html_and_text_show_state_best_rungs_and_next_step() -> None:
         assert {str(resource) for resource in LADDER.rungs} <= set(words)
 
 
-def test_no_name_of_a_hyperparameter_becomes_markup(tmp_path: Path) -> None:
+def test_names_of_hyperparameters_are_escaped_in_the_html_summary(tmp_path: Path) -> None:
     study = ashtune.tune(
         lambda trial: trial.report(loss=trial["<b>x</b>"]), {"<b>x</b>": (0.0, 1.0)}, metric="loss",
         mode="min",

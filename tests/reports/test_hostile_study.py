@@ -40,9 +40,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["report", "whatif"])
-def test_nothing_hostile_becomes_markup_or_turns_the_text(
-    pages: dict[str, Path], name: str
-) -> None:
+def test_hostile_text_of_a_study_is_escaped_in_all_pages(pages: dict[str, Path], name: str) -> None:
     page = pages[name].read_text()
     parts = Parts(page)
     assert parts.tags.count("script") == EXPECTED_SCRIPTS

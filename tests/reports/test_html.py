@@ -17,7 +17,7 @@ from tests.helpers.saved_page import saved
 EVIL = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2028"
 
 
-def test_hostile_texts_stay_text_in_the_saved_page(tmp_path: Path) -> None:
+def test_hostile_text_in_a_saved_page_cannot_end_the_script(tmp_path: Path) -> None:
     figure = Figure(
         x=Axis(name=EVIL),
         series=[Series(kind="line", x=[1, 2], y=[3, math.nan], color="", name=EVIL)],
@@ -42,7 +42,7 @@ def test_hostile_texts_stay_text_in_the_saved_page(tmp_path: Path) -> None:
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", page), "the file asks for no other"
 
 
-def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
+def test_a_terminal_table_converted_to_html_keeps_header_cells_and_footer() -> None:
     table = Table(show_footer=True)
     table.add_column("to epoch", "in all")
     table.add_column("time", "3 s")

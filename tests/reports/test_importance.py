@@ -61,7 +61,7 @@ def of_act(trial: int) -> float:
 
 
 @pytest.mark.parametrize(("loss", "name"), [(of_rate, "rate"), (of_act, "act")])
-def test_the_one_hyperparameter_that_matters_comes_first_by_far(
+def test_the_only_relevant_hyperparameter_has_by_far_the_highest_importance(
     loss: Callable[[int], float], name: str
 ) -> None:
     answer = importance(results_of(loss), configuration, RECORD)
@@ -102,7 +102,7 @@ def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> No
     assert answer.total == 80
 
 
-def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
+def test_importance_treats_an_inactive_hyperparameter_as_a_missing_value() -> None:
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"]})
     space.add(Float("momentum", (0.0, 1.0)))
     space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
@@ -123,7 +123,7 @@ def finished(trial: int, rung: int, loss: float) -> JobFinished:
     return result(trial, rung, 3**rung, {"loss": loss})
 
 
-def test_importance_among_the_best_is_a_second_reading() -> None:
+def test_importance_is_also_computed_among_the_best_trials_alone() -> None:
     results = results_of(of_rate, 120)
     # chosen by their rate, they differ by momentum alone
     for trial in sorted(range(120), key=of_rate)[:40]:
@@ -135,7 +135,7 @@ def test_importance_among_the_best_is_a_second_reading() -> None:
     assert answer.words_of_best().startswith("among the best 40 trials, R2 = 0.99: momentum ")
 
 
-def test_a_settled_hyperparameter_keeps_its_importance() -> None:
+def test_a_hyperparameter_keeps_its_importance_if_most_trials_share_one_value() -> None:
     def settled(trial: int) -> dict[str, Any]:
         chance = random.Random(trial)
         rate = 10 ** (chance.uniform(-2.1, -1.9) if trial % 10 else chance.uniform(-5, 0))
@@ -148,7 +148,7 @@ def test_a_settled_hyperparameter_keeps_its_importance() -> None:
     assert answer.weights[0].name == "rate"
 
 
-def test_the_order_at_a_higher_rung_reassigns_lower_values() -> None:
+def test_values_used_for_importance_follow_the_order_at_the_highest_rung() -> None:
     results = Results(LOSS)
     for trial, loss in enumerate([0.4, 0.1, 0.3, 0.2, 0.5]):
         results.event(finished(trial, 0, loss))
@@ -177,7 +177,7 @@ def test_importance_without_enough_results_says_why(results: Results, reason: st
     assert figure.layout.annotations[0].text == answer.words()
 
 
-def test_each_hyperparameter_has_a_bar_with_its_error() -> None:
+def test_the_importance_figure_has_a_bar_with_an_error_per_hyperparameter() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
     figure = plot(
         module.importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights))

@@ -41,7 +41,7 @@ def test_the_report_ends_with_importances_as_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_importances_without_meaning_are_not_printed(tmp_path: Path) -> None:
+def test_meaningless_importances_are_not_printed(tmp_path: Path) -> None:
     study = ashtune.tune(
         lambda trial: float(trial.seed % 997), SPACE, trials=40, directory=tmp_path, **OPTIONS
     )

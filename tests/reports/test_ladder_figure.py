@@ -29,7 +29,7 @@ def lines_of(figure: Any) -> list[Any]:
     return [trace for trace in figure.data if trace.type == "scatter"]
 
 
-def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
+def test_each_bar_of_the_ladder_figure_divides_trials_by_state() -> None:
     tally, study = tally_of(81, trouble=0.2)
     figure = plot(ladder_figure(tally, study.expected(81), unit="epoch"))
     bars = bars_of(figure)
@@ -43,14 +43,14 @@ def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
     assert list(figure.layout.yaxis.ticktext) == ["1", "3", "9", "27"]
 
 
-def test_a_running_study_shows_its_running_trials() -> None:
+def test_the_ladder_figure_shows_the_running_trials() -> None:
     tally, study = tally_of(81, 300)
     assert tally.running
     bars = bars_of(plot(ladder_figure(tally, study.expected(81), unit="epoch")))
     assert bars["running"] == [rung.running for rung in tally.rungs]
 
 
-def test_each_bar_shows_the_expected_number_of_trials() -> None:
+def test_each_bar_of_the_ladder_figure_shows_the_expected_number_of_trials() -> None:
     tally, study = tally_of(81)
     expected = study.expected(81)
     assert expected is not None
@@ -73,7 +73,7 @@ def test_each_bar_shows_the_expected_number_of_trials() -> None:
         assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
 
 
-def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
+def test_the_ladder_figure_connects_promoted_trials_with_the_next_rung() -> None:
     tally, _ = tally_of(81)
     bands = [
         trace

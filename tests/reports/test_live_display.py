@@ -85,7 +85,9 @@ def drawn(
     steps=st.integers(0, 1500),
     workers=st.sampled_from([1, 4, 64]),
 )
-def test_a_frame_fits_the_terminal(width: int, height: int, steps: int, workers: int) -> None:
+def test_a_frame_of_the_live_display_fits_the_terminal(
+    width: int, height: int, steps: int, workers: int
+) -> None:
     lines = drawn(part_of_a_study(workers, steps=steps)[1], width, height)
     assert len(lines) < height
     assert max(cell_len(line) for line in lines) <= width
@@ -109,7 +111,7 @@ def test_a_frame_of_80_columns_is_not_cut() -> None:
     assert "…" not in text
 
 
-def test_the_bars_are_as_full_as_their_rungs() -> None:
+def test_the_bars_of_the_live_display_show_the_progress_of_each_rung() -> None:
     tally, study = part_of_a_study(trouble=0.0, steps=700)
     lines = [line.strip("│| ").split() for line in drawn(study, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
@@ -123,7 +125,7 @@ def test_the_bars_are_as_full_as_their_rungs() -> None:
         assert bool(full) == (share > 0)
 
 
-def test_failures_and_the_stop_reason_are_shown_literally() -> None:
+def test_the_live_display_does_not_interpret_markup_in_failures_and_reasons() -> None:
     tally, study = part_of_a_study(trouble=0.0)
     failure = JobFailed(
         tally.now,
@@ -153,7 +155,7 @@ def test_a_study_without_workers_says_that_it_waits() -> None:
     assert waits not in "\n".join(drawn(study, 80, 24, is_over=True))
 
 
-def test_a_slow_start_is_explained_while_it_is_much_of_the_time() -> None:
+def test_the_live_display_explains_a_slow_start_while_it_dominates_the_time() -> None:
     tally = Tally(LADDER, ACCURACY)
     study = MadeUpReader(MadeUpStudy(LADDER, 8, 2), tally, workers=2, waited=0.5)
     tell(
@@ -171,7 +173,7 @@ def test_a_slow_start_is_explained_while_it_is_much_of_the_time() -> None:
     assert "starting workers" not in progress_line(study)
 
 
-def test_a_line_has_the_share_of_trials_by_the_model() -> None:
+def test_a_progress_line_shows_the_share_of_trials_proposed_by_the_model() -> None:
     tally = Tally(LADDER, ACCURACY)
     study = MadeUpReader(MadeUpStudy(LADDER, 8, 2), tally)
     for trial, origin in enumerate(("random", "gp, 9 results", "mutation of 0", "random")):
@@ -181,7 +183,7 @@ def test_a_line_has_the_share_of_trials_by_the_model() -> None:
     assert "proposed" not in line
 
 
-def test_the_last_frame_shows_no_running_work() -> None:
+def test_the_last_frame_of_the_live_display_shows_no_running_work() -> None:
     tally, study = part_of_a_study(steps=1500)
     assert tally.running
     before, after = ("\n".join(drawn(study, 100, 40, is_over=is_over)) for is_over in (False, True))
@@ -198,7 +200,7 @@ def test_the_last_frame_shows_no_running_work() -> None:
     assert "stopping" not in after
 
 
-def test_a_terminal_is_restored_after_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal_is_restored_after_the_live_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     with display_for(part_of_a_study()[1], stream=terminal) as display:
@@ -225,7 +227,7 @@ def test_the_live_display_draws_at_most_five_frames_a_second(
     assert 40 <= frames <= 55
 
 
-def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
+def test_a_stream_other_than_a_terminal_gets_plain_progress_lines() -> None:
     _, study = part_of_a_study()
     stream = io.StringIO()
     assert isinstance(display_for(study, stream=stream), PlainDisplay)
@@ -267,7 +269,7 @@ def test_the_time_left_counts_promotions_beyond_the_quota() -> None:
         assert 0.3 < left / (whole.now - tally.now) < 1.1
 
 
-def test_the_share_of_work_reaches_all_only_at_the_end() -> None:
+def test_the_finished_share_of_the_work_reaches_one_only_at_the_end() -> None:
     study = MadeUpStudy(LADDER, 128, 4, trouble=0.0)
     tally = Tally(LADDER, ACCURACY)
     shares = [0.0]
@@ -280,7 +282,7 @@ def test_the_share_of_work_reaches_all_only_at_the_end() -> None:
     assert estimate(tally, study.scheduler, learns=False, unit="epoch").share == 1.0
 
 
-def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts() -> None:
+def test_the_remaining_time_follows_the_nearest_limit_and_is_unknown_without_one() -> None:
     tally, study = part_of_a_study()
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
     judged = estimate(tally, study.scheduler, learns=False, unit="epoch")

@@ -68,7 +68,7 @@ def test_the_colours_of_up_to_seven_rungs_are_distinguishable(rungs: int, eye: s
     assert [light for light, _, _ in seen] == sorted(light for light, _, _ in seen)
 
 
-def test_each_rung_is_seen_on_white_and_on_dark_paper() -> None:
+def test_the_colour_of_each_rung_has_contrast_on_light_and_dark_backgrounds() -> None:
     assert min(contrast(color, paper) for color in looks.rung_colors(7) for paper in PAPERS) > 2.2
 
 
@@ -80,14 +80,14 @@ def test_every_state_and_every_kind_of_trial_looks_different() -> None:
         assert len({getattr(look, field) for look in looks.TRIALS.values()}) == len(looks.TRIALS)
 
 
-def test_no_other_file_names_a_colour() -> None:
+def test_colours_are_defined_in_one_file_only() -> None:
     files = [path for kind in ("py", "js", "css", "html") for path in PACKAGE.rglob(f"*.{kind}")]
     others = [path for path in files if path != Path(looks.__file__)]
     named = {str(path.relative_to(PACKAGE)): COLOR.findall(path.read_text()) for path in others}
     assert {path: colors for path, colors in named.items() if colors} == {}
 
 
-def test_a_color_between_two_of_the_scale_is_a_mixture() -> None:
+def test_rung_colours_are_interpolated_between_colours_of_the_scale() -> None:
     assert looks.rung_colors(len(looks.SCALE)) == list(looks.SCALE)
     assert looks.rung_colors(1) == [looks.SCALE[0]]
     assert looks.faded("#ff8000", 0.25) == "rgba(255,128,0,0.25)"

@@ -100,7 +100,7 @@ class Orders(Observer):
             self.given.add((what.trial, what.rung))
 
 
-def test_the_suite_finds_what_depends_on_ticks_and_what_needs_orders(tmp_path: Path) -> None:
+def test_the_suite_detects_observers_that_depend_on_ticks_or_orders(tmp_path: Path) -> None:
     suite = ObserverSuite()
     folders = [tmp_path / name for name in "abc"]
     for folder in folders:
@@ -125,7 +125,7 @@ class Remembers(Observer):
 
 
 @pytest.mark.parametrize("is_cut_off", [False, True])
-def test_the_suite_finds_who_mixes_two_studies(tmp_path: Path, is_cut_off: bool) -> None:
+def test_the_suite_detects_observers_that_mix_two_studies(tmp_path: Path, is_cut_off: bool) -> None:
     mixes = Observed(make=Remembers, result=lambda observer: observer.results)
     with pytest.raises(AssertionError):
         ObserverSuite().test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
@@ -133,7 +133,7 @@ def test_the_suite_finds_who_mixes_two_studies(tmp_path: Path, is_cut_off: bool)
         )
 
 
-def test_whatever_may_happen_in_a_study_happens_in_the_histories() -> None:
+def test_the_histories_of_the_suite_contain_all_kinds_of_events() -> None:
     steps = [step for seed in SEEDS for step in History(seed)]
     assert {type(event) for event, _ in steps} == set(get_args(Event))
     everything = {type(what) for _, followed in steps for what in followed}

@@ -56,7 +56,7 @@ def profiled(of_worker: WorkerProfile) -> Profile:
     return Profile(records=records, workers=2, seconds=9.8, worked_seconds=10.0)
 
 
-def test_profiles_of_workers_are_added() -> None:
+def test_the_flat_profile_sums_the_profiles_of_all_workers() -> None:
     slow, train, sqrt = flat_profile([worker(0), sampled(Stack([0], 3.0), frames=[SLOW], worker=1)])
     assert [(each.self_seconds, each.seconds) for each in (slow, train, sqrt)] == [
         (6.0, 6.5),
@@ -67,7 +67,9 @@ def test_profiles_of_workers_are_added() -> None:
     assert [round(record.share, 4) for record in (slow, train, sqrt)] == [0.8571, 0.0714, 0.0714]
 
 
-def test_names_are_relative_to_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_file_names_in_a_profile_are_relative_to_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     files = [
         (f"{tmp_path}/train.py", "train.py:1 f"),
@@ -85,7 +87,7 @@ def test_names_are_relative_to_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
     }
 
 
-def test_seconds_belong_to_the_last_frame_of_a_stack() -> None:
+def test_the_own_time_of_a_stack_is_counted_for_the_innermost_function() -> None:
     frames = [
         frame("train", line=9),
         frame("down", line=3),
@@ -101,7 +103,7 @@ def test_seconds_belong_to_the_last_frame_of_a_stack() -> None:
     assert sum(record.share for record in records.values()) == 1.0
 
 
-def test_the_table_begins_with_the_slowest_function() -> None:
+def test_the_profile_table_begins_with_the_slowest_function() -> None:
     lines = as_text(profile_table(profiled(worker()))).splitlines()
     assert [line.split() for line in lines[:2]] == [
         ["%", "cumulative", "self", "total"], ["time", "seconds", "seconds", "seconds", "name"]
@@ -117,7 +119,7 @@ def test_a_long_profile_counts_the_functions_not_shown() -> None:
     assert "train.py:9 train" in as_text(profile_view(profile, top=None))
 
 
-def test_the_profile_of_a_study_adds_up_its_workers(tmp_path: Path) -> None:
+def test_the_profile_of_a_study_sums_the_times_of_its_workers(tmp_path: Path) -> None:
     create(tmp_path / JOURNAL, settings_of(Ladder(1, 1)))
     with Journal(tmp_path / JOURNAL) as journal:
         for number in range(3):
@@ -132,7 +134,7 @@ def test_the_profile_of_a_study_adds_up_its_workers(tmp_path: Path) -> None:
     assert profile.worked_seconds == 21.0, "the third worker has no profile"
 
 
-def test_the_profile_figure_shows_only_the_largest() -> None:
+def test_the_profile_figure_shows_only_the_slowest_functions() -> None:
     figure = profile_figure(profiled(worker()), top=2)
     (bars,) = figure.series
     assert list(bars.end) == [3.0, 0.5]

@@ -84,7 +84,9 @@ def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7, 20]))
-def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_after: int) -> None:
+def test_the_progress_curve_contains_the_results_better_than_all_earlier_ones(
+    seed: int, stop_after: int
+) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after)
     events: list[Any] = [what for kind, what in study if kind == "event"]
     best, tally = folded(events, ACCURACY), Tally(LADDER, ACCURACY)
@@ -101,14 +103,14 @@ def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_a
     assert best.steps_at_the_highest[-1].rung == tally.best.rung
 
 
-def test_the_epochs_of_a_paused_job_count() -> None:
+def test_the_progress_curve_counts_the_epochs_of_paused_jobs() -> None:
     paused = JobPaused(
         1.0, worker=WorkerId(0), trial=TrialId(1), rung=1, resource=8, start=3, seconds=1.0
     )
     assert [step.epochs for step in folded([paused, result(2, 0, 0.5)]).steps] == [6]
 
 
-def test_a_value_that_is_not_finite_is_never_the_best() -> None:
+def test_a_result_that_is_not_finite_is_never_the_best_so_far() -> None:
     best = folded(
         [
             result(1, 0, 0.5),
@@ -121,7 +123,7 @@ def test_a_value_that_is_not_finite_is_never_the_best() -> None:
     assert [step.rung for step in best.steps_at_the_highest] == [0]
 
 
-def test_figures_of_the_best_show_every_improvement() -> None:
+def test_the_progress_figure_shows_each_improvement() -> None:
     best = folded(
         [
             result(1, 0, 0.5),
@@ -157,7 +159,7 @@ def test_figures_of_the_best_show_every_improvement() -> None:
     )
 
 
-def test_the_best_at_the_top_and_below_are_both_marked() -> None:
+def test_the_progress_figure_marks_the_best_at_top_and_at_any_rung() -> None:
     best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
     figure = best_over_time_figure(best, unit="epoch")
     assert ends_of(figure) == [(2, 0.6), (3, 0.4)]
@@ -166,7 +168,7 @@ def test_the_best_at_the_top_and_below_are_both_marked() -> None:
     ]  # fmt: skip
 
 
-def test_a_study_with_one_rung_has_one_line() -> None:
+def test_the_progress_figure_of_a_study_with_one_rung_has_one_line() -> None:
     figure = best_over_time_figure(
         folded([result(1, 0, 0.5), result(2, 1, 0.4), result(3, 2, 0.8)], ACCURACY), unit="epoch"
     )
@@ -187,7 +189,7 @@ def test_a_logarithmic_time_axis_contains_all_points() -> None:
     assert 10 ** axis.range[1] > max(times)
 
 
-def test_studies_compared_are_drawn_by_their_own_goals() -> None:
+def test_the_comparison_figure_draws_each_study_by_the_goal_of_that_study() -> None:
     losses = folded([result(1, 0, 0.5)]).steps
     accuracies = folded([result(1, 0, 0.9)], ACCURACY).steps
     over_time, _ = module.compared_figures(

@@ -164,13 +164,15 @@ def text_of(study: Study) -> str:
     return stream.getvalue()
 
 
-def test_built_in_sections_appear_in_their_order(study: Study) -> None:
+def test_built_in_report_sections_appear_in_a_fixed_order(study: Study) -> None:
     assert list(page_of(study)) == ["Time by rung", "What made training slow", "The run"]
     assert not study.report_data()["left_out"]
     assert "left out" not in text_of(study)
 
 
-def test_a_section_of_another_package_comes_before_the_last(study: Study, others: None) -> None:
+def test_a_section_of_another_package_precedes_the_last_built_in_section(
+    study: Study, others: None
+) -> None:
     page, text = page_of(study), text_of(study)
     expected = "3 [bold]workers[/bold] of digits, 24 trials"
     assert list(page)[-1] == "The run"
@@ -180,7 +182,7 @@ def test_a_section_of_another_package_comes_before_the_last(study: Study, others
     assert study.report_data()["sections"]["good"] == {"joined": 3}
 
 
-def test_a_name_of_this_package_is_not_taken_by_another(study: Study, others: None) -> None:
+def test_another_package_cannot_replace_a_built_in_section(study: Study, others: None) -> None:
     assert sections()["best"] is BUILT_IN[0]
 
 
@@ -211,7 +213,9 @@ def test_a_broken_section_is_left_out(
     assert data["sections"]["cost"] == study.report_data()["sections"]["cost"]
 
 
-def test_a_stopped_session_shows_only_sections_of_its_tally(study: Study, others: None) -> None:
+def test_a_live_summary_shows_only_sections_that_need_only_the_tally(
+    study: Study, others: None
+) -> None:
     reader = StudyReader(study.directory)
     outcome = Outcome(is_complete=False, stopped="SIGTERM received")
     live = StudyReader(study.directory, tally=reader.tally, outcome=outcome)

@@ -43,7 +43,7 @@ def test_trials_rank_by_the_result_at_their_highest_rung(seed: int, stop_after: 
     } == failed
 
 
-def test_a_failed_trial_is_worst_where_it_failed() -> None:
+def test_a_failed_trial_ranks_last_at_the_rung_where_it_failed() -> None:
     results = Results(ACCURACY)
     results.event(result(0, 0, 1, {"accuracy": 0.5}))
     tell(results, JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
@@ -62,7 +62,7 @@ def test_the_last_result_of_a_repeated_training_counts() -> None:
     assert results.standings() == [(0, -0.6, 0)]
 
 
-def test_columns_contain_numbers_and_nan_for_inactive_hyperparameters() -> None:
+def test_the_column_of_an_inactive_hyperparameter_contains_nan() -> None:
     from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "k": 3, "sizes": [16, 32]})
@@ -87,7 +87,7 @@ def test_columns_contain_numbers_and_nan_for_inactive_hyperparameters() -> None:
     assert {name for name, column in columns.items() if column.is_constant} == {"k"}
 
 
-def test_a_withdrawn_trial_has_no_result_left() -> None:
+def test_the_results_of_a_withdrawn_trial_are_removed() -> None:
     results = Results(Goal("loss", "min"))
     for trial in (0, 1):
         results.event(result(trial, 0, 1, {"loss": 0.5}))

@@ -40,7 +40,7 @@ def placed(
     return place(Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more), roof)
 
 
-def test_the_designs_numbers_are_printed_as_the_design_has_them() -> None:
+def test_the_roofline_text_of_the_example_matches_the_design() -> None:
     rows = placement_rows(placed())
     assert rows["ridge point"] == "7 flop/byte"
     assert rows["operational intensity"] == "0.03 flop/byte"
@@ -64,20 +64,20 @@ def test_a_timed_step_is_compared_with_the_attainable_speed() -> None:
     )
 
 
-def test_a_step_names_the_nearest_cache_that_holds_its_bytes() -> None:
+def test_the_diagnosis_names_the_smallest_cache_that_holds_the_step() -> None:
     sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
     assert sentences[-1].startswith("Its 250 kB fit into the L2 cache (1 MiB)")
     assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
 
 
-def test_a_step_above_its_roof_has_its_bytes_in_cache() -> None:
+def test_a_step_faster_than_its_roof_is_explained_by_the_cache() -> None:
     sentences = diagnosis(placed(seconds=placed().least_seconds / 2))
     assert len(sentences) == 1
     assert "200 %" in sentences[0]
     assert "cache" in sentences[0]
 
 
-def test_the_figure_draws_each_roof_with_its_corner_and_the_step_below() -> None:
+def test_the_roofline_figure_draws_each_roof_and_the_measured_step() -> None:
     step = placed(flops=1e6, bytes_moved=1e6, roof=LAPTOP.roofs[0], seconds=1e-3)
     figure = roofline_figure(Placed(machine=LAPTOP, placements=[step]))
     assert figure.x.is_log and figure.y.is_log
@@ -111,7 +111,7 @@ def test_a_stored_roofline_is_read_back_unchanged(tmp_path: Path) -> None:
     assert stored_roofline(tmp_path) == stored
 
 
-def test_lanes_appear_in_words_figures_and_stored_file(tmp_path: Path) -> None:
+def test_the_numbers_of_lanes_appear_in_text_figures_and_stored_roofline(tmp_path: Path) -> None:
     alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
     stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
@@ -125,7 +125,9 @@ def test_lanes_appear_in_words_figures_and_stored_file(tmp_path: Path) -> None:
     assert stored_roofline(tmp_path) == stored
 
 
-def test_a_stored_roofline_with_untried_lanes_is_refused(tmp_path: Path) -> None:
+def test_a_stored_roofline_whose_number_of_lanes_was_not_measured_is_refused(
+    tmp_path: Path,
+) -> None:
     keep(Placed(machine=LAPTOP, sizing=msgspec.structs.replace(DRY_RUN, lanes=16)), tmp_path)
     with pytest.raises(SettingsError):
         stored_roofline(tmp_path)

@@ -14,7 +14,7 @@ from ashtune._src.schedulers.scheduler_registry import view_of
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, show
 
 
-def test_the_rungs_add_up_to_the_whole_study() -> None:
+def test_times_and_epochs_of_all_rungs_sum_to_the_study_totals() -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2)
     tally = show(Tally(study.ladder, ACCURACY), study)
     records = rung_records(tally, study.expected(81))
@@ -25,7 +25,7 @@ def test_the_rungs_add_up_to_the_whole_study() -> None:
     assert [record.expected for record in records] == study.expected(81)
 
 
-def test_the_table_of_rungs_says_whose_time_it_is_and_sums_jobs() -> None:
+def test_the_rung_table_shows_worker_time_and_the_number_of_jobs() -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
     tally = show(Tally(study.ladder, ACCURACY), study)
     text = as_text(rung_table(rung_records(tally), unit="epoch"))
@@ -36,7 +36,7 @@ def test_the_table_of_rungs_says_whose_time_it_is_and_sums_jobs() -> None:
     assert " of wall time; saving took " in time_line(tally, unit="epoch")
 
 
-def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
+def test_the_rung_table_of_a_study_without_events_shows_no_nan() -> None:
     records = rung_records(Tally(Ladder(1, 4), ACCURACY))
     assert all(record.share == 0 for record in records)
     text = as_text(rung_table(records, unit="epoch"))
@@ -44,7 +44,7 @@ def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
     assert "expected" not in text
 
 
-def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
+def test_the_plan_of_halving_256_trials_needs_16_times_fewer_epochs() -> None:
     ladder = Ladder(1, 64, 2)
     planned = plan(view_of({"kind": "sh"}, ladder, ladder, 0), ladder, 256)
     assert [rung.trials for rung in planned.rungs] == [256, 128, 64, 32, 16, 8, 4]
@@ -55,7 +55,7 @@ def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
     assert msgspec.json.decode(msgspec.json.encode(planned))["epochs"] == 1024
 
 
-def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
+def test_the_plan_of_full_training_counts_all_epochs_and_claims_no_savings() -> None:
     ladder = Ladder(1, 64, 2)
     planned = plan(view_of({"kind": "full"}, ladder, ladder, 0), ladder, 10)
     assert planned.epochs == planned.epochs_to_the_top == 640
@@ -77,7 +77,7 @@ def test_a_plan_shows_a_range_for_searches_that_learn() -> None:
     ]
 
 
-def test_the_lanes_of_the_programs_of_a_fused_study_are_named() -> None:
+def test_the_time_summary_of_a_fused_study_lists_programs_by_lanes() -> None:
     tally = Tally(Ladder(1, 4), ACCURACY)
     assert "lane" not in time_line(tally, unit="epoch")
     for lanes in (8, 1, 8):

@@ -23,7 +23,7 @@ def test_a_sample_is_spread_evenly_over_all_trials() -> None:
     assert len({scattered(trial) for trial in range(100_000)}) == 100_000
 
 
-def test_the_best_half_is_always_among_the_shown() -> None:
+def test_a_sample_of_trials_always_includes_the_best() -> None:
     ranked = list(reversed(TRIALS))
     shown = best_and_sampled(ranked, 100)
     assert shown[:50] == ranked[:50]
@@ -32,7 +32,7 @@ def test_the_best_half_is_always_among_the_shown() -> None:
 
 
 @given(count=st.integers(2, 500), most=st.integers(2, 100))
-def test_thinning_keeps_the_ends_and_leaves_even_gaps(count: int, most: int) -> None:
+def test_thinning_keeps_both_ends_and_equal_gaps(count: int, most: int) -> None:
     places = list(thinned(count, most))
     gaps = {after - before for before, after in pairwise(places)}
     assert (places[0], places[-1], len(places)) == (0, count - 1, min(count, most))
@@ -55,7 +55,7 @@ def test_a_pool_keeps_the_trials_with_the_greatest_keys(
         assert all((trial in pool) == (trial in inside) for trial in keys)
 
 
-def test_a_view_leaves_out_values_far_worse_than_most() -> None:
+def test_the_visible_range_excludes_values_far_worse_than_most() -> None:
     low, high, beyond = view([0.2, 0.9, 0.95], "max")
     assert low < 0.2
     assert high > 0.95

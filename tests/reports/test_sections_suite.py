@@ -22,7 +22,7 @@ from ashtune.testing.section_suite import check_section
     [kind for kind in BUILT_IN if kind not in (RooflineSection, ProfileSection)],
     ids=lambda kind: str(kind.name),
 )
-def test_each_section_passes(kind: type[Section]) -> None:
+def test_each_built_in_section_passes_the_suite(kind: type[Section]) -> None:
     check_section(kind)
 
 
@@ -117,11 +117,11 @@ class Empty(Section):
     name, title = "empty", "Empty"
 
 
-def test_a_small_section_passes() -> None:
+def test_a_minimal_section_passes_the_suite() -> None:
     check_section(Small)
 
 
-def test_a_section_may_ask_for_an_analysis_that_it_did_not_name() -> None:
+def test_a_section_may_use_an_analysis_that_it_did_not_declare() -> None:
     check_section(Unnamed)
 
 
@@ -142,6 +142,6 @@ def test_a_section_may_ask_for_an_analysis_that_it_did_not_name() -> None:
         (Empty, "it shows nothing of any study"),
     ],
 )
-def test_the_suite_finds_each_section_that_is_broken(kind: type[Section], message: str) -> None:
+def test_the_suite_detects_each_broken_section(kind: type[Section], message: str) -> None:
     with pytest.raises((AssertionError, AttributeError, RuntimeError, TypeError), match=message):
         check_section(kind)

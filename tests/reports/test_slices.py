@@ -66,7 +66,7 @@ def test_slices_show_only_the_most_important_hyperparameters() -> None:
     assert len(found.panels) == PANELS
 
 
-def test_few_whole_numbers_have_a_tick_each_and_their_points_are_spread() -> None:
+def test_a_slice_of_few_whole_numbers_has_one_tick_per_number() -> None:
     configurations = [{"layers": 1 + trial % 3, "width": 10 * trial + 1} for trial in range(9)]
     results = results_of([trial / 10 for trial in range(9)])
     panels = slices_of(results, configurations, {"layers": (1, 3), "width": (1, 100)}).panels
@@ -82,7 +82,7 @@ def test_few_whole_numbers_have_a_tick_each_and_their_points_are_spread() -> Non
     ]
 
 
-def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
+def test_slices_show_trials_without_a_finite_result_as_crosses() -> None:
     results = results_of([0.1, 0.2, math.nan, 0.15])
     tell(
         results,
@@ -100,7 +100,7 @@ def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     assert "Crosses are 2 trials without a finite result." in found.notes
 
 
-def test_a_study_without_finite_results_has_no_panel() -> None:
+def test_slices_of_a_study_without_finite_results_have_no_panel() -> None:
     found = slices_of(results_of([math.inf]), [{"x": 0.1}], {"x": (0.0, 1.0)})
     assert not found.panels
     assert found.notes == ["no trial has a finite result"]
@@ -130,7 +130,7 @@ def test_a_single_slice_shows_its_legend_and_hyperparameter() -> None:
         ([math.nan] * 3, "act", "no trial has a finite result"),
     ],
 )
-def test_a_slice_that_shows_nothing_says_why(losses: list[float], name: str, why: str) -> None:
+def test_an_empty_slice_says_why_it_is_empty(losses: list[float], name: str, why: str) -> None:
     figure = plot(slice_figure(slices_of(results_of(losses), THREE, SPACE, names=(name,)), name))
     assert not figure.data
     assert figure.layout.annotations[0].text == why

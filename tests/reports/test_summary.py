@@ -46,7 +46,7 @@ def run(**more: Any) -> MadeUpStudy:
     return MadeUpStudy(LADDER, 64, 4, **more)
 
 
-def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None:
+def test_the_summary_names_the_best_trial_its_rung_and_configuration() -> None:
     text = text_of(run(trouble=0.0), Outcome())
     assert "best  accuracy = 0.9" in text
     assert "at epoch 16, the top rung (trial " in text
@@ -56,7 +56,7 @@ def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None
     assert "failed\n" not in text
 
 
-def test_failures_are_reported_once_with_their_traceback() -> None:
+def test_the_summary_shows_each_failure_once_with_a_traceback() -> None:
     study = run(trouble=0.5)
     tally = show(Tally(LADDER, ACCURACY), study)
     text = text_of(study, Outcome(), tally)
@@ -67,13 +67,13 @@ def test_failures_are_reported_once_with_their_traceback() -> None:
     assert f"{tally.withdrawn} trials withdrawn" in text
 
 
-def test_a_stopped_study_says_why_and_how_to_go_on() -> None:
+def test_the_summary_of_a_stopped_study_says_why_and_how_to_continue() -> None:
     text = text_of(run(), Outcome(is_complete=False, stopped="time limit reached"))
     assert "stopped: time limit reached" in text.splitlines()[0]
     assert text.endswith("continue with: ashtune resume runs/digits\n")
 
 
-def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
+def test_a_study_without_results_has_a_summary() -> None:
     study = MadeUpStudy(LADDER, 2, 1)
     text = text_of(study, Outcome(is_complete=False), Tally(LADDER, ACCURACY))
     assert "No trial has a result." in text
@@ -82,7 +82,7 @@ def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
     assert data["best"] is None and data["utilisation"] is None
 
 
-def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
+def test_the_report_data_is_valid_json_with_correct_rung_totals() -> None:
     study = MadeUpStudy(LADDER, 64, 4, trouble=0.3)
     data = json.loads(json.dumps(report_data(study), allow_nan=False))
     assert data["best"]["configuration"] == study.configurations[data["best"]["trial"]]
@@ -93,7 +93,7 @@ def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
     assert not data["left_out"]
 
 
-def test_a_journal_gives_the_report_of_its_study(tmp_path: Path) -> None:
+def test_a_report_read_from_the_journal_equals_the_live_report(tmp_path: Path) -> None:
     write_journal(tmp_path, MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
     expected = report_data(MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
     study = Study.load(tmp_path).report_data()
@@ -120,7 +120,7 @@ def test_a_report_or_figure_reads_the_journal_once(
         assert reads.pop() and not reads
 
 
-def test_a_second_report_shows_what_happened_since_the_first(tmp_path: Path) -> None:
+def test_a_second_report_includes_events_since_the_first_report(tmp_path: Path) -> None:
     with open_study(
         {"x": (0.0, 1.0)},
         metric="loss",

@@ -73,7 +73,7 @@ STUDIES = studies(st.integers(1, 5))
 
 @settings(max_examples=150, deadline=None)
 @given(study=STUDIES, share=st.floats(0, 1))
-def test_every_count_matches_a_recount(study: MadeUpStudy, share: float) -> None:
+def test_all_counts_of_the_tally_match_a_recount(study: MadeUpStudy, share: float) -> None:
     steps = cut(study, share)
     tally = show(Tally(study.ladder, ACCURACY), steps)
     events: list[Any] = [what for kind, what in steps if kind == "event"]
@@ -175,7 +175,9 @@ def test_a_batch_counts_like_its_single_events(study: MadeUpStudy, size: int) ->
 
 @settings(max_examples=40, deadline=None)
 @given(study=STUDIES)
-def test_the_counts_and_a_start_are_read_without_the_tables(study: MadeUpStudy) -> None:
+def test_counts_and_a_configuration_are_read_without_building_the_tables(
+    study: MadeUpStudy,
+) -> None:
     with TemporaryDirectory() as folder:
         directory = write_journal(Path(folder), study)
         quick, whole = StudyReader(directory), StudyReader(directory)
@@ -240,11 +242,11 @@ def test_the_earlier_trial_wins_among_equal_results() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -math.inf])
-def test_a_result_that_is_no_number_is_never_best(nothing: float | None) -> None:
+def test_a_result_that_is_not_a_number_is_never_the_best(nothing: float | None) -> None:
     assert after(finished(0, nothing)).best is None
 
 
-def test_a_workers_training_time_begins_after_its_saving() -> None:
+def test_the_training_time_of_a_worker_begins_after_saving_the_last_trial() -> None:
     tally = after(WorkerJoined(1.0, W))
     worker = tally.workers[W]
     assert worker.state == "idle"
@@ -261,7 +263,7 @@ def test_a_workers_training_time_begins_after_its_saving() -> None:
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
 
-def test_a_held_trial_can_continue_beside_another() -> None:
+def test_a_worker_can_continue_a_held_trial_while_training_another() -> None:
     tally = after(WorkerJoined(0, W))
     worker = tally.workers[W]
     for trial in range(2):
@@ -278,7 +280,7 @@ def test_a_held_trial_can_continue_beside_another() -> None:
     assert (worker.state, worker.since, tally.running) == ("training", 3.0, 1)
 
 
-def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
+def test_late_progress_of_a_trial_that_the_worker_left_is_not_shown() -> None:
     tally = after(WorkerJoined(0.0, W))
     tally.followed(Train(W, TrialId(1), 2, 2, 4))
     tally.progress(Progress(W, T, 1, {}))
@@ -307,7 +309,7 @@ def test_reasons_that_differ_only_in_a_number_are_grouped() -> None:
     }  # fmt: skip
 
 
-def test_a_thousand_different_reasons_are_counted_and_not_all_kept() -> None:
+def test_all_failures_are_counted_but_only_some_reasons_are_kept() -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     tally = after(
         *(JobFailed(1.0, trial=TrialId(i), reason=f"reason {i}", **fail) for i in range(1000))
@@ -324,7 +326,7 @@ def test_a_note_tells_how_promoted_trials_can_continue() -> None:
     ]
 
 
-def test_a_lost_checkpoint_has_its_own_note() -> None:
+def test_a_note_distinguishes_lost_checkpoints_from_missing_ones() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
     assert "no checkpoint was saved" in note

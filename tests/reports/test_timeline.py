@@ -93,7 +93,7 @@ def parts_of(shares: TimeShares) -> list[float]:
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1), with_orders=st.booleans())
-def test_the_parts_of_a_worker_fill_its_presence(
+def test_the_parts_of_the_timeline_cover_the_whole_presence_of_a_worker(
     study: MadeUpStudy, share: float, with_orders: bool
 ) -> None:
     timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
@@ -115,7 +115,7 @@ def test_the_parts_of_a_worker_fill_its_presence(
 
 @settings(max_examples=150)
 @given(study=studies(st.just(1)), share=st.floats(0, 1), with_orders=st.booleans())
-def test_the_parts_of_one_worker_sum_to_the_wall_time(
+def test_the_timeline_parts_of_one_worker_sum_to_the_wall_time(
     study: MadeUpStudy, share: float, with_orders: bool
 ) -> None:
     timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
@@ -130,7 +130,9 @@ def test_the_parts_of_one_worker_sum_to_the_wall_time(
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1))
-def test_seconds_with_orders_match_a_recount(study: MadeUpStudy, share: float) -> None:
+def test_the_times_in_a_timeline_with_orders_match_a_recount(
+    study: MadeUpStudy, share: float
+) -> None:
     steps = steps_of(study, share)
     shares = time_shares(timeline_of(steps, study.ladder))
     recount = Recount(steps)
@@ -234,7 +236,9 @@ class Recount:
     seed=st.integers(0, 1000),
     trouble=st.sampled_from([0.1, 0.6]),
 )
-def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trouble: float) -> None:
+def test_the_timeline_counts_each_second_of_each_worker_once(
+    workers: int, trials: int, seed: int, trouble: float
+) -> None:
     study = MadeUpStudy(LADDER, trials, workers, seed=seed, trouble=trouble)
     steps = [what for _, what in study]
     assume(sum(isinstance(step, WorkerJoined) for step in steps) >= workers)
@@ -255,7 +259,7 @@ def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trou
 
 @settings(max_examples=100)
 @given(study=studies(st.integers(1, 5)))
-def test_waiting_without_orders_counts_as_waiting_for_the_driver(study: MadeUpStudy) -> None:
+def test_without_orders_all_waiting_counts_as_waiting_for_the_driver(study: MadeUpStudy) -> None:
     steps = [what for _, what in study]
     known = timeline_of(steps, study.ladder)
     blind = timeline_of([step for step in steps if not isinstance(step, Followed)], study.ladder)
@@ -272,7 +276,7 @@ def test_waiting_without_orders_counts_as_waiting_for_the_driver(study: MadeUpSt
     assert other.presence == pytest.approx(one.presence, abs=1e-8)
 
 
-def test_compiling_is_not_counted_as_waiting() -> None:
+def test_the_timeline_does_not_count_compiling_as_waiting() -> None:
     """Two trials trained together after their program was compiled; their results come at once."""
     timeline = timeline_of(
         [
@@ -317,7 +321,7 @@ def test_compiling_is_not_counted_as_waiting() -> None:
     ]
 
 
-def test_work_of_lost_workers_and_killed_sessions_is_counted() -> None:
+def test_the_timeline_includes_work_of_lost_workers_and_killed_sessions() -> None:
     timeline = timeline_of(
         [
             BEGAN,
@@ -358,7 +362,7 @@ def test_work_of_lost_workers_and_killed_sessions_is_counted() -> None:
     assert decision_latency(timeline) is None
 
 
-def test_the_sentences_describe_the_waiting() -> None:
+def test_the_text_about_the_timeline_describes_waiting_times() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=1, trouble=0.0)
     steps = [what for _, what in study]
     timeline = timeline_of(steps)
@@ -369,7 +373,7 @@ def test_the_sentences_describe_the_waiting() -> None:
     assert "decisions are unknown" in " | ".join(time_findings(blind))
 
 
-def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
+def test_the_timeline_figure_has_a_bar_for_each_piece_of_work() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=3, trouble=0.2, stop_after=30)
     timeline = timeline_of(what for _, what in study)
     work = timeline.work()
@@ -395,7 +399,7 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     assert all(text.startswith("worker ") and "<br>trial " in text for text in texts)
 
 
-def test_the_bars_of_the_rungs_contain_all_their_seconds() -> None:
+def test_the_bars_of_the_rung_figure_sum_to_all_measured_seconds() -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
     timeline = show(Timeline(study.ladder), study)
     figure, shares = plot(rungs_figure(timeline, unit="epoch")), time_shares(timeline)

@@ -43,7 +43,7 @@ def of_every_fate() -> list[Event]:
     ]
 
 
-def test_every_kind_of_trial_has_status_rung_and_reason() -> None:
+def test_the_trial_table_shows_status_rung_and_reason_of_all_trials() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     rows = [(t.status, t.rung, t.resource, t.reason) for t in trials]
@@ -63,7 +63,7 @@ def paused(trial: int, rung: int, resource: int) -> JobPaused:
     return JobPaused(2.0, worker=W, trial=TrialId(trial), rung=rung, resource=resource, seconds=0.5)
 
 
-def test_resource_and_metrics_of_a_row_belong_together_also_between_two_rungs() -> None:
+def test_a_row_of_the_trial_table_shows_the_resource_of_its_metrics() -> None:
     trials = Trials(LADDER)
     tell(trials, started(0), started(1), finished(0, 1, a=0.25), paused(0, 2, 3), paused(1, 2, 3))
     assert [(t.rung, t.resource, t.result_resource) for t in trials] == [(1, 3, 2), (None, 3, 3)]
@@ -72,7 +72,7 @@ def test_resource_and_metrics_of_a_row_belong_together_also_between_two_rungs() 
     assert frame["a"].fillna(-1).tolist() == [0.25, -1]
 
 
-def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() -> None:
+def test_the_trial_table_has_an_ordered_column_per_hyperparameter_and_metric() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     frame = trials.dataframe()
@@ -92,7 +92,7 @@ def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() ->
     assert frame["rung"].isna().tolist() == [False, False, True, False, True, True]
 
 
-def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() -> None:
+def test_the_trial_table_avoids_name_clashes_and_leaves_inactive_values_empty() -> None:
     events: list[Event] = [
         started(0, rung=3, loss="hinge"),
         started(1, rung=4),
@@ -123,7 +123,7 @@ def test_the_origin_defaults_to_the_name_of_the_search() -> None:
     assert frame["config.origin"].tolist()[:4] == [0, 1, 2, 3]
 
 
-def test_the_last_report_at_a_resource_counts_in_a_curve() -> None:
+def test_a_curve_contains_the_last_report_at_each_resource() -> None:
     first = JobPaused(
         1.0,
         worker=W,
@@ -141,7 +141,7 @@ def test_the_last_report_at_a_resource_counts_in_a_curve() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), saves=st.booleans(), stop_after=st.sampled_from([0, 10]))
-def test_the_seconds_of_trials_sum_to_those_of_jobs(
+def test_the_seconds_of_all_trials_sum_to_the_seconds_of_all_jobs(
     seed: int, saves: bool, stop_after: int
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, saves=saves, stop_after=stop_after)

@@ -52,20 +52,20 @@ def test_trials_are_judged_lower_when_low_rungs_are_reliable() -> None:
     assert passes[-20:].count(0) >= 15
 
 
-def test_no_trial_is_judged_below_the_safe_rung_under_noise() -> None:
+def test_noise_prevents_judging_trials_below_the_safe_rung() -> None:
     late = entries(noise=20.0)[-100:]
     assert sum(rung < safe_rung(LADDER) for rung in late) == 0
 
 
-def test_some_trials_still_go_to_the_safe_rung() -> None:
+def test_some_new_trials_are_still_judged_at_the_safe_rung() -> None:
     assert safe_rung(LADDER) in entries(noise=0.0)[-100:]
 
 
-def test_a_note_says_where_new_trials_are_judged() -> None:
+def test_a_note_names_the_rung_at_which_new_trials_are_judged() -> None:
     machine = AdaptiveMachine(LADDER, 400)
     run(machine, 400, workers=8, seed=1, noise=0.0)
     assert machine.notes().startswith("new trials are first judged at 1, which promotes about")
 
 
-def test_an_entry_costs_its_rung_plus_a_share_of_promotions() -> None:
+def test_the_cost_of_an_entry_rung_includes_expected_promotions() -> None:
     assert [cost_of_entry(LADDER, entry) for entry in (4, 3)] == [81, 27 + 54 / 3]

@@ -39,7 +39,7 @@ def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
 @pytest.mark.parametrize(
     "order", ["better and better", "worse and worse", "all equal", "to and fro"]
 )
-def test_a_rung_knows_its_best_in_any_order_of_results(kept: Fraction, order: str) -> None:
+def test_a_rung_finds_its_best_results_in_any_order_of_arrival(kept: Fraction, order: str) -> None:
     losses_in: dict[str, Callable[[int], float]] = {
         "better and better": lambda number: -float(number),
         "worse and worse": float,
@@ -72,7 +72,7 @@ def test_a_rung_knows_its_best_in_any_order_of_results(kept: Fraction, order: st
     st.integers(1, 6),
     st.lists(st.tuples(st.integers(0, 9), losses), max_size=60),
 )
-def test_no_promotable_trial_is_left(
+def test_no_promotable_trial_waits_in_a_lower_rung(
     ladder: Ladder, workers: int, reports: list[tuple[int, float]]
 ) -> None:
     """The lemma of papers.md 1.2: every rung but the one that reported is exhausted already."""
@@ -98,7 +98,7 @@ def test_no_promotable_trial_is_left(
 
 
 @given(st.sampled_from(LADDERS), st.lists(losses, min_size=30, max_size=30))
-def test_every_trial_below_the_top_is_named_hopeless_once(
+def test_each_trial_that_misses_the_top_rung_is_reported_hopeless_once(
     ladder: Ladder, of_trial: list[float]
 ) -> None:
     scheduler = AshMachine(ladder, len(of_trial))
@@ -112,7 +112,7 @@ def test_every_trial_below_the_top_is_named_hopeless_once(
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_every_trial_left_below_is_hopeless_despite_withdrawals(replace: bool) -> None:
+def test_trials_that_miss_the_top_rung_are_hopeless_despite_withdrawals(replace: bool) -> None:
     scheduler = AshMachine(Ladder(1, 64, 2), 40)
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []
@@ -126,7 +126,7 @@ def test_every_trial_left_below_is_hopeless_despite_withdrawals(replace: bool) -
     assert sorted(named) == [trial for trial, job in last.items() if job.rung < 6]
 
 
-def test_a_failure_is_hopeless_even_in_an_endless_study() -> None:
+def test_a_failed_trial_is_hopeless_even_in_an_endless_study() -> None:
     scheduler = AshMachine(Ladder(1, 4, 2))
     for loss in (1.0, math.inf, 2.0):
         job = scheduler.next_job()
@@ -136,7 +136,7 @@ def test_a_failure_is_hopeless_even_in_an_endless_study() -> None:
     assert scheduler.hopeless() == [1]
 
 
-def test_a_trial_named_hopeless_gets_no_further_job() -> None:
+def test_a_trial_reported_hopeless_gets_no_further_job() -> None:
     """400 sequential studies; a seeded draw, as it takes a long history to go wrong here."""
     for seed in range(400):
         draw = random.Random(seed)
@@ -152,7 +152,7 @@ def test_a_trial_named_hopeless_gets_no_further_job() -> None:
             named.clear()
 
 
-def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
+def test_a_paused_trial_is_hopeless_once_too_many_other_trials_are_better() -> None:
     scheduler = AshMachine(Ladder(1, 4, 4), 8)  # two of eight continue
     named = []
     for loss in (3.0, 2.0, 1.0):
@@ -163,7 +163,7 @@ def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
     assert named == [[], [], [0]]
 
 
-def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
+def test_extending_a_study_lets_a_hopeless_trial_be_promoted_again() -> None:
     scheduler = AshMachine(Ladder(1, 2, 2), 2)
     for _ in range(2):
         job = scheduler.next_job()
@@ -179,7 +179,7 @@ def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
-def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> None:
+def test_a_withdrawn_trial_is_removed_from_all_rungs_and_replaced() -> None:
     scheduler = AshMachine(Ladder(1, 2, 2), 2)
     first, second = scheduler.next_job(), scheduler.next_job()
     assert first is not None
@@ -195,14 +195,14 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> 
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
-def test_an_endless_study_starts_trials_without_promotions() -> None:
+def test_an_endless_study_starts_new_trials_while_nothing_is_promotable() -> None:
     scheduler = AshMachine(Ladder(1, 9, 3))
     assert [scheduler.next_job() for _ in range(100)] == [
         Job(TrialId(number), 0) for number in range(100)
     ]
 
 
-def test_a_promotion_is_explained_by_any_moment_since_its_arrival() -> None:
+def test_a_promotion_is_explained_if_the_quota_ever_included_its_trial() -> None:
     ladder = Ladder(1, 2, 2)
     below = [
         RecordedResult(Job(TrialId(trial), 0), loss)

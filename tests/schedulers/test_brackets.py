@@ -39,14 +39,14 @@ def test_the_last_bracket_uses_the_remaining_trials() -> None:
     assert begin(scheduler, 2) == [Job(TrialId(5), 1)]
 
 
-def test_the_next_trial_replaces_a_withdrawn_one_in_its_bracket() -> None:
+def test_a_new_trial_replaces_a_withdrawn_trial_in_the_same_bracket() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 2, 4)
     scheduler.withdraw(begin(scheduler, 1)[0])
     assert [job.trial for job in begin(scheduler, 9)] == [1, 2, 3, 4]
     assert [scheduler.bracket(TrialId(trial)) for trial in range(5)] == [0, 0, 1, 1, 2]
 
 
-def test_a_closed_rung_is_recounted_after_a_withdrawal() -> None:
+def test_a_withdrawal_from_a_closed_rung_promotes_the_next_trial() -> None:
     scheduler = brackets(Ladder(1, 4, 2), 5)
     for job in begin(scheduler, 5):
         scheduler.record(Result.of(job, float(job.trial)))
@@ -56,7 +56,7 @@ def test_a_closed_rung_is_recounted_after_a_withdrawal() -> None:
     assert scheduler.next_job() == Job(TrialId(2), 1)
 
 
-def test_more_trials_open_the_rungs_of_the_last_bracket_again() -> None:
+def test_extending_a_study_reopens_the_rungs_of_the_last_bracket() -> None:
     scheduler = brackets(Ladder(1, 4, 4), 4, 2)
     for job in begin(scheduler, 9):
         scheduler.record(Result.of(job, float(job.trial)))
@@ -68,7 +68,7 @@ def test_more_trials_open_the_rungs_of_the_last_bracket_again() -> None:
     assert scheduler.next_job() == Job(TrialId(0), 1)
 
 
-def test_fewer_trials_than_a_bracket_has_begun_with_close_its_rung() -> None:
+def test_reducing_the_number_of_trials_closes_the_rung_of_a_bracket() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 8)
     for job in begin(scheduler, 2):
         scheduler.record(Result.of(job, float(job.trial)))
@@ -77,7 +77,7 @@ def test_fewer_trials_than_a_bracket_has_begun_with_close_its_rung() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_exactly_the_trials_below_the_top_become_hopeless(seed: int) -> None:
+def test_exactly_the_trials_that_miss_the_top_rung_become_hopeless(seed: int) -> None:
     chance = random.Random(seed)
     scheduler, last = (
         brackets(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30),
@@ -95,7 +95,7 @@ def test_exactly_the_trials_below_the_top_become_hopeless(seed: int) -> None:
     assert sorted(named) == [trial for trial in sorted(last) if last[trial] < 2]
 
 
-def test_a_late_withdrawal_names_no_trial_hopeless_twice() -> None:
+def test_a_late_withdrawal_reports_no_trial_as_hopeless_twice() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 2, 4)
     jobs = begin(scheduler, 4)
     for job in jobs[1:]:
@@ -105,11 +105,11 @@ def test_a_late_withdrawal_names_no_trial_hopeless_twice() -> None:
     assert 3 not in scheduler.hopeless()
 
 
-def test_all_brackets_together_are_expected_to_train_their_quotas() -> None:
+def test_the_expected_trials_of_each_rung_follow_the_quotas_of_the_brackets() -> None:
     assert brackets(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
 
 
-def test_a_withdrawn_newborn_trial_is_no_longer_waited_for() -> None:
+def test_a_bracket_does_not_wait_for_a_trial_withdrawn_before_its_result() -> None:
     """A bracket that never fills settles when each of its trials has a result or is withdrawn."""
     scheduler = brackets(Ladder(1, 2, 2), 8, 4)
     jobs = begin(scheduler, 4)
@@ -121,7 +121,7 @@ def test_a_withdrawn_newborn_trial_is_no_longer_waited_for() -> None:
     assert scheduler.hopeless() == [1, 2]
 
 
-def test_a_withdrawn_promoted_trial_does_not_count_as_newborn() -> None:
+def test_withdrawing_a_promoted_trial_does_not_keep_its_bracket_open() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 8, 4)
     jobs = begin(scheduler, 4)
     for job in jobs:

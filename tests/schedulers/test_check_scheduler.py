@@ -68,7 +68,7 @@ def test_a_scheduler_that_breaks_a_rule_does_not_pass(broken: type[AshMachine]) 
         check_scheduler(broken, oracles.ash, ladders=[Ladder(1, 4, 2)], options=UNSHRUNK)
 
 
-def test_what_an_oracle_raises_ends_the_suite_at_once() -> None:
+def test_an_exception_of_an_oracle_ends_the_suite_at_once() -> None:
     raised = []
 
     def oracle(ladder: Ladder, trials: int | None, history: oracles.History) -> Job | None:

@@ -65,14 +65,14 @@ def studied(
 @pytest.mark.parametrize("curve", [agreeing, misleading, noise])
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("longer", [False, True])
-def test_the_jobs_are_those_of_the_rule_over_the_whole_history(
+def test_the_jobs_match_the_entry_rule_recomputed_from_the_history(
     curve: Curve, workers: int, longer: bool
 ) -> None:
     for seed in range(4):
         studied(curve, 90, workers=workers, seed=seed, longer=longer)
 
 
-def test_where_ranks_agree_no_trial_skips_the_lower_rungs() -> None:
+def test_no_trial_skips_the_lower_rungs_if_rungs_rank_trials_alike() -> None:
     machine = studied(agreeing, 150)
     assert machine.notes() == ""
     assert machine.entering(500) == [500, 0, 0]
@@ -91,7 +91,7 @@ def test_trials_skip_low_rungs_that_mislead() -> None:
     assert machine.entry(TrialId(1000)) == 2
 
 
-def test_a_probe_whose_trials_are_worse_ends() -> None:
+def test_new_trials_stop_skipping_rungs_if_trials_that_skip_are_worse() -> None:
     """At the low rung, good trials are before all others, in reverse order: ranks disagree, and
     halving is right.
     """
@@ -107,7 +107,7 @@ def test_a_probe_whose_trials_are_worse_ends() -> None:
     assert machine.notes() == ""
 
 
-def test_a_note_and_the_forecast_know_the_trials_that_skip() -> None:
+def test_a_note_and_the_forecast_include_trials_that_skip_rungs() -> None:
     jobs = next(
         jobs for jobs in range(10, 90) if "every fourth" in studied(misleading, jobs).notes()
     )
@@ -122,7 +122,7 @@ def test_a_note_and_the_forecast_know_the_trials_that_skip() -> None:
     assert [machine.entry(TrialId(trial)) for trial in range(started, started + 8)].count(2) == 2
 
 
-def test_the_rule_is_off_by_default_with_given_rungs() -> None:
+def test_trials_skip_no_rungs_by_default_if_the_user_gives_the_rungs() -> None:
     ladder = Ladder(1, 9, 3)
     for scheduler in (Ash(), Ash(least_agreement=-1).where_rungs_are_chosen()):
         assert not scheduler.build(ladder, None).entries_follow_results
@@ -139,7 +139,7 @@ def test_the_rule_is_off_by_default_with_given_rungs() -> None:
         ([(1, math.inf), (2, 0.0)], -1),
     ],
 )
-def test_the_agreement_is_kendall_s_correlation_of_the_pairs_without_ties(
+def test_the_agreement_of_two_rungs_is_kendalls_correlation_without_ties(
     pairs: list[tuple[float, float]], expected: Fraction
 ) -> None:
     assert agreement(pairs) == expected
@@ -163,7 +163,7 @@ class OfPrices:
         return self.rule.every
 
 
-def test_the_median_of_the_newest_prices_counts() -> None:
+def test_the_price_of_a_rung_is_the_median_of_the_newest_prices() -> None:
     of_prices = OfPrices()
     assert [of_prices.train(10.0, 10.0) for _ in range(15)] == [0, 0, *[1] * 13]
     assert of_prices.rule.notes() == (
@@ -174,14 +174,14 @@ def test_the_median_of_the_newest_prices_counts() -> None:
     assert [of_prices.train(1.0, 3.0) for _ in range(8)] == [*[1] * 7, 0]
 
 
-def test_prices_count_no_more_when_a_trial_was_resumed() -> None:
+def test_prices_are_ignored_once_a_trial_was_resumed() -> None:
     of_prices = OfPrices()
     assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]
     assert of_prices.train(10.0, 10.0, start=1) == 0
     assert [of_prices.train(10.0, 10.0) for _ in range(4)] == [0] * 4
 
 
-def test_a_longer_ladder_forgets_the_prices() -> None:
+def test_lengthening_the_ladder_discards_the_measured_prices() -> None:
     of_prices = OfPrices()
     assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]
     of_prices.rule.lengthen(Ladder(1, 27, 3))

@@ -37,7 +37,7 @@ def promotions(losses: list[float], eta: int) -> tuple[int, int]:
         (3, 100, 1_000, (4.24, 0.05), 2.9),
     ],
 )
-def test_as_many_promotions_are_false_as_the_law_says(
+def test_the_number_of_false_promotions_follows_the_law(
     eta: int, n: int, repetitions: int, expected: tuple[float, float], sigma: float
 ) -> None:
     """Tolerance: 4 standard errors; of one repetition the standard deviation is ``sigma``.
@@ -54,7 +54,7 @@ def test_as_many_promotions_are_false_as_the_law_says(
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
 @pytest.mark.parametrize("n", [1, 7, 100, 1_001])
-def test_promotions_are_the_quota_plus_the_false_ones(eta: int, n: int) -> None:
+def test_the_number_of_promotions_is_the_quota_plus_false_promotions(eta: int, n: int) -> None:
     draw = random.Random(n).random
     for _ in range(10):
         promoted, false = promotions([draw() for _ in range(n)], eta)

@@ -11,7 +11,7 @@ def test_full_training_gives_the_jobs_of_its_oracle() -> None:
     check_scheduler(FullMachine, oracles.full)
 
 
-def test_ten_trials_are_ten_jobs_at_the_top_rung() -> None:
+def test_full_training_of_ten_trials_is_ten_jobs_at_the_top_rung() -> None:
     scheduler = FullMachine(Ladder(1, 9, 3), 10)
     jobs = []
     while (job := scheduler.next_job()) is not None:

@@ -33,7 +33,7 @@ def of_the_paper(ladder: Ladder) -> list[tuple[int, int]]:
     return rounds
 
 
-def test_entering_divides_any_number_of_trials_among_the_rungs() -> None:
+def test_entry_counts_of_all_rungs_sum_to_the_number_of_trials() -> None:
     machine = AsyncHyperband().build(PAPER, None)
     assert sum(machine.entering(10**15)) == 10**15
     exact, expected = machine.entering(100_000), machine.entering(100_001)
@@ -62,7 +62,7 @@ def test_brackets_have_the_sizes_of_the_papers_example() -> None:
     assert [(bracket.entry, bracket.trials) for bracket in brackets] == of_the_paper(PAPER)
 
 
-def test_hyperband_trains_the_epochs_that_dask_ml_counts() -> None:
+def test_hyperband_trains_the_same_number_of_epochs_as_dask_ml() -> None:
     machine = Hyperband().build(PAPER, 143)
     assert machine.expected(143) == [81, 27 + 34, 9 + 11 + 15, 3 + 3 + 5 + 8, 1 + 1 + 1 + 2 + 5]
     planned = plan(SchedulerView("hyperband", Hyperband.rule, machine), PAPER, 143)
@@ -77,7 +77,7 @@ def test_hyperband_trains_the_epochs_that_dask_ml_counts() -> None:
     assert [sum(job.rung == rung for job in jobs) for rung in range(5)] == machine.expected(143)
 
 
-def test_hyperband_repeats_its_brackets_from_the_lowest_entry() -> None:
+def test_hyperband_starts_again_with_the_first_bracket_after_the_last() -> None:
     machine = Hyperband().build(PAPER, None)
     assert [machine.entry(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 0]
     assert [machine.bracket(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 5]
@@ -103,7 +103,7 @@ def test_async_hyperband_gives_the_jobs_of_its_oracle() -> None:
     )
 
 
-def test_entries_are_drawn_in_the_papers_proportions() -> None:
+def test_entry_rungs_are_drawn_with_the_probabilities_of_the_paper() -> None:
     """Each count is binomial; four standard deviations of 100,000 draws."""
     trials = 100_000
     counts = AsyncHyperband().build(PAPER, None, seed=3).entering(trials)
@@ -121,7 +121,7 @@ def test_entries_are_drawn_in_the_papers_proportions() -> None:
     assert entries[:500] == entries[500:1000] != entries[1000:]
 
 
-def test_the_brackets_of_a_seed_never_change() -> None:
+def test_the_entry_rungs_drawn_for_a_seed_never_change() -> None:
     for machine in (
         AsyncHyperband().build(PAPER, None, seed=0),
         AsyncHyperband().build(PAPER, None),
@@ -138,7 +138,7 @@ ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
     ("scheduler", "withdraws"),
     [(Hyperband(), False), (AsyncHyperband(), False), (AsyncHyperband(), True)],
 )
-def test_every_trial_below_the_top_is_named_hopeless_once(
+def test_hyperband_reports_each_trial_that_misses_the_top_as_hopeless_once(
     scheduler: Scheduler, withdraws: bool
 ) -> None:
     machine = scheduler.build(Ladder(1, 27, 3), 200, 1)

@@ -31,7 +31,7 @@ def test_pasha_gives_the_jobs_of_its_oracle(epsilon: float | None) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_a_long_study_gives_the_jobs_of_the_oracle(seed: int) -> None:
+def test_pasha_gives_the_same_jobs_as_its_oracle_in_a_long_study(seed: int) -> None:
     draws, ladder = random.Random(seed), Ladder(1, 27, 3)
     machine, history = PashaMachine(ladder, 60), list[Fact]()
     good = [draws.random() for _ in range(60)]
@@ -51,7 +51,7 @@ def test_a_long_study_gives_the_jobs_of_the_oracle(seed: int) -> None:
     assert machine._epsilon > 0
 
 
-def test_the_noise_is_estimated_from_the_first_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pasha_estimates_the_noise_from_the_first_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pasha, "MOST_PAIRED", 3)
     machine = PashaMachine(Ladder.explicit([1, 4, 8]), epsilon=None)
     for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
@@ -86,13 +86,13 @@ def open_after(below: Sequence[float], above: Sequence[float], epsilon: float) -
         ((math.inf, 1.0, 2.0, 3.0), 0.0, True),  # a failure takes no part
     ],
 )
-def test_a_rung_opens_when_the_order_changes(
+def test_pasha_opens_the_next_rung_when_the_order_of_trials_changes(
     above: Curve, epsilon: float, is_settled: bool
 ) -> None:
     assert open_after((1.0, 2.0, 3.0, 4.0), above, epsilon) == (1 if is_settled else 2)
 
 
-def test_the_noise_is_the_difference_of_curves_that_cross_and_cross_back() -> None:
+def test_the_noise_is_the_final_distance_of_curves_that_cross_twice() -> None:
     """Of three pairs one crosses twice: 0.3 apart at the end; the two that cross once, or never,
     tell nothing.
     """
@@ -127,7 +127,7 @@ def studied(machine: AshMachine, noise: float, seed: int, workers: int = 4) -> t
         total, most = total + end - start, max(most, end)
 
 
-def test_two_rungs_are_enough_for_a_stable_order() -> None:
+def test_pasha_trains_only_two_rungs_if_the_order_is_stable() -> None:
     """256 trials get 1 epoch, a third of them and those promoted early 2 more: in all a third of
     what ``ash`` takes.
 
@@ -141,12 +141,12 @@ def test_two_rungs_are_enough_for_a_stable_order() -> None:
     assert sum(total for total, _ in of_ash) > 3 * sum(total for total, _ in resources)
 
 
-def test_only_the_lowest_rung_promotes_from_the_beginning() -> None:
+def test_at_first_pasha_promotes_only_from_the_lowest_rung() -> None:
     machine = PashaMachine(LADDER, 256)
     assert [machine.promotes_at_once(rung) for rung in range(4)] == [True, False, False, False]
 
 
-def test_estimated_noise_stops_pasha_before_the_top() -> None:
+def test_estimated_noise_keeps_pasha_below_the_top_rung() -> None:
     """Where all trials are nearly equal, every order is noise; without an estimate of it all rungs
     open.
     """
@@ -155,7 +155,7 @@ def test_estimated_noise_stops_pasha_before_the_top() -> None:
     assert max(estimated) < min(without) == 81
 
 
-def test_the_notes_say_how_far_pasha_trains() -> None:
+def test_the_notes_of_pasha_name_the_highest_open_rung() -> None:
     machine = PashaMachine(LADDER, epsilon=0.0)
     assert machine.notes() == "trials are trained up to 3 of 81: no order of trials has changed yet"
     for rung, losses in enumerate([(1.0, 2.0), (2.0, 1.0)]):

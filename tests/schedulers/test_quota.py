@@ -20,7 +20,7 @@ FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fra
 DEFAULT = Ash(skip_above=0.4).where_rungs_are_chosen()
 
 
-def test_the_default_rule_gives_the_jobs_of_its_oracle() -> None:
+def test_the_default_scheduler_gives_the_same_jobs_as_its_oracle() -> None:
     check_scheduler(DEFAULT, oracles.ash_by_default)
 
 
@@ -36,7 +36,9 @@ def test_the_default_quota_matches_its_oracle(kept: Fraction) -> None:
 @pytest.mark.parametrize("kept", FRACTIONS)
 @pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("exponent", [Fraction(1), Fraction(9, 10), Fraction(4, 5), Fraction(1, 2)])
-def test_a_quota_grows_by_one_at_grows_at(kept: Fraction, ahead: int, exponent: Fraction) -> None:
+def test_grows_at_is_the_number_of_results_at_which_the_quota_grows(
+    kept: Fraction, ahead: int, exponent: Fraction
+) -> None:
     rule, quota = QuotaRule(kept, ahead, exponent), 0
     for arrived in range(2_000):
         now = rule.of(arrived)
@@ -47,14 +49,14 @@ def test_a_quota_grows_by_one_at_grows_at(kept: Fraction, ahead: int, exponent: 
         quota = now
 
 
-def test_a_quota_of_a_great_many_results_is_exact() -> None:
+def test_the_quota_of_huge_numbers_of_results_is_exact() -> None:
     """With floats, 10**25 results would be one off."""
     rule = QuotaRule(Fraction(1, 2), exponent=Fraction(1, 2))
     assert rule.of(10**50) == 10**25
     assert rule.of(10**50 - 1) == 10**25 - 1
 
 
-def test_the_paper_s_quota_is_the_floor() -> None:
+def test_the_quota_of_the_paper_rounds_down() -> None:
     assert [QuotaRule(Fraction(1, 3)).of(arrived) for arrived in (0, 2, 3, 8, 9)] == [0, 0, 1, 2, 3]
 
 
@@ -96,13 +98,13 @@ def test_the_default_scheduler_is_recorded_with_its_options() -> None:
         (1.5, (8, 13, 19, 28, 43, 64)),
     ],
 )
-def test_the_rungs_that_a_user_does_not_choose_begin_at_a_ninth(
+def test_the_lowest_default_rung_is_a_ninth_of_the_top_resource(
     factor: float, rungs: tuple[int, ...]
 ) -> None:
     assert Ladder.from_above(64, factor, 9).rungs == rungs
 
 
-def test_a_small_top_resource_has_the_rungs_that_it_can_have() -> None:
+def test_a_small_top_resource_gives_fewer_rungs() -> None:
     assert [Ladder.from_above(top, 3, 9).rungs for top in (1, 2, 3, 4)] == [
         (1,),
         (1, 2),
@@ -136,7 +138,7 @@ def gives_the_oracles_jobs(
     return machine
 
 
-def test_new_trials_skip_a_lowest_rung_that_is_expensive() -> None:
+def test_new_trials_skip_the_lowest_rung_if_it_is_expensive() -> None:
     skips = gives_the_oracles_jobs(60, price=0.41)
     started = sum(skips.entry(TrialId(trial)) == 0 for trial in range(60))
     assert 0 < started < 20
@@ -148,12 +150,14 @@ def test_new_trials_skip_a_lowest_rung_that_is_expensive() -> None:
 
 
 @pytest.mark.parametrize(("price", "start"), [(0.39, 0), (0.9, 1)], ids=["cheap", "resumed"])
-def test_new_trials_start_at_a_cheap_or_resumed_rung(price: float, start: int) -> None:
+def test_new_trials_start_at_the_lowest_rung_if_cheap_or_resumable(
+    price: float, start: int
+) -> None:
     machine = gives_the_oracles_jobs(60, price=price, start=start)
     assert machine.entering(100) == [100, 0, 0]
     assert machine.notes() == ""
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_varying_prices_give_the_jobs_of_the_oracle(seed: int) -> None:
+def test_the_jobs_match_the_oracle_if_prices_of_trials_vary(seed: int) -> None:
     gives_the_oracles_jobs(120, price=0.36, noise=1.0, seed=seed)

@@ -52,7 +52,7 @@ def by_brute_force(entries: Entries) -> list[TrialId]:
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [2, 3])
-def test_fronts_and_gaps_make_the_order(
+def test_results_are_ranked_by_front_and_then_by_gap(
     losses: int, violation: st.SearchStrategy[float] | None
 ) -> None:
     @settings(max_examples=200, deadline=None)
@@ -66,7 +66,7 @@ def test_fronts_and_gaps_make_the_order(
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_the_front_holds_the_results_without_a_dominating_one(
+def test_the_front_contains_exactly_the_undominated_results(
     losses: int, violation: st.SearchStrategy[float] | None
 ) -> None:
     @settings(max_examples=200, deadline=None)
@@ -83,7 +83,7 @@ def test_the_front_holds_the_results_without_a_dominating_one(
     check()
 
 
-def test_a_known_front_under_a_constraint() -> None:
+def test_the_front_of_a_small_example_with_a_constraint_is_correct() -> None:
     keys = [
         (0.0, 1.0, 4.0),
         (0.0, 2.0, 2.0),
@@ -96,7 +96,7 @@ def test_a_known_front_under_a_constraint() -> None:
     assert [trial for _, trial in ranked(numbered(keys))] == [0, 4, 1, 2, 5, 3]
 
 
-def test_the_preferred_result_is_the_knee_or_follows_weights() -> None:
+def test_the_preferred_result_is_the_knee_unless_weights_are_given() -> None:
     front = [(0.0, 10.0), (1.0, 2.0), (4.0, 1.0), (10.0, 0.0)]
     assert preferred(front) == [1, 2, 0, 3]
     assert preferred(front, (1.0, 0.0)) == [0, 1, 2, 3]
@@ -105,7 +105,7 @@ def test_the_preferred_result_is_the_knee_or_follows_weights() -> None:
 
 
 @given(results(1, violations))
-def test_one_loss_orders_by_violation_loss_and_trial(of_trial: list[Key]) -> None:
+def test_results_with_one_loss_are_ranked_by_violation_loss_and_trial(of_trial: list[Key]) -> None:
     finite = [key for key in of_trial if key[1] < math.inf]
     assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
     assert ranked(numbered(finite)) == sorted(numbered(finite))
@@ -119,7 +119,7 @@ def test_one_loss_orders_by_violation_loss_and_trial(of_trial: list[Key]) -> Non
         min_size=2,
     )
 )
-def test_one_number_orders_like_a_violation_and_loss(pairs: list[tuple[float, float]]) -> None:
+def test_as_one_keeps_the_order_of_violations_and_losses(pairs: list[tuple[float, float]]) -> None:
     for one, other in pairwise(pairs):
         assert (as_one(*one) < as_one(*other)) == (one < other)
         assert (as_one(*one) == as_one(*other)) == (one == other)
@@ -164,7 +164,7 @@ def test_a_rung_of_several_losses_promotes_its_quota(
     ("scheduler", "oracle"),
     [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)],
 )
-def test_schedulers_follow_their_oracles_with_several_losses(
+def test_schedulers_give_the_jobs_of_their_oracles_with_several_losses(
     scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool
 ) -> None:
     check_scheduler(
@@ -208,7 +208,7 @@ def test_only_failures_become_hopeless_with_two_losses() -> None:
     assert machine.hopeless() == [5]
 
 
-def test_stopping_decides_by_two_losses_as_well() -> None:
+def test_the_stopping_scheduler_ranks_by_two_losses() -> None:
     machine = StoppingAsh().build(Ladder(1, 2, 2), len(LOSSES))
     went_on = [job.trial for job in train(machine, LOSSES) if job.rung == 1]
     assert 0 in went_on

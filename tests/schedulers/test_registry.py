@@ -55,7 +55,7 @@ class Failing(Scheduler, frozen=True):
 """
 
 
-def test_the_error_for_a_broken_scheduler_is_one_line(
+def test_the_reason_why_a_scheduler_cannot_be_built_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "that_fails.py").write_text(FAILING)
@@ -68,18 +68,20 @@ def test_the_error_for_a_broken_scheduler_is_one_line(
     sys.modules.pop("that_fails")
 
 
-def test_an_unknown_name_is_refused() -> None:
+def test_an_unknown_name_of_an_engine_is_refused() -> None:
     with pytest.raises(SettingsError):
         Names("engine", {"threads": Scheduler}, "no.such_group").make("treads")
 
 
 @pytest.mark.parametrize("record", [{}, {"kind": 5}, {"kind": ""}, {"kind": "x" * 10_000}])
-def test_a_record_without_a_name_is_refused(record: dict[str, Any]) -> None:
+def test_a_record_without_the_name_of_a_scheduler_is_refused(record: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.check(record)
 
 
-def test_a_module_that_an_import_hook_knows_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_found_by_an_import_hook_counts_as_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Hook(MetaPathFinder):
         def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
             return ModuleSpec(name, None) if name == "hooked" else None
@@ -110,7 +112,7 @@ def test_an_invalid_scheduler_is_refused_in_one_line(given: Any) -> None:
     assert str(error.value).isprintable()
 
 
-def test_a_scheduler_of_a_users_module_is_read_back(module: str) -> None:
+def test_a_scheduler_from_a_module_of_the_user_is_read_back(module: str) -> None:
     by_text = SCHEDULERS.part(f"{module}:Eager:share=0.25")
     made = sys.modules[module].Eager
     assert by_text == made(share=0.25)
@@ -128,7 +130,7 @@ def test_a_scheduler_of_a_users_module_is_read_back(module: str) -> None:
         SCHEDULERS.part(f"{module}:Eager:speed=1")
 
 
-def test_a_missing_module_is_refused_with_a_remedy() -> None:
+def test_the_error_for_a_missing_module_says_what_to_do() -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.part("nowhere:Eager:share=0.25")
     with pytest.raises(SettingsError):
@@ -138,7 +140,9 @@ def test_a_missing_module_is_refused_with_a_remedy() -> None:
     )
 
 
-def test_reading_triggers_no_import_of_a_lazy_module(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_scheduler_record_does_not_load_a_lazy_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[str] = []
     lazy = ModuleType("lazy")
     lazy.__getattr__ = asked.append  # type: ignore[method-assign, assignment]
@@ -147,7 +151,7 @@ def test_reading_triggers_no_import_of_a_lazy_module(monkeypatch: pytest.MonkeyP
     assert asked == []
 
 
-def test_reading_imports_no_module_that_a_record_names(
+def test_reading_a_scheduler_record_imports_no_module(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = EntryPoint("other", f"{module}:Eager", "group")
@@ -167,7 +171,7 @@ def test_reading_imports_no_module_that_a_record_names(
     assert view_of(record, ladder, ladder, 0).rule is Rule.SINCE_ITS_RESULT
 
 
-def test_a_class_of_the_script_itself_is_refused() -> None:
+def test_a_scheduler_class_defined_in_the_script_is_refused() -> None:
     class Here(Scheduler, frozen=True):
         pass
 
@@ -204,7 +208,7 @@ def test_an_option_of_a_wrong_type_or_size_is_refused(make: Any, says: str) -> N
     assert str(refusal.value).startswith(says)
 
 
-def test_a_registry_takes_parts_of_its_own_kind_only() -> None:
+def test_a_registry_accepts_only_parts_of_its_own_type() -> None:
     registry: Registry[Scheduler] = Registry("scheduler", Scheduler, (ashtune.Ash,), "no.group")
     given = ashtune.Pasha(0.5)
     assert registry.part(given) is given
@@ -215,7 +219,7 @@ def test_a_registry_takes_parts_of_its_own_kind_only() -> None:
         registry.part("pasha")
 
 
-def test_only_the_machine_of_the_study_knows_results(
+def test_a_view_separates_the_machine_with_results_from_the_one_without(
     finished_study: Path,
 ) -> None:
     study = built_study(read_settings(finished_study / NAME))

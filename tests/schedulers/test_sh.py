@@ -34,7 +34,7 @@ def test_a_rung_of_nine_promotes_its_best_three() -> None:
     assert rungs == [[0, 1, 2, 3, 4, 5, 6, 7, 8], [3, 5, 1], [3]]
 
 
-def test_no_job_is_given_before_a_rung_is_complete() -> None:
+def test_no_trial_is_promoted_before_a_rung_is_complete() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 3)
     jobs = jobs_of(scheduler)
     for job in jobs[:-1]:
@@ -53,7 +53,7 @@ def test_the_withdrawal_of_the_last_running_trial_closes_the_rung() -> None:
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
-def test_fewer_trials_close_a_rung_whose_results_are_complete() -> None:
+def test_reducing_the_number_of_trials_closes_a_complete_rung() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 8)
     for _ in range(2):
         job = scheduler.next_job()
@@ -63,7 +63,7 @@ def test_fewer_trials_close_a_rung_whose_results_are_complete() -> None:
     assert scheduler.next_job() == Job(TrialId(0), 1)
 
 
-def test_a_first_rung_without_any_result_stays_open_for_more_trials() -> None:
+def test_the_first_rung_accepts_more_trials_if_all_were_withdrawn() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 2)
     for job in jobs_of(scheduler):
         scheduler.withdraw(job, replace=False)
@@ -71,7 +71,7 @@ def test_a_first_rung_without_any_result_stays_open_for_more_trials() -> None:
     assert jobs_of(scheduler) == [Job(TrialId(2), 0), Job(TrialId(3), 0)]
 
 
-def test_failures_count_in_the_quota_and_never_continue() -> None:
+def test_failed_trials_count_towards_the_quota_and_are_never_promoted() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 4)
     for job in jobs_of(scheduler):
         scheduler.record(Result.of(job, 1.0 if job.trial == 3 else math.inf))

@@ -26,7 +26,7 @@ def test_stopping_ash_decides_as_its_oracle(
     check_scheduler(StoppingMachine, oracles.stopping)
 
 
-def test_a_trial_with_too_few_peers_is_never_stopped() -> None:
+def test_no_trial_is_stopped_while_its_rung_has_too_few_results() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3))
     for job, loss in zip(begin(scheduler, 2), (1.0, 9.0), strict=True):
         scheduler.record(Result.of(job, loss))
@@ -34,7 +34,7 @@ def test_a_trial_with_too_few_peers_is_never_stopped() -> None:
     assert scheduler.hopeless() == []
 
 
-def test_a_failed_trial_stops_even_without_peers() -> None:
+def test_a_failed_trial_stops_even_if_its_rung_has_no_other_result() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 1)
     [job] = begin(scheduler, 1)
     scheduler.record(Result.of(job, math.inf))
@@ -43,7 +43,7 @@ def test_a_failed_trial_stops_even_without_peers() -> None:
     assert scheduler.hopeless() == []
 
 
-def test_a_trial_outside_the_best_third_at_its_result_stops_for_good() -> None:
+def test_a_trial_outside_the_best_third_of_its_rung_stops_permanently() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 4)
     jobs = begin(scheduler, 4)
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):
@@ -56,7 +56,7 @@ def test_a_trial_outside_the_best_third_at_its_result_stops_for_good() -> None:
     assert scheduler.hopeless() == [2]
 
 
-def test_a_withdrawal_revokes_no_earlier_decision() -> None:
+def test_a_withdrawal_does_not_revive_a_stopped_trial() -> None:
     scheduler = StoppingMachine(Ladder(1, 2, 2), 3)
     jobs = begin(scheduler, 3)
     scheduler.record(Result.of(jobs[0], 1.0))

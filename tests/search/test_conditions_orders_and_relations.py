@@ -92,7 +92,7 @@ def test_a_condition_on_a_range_holds_in_every_draw_and_proposal(search: Any) ->
         check_proposer(search, space, trials=30)
 
 
-def test_a_study_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Path) -> None:
+def test_a_study_with_conditions_on_ranges_gets_proposals_and_resumes(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "metric": "loss",
         "mode": "min",
@@ -130,7 +130,7 @@ def test_a_study_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Pat
         ({"layers": 4, "dropout": 0.1, "size": "base"}, "heads is missing in {"),
     ],
 )
-def test_a_configuration_against_a_condition_on_a_range_is_refused(
+def test_a_configuration_that_violates_a_condition_on_a_range_is_refused(
     given: dict[str, Any], says: str
 ) -> None:
     space = Space.parse(IN_RANGES)
@@ -169,7 +169,7 @@ def test_an_invalid_condition_is_refused_in_one_line(condition: Any, says: str) 
     assert "\n" not in str(refusal.value)
 
 
-def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
+def test_a_json_file_can_define_conditions_and_ordered_choices(tmp_path: Path) -> None:
     (file := tmp_path / "space.json").write_text(
         json.dumps(
             {
@@ -222,13 +222,13 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
         ([[1], [2]], False), ([1], False),
     ],
 )  # fmt: skip
-def test_only_ascending_numbers_and_ordered_choices_have_an_order(
+def test_only_ascending_numbers_and_ordered_choices_are_treated_as_ordered(
     values: Any, is_ordered: bool
 ) -> None:
     assert Space.parse({"x": values}).columns["x"].is_category is not is_ordered
 
 
-def test_neighbours_in_an_order_are_nearer_than_others() -> None:
+def test_ordered_choices_are_evenly_spaced() -> None:
     for values, choices in ((SIZES, SIZES), (Ordered(WORDS), WORDS)):
         places = [Space.parse({"x": values}).place({"x": choice})[0] or 0.0 for choice in choices]
         assert [high - low for low, high in pairwise(places)] == pytest.approx(
@@ -237,7 +237,7 @@ def test_neighbours_in_an_order_are_nearer_than_others() -> None:
 
 
 @pytest.mark.parametrize("values", [SIZES, [0.1, 0.5], Ordered(WORDS), (1, 3)])
-def test_a_mutation_of_few_values_often_gives_a_neighbour(values: Any) -> None:
+def test_a_mutation_of_a_small_ordered_range_often_gives_a_neighbour(values: Any) -> None:
     space = Space.parse({"x": values})
     [column] = space.columns.values()
     every, first = column.every_value(), column.every_value()[0]  # type: ignore[index]
@@ -263,7 +263,7 @@ FINITE = {"warmup": (1, 6), "epochs": (1, 6)}
     "search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)]
 )
 @pytest.mark.parametrize("space", [RELATED, FINITE], ids=["endless", "finite"])
-def test_only_valid_configurations_are_given(search: Any, space: Any) -> None:
+def test_searches_give_only_valid_configurations(search: Any, space: Any) -> None:
     parsed = Space.parse(space, is_valid)
     check_design(search, parsed)
     if search.has_proposer and space is RELATED:
@@ -275,7 +275,7 @@ def test_only_valid_configurations_are_given(search: Any, space: Any) -> None:
     assert 0 < parsed.rules.refused < parsed.rules.asked
 
 
-def test_a_finite_space_has_all_valid_configurations_once() -> None:
+def test_a_finite_space_gives_each_valid_configuration_once() -> None:
     for design in (
         Random().build(Space.parse(FINITE, is_valid), 0),
         GridDesign(Space.parse(FINITE, is_valid)),
@@ -290,7 +290,7 @@ def test_a_space_without_valid_configurations_is_refused_in_one_line(space: Any)
         Random().build(Space.parse(space, lambda _: False), 0).size  # noqa: B018 - it counts
 
 
-def test_a_function_that_raises_is_named_with_the_configuration() -> None:
+def test_an_error_of_the_validity_function_names_function_and_configuration() -> None:
     space = {"a": ["x", "y"], "b": When("a", "x", (0.0, 1.0)), "c": (0.0, 1.0)}
     with pytest.raises(SpaceError) as refusal:
         drawn(space, 10, lambda configuration: configuration["b"] < configuration["c"])
@@ -315,7 +315,7 @@ def tuned(directory: Path, space: Any = RELATED, **options: Any) -> ashtune.Stud
 
 
 @pytest.mark.slow
-def test_a_space_that_is_used_twice_counts_the_draws_of_each_study(
+def test_studies_that_share_a_space_count_their_own_invalid_draws(
     tmp_path: Path, capfd: Any
 ) -> None:
     space = Space.parse(RELATED, is_valid)

@@ -56,7 +56,7 @@ def test_the_posterior_equals_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
 
 
-def test_a_category_equals_one_column_for_each_choice() -> None:
+def test_a_categorical_kernel_equals_a_kernel_of_one_hot_columns() -> None:
     """Two choices are a squared distance of 1 apart; of two columns that differ it would be 2, so
     each counts half.
     """
@@ -83,7 +83,7 @@ def test_a_category_equals_one_column_for_each_choice() -> None:
     np.testing.assert_allclose(ours.means(at), mean, atol=1e-6)
 
 
-def test_a_process_accepts_equal_rows_without_noise() -> None:
+def test_a_gaussian_process_accepts_duplicate_rows_without_noise() -> None:
     """Their covariance is singular but for what is added to its diagonal."""
     rows, values = data(20, 3)
     rows[10:], values[10:] = rows[:10], values[:10]
@@ -91,7 +91,7 @@ def test_a_process_accepts_equal_rows_without_noise() -> None:
     np.testing.assert_allclose(process.predict(rows)[0], values, atol=1e-4)
 
 
-def test_the_gradient_of_the_fit_equals_finite_differences() -> None:
+def test_the_gradient_of_the_kernel_fit_equals_finite_differences() -> None:
     from ashtune._src.search.gaussian_process import _improbability, _squares
 
     rows, values = data(30, 4)
@@ -106,7 +106,7 @@ def test_the_gradient_of_the_fit_equals_finite_differences() -> None:
         assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-5)
 
 
-def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
+def test_joint_draws_have_the_posterior_of_each_row() -> None:
     rows, values = data(20, 3)
     process = GaussianProcess(
         rows, values, np.zeros(3, bool), Kernel.fit(rows, values, np.zeros(3, bool))
@@ -118,7 +118,7 @@ def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
     np.testing.assert_allclose(drawn.std(axis=1), deviation, rtol=0.05)
 
 
-def test_added_values_give_the_posterior_of_all_values() -> None:
+def test_adding_values_gives_the_same_posterior_as_fitting_all_values() -> None:
     rows, values = data(20, 3)
     kernel = Kernel.fit(rows[:15], values[:15], np.zeros(3, bool))
     process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
@@ -172,7 +172,7 @@ def test_gp_needs_fewer_trials_than_random_on_a_smooth_function() -> None:
         assert ours < min(studied(seed, 120, Random()))
 
 
-def test_an_optimum_at_the_small_end_of_a_range_is_found() -> None:
+def test_gp_finds_an_optimum_at_the_lower_end_of_a_range() -> None:
     def loss(configuration: Any) -> float:
         return (math.log10(configuration["decay"] / 2e-4)) ** 2 + (configuration["x"] - 0.3) ** 2
 
@@ -200,7 +200,7 @@ def test_the_cheaper_of_two_equally_good_regions_is_preferred() -> None:
 
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
-def test_the_price_divides_the_score_by_a_power_of_seconds(price: float) -> None:
+def test_the_score_is_divided_by_training_seconds_to_the_power_of_price(price: float) -> None:
     def scores(price: float) -> Any:
         proposer = gp_proposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
         for trial, x in enumerate(points[:, 0].tolist()):
@@ -231,7 +231,7 @@ def test_results_at_the_top_rung_override_a_misleading_low_rung() -> None:
 
 
 @pytest.mark.parametrize("losses", [[math.inf] * 20, [1.0] * 20, [math.inf] * 19 + [1.0]])
-def test_nothing_is_proposed_from_results_without_information(losses: list[float]) -> None:
+def test_gp_proposes_nothing_if_results_contain_no_information(losses: list[float]) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate(losses):
@@ -286,7 +286,7 @@ def with_twelve_results() -> GPProposer:
     return proposer
 
 
-def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
+def test_gp_does_not_propose_configurations_near_running_trials() -> None:
     proposer = with_twelve_results()
     proposed = []
     for trial in range(12, 20):
@@ -334,7 +334,7 @@ def test_an_optimum_at_a_bound_is_found_without_repeats(best: float) -> None:
     assert len({f"{rate:.9g}" for rate in rates}) == 60
 
 
-def test_proposals_made_ahead_differ_from_each_other() -> None:
+def test_proposals_prepared_in_advance_differ_from_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another
     one.
     """
@@ -395,7 +395,7 @@ def moments(results: int) -> list[int]:
 
 
 @pytest.mark.parametrize("results", [3, 7, 16, 17, 19, 60, 143, 151, 158])
-def test_kernels_are_those_of_the_last_fitting_moment(results: int) -> None:
+def test_kernels_are_refitted_only_at_given_numbers_of_results(results: int) -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     proposer = told(gp_proposer(GP(), space, 0, 9), results)
     moment = max(moments(results))
@@ -423,7 +423,7 @@ def test_a_restarted_proposer_makes_the_same_proposal(results: int) -> None:
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_several_losses_count_at_the_highest_rung_of_a_trial() -> None:
+def test_with_several_losses_each_trial_counts_at_its_highest_rung() -> None:
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):
@@ -462,7 +462,7 @@ def test_an_invalid_option_is_refused_with_its_value(options: dict[str, Any]) ->
         ),
     ],
 )
-def test_configurations_beyond_memory_are_proposed_less_than_at_random(
+def test_gp_proposes_fewer_configurations_out_of_memory_than_random(
     of_size: Any, is_measured: bool, times: int
 ) -> None:
     space = Space.parse({"width": (16, 4096, "log"), "depth": (1, 16), "rate": (1e-4, 0.1, "log")})
@@ -488,7 +488,7 @@ def test_configurations_beyond_memory_are_proposed_less_than_at_random(
     assert ours < random / times
 
 
-def test_the_best_trials_of_each_branch_are_shown() -> None:
+def test_the_model_is_fitted_to_the_best_trials_of_each_branch() -> None:
     space = Space.parse({"kind": ["a", "b"], "x": ashtune.When("kind", "a", (0.0, 1.0))})
     seen = SeenTrials(space, 9)
     for trial in range(200):
@@ -531,7 +531,7 @@ def trained(results: Any, *, space: Any = None) -> GPProposer:
     return proposer
 
 
-def test_a_point_beside_a_paused_trial_has_a_lower_score(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_near_a_paused_trial_has_a_lower_score(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lowest rung says that x = .8 is as good as the best; the study does not promote that
     trial.
     """
@@ -548,7 +548,7 @@ def test_a_point_beside_a_paused_trial_has_a_lower_score(monkeypatch: pytest.Mon
     assert scored(known, 10).of(beside) > score + 0.4
 
 
-def test_a_paused_trial_never_lowers_the_best_loss() -> None:
+def test_paused_trials_do_not_lower_the_best_loss_of_the_score() -> None:
     finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
     paused = [({"x": x}, (0, 1, x - 5.0)) for x in (0.6, 0.7, 0.8, 0.9)]
     score = scored(trained([*finished, *paused]), 8)
@@ -565,7 +565,7 @@ def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
     assert best.min() < scored(trained(finished), 4)._best.min()
 
 
-def test_failures_lower_the_success_not_the_predicted_loss() -> None:
+def test_failures_lower_the_predicted_success_and_not_the_predicted_loss() -> None:
     """The loss that is predicted there is no worse, whether one of five trials fails at the next
     rung or all do.
     """
@@ -588,7 +588,7 @@ def test_failures_lower_the_success_not_the_predicted_loss() -> None:
     assert five[1] <= one[1] < 0
 
 
-def test_losses_are_mapped_by_medians_and_quartiles() -> None:
+def test_losses_are_mapped_to_the_next_rung_by_medians_and_quartiles() -> None:
     """From the lowest rung to the next the spread shrinks to a fifth, from there to the top it is
     only shifted.
     """
@@ -605,13 +605,13 @@ def test_losses_are_mapped_by_medians_and_quartiles() -> None:
     assert mapped[8] == math.inf
 
 
-def test_losses_are_not_mapped_with_too_few_pairs() -> None:
+def test_losses_of_two_rungs_are_not_mapped_with_too_few_common_trials() -> None:
     losses = np.arange(8.0)
     heights, owners = np.repeat([0.0, 1.0], 4), [TrialId(trial) for trial in [*range(4), *range(4)]]
     np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
 
 
-def test_a_cluster_without_a_trial_at_the_top_is_found() -> None:
+def test_a_cluster_of_trials_that_never_reached_the_top_is_found() -> None:
     seen = SeenTrials(Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 9)
     for trial in range(5):  # a chain, in which only neighbours are near each other
         seen.observe(Result(TrialId(trial), 0, 1, (0.0,), 1.0), {"x": 0.1 + 0.04 * trial, "y": 0.5})
@@ -640,7 +640,7 @@ def test_proposals_do_not_depend_on_a_constant_in_the_loss() -> None:
     np.testing.assert_allclose(proposals(0.0), proposals(-1.0), atol=1e-4)
 
 
-def test_known_results_below_the_top_exclude_no_region() -> None:
+def test_known_results_below_the_top_rung_do_not_exclude_a_region() -> None:
     """The best known configurations were trained to a resource below the present top, which they
     never reach.
     """
@@ -655,7 +655,7 @@ def test_known_results_below_the_top_exclude_no_region() -> None:
     )
 
 
-def test_a_trial_without_enough_memory_is_neither_success_nor_failure() -> None:
+def test_a_trial_out_of_memory_counts_as_neither_success_nor_failure() -> None:
     proposer = trained([({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.1, 0.2, 0.3)])
     for trial, (x, is_out_of_memory) in enumerate([(0.8, True), (0.5, False)], 3):
         result = Result(TrialId(trial), 0, 0, (math.inf,), 1.0, is_out_of_memory=is_out_of_memory)
@@ -678,7 +678,7 @@ def test_the_model_sees_a_limited_number_of_branches() -> None:
     assert 80 <= len(proposer.seen.shown()) <= 120
 
 
-def test_results_after_many_failures_are_used() -> None:
+def test_gp_uses_the_first_results_after_many_failures() -> None:
     """The kernels of the last refit were fitted to nothing."""
     proposer = gp_proposer(
         GP(random_share=0.0), Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 0, 9
@@ -691,7 +691,7 @@ def test_results_after_many_failures_are_used() -> None:
     assert proposer.propose(38) is not None
 
 
-def test_each_round_of_the_search_takes_half_as_long_steps() -> None:
+def test_each_round_of_the_local_search_halves_the_step_size() -> None:
     """Where one point is the best by far, all new points are near it."""
 
     class Peak:

@@ -17,14 +17,14 @@ def everything(grid: GridDesign) -> list[dict[str, object]]:
     return [grid.configuration(i) for i in range(grid.size)]
 
 
-def test_the_last_hyperparameter_written_varies_fastest() -> None:
+def test_the_last_hyperparameter_of_a_grid_varies_fastest() -> None:
     grid = GridDesign(Space.parse({"z": ["a", "b"], "m": 5, "a": (1, 3)}))
     assert [(c["z"], c["a"]) for c in everything(grid)] == list(itertools.product("ab", [1, 2, 3]))
     assert list(grid.configuration(0)) == ["z", "m", "a"]
 
 
 @given(st.floats(1e-9, 1e3), st.floats(1.1, 1e6), st.integers(1, 9), st.booleans())
-def test_a_float_range_has_its_exact_ends_and_even_steps(
+def test_a_grid_over_floats_has_exact_ends_and_equal_steps(
     low: float, width: float, points: int, log: bool
 ) -> None:
     space = Space.parse({"x": Float("x", (low, low * width), log=log)})
@@ -39,7 +39,7 @@ def test_a_float_range_has_its_exact_ends_and_even_steps(
         assert max(steps) == pytest.approx(min(steps), rel=1e-6)
 
 
-def test_integers_take_all_values_or_the_distinct_ones_nearest_to_the_points() -> None:
+def test_a_grid_over_integers_has_all_or_evenly_spread_distinct_values() -> None:
     space = Space.parse({"n": (1, 10), "m": Integer("m", (1, 100), log=True)})
     assert GridDesign(space).size == 1000
     assert GridDesign(space, {"n": 4}).size == 400
@@ -52,7 +52,7 @@ def test_integers_take_all_values_or_the_distinct_ones_nearest_to_the_points() -
     assert logs == [1, 2, 3, 4, 6, 9]
 
 
-def test_a_huge_grid_without_conditions_costs_nothing_to_make() -> None:
+def test_a_huge_grid_without_conditions_is_not_enumerated() -> None:
     grid = GridDesign(Space.parse(dict.fromkeys("abc", (0, 10**12)) | {"x": (0.0, 1.0)}), {"x": 10})
     assert grid.size == (10**12 + 1) ** 3 * 10
     assert grid.configuration(grid.size - 1) == {"a": 10**12, "b": 10**12, "c": 10**12, "x": 1.0}
@@ -92,7 +92,7 @@ def test_conditions_and_forbidden_clauses_hold_in_a_grid_with_floats() -> None:
         ({"x": 3, "c": 3}, "points={'c': 3} does not name a range"),
     ],
 )
-def test_points_that_do_not_fit_are_refused_on_one_line(points: object, says: str) -> None:
+def test_invalid_numbers_of_grid_points_are_refused_in_one_line(points: object, says: str) -> None:
     with pytest.raises(AshtuneError) as refusal:
         Grid(points=points).build(Space.parse({"x": (0.0, 1.0), "n": (1, 4), "c": ["a", "b"]}), 0)  # type: ignore[arg-type]
     assert says in str(refusal.value)

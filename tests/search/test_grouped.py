@@ -26,7 +26,7 @@ def first(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return [search.configuration(trial) for trial in range(count)]
 
 
-def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> None:
+def test_grouping_a_block_only_reorders_its_configurations() -> None:
     search = Random().build(SPACE, 0)
     drawn = [search.configuration(trial) for trial in range(2 * BLOCK)]
     for begin in (0, BLOCK):
@@ -34,7 +34,7 @@ def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> 
         assert sorted(map(str, first(2 * BLOCK)[block])) == sorted(map(str, drawn[block]))
 
 
-def test_a_fused_design_groups_configurations_of_one_kind() -> None:
+def test_a_grouped_design_gives_configurations_of_one_kind_in_runs() -> None:
     runs = [
         (name, len(list(configurations)))
         for name, configurations in groupby(map(kind, first(BLOCK)))
@@ -43,7 +43,7 @@ def test_a_fused_design_groups_configurations_of_one_kind() -> None:
     assert sum(length == LONGEST_RUN for _, length in runs) > 20
 
 
-def test_each_kind_is_as_frequent_as_its_weight_on_average() -> None:
+def test_the_average_frequency_of_each_kind_matches_its_weight() -> None:
     """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take
     five standard errors. One run decides about 32 trials, so that a study's count has a standard
     deviation of up to 20.
@@ -62,7 +62,7 @@ def test_each_kind_is_as_frequent_as_its_weight_on_average() -> None:
     assert max(counts) > 30
 
 
-def test_a_grid_has_its_size_and_each_point_once() -> None:
+def test_a_grouped_grid_gives_each_point_once() -> None:
     space = Space.parse({"width": [16, 32, 64], "rate": [0.1, 0.2, 0.3, 0.4]})
     search = Grouped(GridDesign(space, None), ("width",))
     assert search.size == 12

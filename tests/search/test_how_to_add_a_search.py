@@ -20,11 +20,11 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_the_searches_of_the_example_package_pass_their_tests(page: Page) -> None:
+def test_the_searches_on_the_how_to_page_pass_the_shown_tests(page: Page) -> None:
     assert "3 passed" in page.test("test_searches.py")
 
 
-def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page: Page) -> None:
+def test_the_script_and_the_command_of_the_how_to_page_work(page: Page) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     assert StudyReader(study).settings.search == {"kind": "mirrored:Mirrored"}
@@ -65,7 +65,7 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
     assert any(each.origin.startswith("one step from ") for each in started(page.folder / "walk"))
 
 
-def test_an_entry_point_gives_a_search_its_name(page: Page) -> None:
+def test_an_installed_search_is_known_by_the_name_of_its_entry_point(page: Page) -> None:
     name = page.install()
     code = (
         f"from ashtune._src.search.search_registry import SEARCHES; "

@@ -49,7 +49,7 @@ def test_the_optuna_proposer_passes_the_suite(space: Any) -> None:
     check_proposer(OptunaSearch(), space, trials=36)
 
 
-def test_the_stand_in_depends_only_on_its_seed() -> None:
+def test_the_stand_in_search_of_optuna_depend_only_on_the_seed() -> None:
     def proposed(seed: int) -> list[object]:
         space = Space.parse(SPACE)
         stand_in, design = OptunaSearch().stand_in(space, seed), Random().build(space, 0)
@@ -117,7 +117,7 @@ class Played:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_sampler_sees_the_results_of_bohbs_rule(seed: int) -> None:
+def test_the_sampler_sees_the_rung_that_the_rule_of_bohb_selects(seed: int) -> None:
     """A long study with few results above, a short one with failures, and trials that never come to
     a result.
     """
@@ -179,7 +179,7 @@ def proposals_of(
     return played.proposer, proposals
 
 
-def test_long_ranges_of_integers_are_floats_and_short_ones_and_orders_integers() -> None:
+def test_optuna_gets_long_integer_ranges_as_floats_and_short_ones_as_integers() -> None:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     samplers.DISTRIBUTIONS.clear()
@@ -223,7 +223,7 @@ class Asked:
         return low
 
 
-def test_a_sampler_is_asked_within_the_range_and_scale_of_a_hyperparameter() -> None:
+def test_a_sampler_gets_the_range_and_scale_of_each_hyperparameter() -> None:
     asked: Any = Asked()
     space = of_every_kind()
     names = ["lr", "units", "momentum", "layers", "depth", "size", "act"]
@@ -241,7 +241,7 @@ def test_a_sampler_is_asked_within_the_range_and_scale_of_a_hyperparameter() -> 
     assert [type(value) for value in found[:3]] == [float, int, float]
 
 
-def test_a_sampler_sees_several_losses_as_one_number_and_known_results() -> None:
+def test_a_sampler_sees_known_results_and_several_losses_as_one_number() -> None:
     proposer = OptunaSearch(RECORDING, random_share=0.0).proposer(Space.parse(SPACE), 0, 9)
     keys = []
     for trial in range(12):
@@ -260,7 +260,7 @@ def test_a_sampler_sees_several_losses_as_one_number_and_known_results() -> None
     ]
 
 
-def test_a_proposal_that_has_not_started_counts_as_running() -> None:
+def test_an_unstarted_proposal_counts_as_running_for_the_sampler() -> None:
     proposer, _ = proposals_of(OptunaSearch(RECORDING, random_share=0.0), SPACE, 20, 0)
     first = proposer.propose(20)
     assert first is not None
@@ -275,7 +275,7 @@ def test_a_proposal_that_has_not_started_counts_as_running() -> None:
 
 
 @pytest.mark.slow
-def test_optuna_finds_half_the_loss_of_random_on_a_smooth_function() -> None:
+def test_optuna_reaches_half_the_loss_of_random_on_a_smooth_function() -> None:
     ours, drawn = [], []
     for seed in range(3):
         played = Played(OptunaSearch(), SPACE, seed)
@@ -301,7 +301,7 @@ def test_optuna_finds_half_the_loss_of_random_on_a_smooth_function() -> None:
         (samplers.Recording, {"note": "a note"}, RECORDING),
     ],
 )
-def test_a_sampler_is_written_down_as_its_class_and_options(
+def test_a_sampler_is_recorded_as_class_and_options(
     kind: Any, options: dict[str, Any], name: str
 ) -> None:
     search = OptunaSearch(kind, options)
@@ -372,7 +372,7 @@ def test_a_search_without_optuna_installed_is_refused(monkeypatch: pytest.Monkey
     assert SEARCHES.read({"kind": "optuna"}) == OptunaSearch()  # a study is read without it
 
 
-def test_help_and_the_names_of_searches_import_no_optuna() -> None:
+def test_the_command_help_and_search_names_do_not_import_optuna() -> None:
     modules = "ashtune._src.search.search_registry, ashtune._src.cli.main"
     code = f"import sys, {modules}; ashtune.OptunaSearch(); print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -416,7 +416,7 @@ def test_a_resumed_sampler_knows_all_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_sampler_that_raises_costs_its_proposals_only(
+def test_a_sampler_that_raises_does_not_stop_the_study(
     tmp_path: Path, capfd: Any, monkeypatch: Any
 ) -> None:
     study = tuned(

@@ -29,7 +29,7 @@ def completions(
     return completed(Space.parse(SPACE, **more), [given] * count, seed)
 
 
-def test_a_hyperparameter_that_is_not_given_is_drawn_over_its_range() -> None:
+def test_a_missing_hyperparameter_is_drawn_over_its_whole_range() -> None:
     found = completions({"rate": 0.5})
     space = Space.parse(SPACE)
     assert [space.check(each) for each in found] == found
@@ -42,19 +42,19 @@ def test_a_hyperparameter_that_is_not_given_is_drawn_over_its_range() -> None:
     assert completions({}, seed=1) != nothing
 
 
-def test_a_draw_depends_on_the_seed_and_the_trial_only() -> None:
+def test_the_drawn_values_depend_only_on_seed_and_trial() -> None:
     space = Space.parse(SPACE)
     alone = completed(space, [{"rate": 0.5}, {"rate": 0.25}], 3)
     assert completed(space, [{}, {"rate": 0.25}, {"solver": "adam"}], 3)[1] == alone[1]
 
 
-def test_children_of_a_given_parent_are_drawn() -> None:
+def test_active_children_of_a_given_parent_are_drawn() -> None:
     for each in completions({"solver": "sgd"}):
         assert ("momentum" in each) == each["nesterov"]
     assert all("nesterov" not in each for each in completions({"solver": "adam"}))
 
 
-def test_parents_of_a_given_child_are_drawn_so_that_it_is_active() -> None:
+def test_parents_of_a_given_child_get_values_that_make_the_child_active() -> None:
     for each in completions({"momentum": 0.25}):
         assert (each["solver"], each["nesterov"], each["momentum"]) == ("sgd", True, 0.25)
 
@@ -64,7 +64,7 @@ def test_a_drawn_value_obeys_the_function_valid() -> None:
     assert all(each["rate"] > 0.5 for each in found)
 
 
-def test_draws_in_a_finite_space_differ_as_long_as_they_can() -> None:
+def test_completed_configurations_differ_as_long_as_a_finite_space_allows() -> None:
     space = Space.parse({"a": ["p", "q"], "b": (1, 5)})
     found = completed(space, [{"a": "p"}] * 6, 0)
     assert sorted(each["b"] for each in found[:5]) == [1, 2, 3, 4, 5]
@@ -94,7 +94,7 @@ def test_a_configuration_that_cannot_be_completed_is_refused_in_one_line(
     assert "\n" not in str(refusal.value)
 
 
-def test_a_given_value_that_breaks_a_rule_is_refused() -> None:
+def test_a_partial_configuration_that_breaks_a_rule_is_refused() -> None:
     asked = []
 
     def valid(configuration: dict[str, Any]) -> bool:
@@ -109,7 +109,7 @@ def test_a_given_value_that_breaks_a_rule_is_refused() -> None:
 
 
 @pytest.mark.parametrize("search", ["random", "gp"])
-def test_a_study_has_the_whole_configuration_and_resumes_with_it(
+def test_a_study_records_completed_configurations_and_resumes_with_them(
     tmp_path: Path, search: str
 ) -> None:
     def train(trial: ashtune.Trial) -> float:

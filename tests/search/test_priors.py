@@ -30,7 +30,7 @@ def points_of(space: Space) -> Any:
     return space.random_points(np.random.default_rng(0).random((DRAWS, space.draws)))
 
 
-def test_half_of_the_draws_are_normal_around_the_prior() -> None:
+def test_half_of_the_draws_follow_a_normal_distribution_around_the_prior() -> None:
     stats = pytest.importorskip("scipy.stats")
     space = Space.parse({"lr": Prior((1e-4, 1.0, "log"), at=1e-3)})
     middle = 0.25
@@ -43,7 +43,7 @@ def test_half_of_the_draws_are_normal_around_the_prior() -> None:
         assert np.mean(drawn <= place) == pytest.approx(expected, abs=FIVE_SIGMA)
 
 
-def test_a_choice_with_a_prior_is_drawn_at_its_share() -> None:
+def test_the_choice_named_by_a_prior_is_drawn_with_its_higher_share() -> None:
     space = Space.parse({"a": Prior(["p", "q", "r", "s"], at="r")})
     values = [each["a"] for each in space.at(points_of(space))]
     near, even = SHARE, 1 - SHARE
@@ -55,7 +55,7 @@ def test_a_choice_with_a_prior_is_drawn_at_its_share() -> None:
         assert values.count(other) / DRAWS == pytest.approx(share, abs=FIVE_SIGMA)
 
 
-def test_a_draw_is_near_all_priors_or_near_none() -> None:
+def test_each_draw_is_near_all_priors_or_ignores_all_priors() -> None:
     space = with_priors()
     numbers = np.random.default_rng(0).random((1000, space.draws))
     points = space.random_points(numbers)
@@ -83,13 +83,13 @@ def test_the_density_of_a_prior_matches_its_draws(name: str) -> None:
         )
 
 
-def test_a_finite_space_with_priors_is_drawn_once_those_near_them_first() -> None:
+def test_a_finite_space_gives_configurations_near_the_priors_first() -> None:
     design = Random().build(Space.parse({"n": Prior((1, 40), at=40), "m": (1, 5)}), 0)
     drawn = [design.configuration(trial)["n"] for trial in range(200)]
     assert sum(drawn[:60]) > sum(drawn[-60:]) + 200  # type: ignore[arg-type]
 
 
-def test_sobol_and_grid_are_the_same_without_priors() -> None:
+def test_sobol_and_grid_ignore_priors() -> None:
     plain, believed = Space.parse({"x": (0.0, 1.0)}), Space.parse({"x": Prior((0.0, 1.0), at=0.9)})
     for search in (Sobol(), Grid(points=5)):
         one, other = search.build(plain, 0), search.build(believed, 0)
@@ -99,7 +99,7 @@ def test_sobol_and_grid_are_the_same_without_priors() -> None:
 
 
 @pytest.mark.parametrize("search", [GP(first=4), ashtune.Mutation(first=4)])
-def test_a_space_with_priors_suits_proposers(search: Any) -> None:
+def test_proposers_pass_the_suite_on_a_space_with_priors(search: Any) -> None:
     check_proposer(search, with_priors(), trials=20)
 
 
@@ -131,7 +131,7 @@ def test_the_weight_of_priors_falls_with_the_number_of_results() -> None:
         np.testing.assert_allclose(scores[1] - scores[0], expected, atol=1e-9)
 
 
-def test_a_configspace_may_give_priors_in_its_meta() -> None:
+def test_priors_can_be_given_in_the_meta_data_of_a_configspace() -> None:
     theirs = Float("lr", (1e-4, 1.0), log=True)
     space = ConfigurationSpace()
     space.add(Float("lr", (1e-4, 1.0), log=True, meta={"prior": 3e-3, "unit": object()}))
@@ -162,7 +162,7 @@ def test_a_configspace_may_give_priors_in_its_meta() -> None:
         ),
     ],
 )
-def test_an_unsuitable_prior_is_refused_with_its_value(given: Prior, says: str) -> None:
+def test_the_error_for_an_invalid_prior_names_the_value(given: Prior, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse({"x": given})
     assert says in str(refusal.value)

@@ -112,7 +112,7 @@ def of_all_permutations(tables: list[Stretch]) -> tuple[float, float]:
 
 
 @given(stretches)
-def test_the_chance_of_one_stretch_is_fishers_test(stretch: Stretch) -> None:
+def test_the_p_value_of_one_stretch_equals_fishers_exact_test(stretch: Stretch) -> None:
     table = [
         [stretch.random_promoted, stretch.random - stretch.random_promoted],
         [stretch.proposed_promoted, stretch.proposed - stretch.proposed_promoted],
@@ -122,7 +122,7 @@ def test_the_chance_of_one_stretch_is_fishers_test(stretch: Stretch) -> None:
     assert ours.as_few == pytest.approx(fisher_exact(table, "less").pvalue)
 
 
-def test_the_chance_of_several_stretches_is_that_of_all_permutations() -> None:
+def test_the_p_value_of_several_stretches_equals_a_permutation_test() -> None:
     tables = [Stretch(4, 1, 2, 2), Stretch(5, 1, 1, 0), Stretch(3, 0, 3, 2)]
     assert (chances(tables).as_many, chances(tables).as_few) == pytest.approx(
         of_all_permutations(tables)
@@ -131,13 +131,13 @@ def test_the_chance_of_several_stretches_is_that_of_all_permutations() -> None:
 
 
 @given(st.lists(stretches, max_size=30))
-def test_an_empty_stretch_does_not_change_the_chances(tables: list[Stretch]) -> None:
+def test_an_empty_stretch_does_not_change_the_p_value(tables: list[Stretch]) -> None:
     ours = chances(tables)
     assert 1 - 1e-9 <= ours.as_many + ours.as_few <= 2
     assert chances([*tables, Stretch(0, 0, 0, 0), Stretch(7, 3, 0, 0)]) == ours
 
 
-def test_the_chance_of_thousands_of_stretches_is_nearly_normal() -> None:
+def test_the_p_value_of_thousands_of_stretches_is_nearly_normal() -> None:
     tables = [Stretch(18, 6, 2, 1)] * 3000
     # mean and variance of a hypergeometric number
     one = 2 * 7 / 20, 2 * (7 / 20) * (13 / 20) * (18 / 19)
@@ -145,7 +145,7 @@ def test_the_chance_of_thousands_of_stretches_is_nearly_normal() -> None:
     assert chances(tables).as_many == pytest.approx(math.erfc(sigmas / math.sqrt(2)) / 2, rel=0.3)
 
 
-def test_the_ratio_and_its_interval_follow_the_published_formulas() -> None:
+def test_the_promotion_ratio_and_its_interval_follow_published_formulas() -> None:
     """One table: the ratio of the shares, and the logarithm's variance 1/a - 1/n1 + 1/c - 1/n0."""
     ratio = ratio_of([Stretch(200, 80, 20, 4)])
     assert ratio is not None
@@ -156,7 +156,7 @@ def test_the_ratio_and_its_interval_follow_the_published_formulas() -> None:
     assert ratio_of([]) is None
 
 
-def test_a_ratio_of_stretches_avoids_simpsons_paradox() -> None:
+def test_the_promotion_ratio_avoids_simpsons_paradox() -> None:
     """Simpson's paradox: in each stretch the two are equal, of all together they are not."""
     tables = [Stretch(18, 9, 2, 1), Stretch(2, 0, 18, 0), Stretch(10, 1, 10, 1)]
     ratio = ratio_of(tables)

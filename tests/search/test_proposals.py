@@ -207,7 +207,7 @@ def in_a_second(clock: Clock) -> tuple[Callable[[int], Proposal], list[float]]:
     return propose, moments
 
 
-def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
+def test_making_proposals_takes_at_most_a_twentieth_of_the_workers_time(clock: Clock) -> None:
     """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a
     tenth of one's time.
     """
@@ -243,7 +243,7 @@ def test_proposals_are_made_without_pause_for_many_workers(
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
-def test_trials_of_the_first_design_ask_for_no_proposal(ahead: int) -> None:
+def test_initial_design_trials_request_no_proposal(ahead: int) -> None:
     scripted = Scripted(numbered)
     study = Studied(first=6)
     study.start(lambda: scripted, ahead=ahead)
@@ -260,7 +260,7 @@ def test_trials_of_the_first_design_ask_for_no_proposal(ahead: int) -> None:
     assert [one for one in scripted.asked if one < 6] == []
 
 
-def test_known_results_replace_first_trials_of_the_design() -> None:
+def test_known_results_replace_initial_design_trials() -> None:
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in (0, 1, 1, 2)]
     scripted = Scripted(numbered)
     study = Studied(first=5, known=known)
@@ -276,7 +276,7 @@ def test_known_results_replace_first_trials_of_the_design() -> None:
     assert scripted.news[:4] == known
 
 
-def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -> None:
+def test_a_resumed_study_requests_proposals_only_for_new_trials(studied: Studied) -> None:
     for trial in range(50):
         studied.proposals.event(TrialStarted(0.0, TrialId(trial), {"x": 0.5}))
     proposer = Scripted(numbered)
@@ -292,7 +292,7 @@ def test_mutation_passes_the_suite_of_proposers(space: Callable[[], object]) -> 
     check_proposer(Mutation(), space())
 
 
-def test_a_share_of_the_mutations_is_random_from_enough_results_on() -> None:
+def test_mutation_search_leaves_a_share_of_trials_to_random_draws() -> None:
     def random_ones(share: float) -> int:
         proposer = Mutation(first=3, random_share=share).proposer(SPACE, 0, 9)
         for trial in range(3):
@@ -305,7 +305,7 @@ def test_a_share_of_the_mutations_is_random_from_enough_results_on() -> None:
     assert random_ones(1.0) == 200
 
 
-def test_proposals_ahead_are_limited_by_workers_and_proposer() -> None:
+def test_workers_and_proposer_limit_the_number_of_prepared_proposals() -> None:
     for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
         study, proposer = Studied(), Scripted(numbered)
         study.start(lambda: proposer, workers, ahead)  # noqa: B023 - used before the next turn
@@ -313,7 +313,7 @@ def test_proposals_ahead_are_limited_by_workers_and_proposer() -> None:
         assert proposer.asked == list(range(expected))
 
 
-def test_proposals_are_used_in_their_order(studied: Studied) -> None:
+def test_proposals_are_used_in_the_order_in_which_they_were_made(studied: Studied) -> None:
     studied.start(lambda: Scripted(numbered), ahead=4)
     for trial in range(6):
         studied.waits(4)
@@ -344,7 +344,7 @@ def test_trials_do_not_wait_for_a_slow_proposer(studied: Studied) -> None:
     assert studied.begin(4) == "number 4"
 
 
-def test_a_proposer_receives_all_news_before_it_is_asked(studied: Studied) -> None:
+def test_a_proposer_receives_all_results_before_it_proposes(studied: Studied) -> None:
     x = [studied.design.configuration(trial) for trial in range(3)]
     for trial in range(3):
         studied.begin(trial)
@@ -437,7 +437,7 @@ def test_a_broken_proposer_is_dropped(
         assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
 
 
-def test_repeated_proposals_do_not_repeat_a_finite_configuration() -> None:
+def test_a_repeated_proposal_is_not_tried_twice_in_a_finite_space() -> None:
     space = Space.parse({"n": (1, 6), "c": [["a"], ["b"]]})
     study = Studied(space)
     study.configurations.put(TrialId(0), {"n": 2, "c": ["a"]})
@@ -452,7 +452,7 @@ def test_repeated_proposals_do_not_repeat_a_finite_configuration() -> None:
     assert origins == ["the same", *["design, the proposal was tried before"] * 10]
 
 
-def test_an_endless_design_repeats_no_configuration_while_others_are_near() -> None:
+def test_an_endless_design_replaces_a_repeated_configuration_by_a_near_one() -> None:
     """Half of the points of the space are one configuration."""
     branch = {"type": "EQ", "child": "x", "parent": "kind", "value": "some"}
     record = Space.parse({"kind": ["none", "some"], "x": (0.0, 1.0)}).to_record()
@@ -463,7 +463,7 @@ def test_an_endless_design_repeats_no_configuration_while_others_are_near() -> N
     assert len({repr(configuration) for configuration in tried}) == 40
 
 
-def test_a_ready_proposal_that_was_tried_meanwhile_is_replaced_by_the_design(
+def test_the_design_replaces_a_proposal_that_was_tried_meanwhile(
     studied: Studied,
 ) -> None:
     studied.start(lambda: Scripted(numbered), ahead=2)
@@ -474,7 +474,7 @@ def test_a_ready_proposal_that_was_tried_meanwhile_is_replaced_by_the_design(
     assert studied.begin(1) == "number 1"
 
 
-def test_a_fused_study_first_takes_proposals_of_its_run() -> None:
+def test_a_fused_study_prefers_proposals_of_the_current_group() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
     study.start(
@@ -506,7 +506,7 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
-def test_waits_are_bounded_by_a_part_of_training(
+def test_the_wait_for_proposals_is_limited_to_a_share_of_training_time(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proposal takes a second. Two workers train for two seconds a trial, and may wait for half
@@ -560,7 +560,7 @@ def test_the_wait_for_the_first_proposal_is_counted_separately(
     assert (study.proposals.waited_at_first, study.proposals.waited) == (2.0, 0.0)
 
 
-def test_a_slow_start_is_waited_for_longer(
+def test_the_wait_for_the_first_proposal_may_be_longer(
     studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_wait(monkeypatch, 0.01)
@@ -584,7 +584,7 @@ def test_a_slow_start_is_waited_for_longer(
     assert waits == [proposals.WAIT_SECONDS, 0.01]
 
 
-def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fused_study_does_not_wait_for_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
     may_wait(monkeypatch, 5.0)
     forever = threading.Event()
     study = Studied(Space.parse({"width": [16, 32]}), grouped_by=("width",))
@@ -595,7 +595,7 @@ def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert study.proposals.waits == 0
 
 
-def test_a_configuration_is_not_proposed_again_with_rounded_floats(studied: Studied) -> None:
+def test_a_proposal_that_differs_only_by_rounding_is_treated_as_tried(studied: Studied) -> None:
     values = iter((0.0010000000000000002, 0.002))
     studied.proposals.tried({"x": 0.001})
     studied.start(
@@ -606,7 +606,7 @@ def test_a_configuration_is_not_proposed_again_with_rounded_floats(studied: Stud
     assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
-def test_no_trial_waits_after_a_wait_without_a_proposal(
+def test_trials_stop_waiting_for_proposals_after_a_wait_without_success(
     studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
@@ -650,7 +650,7 @@ def with_stand_in(propose: Callable[[int], Any]) -> tuple[Studied, Scripted]:
     return study, stand_in
 
 
-def test_a_stand_in_proposes_when_no_proposal_is_ready() -> None:
+def test_the_stand_in_search_proposes_if_no_proposal_is_ready() -> None:
     study, stand_in = with_stand_in(numbered)
     study.begin(0)
     study.finish(0, 1.0)
@@ -661,7 +661,7 @@ def test_a_stand_in_proposes_when_no_proposal_is_ready() -> None:
     forever.set()
 
 
-def test_a_stand_in_receives_the_known_results() -> None:
+def test_the_stand_in_search_receives_the_known_results() -> None:
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in range(3)]
     study, stand_in = with_stand_in(numbered)
     study.proposals = Proposals(WithStandIn(), SPACE, study.design, goal=GOAL, seed=0, known=known)
@@ -675,7 +675,7 @@ def test_a_stand_in_receives_the_known_results() -> None:
     forever.set()
 
 
-def test_a_failing_stand_in_is_dropped_with_one_line() -> None:
+def test_a_failing_stand_in_search_is_dropped_with_a_one_line_message() -> None:
     def fails(trial: int) -> None:
         raise ZeroDivisionError("the stand-in")
 

@@ -48,13 +48,13 @@ def plain_to_the_leaves(value: object) -> bool:
 
 
 @given(st.lists(st.integers(0, TRIALS - 1), max_size=8))
-def test_a_trial_is_the_same_in_any_order_of_calls(trials: list[int]) -> None:
+def test_random_configurations_do_not_depend_on_the_order_of_calls(trials: list[int]) -> None:
     search = Random().build(ENDLESS, 7)
     assert [search.configuration(i) for i in trials] == [in_order()[i] for i in trials]
 
 
 @given(st.permutations(range(7)))
-def test_a_finite_space_gives_the_same_trials_in_any_order(trials: list[int]) -> None:
+def test_draws_from_a_finite_space_do_not_depend_on_the_call_order(trials: list[int]) -> None:
     in_order = [Random().build(FINITE, 7).configuration(i) for i in range(7)]
     search = Random().build(FINITE, 7)
     assert [search.configuration(i) for i in trials] == [in_order[i] for i in trials]
@@ -70,7 +70,7 @@ def test_changing_a_drawn_configuration_does_not_change_later_ones() -> None:
     assert "x" in search.configuration(0)
 
 
-def test_every_value_is_exactly_a_plain_python_type() -> None:
+def test_all_values_of_a_configuration_have_plain_python_types() -> None:
     for space in (ENDLESS, Space.parse(conditional()), FINITE):
         search = Random().build(space, 3)
         for trial in range(search.size or 300):
@@ -78,14 +78,14 @@ def test_every_value_is_exactly_a_plain_python_type() -> None:
                 assert plain_to_the_leaves(value), (name, value, type(value))
 
 
-def test_inactive_hyperparameters_are_absent_and_forbidden_ones_never_drawn() -> None:
+def test_draws_omit_inactive_hyperparameters_and_forbidden_configurations() -> None:
     search = Random().build(Space.parse(conditional()), 0)
     drawn = [search.configuration(i) for i in range(2 * BLOCK)]
     assert all(fits_conditional(configuration) for configuration in drawn)
     assert len({frozenset(configuration) for configuration in drawn}) == 5
 
 
-def test_an_integer_on_a_log_scale_meets_its_conditions() -> None:
+def test_conditions_on_integers_with_a_log_scale_are_met() -> None:
     """ConfigSpace's normal log integers lie between the integers, where ``==`` misses them."""
     space = ConfigurationSpace()
     n = NormalIntegerHyperparameter("n", 3, 2, 1, 9, log=True)
@@ -151,7 +151,7 @@ def test_first_draws_of_a_finite_space_follow_its_weights() -> None:
     assert Random().build(space, 0).size == 128, "a choice of weight 0 is no member"
 
 
-def test_seeds_and_blocks_all_give_different_trials() -> None:
+def test_different_seeds_and_blocks_give_different_draws() -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     starts = [
         Random().build(space, seed).configuration(block * BLOCK)["x"]
@@ -161,7 +161,7 @@ def test_seeds_and_blocks_all_give_different_trials() -> None:
     assert len(set(starts)) == len(starts)
 
 
-def test_the_draws_are_those_of_the_first_release() -> None:
+def test_random_draws_are_unchanged_since_the_first_release() -> None:
     """A resumed study must continue with the same trials; a failure here is a
     change of file format.
     """

@@ -22,7 +22,7 @@ SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
 losses = st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=1, max_size=20)
 
 
-def test_weights_are_those_of_the_trial_and_sum_to_one() -> None:
+def test_the_weights_of_losses_depend_on_the_trial_and_sum_to_one() -> None:
     all_weights = np.array([weights_for(3, trial, 2) for trial in range(200)])
     assert (weights_for(3, 7, 2) == all_weights[7]).all()
     assert all_weights.sum(axis=1) == pytest.approx(1.0)
@@ -31,7 +31,7 @@ def test_weights_are_those_of_the_trial_and_sum_to_one() -> None:
     assert weights_for(3, 7, 1) == pytest.approx([1.0])
 
 
-def test_it_is_the_augmented_tchebycheff_function_of_losses_scaled_to_their_range() -> None:
+def test_scalarisation_is_the_augmented_tchebycheff_function() -> None:
     keys = np.array(
         [(0.0, 1.0, 30.0), (0.0, 2.0, 20.0), (0.0, 3.0, 10.0), (math.inf, math.inf, math.inf)]
     )
@@ -41,7 +41,7 @@ def test_it_is_the_augmented_tchebycheff_function_of_losses_scaled_to_their_rang
     assert scalarise(keys, weights)[3] == math.inf
 
 
-def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None:
+def test_losses_are_scaled_by_the_highest_resource_with_enough_results() -> None:
     low, high = (
         [(0.0, 100.0 + i, float(i)) for i in range(6)],
         [(0.0, float(i), 10.0 * i) for i in range(5)],
@@ -50,7 +50,7 @@ def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
-def test_a_violation_as_large_as_the_median_adds_half_of_the_extent() -> None:
+def test_a_median_violation_adds_half_of_the_range_of_losses() -> None:
     weights = np.array([0.5, 0.5])
     amounts = [(1.0, 9.0, 1.0), (2.0, 0.0, 0.0), (4.0, 5.0, 7.0)]
     shares = [1 / 3, 1 / 2, 2 / 3]
@@ -67,7 +67,7 @@ def test_a_violation_as_large_as_the_median_adds_half_of_the_extent() -> None:
     st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20),
     st.integers(0, 99),
 )
-def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
+def test_the_smallest_scalar_is_undominated_and_larger_violations_are_worse(
     given: list[tuple[float, float]], violations: list[float], trial: int
 ) -> None:
     keys = np.array(
@@ -85,7 +85,7 @@ def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
         assert its <= others or not is_as_good(one, other)
 
 
-def test_the_model_of_several_losses_sees_their_range_at_the_highest_resource() -> None:
+def test_gp_scales_several_losses_by_the_highest_resource() -> None:
     proposer = GP().proposer(Space.parse(SPACE), 0, 9)
     assert isinstance(proposer, GPProposer)
     results = [
@@ -133,7 +133,7 @@ def proposed(search: Any, trials: int, *, violation: Any = lambda _: None) -> li
 @pytest.mark.parametrize(
     ("search", "away"), [(GP(random_share=0.0), 0.08), (Mutation(random_share=0.0), 0.12)]
 )
-def test_a_search_comes_near_the_front_and_spreads_along_it(search: Any, away: float) -> None:
+def test_searches_approach_the_front_and_spread_along_it(search: Any, away: float) -> None:
     late = proposed(search, 50)[25:]
     assert np.median([abs(one["y"] - 0.5) for one in late]) < away
     assert {int(3 * one["x"]) for one in late} >= {0, 1, 2}
@@ -141,6 +141,6 @@ def test_a_search_comes_near_the_front_and_spreads_along_it(search: Any, away: f
 
 
 @pytest.mark.parametrize("search", [GP(random_share=0.0), Mutation(random_share=0.0)])
-def test_a_search_goes_where_constraints_hold(search: Any) -> None:
+def test_searches_mostly_propose_configurations_that_meet_the_constraints(search: Any) -> None:
     late = proposed(search, 50, violation=lambda one: max(0.0, one["x"] - 0.4))[25:]
     assert np.mean([one["x"] <= 0.45 for one in late]) > 0.6

@@ -123,7 +123,7 @@ def test_a_search_that_cannot_be_imported_is_refused(name: str, says: str, insta
     assert str(refusal.value).isprintable()
 
 
-def test_a_local_search_class_is_refused_before_writing(tmp_path: Path) -> None:
+def test_a_search_class_defined_in_a_function_is_refused(tmp_path: Path) -> None:
     class Local(Search, frozen=True):
         def build(self, space: Space, seed: int) -> Any:
             return Random().build(space, seed)
@@ -161,7 +161,9 @@ def test_a_study_is_readable_without_its_search_package(
     assert "corner_search" not in sys.modules
 
 
-def test_reading_a_study_imports_no_module_that_it_names(installed: Path, tmp_path: Path) -> None:
+def test_reading_a_study_does_not_import_the_module_of_its_search(
+    installed: Path, tmp_path: Path
+) -> None:
     from corner_search import Needy
 
     class_before = Needy

@@ -48,7 +48,7 @@ def test_sobol_points_are_spread_more_evenly_than_random_ones(trials: int) -> No
 
 
 @pytest.mark.parametrize("count", [8, 64, BLOCK, 4 * BLOCK])
-def test_each_equal_part_of_a_range_has_one_trial(count: int) -> None:
+def test_sobol_puts_one_trial_into_each_equal_part_of_a_range(count: int) -> None:
     space = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "n": (1, count), "c": list(range(count))}
     trials = drawn(Sobol(), space, count, seed=5)
     assert sorted(int(c["x"] * count) for c in trials) == list(range(count))
@@ -59,7 +59,7 @@ def test_each_equal_part_of_a_range_has_one_trial(count: int) -> None:
     assert sorted(c["c"] for c in trials) == list(range(count))
 
 
-def test_weights_and_shapes_of_priors_are_kept_to_within_one_trial() -> None:
+def test_sobol_follows_weights_and_distributions_to_within_one_trial() -> None:
     space: dict[str, Any] = {
         "c": Categorical("c", ["a", "b", "z", "d"], weights=[4, 3, 0, 1]),
         "n": Integer("n", (1, 64), log=True),
@@ -93,7 +93,7 @@ def test_sobol_respects_conditions_and_forbidden_clauses() -> None:
         Configuration(space, values=configuration).check_valid_configuration()
 
 
-def test_allowed_points_keep_the_order_of_the_sequence() -> None:
+def test_sobol_skips_forbidden_points_and_keeps_the_order_of_others() -> None:
     space = ConfigurationSpace({"a": (0.0, 1.0), "b": (0.0, 1.0)})
     space.add(ForbiddenLessThanRelation(space["a"], space["b"]))
     allowed = [
@@ -109,7 +109,7 @@ def test_allowed_points_keep_the_order_of_the_sequence() -> None:
             assert cells[a, b] == 0
 
 
-def test_a_finite_space_is_tried_once_in_an_even_order() -> None:
+def test_sobol_tries_a_finite_space_once_in_an_evenly_spread_order() -> None:
     space = {"a": (1, 16), "b": list("wxyz")}
     design = Sobol().build(Space.parse(space), 3)
     assert design.size == 64
@@ -118,7 +118,7 @@ def test_a_finite_space_is_tried_once_in_an_even_order() -> None:
     assert Counter(c["b"] for c in trials[:8]) == dict.fromkeys("wxyz", 2)
 
 
-def test_the_seed_determines_the_sequence() -> None:
+def test_the_seed_determines_the_sobol_sequence() -> None:
     first = [drawn(Sobol(), SQUARE, 1, seed)[0]["x"] for seed in (0, 1, 2, 2**32, 2**62)]
     assert len(set(first)) == len(first)
     assert drawn(Sobol(), SQUARE, 5, 7) == drawn(Sobol(), SQUARE, 5, 7)

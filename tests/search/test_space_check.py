@@ -18,7 +18,7 @@ TREE = Space.parse(conditional())
 LEAF = {"opt": "adam", "layers": 2, "momentum": 0.1}
 
 
-def test_a_checked_configuration_is_plain_and_in_the_spaces_order() -> None:
+def test_a_checked_configuration_has_plain_values_in_the_order_of_the_space() -> None:
     checked = SPACE.check({"k": np.int64(9), "c": (1, 2), "n": 3.0, "lr": np.float32(0.5)})
     assert repr(checked) == "{'lr': 0.5, 'n': 3, 'c': [1, 2], 'k': 9}"
     assert repr(SPACE.check(GOOD | {"lr": 1})) == "{'lr': 1.0, 'n': 3, 'c': 'a', 'k': 9}"
@@ -50,7 +50,7 @@ def test_a_checked_configuration_is_plain_and_in_the_spaces_order() -> None:
         (TREE, {"opt": "none", "layers": 2}, "{'opt': 'none', 'layers': 2} is forbidden by"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused_on_one_line(
+def test_an_invalid_configuration_is_refused_in_one_line(
     space: Space, given: object, says: str
 ) -> None:
     with pytest.raises(SpaceError) as refusal:
@@ -61,7 +61,7 @@ def test_a_configuration_that_does_not_fit_is_refused_on_one_line(
     assert "; " in message, "it says what would do"
 
 
-def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() -> None:
+def test_the_search_starts_after_the_enqueued_configurations() -> None:
     first = [SPACE.check(GOOD), SPACE.check(GOOD | {"c": (1, 2)})]
     then = Random().build(SPACE, 0)
     both = Enqueued(first, then)
@@ -73,7 +73,7 @@ def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() 
     assert both.configuration(1)["c"] == [1, 2]
 
 
-def test_a_search_that_ends_does_not_give_again_what_was_enqueued() -> None:
+def test_a_finite_search_does_not_repeat_enqueued_configurations() -> None:
     grid = GridDesign(Space.parse({"a": (1, 6)}))
     both = Enqueued([{"a": 2}, {"a": 5}], grid)
     assert both.size == 6
@@ -87,7 +87,7 @@ def test_a_search_that_ends_does_not_give_again_what_was_enqueued() -> None:
 @pytest.mark.parametrize(
     "space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"]
 )
-def test_every_configuration_of_a_finite_search_is_found_at_its_trial(
+def test_find_gives_the_trial_of_each_configuration_of_a_finite_search(
     space: Space, kind: str
 ) -> None:
     search = Random().build(space, 1) if kind == "random" else GridDesign(space, 3)

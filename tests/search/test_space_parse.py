@@ -17,13 +17,13 @@ from tests.search.spaces import conditional, of_every_kind
 LOG = (1e-4, 1.0, "log")
 
 
-def test_the_names_keep_the_order_of_the_dict() -> None:
+def test_the_names_of_a_space_keep_the_order_of_the_dict() -> None:
     space = Space.parse({"z": (0, 1), "a": (0, 1), "m": 3})
     assert space.names == ("z", "a", "m")
     assert list(Random().build(space, 0).configuration(0)) == ["z", "a", "m"]
 
 
-def test_two_ints_give_integers_and_any_float_gives_floats() -> None:
+def test_a_range_is_of_integers_only_if_both_ends_are_integers() -> None:
     space = Space.parse({"n": (1, 3), "x": (0, 1.5), "y": (0.5, 2)})
     drawn = [Random().build(space, 0).configuration(i) for i in range(200)]
     assert {c["n"] for c in drawn} == {1, 2, 3}
@@ -31,7 +31,7 @@ def test_two_ints_give_integers_and_any_float_gives_floats() -> None:
     assert {type(c[name]) for c in drawn for name in "xy"} == {float}
 
 
-def test_a_hyperparameter_in_words_has_its_range_scale_choices_and_distribution() -> None:
+def test_the_text_of_a_hyperparameter_shows_range_scale_and_distribution() -> None:
     assert {name: str(column) for name, column in of_every_kind().columns.items()} == {
         "lr": "0.0001 .. 1, log",
         "units": "8 .. 512, log",
@@ -136,7 +136,7 @@ class Widget:
         (ConfigurationSpace({"f": Constant("f", len)}), "<built-in function len> cannot be stored"),
     ],
 )
-def test_an_unsuitable_space_is_refused_with_its_value(given: object, says: str) -> None:
+def test_the_error_for_an_invalid_space_names_the_value(given: object, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse(given)
     message = str(refusal.value)
@@ -145,7 +145,7 @@ def test_an_unsuitable_space_is_refused_with_its_value(given: object, says: str)
     assert "; " in message, "it says what would do"
 
 
-def test_numpy_numbers_are_taken_as_plain_ones() -> None:
+def test_numpy_values_in_a_space_become_plain_python_values() -> None:
     space = Space.parse(
         {"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]}
     )
@@ -156,7 +156,7 @@ def test_numpy_numbers_are_taken_as_plain_ones() -> None:
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
 
 
-def test_json_forms_equal_tuples_in_python() -> None:
+def test_spaces_written_as_json_objects_equal_spaces_written_as_tuples() -> None:
     inner = {"low": 1e-4, "high": 1.0, "log": True}
     given = {
         "lr": inner,

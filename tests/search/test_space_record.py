@@ -60,7 +60,7 @@ SPACES: list[Callable[[], Space]] = [
 
 
 @pytest.mark.parametrize("make", SPACES)
-def test_a_record_through_json_gives_the_same_draws_names_words_and_record(
+def test_a_space_read_back_from_json_is_identical(
     make: Callable[[], Space],
 ) -> None:
     space = make()
@@ -77,7 +77,7 @@ def test_a_record_through_json_gives_the_same_draws_names_words_and_record(
     ]
 
 
-def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> None:
+def test_spaces_serialized_by_configspace_in_old_journals_are_read() -> None:
     theirs = conditional()
     written = json.loads(json.dumps(theirs.to_serialized_dict()))
     assert {"python_module_version", "default_value"} <= written.keys() | written[
@@ -108,7 +108,9 @@ def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> Non
         max_size=4,
     )
 )
-def test_any_dict_is_the_same_space_after_a_round_trip(given: dict[str, object]) -> None:
+def test_any_space_written_as_a_dict_survives_a_round_trip_through_json(
+    given: dict[str, object],
+) -> None:
     space = Space.parse(given)
     again = Space.from_record(json.loads(json.dumps(space.to_record())))
     drawn = Random().build(space, 1).configuration(0)
@@ -142,7 +144,7 @@ WRITTEN = {
 }
 
 
-def test_a_space_is_given_back_as_it_was_written(
+def test_a_study_returns_its_space_as_the_user_wrote_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ConfigSpace", None)
@@ -162,7 +164,7 @@ def test_a_space_is_given_back_as_it_was_written(
 @pytest.mark.parametrize(
     "space", [conditional(), {"noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2))}]
 )
-def test_a_space_of_configspace_is_given_back_as_one(space: Any, tmp_path: Path) -> None:
+def test_a_study_returns_a_configspace_as_a_configspace(space: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "metric": "loss",
         "mode": "min",
@@ -229,7 +231,7 @@ def test_an_invalid_record_is_refused_in_one_line(record: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize("make", SPACES)
-def test_configspace_has_the_same_space(
+def test_a_space_converted_to_configspace_is_equivalent(
     make: Callable[[], Space], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """ConfigSpace 1.2.2 prints from ForbiddenGreaterThanEqualsClause; stdout is for results."""

@@ -45,7 +45,7 @@ def parents(trials: list[TrialStarted]) -> list[tuple[int, int]]:
     ]
 
 
-def test_mutations_on_one_worker_are_the_same_again_with_the_same_seed(tmp_path: Path) -> None:
+def test_mutations_with_one_worker_are_reproducible_from_the_seed(tmp_path: Path) -> None:
     times = [tuned(tmp_path / name, trials=60, workers=1, seed=3) for name in "ab"]
     of_each = [
         [(each.configuration, each.origin) for each in started(study.directory)] for study in times
@@ -54,7 +54,7 @@ def test_mutations_on_one_worker_are_the_same_again_with_the_same_seed(tmp_path:
     assert not any("no proposal" in origin for _, origin in of_each[0])
 
 
-def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
+def test_the_journal_records_the_origin_of_each_trial(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=60, enqueue=[{"x": 0.9, "kind": "a"}])
     trials = started(tmp_path)
     assert trials[0].origin == "enqueued"
@@ -79,7 +79,7 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
         (ashtune.OptunaSearch(random_share=0.0, ahead=0), "TPESampler, 12 results"),
     ],
 )
-def test_enqueued_trials_come_first_and_are_observed(
+def test_the_search_observes_the_results_of_enqueued_trials(
     search: Any, origin: str, tmp_path: Path
 ) -> None:
     if isinstance(search, ashtune.OptunaSearch):

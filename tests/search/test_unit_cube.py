@@ -20,7 +20,7 @@ def same(one: object, other: object) -> bool:
 @pytest.mark.parametrize(
     "space", [of_every_kind(), Space.parse(conditional())], ids=["every kind", "conditional"]
 )
-def test_the_point_of_a_configuration_gives_it_back(space: Space) -> None:
+def test_a_configuration_converted_to_a_point_and_back_is_unchanged(space: Space) -> None:
     design, chance = Random().build(space, 1), random.Random(0)
     for trial in range(200):
         configuration = design.configuration(trial)
@@ -36,7 +36,7 @@ def test_the_point_of_a_configuration_gives_it_back(space: Space) -> None:
         assert all(same(again[name], value) for name, value in configuration.items())
 
 
-def test_the_ends_of_the_unit_interval_are_the_ends_of_every_range() -> None:
+def test_zero_and_one_map_to_the_ends_of_each_range() -> None:
     space = of_every_kind()
     low, high = space.at(np.array([[0.0] * len(space.names), [1.0] * len(space.names)]))
     for name in ("lr", "units", "momentum", "layers", "noise", "depth", "heads"):
@@ -46,7 +46,7 @@ def test_the_ends_of_the_unit_interval_are_the_ends_of_every_range() -> None:
     assert (low["act"], high["act"]) == ("relu", "tanh")
 
 
-def test_a_condition_on_a_choice_that_is_a_list_is_met() -> None:
+def test_a_condition_on_a_list_valued_choice_is_met() -> None:
     space = with_every_clause()
     design = Random().build(space, 0)
     drawn = [design.configuration(trial) for trial in range(500)]
@@ -58,7 +58,7 @@ def test_a_condition_on_a_choice_that_is_a_list_is_met() -> None:
     assert {c["o"] for c in drawn} == {"s", "m"}
 
 
-def test_integers_of_a_range_wider_than_63_bits_are_within_it() -> None:
+def test_integers_of_a_range_wider_than_63_bits_stay_in_the_range() -> None:
     low, high = -(2**62), 2**62 + 2**61
     space = Space.parse({"n": UniformIntegerHyperparameter("n", low, high)})
     values = [each["n"] for each in space.at(np.array([[0.0], [0.5], [0.9999], [1.0]]))]

@@ -29,13 +29,15 @@ def test_recorded_values_are_never_changed(curves: list[list[float]], draw: int)
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5))
-def test_the_first_draw_stays_at_the_last_value(curves: list[list[float]]) -> None:
+def test_the_first_continuation_of_a_curve_stays_at_the_last_value(
+    curves: list[list[float]],
+) -> None:
     loss = courses(traces(*curves), 0)
     for trial, curve in enumerate(curves):
         assert all(loss(trial, len(curve) + more) == curve[-1] for more in (1, 50, 500))
 
 
-def test_another_draw_continues_like_a_longer_trial() -> None:
+def test_other_continuations_of_a_curve_follow_longer_trials() -> None:
     known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44], [0.1])
     assert courses(known)(0, 5) == 0.8
     assert courses(known, 1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)
@@ -44,7 +46,7 @@ def test_another_draw_continues_like_a_longer_trial() -> None:
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5), st.integers(0, 3))
-def test_no_course_leaves_the_range_of_the_recorded_values(
+def test_simulated_curves_stay_within_the_recorded_values(
     curves: list[list[float]], draw: int
 ) -> None:
     loss = courses(traces(*curves), draw)
@@ -53,11 +55,11 @@ def test_no_course_leaves_the_range_of_the_recorded_values(
         assert all(min(known) <= loss(trial, resource) <= max(known) for resource in (1, 10, 100))
 
 
-def test_a_course_whose_last_value_is_infinite_stays_infinite() -> None:
+def test_a_simulated_curve_with_an_infinite_last_value_stays_infinite() -> None:
     assert courses(traces([math.inf], [0.9, 0.5]), 1)(0, 2) == math.inf
 
 
-def test_the_same_draw_is_the_same_course_and_another_is_not() -> None:
+def test_a_simulated_curve_is_determined_by_the_number_of_its_draw() -> None:
     longer = [[1.0, 0.9, 0.5 + number / 100] for number in range(40)]
     known = traces(*[[1.0, 0.9]] * 40, *longer)
     ends = [[courses(known, draw)(trial, 3) for trial in range(40)] for draw in (1, 1, 2)]

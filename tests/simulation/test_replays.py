@@ -58,7 +58,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(
+def test_a_replay_takes_the_recorded_time_and_epochs_of_the_study(
     kind: str, scheduler: str, workers: int
 ) -> None:
     readers, tally, wall = study(scheduler, workers, **KINDS[kind])
@@ -73,7 +73,7 @@ def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(
         assert predicted.epochs == tally.epochs
 
 
-def test_each_worker_takes_its_warmup_once() -> None:
+def test_a_replay_adds_the_warmup_once_for_each_worker() -> None:
     *_, alone = study("full", 1, warmup_seconds=60.0)
     readers, *_ = study("full", 4, warmup_seconds=60.0)
     predictor = Predictor(readers.traces("full"))
@@ -116,7 +116,7 @@ def test_paused_and_resumed_jobs_take_the_sum_of_their_times() -> None:
     assert not predictor.is_as_recorded(choice)
 
 
-def test_a_timed_out_trial_takes_its_time_without_epochs() -> None:
+def test_a_timed_out_trial_is_replayed_with_its_time_and_no_epochs() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
@@ -135,7 +135,7 @@ def test_a_timed_out_trial_takes_its_time_without_epochs() -> None:
     assert (replayed.wall, replayed.epochs, replayed.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
 
 
-def test_a_retried_trial_is_recorded_as_its_last_training() -> None:
+def test_only_the_last_training_of_a_retried_trial_is_recorded() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))

@@ -14,7 +14,7 @@ from ashtune._src.simulation.traces import Trace, read_table
 ACCURACY = Goal("accuracy", "max")
 
 
-def test_seconds_are_in_proportion_between_ends_and_go_on_at_the_rate() -> None:
+def test_seconds_are_interpolated_between_jobs_and_extrapolated_after_the_last() -> None:
     trace = Trace(array("d", [1.0] * 4), [1, 4], [3.0, 9.0], 5.0)
     assert [trace.seconds_at(resource) for resource in range(7)] == [
         0.0,
@@ -44,7 +44,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
+def test_times_read_from_a_table_never_decrease(table: Path) -> None:
     traces = read_table(table, ACCURACY, times="times")
     assert list(traces.trials[0].losses) == [-0.1, -0.5, float("inf")]
     assert traces.trials[0].clock == [1.0, 2.0, 2.0]
@@ -67,14 +67,14 @@ def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
         ({"times": "both"}, "give an array of numbers, trials by epochs"),
     ],
 )
-def test_what_is_no_table_of_curves_is_refused(
+def test_an_invalid_table_of_curves_is_refused(
     table: Path, options: dict[str, str], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         read_table(table, ACCURACY, **options)  # type: ignore[arg-type]
 
 
-def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
+def test_a_file_with_pickled_arrays_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.npz"
     np.savez(path, accuracy=np.array([[object()]]))
     with pytest.raises(SettingsError):
@@ -84,7 +84,7 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
         read_table(tmp_path / "text.npz", ACCURACY)
 
 
-def test_made_up_numbers_are_uniform_and_independent() -> None:
+def test_random_numbers_of_invented_curves_are_uniform_and_independent() -> None:
     """200,000 of each kind; bounds of five standard errors."""
     curves = invent_curves(seed=3)
     count = 100_000

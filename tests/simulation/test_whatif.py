@@ -52,7 +52,7 @@ def cut(workers: int = 2) -> Traces:
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_the_wall_time_of_one_worker_is_all_training(scheduler: str) -> None:
+def test_a_single_simulated_worker_trains_all_the_time(scheduler: str) -> None:
     predictor = Predictor(known())
     replayed = predictor.replay(predictor.choice(scheduler, LADDER, 1))
     assert replayed.utilisation == pytest.approx(1.0)
@@ -63,7 +63,7 @@ def test_the_wall_time_of_one_worker_is_all_training(scheduler: str) -> None:
         )
 
 
-def test_full_curves_leave_nothing_to_guess() -> None:
+def test_complete_curves_need_no_extrapolation() -> None:
     predictor = Predictor(known())
     one = predictor.prediction(predictor.choice("ash", LADDER, 4))
     assert one.continued == 0
@@ -76,7 +76,7 @@ def test_full_curves_leave_nothing_to_guess() -> None:
     )
 
 
-def test_the_prediction_of_the_recorded_study_is_its_own_time() -> None:
+def test_the_predicted_time_of_the_recorded_study_is_the_recorded_time() -> None:
     curves = invent_curves(seed=2)
     end = simulate(
         AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40
@@ -88,7 +88,7 @@ def test_the_prediction_of_the_recorded_study_is_its_own_time() -> None:
     assert one.continued == 0
 
 
-def test_a_prediction_names_the_default_scheduler_as_a_user_writes_it() -> None:
+def test_a_prediction_names_the_default_scheduler_ash_without_options() -> None:
     predictor = Predictor(cut(workers=2))
     default = Ash().where_rungs_are_chosen(weighs_seconds=False)
     names = [
@@ -98,7 +98,7 @@ def test_a_prediction_names_the_default_scheduler_as_a_user_writes_it() -> None:
     assert names == ["ash", "ash:exponent=0.9"]
 
 
-def test_a_prediction_says_what_was_never_trained() -> None:
+def test_a_prediction_states_the_share_of_epochs_never_trained() -> None:
     predictor = Predictor(cut())
     one = predictor.prediction(predictor.choice("full", LADDER, 2))
     assert one.epochs == 40 * 16
@@ -107,7 +107,7 @@ def test_a_prediction_says_what_was_never_trained() -> None:
     assert any("were never trained" in sentence for sentence in whatif_words([one], unit="epoch"))
 
 
-def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None:
+def test_speed_up_compares_with_one_worker_and_efficiency_divides_by_workers() -> None:
     predictor = Predictor(known())
     alone, four = (
         predictor.prediction(predictor.choice("sh", LADDER, workers)) for workers in (1, 4)
@@ -126,7 +126,7 @@ def test_a_deadline_before_the_first_trial_cannot_be_met() -> None:
     )
 
 
-def test_a_trial_that_fails_again_is_not_guessed() -> None:
+def test_the_curve_of_a_failed_trial_is_not_extrapolated() -> None:
     traces = known(8)
     traces.trials[3].losses, traces.trials[3].fails = array("d"), True
     predictor = Predictor(traces, draws=0)
@@ -148,7 +148,7 @@ def prediction(workers: int, wall: Range, **more: object) -> Prediction:
     return Prediction(workers=workers, wall_seconds=wall, **given)  # type: ignore[arg-type]
 
 
-def test_the_table_shows_only_spreads_that_exist() -> None:
+def test_the_whatif_table_shows_a_range_only_if_predictions_differ() -> None:
     sure = prediction(8, Range(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
         "                              times  effi-        best",
@@ -168,7 +168,7 @@ def test_the_table_shows_only_spreads_that_exist() -> None:
 
 
 @pytest.mark.parametrize("cores_per_worker", [None, 4])
-def test_the_widest_table_has_100_columns_and_every_cell_whole(
+def test_the_widest_whatif_table_fits_100_columns_without_cut_cells(
     cores_per_worker: int | None,
 ) -> None:
     wall, best = Range(86_399.0, 60_000.0, 99_999.0), Range(0.01234, 0.0123, 0.0124)
@@ -192,7 +192,7 @@ def test_the_widest_table_has_100_columns_and_every_cell_whole(
     assert "valida... is validation_accuracy." in sentences
 
 
-def test_the_words_say_that_efficiency_compares_with_one_worker() -> None:
+def test_the_explanation_says_that_efficiency_compares_with_one_worker() -> None:
     (sentence,) = column_words(
         [prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=True
     )
@@ -211,13 +211,13 @@ def test_no_predicted_result_is_better_than_every_recorded_one() -> None:
         assert best.low >= traces.best_loss
 
 
-def test_a_result_above_the_highest_recorded_rung_is_not_known() -> None:
+def test_no_result_is_predicted_beyond_the_highest_recorded_rung() -> None:
     predictor = Predictor(known(top=8), draws=2)
     assert predictor.prediction(predictor.choice("full", LADDER, 2)).best is None
     assert predictor.prediction(predictor.choice("full", Ladder(1, 8, 2), 2)).best is not None
 
 
-def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:
+def test_the_whatif_figure_has_a_line_per_scheduler_and_readable_times() -> None:
     figure = plot(
         whatif_figure(
             [prediction(workers, Range(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]
@@ -233,7 +233,7 @@ def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:
     assert "10 s" in figure.layout.yaxis.ticktext
 
 
-def test_figures_of_single_predictions_have_a_name_and_round_times_in_common() -> None:
+def test_whatif_figures_of_single_predictions_share_a_name_and_round_ticks() -> None:
     recorded = [
         whatif_figure([prediction(2, Range(5.4, 5.4, 5.4), is_as_recorded=is_own)])
         for is_own in (True, False)

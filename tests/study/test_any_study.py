@@ -65,7 +65,7 @@ def machine(scheduler: str) -> type[AnyStudy]:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_whatever_workers_and_drivers_do_the_orders_are_those_of_the_books(scheduler: str) -> None:
+def test_the_orders_of_the_controller_match_a_simple_model(scheduler: str) -> None:
     run_state_machine_as_test(machine(scheduler), settings=SETTINGS)
 
 
@@ -145,7 +145,7 @@ UNSHRUNK = settings(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_controller_that_breaks_a_rule_does_not_pass(
+def test_the_model_of_the_controller_detects_a_broken_controller(
     broken: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for part in (Assignments, CheckpointIndex):

@@ -116,7 +116,7 @@ class Recomputed:
 
 @pytest.mark.parametrize("name", GOALS)
 @given(steps=STEPS, looks=st.booleans())
-def test_a_book_agrees_with_the_list_of_results(
+def test_the_best_of_a_rung_match_a_recomputation_from_all_results(
     name: str, steps: list[tuple[int, float | None, float | None, float | None] | int], looks: bool
 ) -> None:
     goal = GOALS[name]
@@ -181,7 +181,9 @@ def test_the_best_trials_of_the_highest_rung_are_confirmed(
     losses=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=40),
     is_one=st.booleans(),
 )
-def test_a_full_book_keeps_the_best(losses: list[tuple[int, int]], is_one: bool) -> None:
+def test_a_bounded_list_of_results_keeps_the_best(
+    losses: list[tuple[int, int]], is_one: bool
+) -> None:
     book: BestOfRung[int] = BestOfRung()
     entries = [
         ((0.0, float(one)) if is_one else (0.0, float(one), float(other)), TrialId(trial))
@@ -200,7 +202,7 @@ def test_a_full_book_keeps_the_best(losses: list[tuple[int, int]], is_one: bool)
         assert len(book.results) < 24
 
 
-def test_a_front_may_grow_by_the_withdrawal_of_a_trial() -> None:
+def test_the_withdrawal_of_a_trial_may_add_another_trial_to_the_front() -> None:
     bests = RungBests()
     bests.arrive(TrialId(0), 0, (0.0, 1.0, 1.0))
     bests.arrive(TrialId(1), 0, (0.0, 2.0, 2.0))

@@ -117,7 +117,7 @@ def test_a_folder_replaced_by_a_link_during_deletion_is_not_followed(tmp_path: P
     assert (outside / "precious").exists()
 
 
-def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
+def test_the_sweep_deletes_only_files_named_like_checkpoints(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     ours = ["5.2", "7.16", "5.by-3.unfinished", "5.4.arriving"]
@@ -136,7 +136,9 @@ def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "loop", "pipe"])
-def test_anything_but_a_folder_for_checkpoints_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_file_pipe_or_broken_link_as_checkpoint_folder_is_refused(
+    tmp_path: Path, kind: str
+) -> None:
     place = tmp_path / "checkpoints"
     if kind == "file":
         place.write_text("x")
@@ -152,7 +154,7 @@ def test_anything_but_a_folder_for_checkpoints_is_refused(tmp_path: Path, kind: 
     assert "\n" not in str(refusal.value)
 
 
-def test_a_folder_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_checkpoint_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints").chmod(0)
     with_common_rights(
@@ -175,7 +177,7 @@ else:
 # Copying
 
 
-def test_a_copy_holds_links_as_links_and_no_pipes(tmp_path: Path) -> None:
+def test_a_copied_folder_keeps_links_as_links_and_omits_pipes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "deep").mkdir(parents=True)
     (source / "deep" / "weights").write_bytes(b"w" * 3_000_000)
@@ -197,7 +199,7 @@ def test_a_copy_holds_links_as_links_and_no_pipes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["cut", "empty", "longer", "zeros", "one bit", "gone", "folder", "link"]
 )
-def test_a_damaged_checkpoint_file_counts_as_none(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_checkpoint_file_is_treated_as_missing(tmp_path: Path, kind: str) -> None:
     size = saved(tmp_path, {"weights": b"w" * 10_000})
     path = tmp_path / "checkpoints" / "5.2"
     content = path.read_bytes()
@@ -229,7 +231,7 @@ def test_a_damaged_checkpoint_file_counts_as_none(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["a file cut", "a file gone", "the pickle altered"])
-def test_a_damaged_checkpoint_folder_counts_as_none(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_checkpoint_folder_is_treated_as_missing(tmp_path: Path, kind: str) -> None:
     one = writer(tmp_path)
     (one.directory() / "weights").write_bytes(b"w" * 100)
     one.save("more")
@@ -284,7 +286,7 @@ def on(
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.booleans(), st.binary(max_size=5_000))
-def test_a_checkpoint_is_whole_or_missing_after_a_power_loss(
+def test_after_a_power_loss_a_checkpoint_is_either_complete_or_missing(
     seed: int, is_long: bool, state: bytes
 ) -> None:
     disk = SimulatedDisk(Random(seed))
@@ -319,7 +321,7 @@ def test_a_committed_checkpoint_is_whole_despite_disk_faults(seed: int, rate: fl
 
 @settings(max_examples=200)
 @given(st.integers(0, 2**32), st.floats(0, 1))
-def test_a_checkpoint_that_cannot_be_read_counts_as_none(seed: int, rate: float) -> None:
+def test_an_unreadable_checkpoint_is_treated_as_missing(seed: int, rate: float) -> None:
     disk = SimulatedDisk(Random(seed))
     one = on(disk)
     one.save("state")
@@ -347,7 +349,9 @@ def test_only_checkpoints_of_long_jobs_are_synced() -> None:
         assert (disk.calls["sync"], disk.calls["sync_folder"]) == (syncs, syncs)
 
 
-def test_training_has_a_folder_elsewhere_if_none_can_be_made(tmp_path: Path) -> None:
+def test_training_gets_a_temporary_folder_if_no_checkpoint_folder_can_be_made(
+    tmp_path: Path,
+) -> None:
     class Full(Disk):
         def make_folder(self, path: str) -> None:
             raise OSError(28, "No space left on device")
@@ -363,7 +367,7 @@ def test_training_has_a_folder_elsewhere_if_none_can_be_made(tmp_path: Path) -> 
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**32))
-def test_a_checkpoint_that_is_settled_survives_a_power_loss(seed: int) -> None:
+def test_a_checkpoint_made_durable_survives_a_power_loss(seed: int) -> None:
     disk = SimulatedDisk(Random(seed))
     one = on(disk)
     one.save("state")
@@ -374,7 +378,7 @@ def test_a_checkpoint_that_is_settled_survives_a_power_loss(seed: int) -> None:
     assert on(disk, 2, size=size).restore() == "state"
 
 
-def test_a_folder_that_cannot_be_copied_counts_as_unread(tmp_path: Path) -> None:
+def test_a_checkpoint_folder_that_cannot_be_copied_is_reported_as_unread(tmp_path: Path) -> None:
     first = writer(tmp_path)
     (first.directory() / "weights").write_bytes(b"w" * 100)
     size = first.commit(2)
@@ -419,7 +423,7 @@ def test_a_process_reads_its_own_part_or_that_of_process_0(
     assert writer(tmp_path, 2).restore() == "of process 0"
 
 
-def test_a_process_reads_a_single_file_of_process_0(tmp_path: Path) -> None:
+def test_each_process_reads_the_checkpoint_file_saved_by_process_0(tmp_path: Path) -> None:
     saved(tmp_path, "for all", 2)
     assert part_writer(tmp_path, 2, 1).restore() == "for all"
 

@@ -82,7 +82,7 @@ def written_again(finished: Path, directory: Path, **changes: Any) -> Path:
         ({"kind": ""}, "kind is missing"),
     ],
 )
-def test_a_configuration_outside_of_the_space_is_refused_everywhere(
+def test_a_journal_with_a_configuration_outside_of_the_space_is_refused(
     finished: Path, tmp_path: Path, changes: dict[str, Any], text: str
 ) -> None:
     directory = written_again(finished, tmp_path / "altered", **changes)
@@ -98,12 +98,12 @@ def test_a_configuration_outside_of_the_space_is_refused_everywhere(
     assert summary["state"] == "unreadable"
 
 
-def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_path: Path) -> None:
+def test_a_journal_rewritten_without_changes_is_read(finished: Path, tmp_path: Path) -> None:
     directory = written_again(finished, tmp_path / "same")
     assert ashtune.Study.load(directory).best.metrics == ashtune.Study.load(finished).best.metrics
 
 
-def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
+def test_a_search_that_proposes_values_outside_of_the_space_ends_the_study(tmp_path: Path) -> None:
     said = r"gave trial 3 an invalid configuration: x=.* is inactive here; correct the search"
     with pytest.raises(SpaceError, match=said):
         tuned(
@@ -117,7 +117,7 @@ def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
     assert len(ashtune.Study.load(tmp_path / "study").trials) == 3
 
 
-def test_a_proposal_of_a_stand_in_is_checked() -> None:
+def test_a_proposal_of_the_stand_in_search_is_checked_against_the_space() -> None:
     class Proposes:
         def take(self, trial: int) -> Proposal:
             return Proposal({"kind": "c"}, "a stand-in")

@@ -216,7 +216,9 @@ class Driven:
 
 
 @pytest.mark.parametrize("confirm", [None, Confirm(1, 1), Confirm(2, 2), Confirm(5, 1)])
-def test_the_best_are_trained_again_after_the_search(confirm: Confirm | None) -> None:
+def test_the_best_configurations_are_trained_again_after_the_search(
+    confirm: Confirm | None,
+) -> None:
     study = Driven(0, confirm)
     study.begin()
     study.to_the_end()
@@ -249,7 +251,7 @@ def test_nothing_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
     assert study.controller.is_complete
 
 
-def test_confirmations_do_not_count_for_scheduler_and_limits() -> None:
+def test_the_scheduler_and_the_limits_ignore_confirmations() -> None:
     plain, confirmed = Driven(1, None), Driven(1, Confirm(2, 2))
     for study in (plain, confirmed):
         study.begin(target=-1.0, total_resource=10_000)
@@ -268,7 +270,7 @@ def ended_by_a_limit(study: Driven) -> None:
     study.take(StopRequested(0, "time limit reached", ends_search=True))
 
 
-def test_a_limit_ends_the_search_and_the_best_are_confirmed_after_it() -> None:
+def test_the_best_trials_are_confirmed_after_a_limit_ends_the_search() -> None:
     study = Driven(2, Confirm(2, 2))
     ended_by_a_limit(study)
     assert not study.controller.is_searching
@@ -280,7 +282,7 @@ def test_a_limit_ends_the_search_and_the_best_are_confirmed_after_it() -> None:
     assert study.confirms
 
 
-def test_a_trial_that_was_the_best_and_is_withdrawn_is_not_confirmed() -> None:
+def test_a_best_trial_that_is_withdrawn_is_not_confirmed() -> None:
     study = Driven(9, Confirm(1, 1))
     study.begin()
     while not (promoted := [trial for trial, order in study.running.items() if order.rung > 0]):
@@ -307,7 +309,7 @@ def test_an_interrupted_confirmation_is_trained_once_in_the_next_session() -> No
     study.check()
 
 
-def test_added_seeds_and_configurations_are_confirmed_additionally() -> None:
+def test_raising_the_number_of_confirmations_trains_only_the_missing_ones() -> None:
     study = Driven(5, Confirm(1, 1))
     for confirm in (Confirm(1, 1), Confirm(2, 1), Confirm(2, 3)):
         study.confirm = confirm
@@ -361,7 +363,7 @@ def test_a_finished_confirmation_discards_its_checkpoint() -> None:
     assert trial not in study.controller.checkpoints
 
 
-def test_numbers_and_places_of_trials_are_inverse_functions() -> None:
+def test_trial_numbers_and_search_positions_convert_both_ways() -> None:
     numbering = Numbering()
     for trial in (7, 3, 4, 9, 4):
         numbering.confirms(TrialId(trial))

@@ -102,7 +102,7 @@ def test_a_trial_promoted_at_once_continues_in_place() -> None:
     assert harness.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
 
 
-def test_a_trial_that_is_not_promoted_is_released_first() -> None:
+def test_a_worker_releases_an_unpromoted_trial_before_the_next_job() -> None:
     harness = ControllerHarness()
     assert harness.report(0, 0, 0, 0.5) == [
         Release(WorkerId(0), TrialId(0)),
@@ -110,7 +110,7 @@ def test_a_trial_that_is_not_promoted_is_released_first() -> None:
     ]
 
 
-def test_a_promotion_waits_until_its_trial_is_saved() -> None:
+def test_a_trial_is_promoted_only_after_it_is_saved() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1)
     # trial 1 is worse: trial 0 is now promotable, but its worker is still saving it
@@ -127,7 +127,7 @@ def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
     assert harness.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
 
 
-def test_the_job_of_a_lost_worker_is_given_out_first() -> None:
+def test_the_job_of_a_lost_worker_is_assigned_before_new_jobs() -> None:
     harness = ControllerHarness()
     harness.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
     orders = harness.join(1)
@@ -142,7 +142,7 @@ def test_a_trial_that_kills_two_workers_fails() -> None:
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
-def test_a_job_that_was_not_begun_is_not_blamed() -> None:
+def test_a_trial_does_not_fail_if_workers_are_lost_before_training_it() -> None:
     harness = ControllerHarness(trials=2)
     for worker in range(4):
         harness.lose(worker, "SIGSEGV")
@@ -176,7 +176,7 @@ def test_a_checkpoint_in_use_is_not_discarded() -> None:
     assert Discard(TrialId(0), 1) in orders  # replaced by its own next checkpoint, and not before
 
 
-def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
+def test_a_trial_that_exceeds_its_time_limit_fails_without_a_retry() -> None:
     harness = ControllerHarness(trials=2)
     harness.handle(
         WorkerLost(
@@ -187,7 +187,7 @@ def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
 
-def test_a_worker_lost_while_saving_frees_its_promotion() -> None:
+def test_a_promoted_trial_trains_elsewhere_if_its_worker_is_lost_while_saving() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1)
     harness.report(0, 1, 0, 0.5)
@@ -198,7 +198,7 @@ def test_a_worker_lost_while_saving_frees_its_promotion() -> None:
     assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
 
 
-def test_a_new_session_restarts_the_running_jobs_of_the_old() -> None:
+def test_a_new_session_restarts_the_unfinished_jobs_of_the_previous_session() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8)
     orders = [harness.join(w)[0] for w in (5, 6)]
@@ -208,13 +208,13 @@ def test_a_new_session_restarts_the_running_jobs_of_the_old() -> None:
     ]
 
 
-def test_an_event_without_an_order_is_refused() -> None:
+def test_a_result_of_a_job_that_was_never_ordered_is_refused() -> None:
     harness = ControllerHarness()
     with pytest.raises(JournalError):
         harness.report(0, 3, 0, 0.1)
 
 
-def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
+def test_a_stop_pauses_each_running_job_once_and_assigns_no_new_job() -> None:
     harness = ControllerHarness(workers=2)
     assert harness.handle(StopRequested(0, "Ctrl-C received")) == [
         Pause(WorkerId(0), TrialId(0), at_once=True),
@@ -231,7 +231,7 @@ def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> No
     assert not harness.controller.is_complete
 
 
-def test_a_stop_hurries_the_worker_that_still_saves_a_released_trial() -> None:
+def test_a_stop_tells_a_worker_that_still_saves_a_trial_to_hurry() -> None:
     harness = ControllerHarness(workers=2)
     assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.1)
     hurried = harness.handle(StopRequested(0, "Ctrl-C received"))
@@ -291,7 +291,7 @@ def test_the_total_resource_counts_only_trained_epochs() -> None:
     assert harness.controller.stopping == "total_resource=3 used"
 
 
-def test_a_session_with_a_target_that_is_reached_already_ends_at_once() -> None:
+def test_a_session_whose_target_is_already_reached_ends_at_once() -> None:
     harness = ControllerHarness(trials=8)
     harness.report(0, 0, 0, 0.1)
     harness.session(trials=8, target=0.2)
@@ -308,13 +308,13 @@ def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
     assert orders == [Train(WorkerId(0), TrialId(1), 0, 0, 1)]
 
 
-def test_a_withdrawn_trial_is_not_replaced_when_the_search_has_no_more() -> None:
+def test_a_withdrawn_trial_is_not_replaced_once_the_search_is_exhausted() -> None:
     harness = ControllerHarness(trials=1, configurations=1)
     harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0))
     assert harness.controller.is_complete
 
 
-def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
+def test_a_study_with_only_invalid_configurations_ends() -> None:
     harness = ControllerHarness(trials=10**9)
     for trial in range(WITHDRAWN_IN_A_ROW):
         harness.handle(
@@ -324,7 +324,7 @@ def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
     assert "invalid" in harness.controller.stopping
 
 
-def test_only_invalid_configurations_in_a_row_end_a_study() -> None:
+def test_invalid_configurations_end_a_study_only_if_consecutive() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=10**9)
     for trial in range(2 * WITHDRAWN_IN_A_ROW):
         if trial % 10 == 9:
@@ -337,7 +337,7 @@ def test_only_invalid_configurations_in_a_row_end_a_study() -> None:
 
 
 @pytest.mark.parametrize("works", [False, True])
-def test_a_study_whose_every_promoted_trial_is_withdrawn_ends(works: bool) -> None:
+def test_a_study_ends_if_all_promoted_trials_are_withdrawn(works: bool) -> None:
     harness, withdrawn = ControllerHarness(trials=10**9), 0
     [order] = harness.orders
     while isinstance(order, Train) and withdrawn < 2 * PROMOTED_WITHDRAWN:
@@ -373,7 +373,7 @@ def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
     assert Discard(TrialId(0), 2) not in orders
 
 
-def test_a_lost_worker_leaves_no_trial_to_discard() -> None:
+def test_a_trial_to_discard_is_forgotten_if_its_worker_is_lost() -> None:
     assignments, worker, trial = Assignments(), WorkerId(0), TrialId(0)
     assignments.join(worker)
     assignments.releasing[trial] = Holding(worker, trial, 0, 0.5)
@@ -382,7 +382,7 @@ def test_a_lost_worker_leaves_no_trial_to_discard() -> None:
     assert not assignments.to_discard
 
 
-def test_the_last_result_of_a_rung_employs_all_waiting_workers() -> None:
+def test_the_last_result_of_a_rung_gives_jobs_to_several_waiting_workers() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         assert harness.report(trial, trial, 0, float(trial), held=False) == []
@@ -449,7 +449,7 @@ def test_no_trial_may_start_before_the_first_session() -> None:
     assert Controller(AshMachine(Ladder(1, 1), 0), GOAL).trials_left == 0
 
 
-def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
+def test_the_least_promising_checkpoint_is_discarded_if_the_limit_is_exceeded() -> None:
     harness = ControllerHarness(trials=100, checkpoint_limit=25)
     orders = []
     for trial, loss in enumerate([0.5, 0.9, 0.7]):
@@ -460,7 +460,7 @@ def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
     assert harness.controller.checkpoints.total_bytes <= 25
 
 
-def test_a_checkpoint_without_further_use_is_discarded_first() -> None:
+def test_a_checkpoint_that_is_no_longer_needed_is_discarded_first() -> None:
     index = CheckpointIndex(limit=20)
     for trial, loss in enumerate([0.1, 0.9]):
         assert (
@@ -473,7 +473,7 @@ def test_a_checkpoint_without_further_use_is_discarded_first() -> None:
     assert orders == [Discard(TrialId(0), 1)]
 
 
-def test_a_limit_does_not_forget_the_checkpoint_of_an_earlier_best() -> None:
+def test_the_size_limit_also_discards_the_checkpoint_of_a_former_best_trial() -> None:
     bests = {TrialId(0)}
     index = CheckpointIndex(limit=20, bests=bests)
     for trial, loss in enumerate([0.9, 0.8]):
@@ -492,7 +492,7 @@ def test_a_result_that_is_not_finite_is_never_promoted() -> None:
     assert not any(isinstance(order, Train) for order in orders)
 
 
-def test_time_never_enters_a_decision() -> None:
+def test_the_orders_do_not_depend_on_the_times_of_events() -> None:
     def orders(times: list[float]) -> list[Order]:
         harness = ControllerHarness()
         orders: list[Order] = []
@@ -563,7 +563,7 @@ def with_all_promoted(**limits) -> ControllerHarness:
     return harness
 
 
-def test_promoted_trials_that_all_fail_for_one_reason_stop_the_study() -> None:
+def test_a_study_stops_if_all_promoted_trials_fail_for_the_same_reason() -> None:
     harness = with_all_promoted(max_failures=20)
     promoted_and_failing(harness, range(2), "another reason")
     promoted_and_failing(harness, range(2, 6))
@@ -580,7 +580,7 @@ def test_promoted_trials_that_all_fail_for_one_reason_stop_the_study() -> None:
     assert harness.controller.stopping == stopped
 
 
-def test_promoted_trials_may_fail_once_a_promoted_trial_has_a_result() -> None:
+def test_failures_of_promoted_trials_are_allowed_after_one_promoted_result() -> None:
     harness = with_all_promoted(max_failures=20)
     harness.report(0, 0, 0, 0.0, held=False)
     harness.report(0, 0, 1, 0.0, held=False)
@@ -588,7 +588,7 @@ def test_promoted_trials_may_fail_once_a_promoted_trial_has_a_result() -> None:
     assert not harness.controller.stopping
 
 
-def test_failed_restores_stop_a_study_despite_results_in_place() -> None:
+def test_failed_restores_stop_a_study_despite_trials_that_need_no_restore() -> None:
     harness = with_all_promoted(max_failures=20)
     for trial in range(0, 10, 2):
         assert not harness.controller.stopping
@@ -599,7 +599,7 @@ def test_failed_restores_stop_a_study_despite_results_in_place() -> None:
     assert harness.controller.gave_up
 
 
-def test_promoted_trials_may_have_a_quarter_of_max_failures() -> None:
+def test_a_study_stops_after_a_quarter_of_max_failures_among_promoted_trials() -> None:
     harness = with_all_promoted(max_failures=40)
     promoted_and_failing(harness, range(9))
     assert not harness.controller.stopping
@@ -607,7 +607,7 @@ def test_promoted_trials_may_have_a_quarter_of_max_failures() -> None:
     assert harness.controller.stopping
 
 
-def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
+def test_initial_results_that_are_not_finite_count_as_failures() -> None:
     harness = ControllerHarness(trials=50)
     harness.session(trials=50, max_failures=2)
     harness.join(0)
@@ -616,7 +616,7 @@ def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
     assert harness.controller.gave_up
 
 
-def test_a_session_may_add_rungs_above() -> None:
+def test_a_session_may_add_rungs_above_the_top_rung() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0), trials=4)
     for trial, rung, loss in [
         (0, 0, 0.4),
@@ -667,7 +667,7 @@ def test_a_trial_ended_on_purpose_is_not_promoted() -> None:
 
 
 @pytest.mark.parametrize("make", [AshMachine, StoppingMachine, SuccessiveHalving().build])
-def test_a_study_whose_every_trial_ends_on_purpose_is_complete(
+def test_a_study_is_complete_if_all_trials_end_on_purpose(
     make: Callable[..., Machine],
 ) -> None:
     harness = ControllerHarness(make(Ladder(1, 4, 2), 4), trials=4)
@@ -677,7 +677,7 @@ def test_a_study_whose_every_trial_ends_on_purpose_is_complete(
     assert harness.controller.is_complete
 
 
-def test_a_rung_closes_without_a_trial_ended_on_purpose() -> None:
+def test_a_rung_promotes_no_trial_that_ended_on_purpose() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         orders = harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
@@ -714,7 +714,7 @@ def test_a_scheduler_receives_costs_and_requested_curves(reads: bool, curve) -> 
     assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, curve, start=1)]
 
 
-def test_a_number_of_trials_that_the_scheduler_refuses_changes_nothing() -> None:
+def test_a_number_of_trials_refused_by_the_scheduler_leaves_the_study_unchanged() -> None:
     class Fixed(AshMachine):
         """Takes no other number of trials than its first one."""
 

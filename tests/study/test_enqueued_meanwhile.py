@@ -96,7 +96,7 @@ def test_an_enqueued_configuration_changes_only_its_own_trial() -> None:
     assert [each.origin for each in after] == ["enqueued", "", "", ""]
 
 
-def test_configurations_enqueued_at_the_start_count_as_waiting() -> None:
+def test_initially_enqueued_configurations_count_as_waiting() -> None:
     configurations = Configurations(design_for("random", FIRST), enqueued=len(FIRST))
     assert configurations.waiting == 2
     configurations.draw(TrialId(0))
@@ -107,7 +107,7 @@ def test_configurations_enqueued_at_the_start_count_as_waiting() -> None:
     assert configurations.waiting == 0
 
 
-def test_only_an_endless_design_tries_a_configuration_twice() -> None:
+def test_a_tried_configuration_can_be_enqueued_only_in_an_endless_design() -> None:
     endless = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     drawn = endless.draw(TrialId(0)).configuration
     endless.check_enqueued(drawn)

@@ -45,7 +45,7 @@ def records(path: Path) -> list[tuple[Event, int]]:
     return [pair for batch in JournalReader(path).read() for pair in zip(*batch, strict=True)]
 
 
-def test_a_whole_journal_gives_all_events_once(journal: Path) -> None:
+def test_a_reader_returns_each_event_of_a_journal_once(journal: Path) -> None:
     follower = JournalReader(journal)
     assert new(follower) == events_of(journal)
     assert follower.position == journal.stat().st_size
@@ -58,7 +58,9 @@ def turns_of(journal: Path) -> list[bytes]:
     return re.findall(rb'(?s:.*?),"crc":"[0-9a-f]{8}"}\n', journal.read_bytes())
 
 
-def test_reading_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_journal_may_begin_at_any_turn(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events, position = events_of(journal), 0
     begins = {begin: number for number, (_, begin) in enumerate(records(journal))}
     for turn in turns_of(journal)[:-1]:
@@ -72,7 +74,7 @@ def test_reading_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.Monkey
     assert some + new(first) == events
 
 
-def test_reading_from_inside_a_turn_is_refused(journal: Path) -> None:
+def test_reading_a_journal_from_the_middle_of_a_turn_is_refused(journal: Path) -> None:
     starts = {position for _, position in records(journal)}
     for position in range(min(starts) + 1, min(starts) + 400):
         if position not in starts:
@@ -82,7 +84,9 @@ def test_reading_from_inside_a_turn_is_refused(journal: Path) -> None:
         JournalReader(journal, journal.stat().st_size + 1)
 
 
-def test_a_torn_last_turn_waits_until_it_is_whole(journal: Path, tmp_path: Path) -> None:
+def test_a_reader_waits_until_an_incomplete_last_turn_is_complete(
+    journal: Path, tmp_path: Path
+) -> None:
     whole, turns = journal.read_bytes(), turns_of(journal)
     copy = tmp_path / "copy.jsonl"
     start = len(whole) - len(turns[-1])
@@ -99,7 +103,7 @@ def test_a_torn_last_turn_waits_until_it_is_whole(journal: Path, tmp_path: Path)
     assert events == events_of(journal)
 
 
-def test_a_lost_turn_is_named_also_when_it_is_lost_while_following(
+def test_a_missing_turn_is_reported_even_while_a_journal_is_followed(
     journal: Path, tmp_path: Path
 ) -> None:
     turns = turns_of(journal)
@@ -114,7 +118,9 @@ def test_a_lost_turn_is_named_also_when_it_is_lost_while_following(
             new(each)
 
 
-def test_another_journal_in_its_place_is_refused(journal: Path, tmp_path: Path) -> None:
+def test_a_reader_refuses_a_journal_that_replaced_the_followed_one(
+    journal: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(journal.read_bytes())
     follower = JournalReader(copy)
@@ -128,7 +134,7 @@ def test_another_journal_in_its_place_is_refused(journal: Path, tmp_path: Path) 
         new(follower)
 
 
-def test_a_rewritten_journal_is_followed_further(journal: Path) -> None:
+def test_a_reader_continues_after_the_journal_is_rewritten(journal: Path) -> None:
     follower = JournalReader(journal)
     before = new(follower)
     with Journal(journal, syncs_itself=False) as writer:
@@ -150,7 +156,7 @@ def test_a_rewritten_journal_is_followed_further(journal: Path) -> None:
     ]
 
 
-def test_a_read_error_while_following_is_a_journal_error(journal: Path) -> None:
+def test_a_read_error_of_a_followed_journal_is_raised_as_journal_error(journal: Path) -> None:
     class Stale(Disk):
         is_stale = False
 
@@ -177,7 +183,9 @@ def test_an_event_longer_than_a_block_is_read_whole(tmp_path: Path, journal: Pat
     assert new(JournalReader(place, position)) == [event]
 
 
-def test_batches_have_the_same_events(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_any_size_contain_the_same_events(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = records(journal)
     for size in (1 << 20, 2000, 700, 7):
         monkeypatch.setattr(journals, "BLOCK", size)
@@ -186,7 +194,7 @@ def test_batches_have_the_same_events(journal: Path, monkeypatch: pytest.MonkeyP
         assert reader.position == journal.stat().st_size
 
 
-def test_events_before_an_unreadable_line_are_given_first(journal: Path) -> None:
+def test_events_before_an_unreadable_line_are_returned_before_the_error(journal: Path) -> None:
     data = journal.read_bytes()
     lines = data.splitlines(keepends=True)
     events = events_of(journal)
@@ -207,7 +215,7 @@ def test_events_before_an_unreadable_line_are_given_first(journal: Path) -> None
     assert events_of(journal) == events[:-1]
 
 
-def test_only_lines_that_hold_some_bytes_are_decoded(journal: Path) -> None:
+def test_a_filter_decodes_only_lines_that_contain_given_bytes(journal: Path) -> None:
     mark = b"job_finished"
     expected = [pair for pair in records(journal) if isinstance(pair[0], JobFinished)]
     reader = JournalReader(journal, only=(mark,))

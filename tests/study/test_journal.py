@@ -81,7 +81,7 @@ def test_a_study_that_was_set_aside_is_not_listed(tmp_path: Path) -> None:
     assert journals.studies_in(tmp_path / "a" / "failed-1") == [tmp_path / "a" / "failed-1"]
 
 
-def test_names_dates_and_versions_make_no_different_study() -> None:
+def test_the_name_date_and_version_do_not_distinguish_studies() -> None:
     other = msgspec.structs.replace(settings(), ashtune="1", created=1.0, name="other")
     assert differences(settings(), other) == []
     other = msgspec.structs.replace(settings(), goal=Goal("loss", "min"), seed=7)
@@ -92,7 +92,7 @@ def test_names_dates_and_versions_make_no_different_study() -> None:
     ]
 
 
-def test_the_order_of_a_dict_makes_no_other_study() -> None:
+def test_the_order_of_keys_in_settings_does_not_distinguish_studies() -> None:
     def of(points: dict[str, float]) -> Settings:
         return msgspec.structs.replace(settings(), search={"kind": "grid", "points": points})
 
@@ -100,7 +100,7 @@ def test_the_order_of_a_dict_makes_no_other_study() -> None:
     assert differences(of({"x": 3, "y": 5}), of({"x": 3.0, "y": 5})) != []
 
 
-def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
+def test_each_line_of_a_journal_is_valid_json(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in written(tmp_path).read_text().splitlines()]
     assert lines[0]["goal"] == {"metric": "score", "mode": "max"}
     assert [line["event"] for line in lines[3:]] == [
@@ -110,7 +110,7 @@ def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
     ]
 
 
-def test_a_torn_last_line_is_cut_off_before_writing(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_removed_before_writing(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     start_of_last = whole.rstrip(b"\n").rfind(b"\n") + 1
@@ -122,7 +122,7 @@ def test_a_torn_last_line_is_cut_off_before_writing(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
-def test_a_turn_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_an_incomplete_turn_at_the_end_of_a_journal_is_ignored(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
     turn: list[Event] = [
@@ -148,7 +148,7 @@ def test_a_turn_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     assert f"head -n {1 + len(EVENTS)}" in str(error.value)
 
 
-def test_a_torn_line_of_many_blocks_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_longer_than_many_blocks_is_removed(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole + b"x" * (MOST_LINE_BYTES // 2))
@@ -167,7 +167,7 @@ def damaged(path: Path, damage: Callable[[list[bytes]], list[bytes]]) -> None:
     path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
 
 
-def test_every_prefix_of_whole_lines_can_be_continued(tmp_path: Path) -> None:
+def test_a_journal_cut_after_any_line_can_be_continued(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     for kept in range(len(EVENTS)):
@@ -183,7 +183,7 @@ def test_every_prefix_of_whole_lines_can_be_continued(tmp_path: Path) -> None:
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("first_line_is_read_apart", [False, True])
-def test_a_line_may_end_at_a_block(
+def test_a_line_that_ends_at_a_block_boundary_is_read(
     first_line_is_read_apart: bool, blocks: int, beyond: int, tmp_path: Path
 ) -> None:
     path = written(tmp_path)
@@ -227,7 +227,7 @@ def test_a_line_may_end_at_a_block(
         pytest.param(lambda lines: [lines[1], *lines[1:]], 1, id="first lost"),
     ],
 )
-def test_damaged_lines_are_named(
+def test_the_error_for_a_damaged_journal_names_the_line(
     damage: Callable[[list[bytes]], list[bytes]], at: int, tmp_path: Path
 ) -> None:
     path = written(tmp_path)
@@ -238,7 +238,7 @@ def test_damaged_lines_are_named(
         assert f"head -n {at - 1}" in str(error.value)
 
 
-def test_a_torn_line_in_the_middle_is_refused(tmp_path: Path) -> None:
+def test_a_journal_with_an_incomplete_line_in_the_middle_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2][:20] + b"\n"
@@ -247,7 +247,7 @@ def test_a_torn_line_in_the_middle_is_refused(tmp_path: Path) -> None:
         list(read_events(path))
 
 
-def test_a_journal_of_an_unknown_event_is_refused_and_not_skipped(tmp_path: Path) -> None:
+def test_a_journal_with_an_unknown_event_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path)
     with path.open("ab") as file:
         file.write(checked(path, b'{"event":"exploded","time":1.0}'))
@@ -265,7 +265,7 @@ def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:
                 read(path)
 
 
-def test_a_message_quotes_a_file_escaped_and_shortened(tmp_path: Path) -> None:
+def test_an_error_escapes_and_shortens_text_quoted_from_a_journal(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     create(path, msgspec.structs.replace(settings(), format=99, ashtune="\x1b[31m" + "x" * 200))
     with pytest.raises(JournalError) as error:
@@ -296,7 +296,7 @@ def test_a_message_quotes_a_file_escaped_and_shortened(tmp_path: Path) -> None:
         {"checkpoint_limit": -1},
     ],
 )
-def test_a_first_line_that_describes_no_study_is_refused(
+def test_a_journal_with_an_invalid_first_line_is_refused(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / journals.NAME
@@ -308,7 +308,7 @@ def test_a_first_line_that_describes_no_study_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "endless link", "folder", "device"])
-def test_a_journal_that_is_no_regular_file_is_refused(kind: str, tmp_path: Path) -> None:
+def test_a_journal_must_be_a_regular_file(kind: str, tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     match kind:
         case "fifo":
@@ -329,7 +329,7 @@ def test_a_journal_that_is_no_regular_file_is_refused(kind: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b'"}\n'])
-def test_a_line_without_end_is_refused_before_it_is_read(end: bytes, tmp_path: Path) -> None:
+def test_an_extremely_long_line_is_refused(end: bytes, tmp_path: Path) -> None:
     path = written(tmp_path)
     with path.open("ab") as file:
         file.write(b'{"event":"stop_requested","reason":"' + b"x" * 100_000_000 + end)
@@ -376,7 +376,7 @@ def test_differences_between_studies_are_described_in_words(tmp_path: Path) -> N
         ),
     ],
 )
-def test_differences_of_spaces_are_written_in_the_form_of_the_user(
+def test_differences_between_spaces_are_described_as_the_user_wrote_them(
     change: dict[str, Any], messages: list[str]
 ) -> None:
     def of(space: dict[str, Any]) -> Settings:
@@ -393,7 +393,7 @@ def test_differences_of_spaces_are_written_in_the_form_of_the_user(
     assert differences(of(space), of({**space, **change})) == messages
 
 
-def test_a_curve_too_long_for_a_line_is_thinned(
+def test_a_curve_that_exceeds_the_line_limit_is_thinned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
@@ -413,7 +413,7 @@ def test_a_curve_too_long_for_a_line_is_thinned(
     assert max(map(len, path.read_bytes().splitlines())) <= 2_000
 
 
-def test_an_event_that_no_line_can_hold_is_refused_in_one_line(
+def test_an_event_that_exceeds_the_line_limit_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path)
@@ -443,7 +443,7 @@ class FullDisk(Disk):
         self.synced.append(self.size(file))
 
 
-def test_the_next_flush_completes_a_turn_after_a_full_disk(tmp_path: Path) -> None:
+def test_the_next_flush_completes_a_turn_cut_off_by_a_full_disk(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1])
@@ -477,7 +477,9 @@ class InterruptedDisk(Disk):
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_a_write_that_is_interrupted_is_not_written_again(is_whole: bool, tmp_path: Path) -> None:
+def test_events_of_an_interrupted_write_are_not_written_twice(
+    is_whole: bool, tmp_path: Path
+) -> None:
     path, disk = written(tmp_path), InterruptedDisk()
     more = [StopRequested(1.0, "one"), StopRequested(2.0, "two")]
     with Journal(path, disk=disk, syncs_itself=False) as journal:
@@ -567,7 +569,7 @@ def test_a_second_sync_waits_for_the_first(tmp_path: Path) -> None:
     assert disk.steps == ["synced", "continued"]
 
 
-def test_a_half_created_journal_is_created_again(tmp_path: Path) -> None:
+def test_a_partially_created_journal_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     path.with_name(f"{journals.NAME}.new").symlink_to(tmp_path / "elsewhere")
     create(path, settings())
@@ -575,7 +577,7 @@ def test_a_half_created_journal_is_created_again(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
 
 
-def test_a_journal_that_others_may_read_stays_so_when_it_is_opened(tmp_path: Path) -> None:
+def test_opening_a_journal_keeps_the_file_permissions(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o640)
@@ -592,7 +594,7 @@ def test_a_second_driver_is_refused_until_the_lock_is_released(tmp_path: Path) -
     StudyLock(tmp_path).release()
 
 
-def test_lines_are_read_singly_when_memory_is_short(
+def test_lines_are_decoded_one_by_one_if_memory_runs_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OneByOne:

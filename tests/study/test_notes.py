@@ -39,7 +39,7 @@ def settings_of(scheduler: Any, search: str) -> Settings:
         ("ash", "gp", False),
     ],
 )
-def test_proposals_call_for_caution(
+def test_a_note_warns_of_schedulers_that_fit_badly_with_proposals(
     tmp_path: Path, scheduler: str, search: str, is_cautioned: bool
 ) -> None:
     settings = settings_of(scheduler, search)
@@ -49,6 +49,6 @@ def test_proposals_call_for_caution(
     assert (CAUTION in StudyReader(tmp_path).outcome.notes) == is_cautioned
 
 
-def test_of_parts_that_are_not_installed_nothing_is_said() -> None:
+def test_no_warning_is_given_for_a_search_that_is_not_installed() -> None:
     settings = msgspec.structs.replace(settings_of("adaptive", "gp"), search={"kind": "magic"})
     assert caution_of(settings) == ""

@@ -51,14 +51,14 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
     return [(order.worker, order.trial) for order in orders if isinstance(order, Train)]
 
 
-def test_the_current_job_takes_one_of_the_offered_places() -> None:
+def test_the_current_job_occupies_one_of_the_offered_places() -> None:
     controller = harness(ONE)
     assert given(orders_in(controller.handle(PlacesChanged(0, ONE, 3)))) == [(ONE, 1), (ONE, 2)]
     assert given(orders_in(controller.handle(finished(ONE, 0)))) == [(ONE, 3)]
     assert len(given(orders_in(controller.handle(finished(ONE, 1))))) == 1
 
 
-def test_a_withdrawn_offer_gives_no_job_until_the_worker_is_empty() -> None:
+def test_a_worker_that_withdraws_places_gets_no_job_until_idle() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     assert orders_in(controller.handle(PlacesChanged(0, ONE, 1))) == []
@@ -88,7 +88,7 @@ def test_a_worker_without_a_place_releases_its_held_trial() -> None:
     assert len(given(orders_in(controller.handle(held)))) == 1
 
 
-def test_only_the_begun_job_of_a_lost_worker_is_blamed() -> None:
+def test_only_the_trial_that_a_lost_worker_was_training_is_blamed() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(finished(ONE, 0, loss=math.inf))  # it has trials 1 to 3
@@ -121,7 +121,7 @@ def test_a_stop_also_pauses_jobs_waiting_at_a_worker() -> None:
     assert not controller.is_open
 
 
-def test_a_released_trial_makes_room_for_another() -> None:
+def test_releasing_a_trial_frees_a_place_for_another_job() -> None:
     controller = harness(ONE)
     orders = orders_in(controller.handle(PlacesChanged(0, ONE, 3)))
     assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
@@ -138,7 +138,7 @@ def test_a_released_trial_makes_room_for_another() -> None:
     ], "the better of two continues"
 
 
-def test_places_are_for_jobs_up_to_any_rung() -> None:
+def test_offered_places_are_filled_with_jobs_of_any_rung() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 4))
     for trial in range(2):
@@ -150,7 +150,7 @@ def test_places_are_for_jobs_up_to_any_rung() -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_every_job_is_done_once_while_places_change(seed: int) -> None:
+def test_each_job_is_trained_once_although_the_number_of_places_changes(seed: int) -> None:
     choose = random.Random(seed)
     controller, journal = harness(trials=60), []
     at: dict[WorkerId, list[Train]] = {}

@@ -84,7 +84,7 @@ def train_files(trial: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", [None, train_files])
-def test_all_checkpoints_are_in_the_store_and_only_those_that_are_needed(
+def test_the_store_contains_exactly_the_needed_checkpoints(
     tmp_path: Path, bucket: Path, objective: Any
 ) -> None:
     options = {} if objective is None else {"objective": objective}
@@ -185,7 +185,7 @@ def old(tmp_path: Path, bucket: Path) -> Iterator[ashtune.Study]:
     yield tuned(tmp_path, engine=local(bucket))
 
 
-def test_a_trial_with_a_damaged_or_missing_object_starts_again(
+def test_a_trial_with_a_damaged_or_missing_stored_checkpoint_starts_again(
     old: ashtune.Study, bucket: Path
 ) -> None:
     """Its trial begins again."""
@@ -201,7 +201,7 @@ def test_a_trial_with_a_damaged_or_missing_object_starts_again(
     assert all("trained again from the start" in problem for problem in problems(longer))
 
 
-def test_a_store_that_is_lost_stops_no_study(tmp_path: Path, bucket: Path) -> None:
+def test_a_study_completes_although_the_store_is_deleted(tmp_path: Path, bucket: Path) -> None:
     def train(trial: Any) -> None:
         shutil.rmtree(bucket, ignore_errors=True)
         for _ in trial.epochs():
@@ -248,7 +248,9 @@ def test_an_address_that_cannot_be_used_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_another_address_is_refused(old: ashtune.Study, tmp_path: Path, bucket: Path) -> None:
+def test_a_different_store_address_is_refused_for_an_existing_study(
+    old: ashtune.Study, tmp_path: Path, bucket: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     with pytest.raises(StudyError, match="the study's checkpoints are at this address"):
@@ -298,7 +300,9 @@ def test_links_in_a_checkpoint_keep_their_targets(tmp_path: Path, bucket: Path) 
     ]
 
 
-def test_a_link_with_an_absolute_name_is_made_inside(tmp_path: Path, bucket: Path) -> None:
+def test_a_stored_link_with_an_absolute_name_stays_inside_the_checkpoint(
+    tmp_path: Path, bucket: Path
+) -> None:
     with tarfile.open(bucket / "1.2.tar", "w") as tar:
         for name in ("checkpoint", "complete"):
             tar.addfile(tarfile.TarInfo(name))
@@ -309,7 +313,7 @@ def test_a_link_with_an_absolute_name_is_made_inside(tmp_path: Path, bucket: Pat
     assert not (tmp_path / "outside").is_symlink()
 
 
-def test_a_start_that_is_interrupted_does_not_lose_the_store(
+def test_a_study_whose_start_was_interrupted_keeps_its_store(
     tmp_path: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[None] = []
@@ -328,7 +332,9 @@ def test_a_start_that_is_interrupted_does_not_lose_the_store(
     assert len(calls) == 3
 
 
-def test_an_interrupted_copy_is_no_checkpoint(tmp_path: Path, bucket: Path) -> None:
+def test_an_incompletely_copied_folder_is_not_accepted_as_a_checkpoint(
+    tmp_path: Path, bucket: Path
+) -> None:
     """A folder whose first files arrived looks like a folder."""
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -344,7 +350,9 @@ def test_an_interrupted_copy_is_no_checkpoint(tmp_path: Path, bucket: Path) -> N
         assert not (tmp_path / "later").exists()
 
 
-def test_a_refused_copy_says_why_whatever_its_rest_says(tmp_path: Path, bucket: Path) -> None:
+def test_a_failed_upload_reports_its_error_although_the_cleanup_fails_too(
+    tmp_path: Path, bucket: Path
+) -> None:
     removed: list[str] = []
 
     class Refusing(LocalFileSystem):  # type: ignore[misc]
@@ -363,7 +371,7 @@ def test_a_refused_copy_says_why_whatever_its_rest_says(tmp_path: Path, bucket: 
     assert removed == [f"{bucket}/1.2.tar"]
 
 
-def test_readers_do_not_disturb_each_other(old: ashtune.Study) -> None:
+def test_concurrent_readers_of_a_stored_checkpoint_do_not_interfere(old: ashtune.Study) -> None:
     """Nor does a reader write to the study, which may be running, or of somebody else."""
     best = old.best
     assert best is not None
@@ -373,7 +381,9 @@ def test_readers_do_not_disturb_each_other(old: ashtune.Study) -> None:
     assert sorted(old.directory.rglob("*")) == before
 
 
-def test_the_name_of_a_study_is_no_part_of_an_address(tmp_path: Path, bucket: Path) -> None:
+def test_special_characters_in_a_study_name_do_not_change_the_store_address(
+    tmp_path: Path, bucket: Path
+) -> None:
     for name in ("lr::adam", "lr::sgd", "a?b#c"):
         study = tmp_path / name
         study.mkdir()
@@ -454,7 +464,7 @@ def test_a_changed_password_is_not_another_store(
 @pytest.mark.parametrize(
     "reason", ["500 Internal Server Error", "read timed out", "Connection refused"]
 )
-def test_a_store_out_of_reach_costs_no_checkpoints(
+def test_a_study_keeps_its_checkpoints_if_the_store_is_unreachable(
     tmp_path: Path, locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     RemoteFolder.begin(tmp_path, "locked://me:PASSWORD@host/bucket")
@@ -474,7 +484,7 @@ def test_a_store_out_of_reach_costs_no_checkpoints(
 @pytest.mark.parametrize(
     "text", ["bucket {0} is not valid", "no user {0!r}" + "x" * 300, "403 for key {1}"]
 )
-def test_no_error_of_a_store_has_its_password(
+def test_errors_of_a_store_do_not_show_its_password(
     tmp_path: Path, locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setattr(locked, "refusal", text)
@@ -543,7 +553,7 @@ class Told:
         lambda study, patience: Checkpoints(study, patience=patience).sweep({}),
     ],
 )
-def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(
+def test_a_message_names_a_hanging_store_and_a_stop_ends_the_wait(
     tmp_path: Path, hanging: str, call: Any
 ) -> None:
     told = Told()
@@ -553,7 +563,7 @@ def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(
     assert re.fullmatch(rf"{hanging}/\S+ has not answered for 0.1 s; still waiting", line)
 
 
-def test_a_call_that_was_given_up_ends_at_its_next_answer(tmp_path: Path) -> None:
+def test_an_abandoned_call_to_a_store_ends_at_the_next_answer(tmp_path: Path) -> None:
     call = StoreCall()
     call.note_answer()
     goes_on = threading.Event()
@@ -579,7 +589,7 @@ def test_a_message_counts_checkpoints_that_a_hanging_store_keeps(
     assert "1 checkpoint of 1 not deleted yet; the study's next session deletes them" in line
 
 
-def test_a_checkpoint_that_a_hanging_store_does_not_take_stays_here(
+def test_a_checkpoint_stays_on_the_local_disk_if_the_store_hangs(
     tmp_path: Path, hanging: str
 ) -> None:
     told = Told()

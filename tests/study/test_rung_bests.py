@@ -101,7 +101,7 @@ class Driven:
     seed=st.integers(0, 2**32),
     has_limit=st.booleans(),
 )  # fmt: skip
-def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
+def test_the_best_trial_has_a_checkpoint_at_every_moment(
     goal: str, *, scheduler: Any, trials: int, workers: int, best: int, seed: int, has_limit: bool
 ) -> None:
     plain = GOALS[goal].is_plain
@@ -131,7 +131,7 @@ def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
     ),
     st.randoms(),
 )
-def test_a_front_keeps_its_checkpoints(
+def test_all_trials_on_the_front_keep_their_checkpoints(
     results: list[tuple[int, int, int, int]], chance: random.Random
 ) -> None:
     entries = [(tuple(map(float, key)), TrialId(trial)) for trial, key in enumerate(results)]

@@ -27,7 +27,7 @@ TRIALS = 60
 
 
 @pytest.mark.parametrize(("resumes", "goes_straight"), [(False, True), (True, False)])
-def test_an_expensive_lowest_rung_leads_to_full_trainings(
+def test_new_trials_go_to_the_top_if_the_lowest_rung_is_expensive(
     tmp_path: Path, resumes: bool, goes_straight: bool
 ) -> None:
     training = Training(
@@ -69,13 +69,13 @@ def forecast(*counts: tuple[int, int]) -> list[int]:
     return [each.middle for each in found]
 
 
-def test_the_forecast_includes_direct_trials_at_the_old_top() -> None:
+def test_the_forecast_includes_trials_trained_directly_to_the_old_top_rung() -> None:
     lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30
 
 
-def test_the_forecast_adds_promoted_trials_to_direct_ones_at_the_top() -> None:
+def test_the_forecast_adds_promoted_and_direct_trials_at_the_top_rung() -> None:
     # three are on their way to the rung below the top
     lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))
     assert lowest == 12
@@ -87,7 +87,7 @@ def test_the_forecast_adds_promoted_trials_to_direct_ones_at_the_top() -> None:
     [(GP(), 0.4), (GP(price=0), None), ("random", None), (None, 0.4)],
     ids=str,
 )
-def test_seconds_count_only_beside_a_search_that_weighs_them(
+def test_rungs_are_skipped_by_cost_only_if_the_search_considers_cost(
     tmp_path: Path, search: Any, skip_above: float | None
 ) -> None:
     studies.tuned(
@@ -97,7 +97,7 @@ def test_seconds_count_only_beside_a_search_that_weighs_them(
     assert record.get("skip_above") == skip_above
 
 
-def test_a_changed_skip_above_is_refused_as_another_study(tmp_path: Path) -> None:
+def test_a_changed_value_of_skip_above_is_refused_for_an_existing_study(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "max_resource": 9,
         "min_resource": None,
@@ -111,7 +111,7 @@ def test_a_changed_skip_above_is_refused_as_another_study(tmp_path: Path) -> Non
         studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)
 
 
-def test_the_forecast_knows_that_a_probe_of_the_top_has_ended() -> None:
+def test_the_forecast_expects_no_direct_trials_after_a_probe_ended() -> None:
     """Four of 100 trials went straight to the top, and no further trial does."""
     ladder, scheduler = Ladder(1, 9, 3), Ash(ahead=1, exponent=0.8, least_agreement=0.2)
     told = scheduler.build(ladder, None)

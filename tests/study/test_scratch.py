@@ -42,12 +42,12 @@ def end_with(number: signal.Signals) -> int:
     return process.returncode
 
 
-def test_sigterm_deletes_a_folder_and_ends_the_process(temporary: Path) -> None:
+def test_sigterm_deletes_the_temporary_folder_and_ends_the_process(temporary: Path) -> None:
     assert end_with(signal.SIGTERM) == -signal.SIGTERM
     assert not list(temporary.iterdir())
 
 
-def test_the_next_process_deletes_the_folder_of_a_killed_one(temporary: Path) -> None:
+def test_a_new_process_deletes_the_temporary_folder_of_a_killed_process(temporary: Path) -> None:
     end_with(signal.SIGKILL)
     [left] = temporary.iterdir()
     with temporary_folder() as folder:
@@ -76,7 +76,9 @@ def test_a_signal_handler_of_the_user_is_kept(temporary: Path) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_folders_of_the_living_and_of_others_are_kept(temporary: Path) -> None:
+def test_temporary_folders_of_running_processes_and_other_programs_are_kept(
+    temporary: Path,
+) -> None:
     ours = f"ashtune-{os.uname().nodename}-"
     kept = [f"{ours}{os.getpid()}-x", f"{ours}folder", f"{ours}-1-x", f"other-{ours}1-x"]
     for name in kept:
@@ -90,7 +92,7 @@ def test_folders_of_the_living_and_of_others_are_kept(temporary: Path) -> None:
 # Places for copies, and what survives a power loss.
 
 
-def test_a_copy_is_written_only_to_new_or_regular_files(tmp_path: Path) -> None:
+def test_a_copy_replaces_no_link_and_no_file_of_another_type(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "file")
@@ -124,7 +126,7 @@ class Synced(Disk):
         return True
 
 
-def test_a_synced_folder_is_synced_with_all_of_its_content(tmp_path: Path) -> None:
+def test_syncing_a_folder_also_syncs_all_files_inside(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     (inner / "data").touch()

@@ -11,7 +11,7 @@ from ashtune._src.study.torch_states import States, check, dump, load, no_weight
 torch = pytest.importorskip("torch")
 
 
-def test_states_are_read_as_they_were_written() -> None:
+def test_state_dicts_are_read_back_unchanged() -> None:
     file = io.BytesIO()
     dump(States({"model": {"weights": torch.arange(3), 7: 0.5}}, {"python": 4}), file)
     size = file.tell()
@@ -23,7 +23,7 @@ def test_states_are_read_as_they_were_written() -> None:
     assert states.random == {"python": 4}
 
 
-def test_the_first_error_of_the_disk_is_raised() -> None:
+def test_writing_a_state_dict_raises_the_first_disk_error() -> None:
     class Full:
         writes = 0
 
@@ -35,7 +35,7 @@ def test_the_first_error_of_the_disk_is_raised() -> None:
         dump(States({"model": {"weights": torch.ones(3)}}, None), Full())
 
 
-def test_a_file_without_named_states_is_refused() -> None:
+def test_a_pytorch_file_without_named_state_dicts_is_refused() -> None:
     file = io.BytesIO()
     torch.save({"weights": torch.ones(3)}, file)
     size = file.tell()
@@ -59,11 +59,11 @@ def test_an_error_of_pytorch_names_the_forbidden_class() -> None:
         ([b""], "contains b'' at model[0], a builtins.bytes; "),
     ],
 )
-def test_a_value_or_key_that_is_not_plain_is_refused(state: Any, says: str) -> None:
+def test_a_state_dict_with_an_unsupported_value_or_key_is_refused(state: Any, says: str) -> None:
     with pytest.raises(ObjectiveError) as refusal:
         check(state, "model")
     assert says in str(refusal.value)
 
 
-def test_tensors_and_plain_values_in_containers_are_accepted() -> None:
+def test_a_state_dict_may_nest_tensors_and_plain_values_in_containers() -> None:
     check({"a": [torch.ones(2), None, (1, b"x")], 3: {"b": {2.0}}}, "model")

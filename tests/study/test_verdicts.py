@@ -83,7 +83,7 @@ def test_a_replay_gives_the_same_steps_as_the_study(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_without_a_controller_the_same_trials_fail_and_are_promoted(seed: int) -> None:
+def test_a_replay_without_a_controller_finds_the_same_failures_and_promotions(seed: int) -> None:
     live = study(seed)
     alone = read(live.events, Replay())
     assert Counter(alone.verdicts) == Counter(live.verdicts)
@@ -95,7 +95,9 @@ def test_without_a_controller_the_same_trials_fail_and_are_promoted(seed: int) -
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_verdicts_after_a_difference_are_derived_only_once(seed: int, share: float) -> None:
+def test_a_replay_derives_each_verdict_once_after_it_leaves_the_controller(
+    seed: int, share: float
+) -> None:
     live = study(seed)
     at = round(share * len(live.events))
     controller = Controller(AshMachine(LADDER, 0), LOSS)
@@ -138,7 +140,7 @@ class Refusing(AshMachine):
         super().extend(trials)
 
 
-def test_a_refused_session_is_a_difference_of_the_replay() -> None:
+def test_a_session_refused_in_a_replay_counts_as_a_difference() -> None:
     replay = Replay(Controller(Refusing(Ladder(1, 3, 3), 0), LOSS))
     events: list[Event] = [
         SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
@@ -165,7 +167,7 @@ def test_a_refused_session_is_a_difference_of_the_replay() -> None:
 
 
 @pytest.mark.parametrize("has_controller", [True, False])
-def test_a_trial_out_of_memory_is_marked_as_such(has_controller: bool) -> None:
+def test_a_failure_by_lack_of_memory_is_marked_out_of_memory(has_controller: bool) -> None:
     controller = Controller(AshMachine(LADDER, 9), Goal("loss", "min")) if has_controller else None
     replay, worker, trial = Replay(controller, rungs=4), WorkerId(0), TrialId(0)
     for event in (

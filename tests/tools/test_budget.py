@@ -31,7 +31,7 @@ def test_a_number_beyond_its_budget_is_refused(budget: ModuleType) -> None:
     assert fewer.startswith("comments is 2, and must be at least 3")
 
 
-def test_a_budget_that_becomes_weaker_wants_a_decision(budget: ModuleType) -> None:
+def test_a_weakened_budget_is_refused_without_a_recorded_decision(budget: ModuleType) -> None:
     before = {
         "HEAD": budget.Budget({"files": 10}, {}, {}),
         "HEAD^": budget.Budget({"files": 9}, {"comments": 4}, {}),
@@ -44,7 +44,9 @@ def test_a_budget_that_becomes_weaker_wants_a_decision(budget: ModuleType) -> No
     assert list(budget.complaints({"files": 10}, before.__getitem__)) == [fell]
 
 
-def test_the_budget_is_tightened_to_what_is_there_and_never_weakened(budget: ModuleType) -> None:
+def test_tighten_lowers_budgets_to_the_measured_numbers_and_never_weakens_them(
+    budget: ModuleType,
+) -> None:
     path = budget.ROOT / budget.BUDGET
     path.write_text(path.read_text() + 'files = "0048"\n')
     budget.tighten({"files": 8, "tokens": 30, "comments": 5})
@@ -57,7 +59,7 @@ def test_the_budget_is_tightened_to_what_is_there_and_never_weakened(budget: Mod
     assert budget.read(path.read_text()).least == {"comments": 5}
 
 
-def test_only_code_is_counted_as_code(budget: ModuleType) -> None:
+def test_comments_and_docstrings_are_not_counted_as_code(budget: ModuleType) -> None:
     text = (
         '"""A docstring\nof two lines."""\n\n# a comment\nx = (\n    1\n)  # no line of its '
         'own\n"""Of x."""\n'
@@ -76,7 +78,7 @@ def test_packed_lines_and_long_names_are_counted(budget: ModuleType) -> None:
     assert budget.long_test_names(tree) == 1
 
 
-def test_a_text_is_one_token_of_a_script(budget: ModuleType) -> None:
+def test_a_string_in_javascript_counts_as_one_token(budget: ModuleType) -> None:
     assert (
         budget.script_tokens('const a = "x // y", b; // a comment\n/* another */ f(a?.b ?? 1);')
         == 16

@@ -38,7 +38,9 @@ def fit() -> None:
 
 
 @pytest.mark.parametrize("engine", ["local", "threads"])
-def test_code_that_a_training_function_calls_finds_its_trial(engine: str, tmp_path: Path) -> None:
+def test_current_trial_is_available_in_code_called_by_the_training_function(
+    engine: str, tmp_path: Path
+) -> None:
     def train(trial: Any) -> None:
         assert not is_asked_for()
         fit()

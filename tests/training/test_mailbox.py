@@ -45,21 +45,21 @@ def answer_of(mailbox: Mailbox) -> Assignment | Release:
     return heard[0]
 
 
-def test_an_answer_is_read_before_waiting_jobs() -> None:
+def test_the_answer_of_the_driver_is_read_before_waiting_jobs() -> None:
     answer = Release(ME, TrialId(1))
     mailbox = Mailbox(Channel(job(2), job(3), answer, job(4)))
     assert answer_of(mailbox) == answer
     assert [mailbox.next() for _ in range(3)] == [job(2), job(3), job(4)]
 
 
-def test_an_answer_that_came_while_looking_for_a_pause_is_found() -> None:
+def test_an_answer_received_while_checking_for_a_pause_is_not_lost() -> None:
     mailbox = Mailbox(Channel(job(2), Release(ME, TrialId(1))))
     assert not mailbox.is_to_pause(TrialId(1))
     assert answer_of(mailbox) == Release(ME, TrialId(1))
     assert mailbox.next() == job(2)
 
 
-def test_a_pause_stops_only_its_trial_and_only_once() -> None:
+def test_a_pause_message_stops_only_the_named_trial_and_only_once() -> None:
     mailbox = Mailbox(Channel(job(2), Pause(ME, TrialId(2)), Pause(ME, TrialId(1))))
     assert mailbox.is_to_pause(TrialId(1))
     assert not mailbox.is_to_pause(TrialId(1))
@@ -67,6 +67,6 @@ def test_a_pause_stops_only_its_trial_and_only_once() -> None:
     assert mailbox.is_to_pause(TrialId(2))
 
 
-def test_waiting_for_an_answer_ends_when_the_driver_leaves() -> None:
+def test_waiting_for_an_answer_ends_if_the_driver_disconnects() -> None:
     with pytest.raises(Shutdown):
         answer_of(Mailbox(Channel(job(2))))

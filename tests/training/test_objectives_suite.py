@@ -206,7 +206,9 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
         )
 
 
-def test_a_stopped_study_continues(kind: str, paced: None, tune: Any, tmp_path: Path) -> None:
+def test_each_kind_of_training_function_continues_after_a_stop(
+    kind: str, paced: None, tune: Any, tmp_path: Path
+) -> None:
     study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))
     assert StudyReader(study.directory).tally.epochs < 400
     ashtune.Study.load(tmp_path / "s").resume(
@@ -216,7 +218,7 @@ def test_a_stopped_study_continues(kind: str, paced: None, tune: Any, tmp_path: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kills by process number")
-def test_a_driver_that_is_killed_loses_nothing(
+def test_no_result_is_lost_if_the_driver_is_killed(
     kind: str, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAUSE", "0.005")
@@ -239,7 +241,7 @@ def test_a_driver_that_is_killed_loses_nothing(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kills by process number")
-def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
+def test_killed_workers_are_replaced_and_their_trials_continue_elsewhere(
     kind: str, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAUSE", "0.005")
@@ -261,7 +263,7 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     assert_whole(study)
 
 
-def test_trials_that_are_not_finite_fail_by_themselves(
+def test_only_trials_whose_results_are_not_finite_fail(
     kind: str, tune: Any, tmp_path: Path
 ) -> None:
     study = tune(
@@ -280,7 +282,9 @@ def test_trials_that_are_not_finite_fail_by_themselves(
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_the_ranks_of_an_mpi_job_train_a_program(kind: str, script: Path, tmp_path: Path) -> None:
+def test_each_kind_of_training_function_runs_in_an_mpi_job(
+    kind: str, script: Path, tmp_path: Path
+) -> None:
     ended = mpiexec(3, PYTHON, str(script), kind, str(tmp_path / "s"))
     assert ended.status == 0, str(ended)
     assert_whole(tmp_path / "s")

@@ -160,7 +160,7 @@ def held(trial: Any) -> None:
 RELEASE = Release(WorkerId(0), TrialId(0))
 
 
-def test_the_profile_contains_training_but_no_waiting(profile: Runs) -> None:
+def test_the_profile_contains_training_and_excludes_waiting(profile: Runs) -> None:
     of_worker = profile(held, assignment(rung=1, start=1, target=2, in_place=True), RELEASE)
     assert sum(worked) * 0.95 <= total(of_worker) < spent[0] + WAIT / 2
     assert of_worker.worker == 7
@@ -181,7 +181,7 @@ def test_the_profile_contains_the_saving_of_a_checkpoint(profile: Runs) -> None:
     assert "__reduce__" in names(of_worker)
 
 
-def test_a_shutdown_inside_a_job_writes_the_profile(tmp_path: Path) -> None:
+def test_the_profile_is_written_if_a_shutdown_interrupts_a_job(tmp_path: Path) -> None:
     driver = SlowDriver()
     driver.here.shutdown(socket.SHUT_WR)
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [], profile=True)

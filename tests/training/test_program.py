@@ -52,7 +52,7 @@ def failures(study: ashtune.Study) -> dict[int, str]:
         ('{"plain": 1}', '{"plain": 1}'), ("${HOME}x{target}", None), ("{deep.rate}", "3"),
     ],
 )  # fmt: skip
-def test_only_placeholders_are_replaced(word: str, expected: str | None) -> None:
+def test_only_placeholders_in_a_command_are_replaced(word: str, expected: str | None) -> None:
     program = Program(["sh", word])
     names = ["rate", "name", "deep.rate"]
     if expected is None:
@@ -63,7 +63,7 @@ def test_only_placeholders_are_replaced(word: str, expected: str | None) -> None
     assert program.arguments(configuration, OWN) == ["sh", expected]
 
 
-def test_an_argument_whose_hyperparameter_is_not_active_is_left_out() -> None:
+def test_arguments_of_inactive_hyperparameters_are_omitted_from_the_command() -> None:
     program = Program(["program", "--momentum={momentum}", "{rate}"])
     assert program.arguments({"rate": 0.5}, OWN) == ["program", "0.5"]
 
@@ -103,7 +103,7 @@ def test_a_program_without_any_hyperparameter_in_its_command_is_refused(
     Program(["train.py", "--fast"]).check(["x"])
 
 
-def test_printed_lines_of_each_epoch_are_the_curve(tmp_path: Path) -> None:
+def test_the_lines_that_a_program_prints_per_epoch_are_the_curve(tmp_path: Path) -> None:
     tuned(
         tmp_path,
         """
@@ -162,7 +162,7 @@ def test_a_program_may_end_its_trial(tmp_path: Path) -> None:
     ] == [(2, True, {"loss"})] * 2
 
 
-def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(
+def test_a_promoted_program_without_a_checkpoint_trains_from_the_start(
     tmp_path: Path,
 ) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
@@ -171,7 +171,7 @@ def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(
     }
 
 
-def test_notes_for_programs_name_folders_not_python_calls(tmp_path: Path) -> None:
+def test_notes_for_programs_mention_folders_instead_of_python_calls(tmp_path: Path) -> None:
     code = """
         import json, os
         trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])
@@ -261,7 +261,7 @@ def test_a_result_file_without_the_metric_is_refused(
         ),
     ],
 )
-def test_a_program_that_fails_fails_its_trial_with_the_reason(
+def test_a_failed_program_fails_its_trial_with_the_reason(
     tmp_path: Path, code: str, reason: str
 ) -> None:
     with pytest.raises(ashtune.NoResultError):
@@ -288,7 +288,7 @@ def test_an_unknown_placeholder_is_refused_before_training(tmp_path: Path) -> No
     assert not (tmp_path / "study").exists()
 
 
-def test_a_changed_script_is_another_version(tmp_path: Path) -> None:
+def test_a_changed_script_gives_a_program_a_different_version(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
     before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
     assert not changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
@@ -299,7 +299,7 @@ def test_a_changed_script_is_another_version(tmp_path: Path) -> None:
     assert changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
 
 
-def test_a_bool_or_a_text_is_no_metric_of_a_launched_trial(
+def test_a_launched_trial_refuses_a_bool_or_string_as_metric(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = {

@@ -100,7 +100,7 @@ def run(tmp_path: Path) -> Any:
     return run
 
 
-def test_a_trial_in_place_continues_its_loop_of_epochs(run: Any) -> None:
+def test_a_trial_promoted_in_place_continues_its_epoch_loop(run: Any) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -125,7 +125,7 @@ def test_a_returned_dict_is_the_result(run: Any) -> None:
     assert event.metrics == {"score": 1.0, "loss": 2.0}
 
 
-def test_a_report_after_the_loop_counts_at_the_target(run: Any) -> None:
+def test_a_report_after_the_epoch_loop_counts_at_the_target_resource(run: Any) -> None:
     def train(trial: Any) -> None:
         list(trial.epochs())
         trial.report(score=3.0)
@@ -134,7 +134,7 @@ def test_a_report_after_the_loop_counts_at_the_target(run: Any) -> None:
     assert (event.resource, event.metrics, event.held) == (4, {"score": 3.0}, False)
 
 
-def test_a_function_without_an_epoch_loop_uses_start_and_target_and_saves(run: Any) -> None:
+def test_a_training_function_may_use_start_and_target_without_epoch_loop(run: Any) -> None:
     def train(trial: Any) -> None:
         assert (trial.start, trial.target) == (0, 4)
         trial.save({"trees": trial.target})
@@ -156,7 +156,7 @@ def test_a_result_that_is_not_finite_fails_the_trial(run: Any, value: Any) -> No
     assert event.reason == "score is not finite at 4"
 
 
-def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) -> None:
+def test_a_nonfinite_metric_between_rungs_does_not_fail_the_trial(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=math.nan if epoch == 2 else 1.0)
@@ -195,7 +195,7 @@ def test_an_error_of_the_function_ends_only_its_trial(
         )
 
 
-def test_an_error_while_saving_does_not_touch_the_result(run: Any) -> None:
+def test_an_error_while_saving_does_not_change_the_result(run: Any) -> None:
     def train(trial: Any) -> None:
         for _ in trial.epochs():
             trial.report(score=1.0)
@@ -220,7 +220,7 @@ class Interrupted(Channel):
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-def test_an_interruption_after_a_result_is_no_failure(run: Any, times: int) -> None:
+def test_an_interruption_after_a_result_does_not_fail_the_trial(run: Any, times: int) -> None:
     finished, released = run(
         saves, RELEASE, kind=type("Interrupted", (Interrupted,), {"times": times})
     )
@@ -237,7 +237,7 @@ class Cut(Channel):
         raise TimeoutError
 
 
-def test_a_worker_leaves_when_its_message_may_be_lost(tmp_path: Path) -> None:
+def test_a_worker_ends_if_a_message_to_the_driver_may_be_lost(tmp_path: Path) -> None:
     channel = Cut([])
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
     with pytest.raises(Unsure):
@@ -251,7 +251,7 @@ def test_a_pause_ends_the_job_before_its_next_epoch(run: Any) -> None:
     assert (event.resource, event.curve) == (0, [])
 
 
-def test_a_report_at_a_resource_obeys_a_pause(run: Any) -> None:
+def test_a_report_at_a_given_resource_pauses_if_requested(run: Any) -> None:
     def train(trial: Any) -> None:
         assert not trial._job.report_at(2, {"score": 0.5})
 
@@ -260,7 +260,7 @@ def test_a_report_at_a_resource_obeys_a_pause(run: Any) -> None:
     assert (event.resource, event.curve) == (2, [(2, {"score": 0.5})])
 
 
-def test_a_second_report_of_an_epoch_adds_to_the_first(run: Any) -> None:
+def test_a_second_report_in_an_epoch_adds_metrics_to_the_first(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -271,7 +271,7 @@ def test_a_second_report_of_an_epoch_adds_to_the_first(run: Any) -> None:
     assert event.curve == [(epoch, {"score": epoch, "size": 2 * epoch}) for epoch in (1, 2, 3)]
 
 
-def test_a_trial_that_is_not_kept_writes_no_checkpoint(run: Any, tmp_path: Path) -> None:
+def test_a_trial_released_without_keeping_writes_no_checkpoint(run: Any, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saves(trial)
         (trial.checkpoint_dir / "weights").write_text("w")
@@ -281,7 +281,7 @@ def test_a_trial_that_is_not_kept_writes_no_checkpoint(run: Any, tmp_path: Path)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-def test_a_saved_object_and_files_of_the_users_own_are_one_checkpoint(run: Any) -> None:
+def test_a_checkpoint_contains_the_saved_object_and_files_of_the_user(run: Any) -> None:
     def train(trial: Any) -> None:
         notes = trial.checkpoint_dir / "notes.txt"
         assert (trial.restore(), notes.exists()) == (
@@ -296,7 +296,7 @@ def test_a_saved_object_and_files_of_the_users_own_are_one_checkpoint(run: Any) 
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
 
 
-def test_a_lost_checkpoint_means_training_from_the_beginning(run: Any) -> None:
+def test_a_trial_whose_checkpoint_is_lost_trains_from_the_beginning(run: Any) -> None:
     def train(trial: Any) -> None:
         assert trial.restore() is None
         for epoch in trial.epochs():
@@ -306,14 +306,14 @@ def test_a_lost_checkpoint_means_training_from_the_beginning(run: Any) -> None:
     assert (finished.start, len(finished.curve)) == (0, 7)
 
 
-def test_a_trial_has_a_seed_of_its_own_that_never_changes(run: Any) -> None:
+def test_the_seed_of_a_trial_never_changes(run: Any) -> None:
     seeds: list[int] = []
     for _ in range(2):
         run(lambda trial: seeds.append(trial.seed) or 1.0)
     assert seeds[0] == seeds[1] < 2**32
 
 
-def test_progress_is_not_sent_for_every_report(run: Any) -> None:
+def test_progress_messages_are_sent_less_often_than_reports(run: Any) -> None:
     sent = run(saves, RELEASE, target=5_000)
     assert sum(isinstance(message, Progress) for message in sent) < 10
 
@@ -326,7 +326,7 @@ def reason(sent: list[FromWorker]) -> str:
     return event.reason
 
 
-def test_a_loop_that_ends_early_is_told_to_call_stop(run: Any) -> None:
+def test_the_error_for_an_epoch_loop_left_early_suggests_trial_stop(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -370,7 +370,7 @@ def test_a_users_loop_that_trains_beyond_the_rung_fails(run: Any) -> None:
     assert reported == [0]
 
 
-def test_the_last_report_of_a_sparse_loop_is_its_result(run: Any) -> None:
+def test_the_result_of_a_loop_with_few_reports_is_the_last_report(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch % 3 == 0:
@@ -413,7 +413,7 @@ def test_a_model_may_be_restored_within_the_first_epoch(run: Any) -> None:
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
 
 
-def test_a_returned_result_unlike_the_last_report_is_a_problem(run: Any) -> None:
+def test_a_returned_result_that_differs_from_the_last_report_is_noted(run: Any) -> None:
     def train(trial: Any) -> float:
         saves(trial)
         return 9.0
@@ -446,7 +446,7 @@ class Text(str):
     "wrong", [True, "0.5", b"1", np.True_, np.str_("2"), Text("0.5"), bytearray(b"1")]
 )
 @pytest.mark.parametrize("how", ["report", "return", "dict"])
-def test_a_bool_or_a_text_as_metric_is_refused(run: Any, wrong: Any, how: str) -> None:
+def test_a_bool_or_string_as_metric_is_refused(run: Any, wrong: Any, how: str) -> None:
     def train(trial: Any) -> Any:
         for _ in trial.epochs():
             if how == "report":
@@ -529,7 +529,7 @@ def test_copies_of_a_configuration_are_equal_and_can_be_changed(run: Any) -> Non
     assert pickle.loads(pickle.dumps(config)) == config
 
 
-def test_a_loop_kept_after_its_trial_is_refused(run: Any) -> None:
+def test_an_epoch_loop_used_after_the_end_of_its_trial_is_refused(run: Any) -> None:
     kept: list[Any] = []
 
     def train(trial: Any) -> float:
@@ -633,7 +633,7 @@ class Uncopied(Disk):
         return super().names(path)
 
 
-def test_several_ranks_begin_again_if_their_folder_cannot_be_copied(tmp_path: Path) -> None:
+def test_all_ranks_train_from_the_start_if_the_checkpoint_cannot_be_copied(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "0.4").mkdir(parents=True)
     channel, other = Channel([RELEASE]), OneOther()
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])

@@ -113,7 +113,7 @@ def all_as_unbroken(directory: Path, train: Callable[[Any], None]) -> bool:
     return expected == curves.of(directory)
 
 
-def test_promoted_trials_have_the_curve_of_one_training(script: Path) -> None:
+def test_promoted_trials_have_the_curve_of_an_uninterrupted_training(script: Path) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
         module.train,
@@ -130,7 +130,7 @@ def test_promoted_trials_have_the_curve_of_one_training(script: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_trials_of_a_killed_study_have_the_curve_of_one_training(script: Path) -> None:
+def test_trials_of_a_killed_study_have_the_curve_of_an_uninterrupted_training(script: Path) -> None:
     before = curves.killed_and_resumed(script, script.parent / "s", after=5)
     after = curves.results(script.parent / "s")
     assert [(e.trial, e.rung) for e in after[: len(before)]] == [(e.trial, e.rung) for e in before]
@@ -209,14 +209,14 @@ def failure(sent: list[FromWorker]) -> str:
     return failed.reason
 
 
-def test_a_continued_trial_knows_its_earlier_epochs(tmp_path: Path) -> None:
+def test_trial_checkpoint_returns_the_number_of_epochs_already_trained(tmp_path: Path) -> None:
     train = saving(model=model())
     job(tmp_path, train)
     job(tmp_path, train, start=2, target=4)
     assert train.done == [0, 2]  # type: ignore[attr-defined]
 
 
-def test_a_model_trained_without_an_epoch_loop_is_saved_at_its_end(tmp_path: Path) -> None:
+def test_a_model_trained_without_an_epoch_loop_is_saved_after_training(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         linear = model(trial.target)
         before = trial.checkpoint(model=linear)
@@ -236,7 +236,7 @@ def test_a_paused_job_is_saved(tmp_path: Path) -> None:
     assert event.checkpoint
 
 
-def test_a_trial_that_is_not_kept_writes_no_checkpoint(tmp_path: Path) -> None:
+def test_a_trial_released_without_keeping_saves_no_state_dicts(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saving(model=model())(trial)
         written.extend((tmp_path / "checkpoints").glob("*"))
@@ -265,7 +265,7 @@ class Malicious:
     ],
     ids=["torch", "pickle"],
 )
-def test_no_code_in_a_checkpoint_is_executed(
+def test_loading_a_checkpoint_never_executes_code_in_the_file(
     tmp_path: Path, write: Callable[[Any, Any], None], words: str
 ) -> None:
     """Also of one that somebody has put in the place of ours, check value and all."""
@@ -302,7 +302,7 @@ def test_an_object_without_state_dict_is_refused(
     assert words in failure(job(tmp_path, saving(**objects)))
 
 
-def test_a_checkpoint_of_trial_save_is_refused(tmp_path: Path) -> None:
+def test_trial_checkpoint_refuses_a_checkpoint_made_by_trial_save(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(loss=epoch)
@@ -325,7 +325,7 @@ def test_a_trial_with_a_missing_checkpoint_starts_again(tmp_path: Path) -> None:
     assert "trained again from the start" in released.problem
 
 
-def test_the_state_dicts_of_the_best_are_given_back(tmp_path: Path, script: Path) -> None:
+def test_loading_the_best_returns_its_state_dicts(tmp_path: Path, script: Path) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
         module.train,
@@ -342,7 +342,7 @@ def test_the_state_dicts_of_the_best_are_given_back(tmp_path: Path, script: Path
     assert torch.equal(again.model["model"]["0.weight"], loaded["model"]["0.weight"])
 
 
-def test_max_resource_is_the_top_rung_unless_trained_beyond_it(tmp_path: Path) -> None:
+def test_max_resource_is_the_top_rung_unless_the_trial_is_trained_further(tmp_path: Path) -> None:
     tops: list[tuple[int, int]] = []
 
     def train(trial: Any) -> float:

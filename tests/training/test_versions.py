@@ -161,7 +161,7 @@ def test_changes_outside_of_the_training_keep_the_version(
         ("from helpers import scaled", "from helpers import unused as scaled", ["scaled"]),
     ],
 )
-def test_changes_of_training_are_named(
+def test_changed_parts_of_the_training_code_are_named(
     tmp_path: Path, old: str, new: str, names: list[str]
 ) -> None:
     assert old in SCRIPT
@@ -176,14 +176,16 @@ def test_changes_of_training_are_named(
         ("return x\n", "return x  # unused\n"),
     ],
 )
-def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, new: str) -> None:
+def test_the_version_includes_the_whole_of_a_module_beside_the_script(
+    tmp_path: Path, old: str, new: str
+) -> None:
     assert old in HELPERS
     assert changes(version(tmp_path), version(tmp_path, helpers=HELPERS.replace(old, new, 1))) == [
         "helpers.py"
     ]
 
 
-def test_the_command_line_gives_a_function_the_same_version(tmp_path: Path) -> None:
+def test_a_function_loaded_by_the_command_line_has_the_same_version(tmp_path: Path) -> None:
     there = version(tmp_path)
     code = (
         "import json; from ashtune._src.cli.load_names import load_function; "
@@ -226,7 +228,9 @@ def trained(trial: Any, width: int) -> int:
         lambda width: Trainer(width).train,
     ],
 )
-def test_values_in_closures_objects_and_partials_count(make: Callable[[int], Any]) -> None:
+def test_the_version_includes_values_in_closures_objects_and_partials(
+    make: Callable[[int], Any],
+) -> None:
     assert version_of(make(1)) == version_of(make(1))
     assert changes(version_of(make(1)), version_of(make(2)))
 
@@ -255,7 +259,7 @@ print(json.dumps(version_of(train)))
 """
 
 
-def test_values_computed_at_each_run_count_by_their_code(tmp_path: Path) -> None:
+def test_the_version_includes_the_code_of_values_computed_at_import(tmp_path: Path) -> None:
     first, second = version(tmp_path, BY_RUN), version(tmp_path, BY_RUN)
     assert first == second
     assert {"START", "IS_FIRST", "NAME", "SIZES", "SCALE", "BASE"} <= first.keys()
@@ -307,7 +311,7 @@ class Recipe:
         self.data = data
 
 
-def test_a_masked_array_does_not_hide_changes() -> None:
+def test_a_changed_value_in_a_masked_array_changes_the_version() -> None:
     one, other = (
         version_of(partial(trained, width=np.ma.array([1.0, last]))) for last in (2.0, 3.0)
     )

@@ -82,7 +82,7 @@ def test_a_pool_with_too_few_places_still_completes_the_study(tmp_path: Path) ->
     assert len(events(tmp_path, WorkerJoined)) == 1
 
 
-def test_a_task_that_ends_is_submitted_again(tmp_path: Path) -> None:
+def test_a_worker_task_that_ends_is_submitted_to_the_pool_again(tmp_path: Path) -> None:
     with processes(1) as pool:
         pid = pool.submit(os.getpid).result(60)
         harness = open_harness(ashtune.Executors(pool, workers=1), tmp_path, count, 1)
@@ -109,12 +109,12 @@ class Failing(Executor):
 
 
 @pytest.mark.parametrize(("takes", "why"), [(True, "no such machine"), (False, "no place")])
-def test_a_pool_that_runs_no_workers_ends_the_study(takes: bool, why: str, tmp_path: Path) -> None:
+def test_a_study_ends_if_its_pool_cannot_run_workers(takes: bool, why: str, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=why):
         tuned(tmp_path, Failing(takes=takes))
 
 
-def test_lost_tasks_end_the_study_only_if_no_job_ends(
+def test_lost_worker_tasks_end_the_study_only_if_no_job_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)
@@ -136,7 +136,7 @@ def test_lost_tasks_end_the_study_only_if_no_job_ends(
     harness.workers.close()
 
 
-def test_a_task_ends_when_no_driver_can_be_reached(
+def test_a_worker_task_ends_when_its_driver_cannot_be_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.0)
@@ -147,7 +147,9 @@ def test_a_task_ends_when_no_driver_can_be_reached(
 @pytest.mark.parametrize(
     "engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))]
 )
-def test_a_pool_and_its_workers_must_be_given(engine: ashtune.Executors, tmp_path: Path) -> None:
+def test_executors_need_a_pool_and_a_number_of_workers(
+    engine: ashtune.Executors, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError):
         ashtune.tune(
             count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2,

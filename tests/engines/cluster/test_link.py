@@ -121,7 +121,7 @@ def host(study: Path, harness: EngineHarness) -> Iterator[MockHost]:
     ("changes", "why"),
     [({"version": "0.0.1"}, "0.0.1"), ({"python": "cpython 2.7"}, "cpython 2.7")],
 )
-def test_a_host_of_another_kind_is_refused_in_one_line(
+def test_an_incompatible_host_is_refused_in_one_line(
     changes: dict[str, Any], why: str, host: MockHost
 ) -> None:
     farewell = host.hello(**changes)
@@ -130,7 +130,7 @@ def test_a_host_of_another_kind_is_refused_in_one_line(
     assert "\n" not in farewell.reason
 
 
-def test_a_first_message_that_is_no_hello_is_refused(host: MockHost) -> None:
+def test_a_host_whose_first_message_is_not_hello_is_refused(host: MockHost) -> None:
     host.say({"event": "hello", "of": "the future"})
     assert isinstance(host.hear(), Farewell)
 
@@ -162,7 +162,7 @@ def test_a_host_with_a_malformed_message_is_dropped_alone(
     assert host.joins() > worker
 
 
-def test_a_host_speaks_for_its_own_workers_only(
+def test_a_host_cannot_send_events_of_workers_of_another_host(
     host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     worker = host.joins()
@@ -177,7 +177,7 @@ def test_a_host_speaks_for_its_own_workers_only(
     assert not [event for event in harness.history if isinstance(event, WorkerLost)]
 
 
-def test_a_host_that_leaves_may_go_when_its_last_worker_dies(
+def test_a_leaving_host_may_end_when_its_last_worker_dies(
     host: MockHost, harness: EngineHarness
 ) -> None:
     worker = host.joins()
@@ -327,7 +327,7 @@ def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> Non
     assert (study / "logs" / "worker-0.log").stat().st_size == PIECE_BYTES
 
 
-def test_the_rendezvous_is_private_and_empty_after_the_end(study: Path) -> None:
+def test_the_rendezvous_file_is_private_and_empty_after_the_study(study: Path) -> None:
     harness = open_harness(Cluster(), study, count, 0)
     first = Rendezvous.read(study)
     assert first is not None
@@ -355,7 +355,7 @@ DAMAGED = {
 }
 
 
-def test_the_connections_end_even_if_the_end_of_the_study_fails(
+def test_connections_are_closed_even_if_closing_the_study_fails(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness = open_harness(Cluster(), study, count, 0)
@@ -371,7 +371,7 @@ def test_the_connections_end_even_if_the_end_of_the_study_fails(
 
 
 @pytest.mark.parametrize("harm", ["others read it", "a link", "a folder", *DAMAGED])
-def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
+def test_an_unsafe_or_damaged_rendezvous_file_is_refused(harm: str, tmp_path: Path) -> None:
     Rendezvous(addresses=["tcp://127.0.0.1:1"]).write(tmp_path)
     path = tmp_path / NAME
     if harm == "others read it":
@@ -386,7 +386,7 @@ def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_rendezvous_that_is_replaced_at_this_moment_is_not_there_yet(
+def test_a_rendezvous_file_replaced_during_reading_counts_as_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Rendezvous().write(tmp_path)
@@ -415,7 +415,7 @@ def test_a_host_without_error_output_continues(monkeypatch: pytest.MonkeyPatch) 
     cluster_host.Slots().say("to a closed stream")
 
 
-def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
+def test_a_host_names_the_address_that_refused_the_connection(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -426,7 +426,7 @@ def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES])
-def test_a_short_error_of_a_network_file_system_ends_no_host(
+def test_a_temporary_network_file_system_error_does_not_end_a_host(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stat(*_: object, **__: object) -> None:
@@ -503,7 +503,7 @@ def test_wrong_cluster_options_are_refused_before_a_study_is_made(engine: Any, s
 
 
 @pytest.mark.parametrize("number", [50, pytest.param(1_000, marks=pytest.mark.thorough)])
-def test_many_hosts_join_work_and_are_lost(
+def test_a_driver_can_handle_many_hosts_that_join_and_are_lost(
     number: int, harness: EngineHarness, study: Path
 ) -> None:
     found, _ = find(study)

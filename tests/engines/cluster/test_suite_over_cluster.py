@@ -98,7 +98,7 @@ class TestWorkersWithoutTheDirectory(TestClusterWorkers):
 
     place = "elsewhere"
 
-    def test_logs_and_checkpoints_are_in_the_study(
+    def test_logs_and_checkpoints_of_a_host_arrive_in_the_study(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         def talks(trial: Any) -> None:

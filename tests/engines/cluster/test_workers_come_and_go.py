@@ -100,7 +100,7 @@ def test_a_host_that_is_silent_for_seconds_loses_no_worker(study: Path, start: S
     is_whole(study, TRIALS)
 
 
-def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(
+def test_a_second_driver_is_refused_and_workers_keep_the_first_driver(
     study: Path, start: Start
 ) -> None:
     with driver(study) as running:
@@ -116,7 +116,7 @@ def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(
     is_whole(study, TRIALS)
 
 
-def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> None:
+def test_the_job_of_a_killed_worker_is_done_by_another_worker(study: Path, start: Start) -> None:
     with driver(study) as running:
         victim = start()
         until(lambda: len(events(study, JobFinished)) > 5)
@@ -150,7 +150,9 @@ def test_a_worker_that_leaves_saves_its_trial(how: str, study: Path, start: Star
     assert paused.resource < 9000
 
 
-def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: Start) -> None:
+def test_workers_find_the_next_driver_when_their_driver_is_killed(
+    study: Path, start: Start
+) -> None:
     with driver(study) as first:
         host = start("--slots", "2")
         until(lambda: len(events(study, JobFinished)) > 5)
@@ -166,14 +168,14 @@ def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: 
     is_whole(study, TRIALS)
 
 
-def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path) -> None:
+def test_a_study_stops_after_the_time_given_by_no_workers_for(study: Path) -> None:
     with driver(study, "--engine", "cluster:no_workers_for=1s") as running:
         assert running.wait(60) == 1, "no trial has a result"
     (stop,) = events(study, StopRequested)
     assert stop.reason == "no worker for 1.0 s"
 
 
-def test_a_worker_without_the_directory_joins_by_the_rendezvous_alone(
+def test_a_worker_without_the_directory_joins_with_only_the_rendezvous_text(
     study: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (study.parent / "go").touch()
@@ -208,7 +210,9 @@ def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
     assert "copy its" not in waiting.output
 
 
-def test_a_waiting_worker_names_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
+def test_a_waiting_worker_says_what_the_study_still_lacks(
+    tmp_path: Path, study: Path, start: Start
+) -> None:
     refused = commands.ashtune(tmp_path, "worker", "study")
     assert (refused.returncode, ": no such folder; give" in refused.stderr) == (2, True)
     waiting = start()
@@ -221,7 +225,7 @@ def test_a_waiting_worker_names_what_is_missing(tmp_path: Path, study: Path, sta
     assert waiting.process.wait(60) == 128 + signal.SIGTERM
 
 
-def test_a_worker_with_a_copied_file_misses_its_driver(
+def test_a_worker_with_a_copied_rendezvous_asks_for_a_new_copy(
     tmp_path: Path, study: Path, start: Start
 ) -> None:
     copy = tmp_path / "copy"
@@ -247,7 +251,9 @@ def test_a_worker_with_a_copied_file_misses_its_driver(
     assert host.process.wait(60) == 0
 
 
-def test_a_worker_that_starts_after_the_end_stops_at_once(study: Path, start: Start) -> None:
+def test_a_worker_started_after_the_end_of_the_study_stops_at_once(
+    study: Path, start: Start
+) -> None:
     (study.parent / "go").touch()
     with driver(study) as running:
         start("--slots", "2")

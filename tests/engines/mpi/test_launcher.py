@@ -86,7 +86,7 @@ BY_NOBODY = Launch(0, 4, "SLURM", "", False)
         (NODES, Launch(0, 3, "SLURM", "", False)),  # one task each
     ],
 )
-def test_a_launch_is_known_by_its_variables(
+def test_a_launcher_is_recognized_by_its_environment_variables(
     environment: dict[str, str], launch: Launch | None
 ) -> None:
     assert launch_of(environment) == launch
@@ -123,12 +123,12 @@ def test_mpiexec_inside_an_allocation_is_recognized_as_the_launcher(
         BATCH | {"SLURM_NTASKS": "1"},
     ],
 )
-def test_a_single_process_is_no_launch(environment: dict[str, str]) -> None:
+def test_a_single_process_does_not_count_as_a_launch(environment: dict[str, str]) -> None:
     assert launch_of(environment) is None
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "-2", "2.0", " 2", "²", "9" * 5000])
-def test_a_malformed_number_counts_as_not_set(nonsense: str) -> None:
+def test_a_malformed_launcher_variable_counts_as_not_set(nonsense: str) -> None:
     assert launch_of({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) is None
     assert launch_of({"PMI_RANK": nonsense, "PMI_SIZE": "2"}) is None
     assert launch_of({"SLURM_NTASKS": nonsense}) is None
@@ -144,7 +144,7 @@ def test_a_malformed_number_counts_as_not_set(nonsense: str) -> None:
     [(OPEN_MPI, "openmpi"), (UNKNOWN, ""), ("", "")]
     + [(version, "mpich") for version in (MPICH_4, MPICH_5, INTEL, CRAY, MVAPICH)],
 )
-def test_a_library_belongs_to_the_family_it_descends_from(version: str, family: str) -> None:
+def test_the_version_text_of_an_mpi_library_tells_its_family(version: str, family: str) -> None:
     assert family_of(version) == family
 
 
@@ -160,13 +160,13 @@ def test_a_missing_mpi4py_and_a_missing_library_get_different_messages() -> None
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
 
-def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_remedies() -> None:
+def test_mpich_under_mpiexec_of_open_mpi_is_refused_with_both_solutions() -> None:
     text = mismatch(BY_OMPI, MPICH_5)
     assert "Open MPI's mpiexec started 4 processes, but mpi4py loaded MPICH 5.0.2" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=openmpi" in text and "libmpi.so.40" in text
 
 
-def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_remedies() -> None:
+def test_open_mpi_under_mpiexec_of_mpich_is_refused_with_both_solutions() -> None:
     text = mismatch(BY_HYDRA, OPEN_MPI)
     assert "MPICH's mpiexec started 4 processes, but mpi4py loaded Open MPI v5.0.11, which" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=mpich" in text and "libmpi.so.12" in text
@@ -196,7 +196,7 @@ def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> 
         (Launch(1, 4, "a PMI launcher", "", True), OPEN_MPI),
     ],
 )
-def test_a_possible_match_of_launcher_and_library_is_accepted(launch: Launch, version: str) -> None:
+def test_a_launcher_with_a_compatible_mpi_library_is_accepted(launch: Launch, version: str) -> None:
     assert mismatch(launch, version) == ""
 
 
@@ -228,7 +228,7 @@ def test_several_ranks_or_a_start_without_srun_are_accepted() -> None:
     assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
-def test_an_unused_allocation_is_refused_with_both_remedies() -> None:
+def test_an_unused_slurm_allocation_is_refused_with_both_solutions() -> None:
     text = without_world(BY_NOBODY, workers_given=False)
     assert "SLURM gave 4 tasks" in text and "srun did not start this process" in text
     assert "`srun python ...`" in text and "workers=" in text
@@ -242,7 +242,7 @@ def test_a_process_with_given_workers_or_a_launcher_is_accepted() -> None:
     )
 
 
-def test_every_refusal_is_one_line() -> None:
+def test_every_error_about_a_launcher_is_one_line() -> None:
     messages = [
         mpi4py_missing(BY_OMPI, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open")),
         mismatch(BY_OMPI, MPICH_5),

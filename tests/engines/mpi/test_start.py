@@ -16,7 +16,7 @@ with all_ranks_start_within(5):
 """
 
 
-def test_a_stuck_start_ends_while_the_interpreter_is_blocked() -> None:
+def test_a_stuck_mpi_start_is_ended_even_if_python_is_blocked() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=200, check=False
     )
@@ -32,12 +32,12 @@ def test_training_after_a_timely_start_has_no_time_limit() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
 
 
-def test_the_limit_is_ten_minutes_or_the_users() -> None:
+def test_the_start_time_limit_is_ten_minutes_or_set_by_the_user() -> None:
     assert start_seconds({}) == START_SECONDS
     assert start_seconds({START_VARIABLE: "90"}) == 90
 
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
-def test_a_limit_that_is_no_number_of_seconds_is_refused(text: str) -> None:
+def test_a_start_time_limit_that_is_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(StudyError):
         start_seconds({START_VARIABLE: text})

@@ -17,7 +17,7 @@ TRIALS = 60
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_no_large_group_of_near_trials_stays_below_the_top(seed: int) -> None:
+def test_no_large_group_of_similar_trials_stays_below_the_top_rung(seed: int) -> None:
     """Before decision 82, such a group had 12 to 26 of 64 trials, and random draws were better than
     the search.
     """

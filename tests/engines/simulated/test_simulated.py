@@ -55,7 +55,7 @@ def jobs_of(
 @pytest.mark.parametrize(
     ("workers", "first"), [(1, 1280), (5, 488), (10, 406), (25, 359), (50, 350), (256, 341)]
 )
-def test_the_first_configuration_of_halving_takes_the_time_of_arithmetic(
+def test_the_first_halving_configuration_finishes_at_the_calculated_time(
     workers: int, first: int
 ) -> None:
     assert run("sh", workers, deviation=0, drop=0, seed=0, until=1300).trained[0] == first
@@ -64,7 +64,7 @@ def test_the_first_configuration_of_halving_takes_the_time_of_arithmetic(
 @pytest.mark.parametrize(
     ("scheduler", "mean", "deviation"), [("sh", 24.72, 1.06), ("ash", 32.48, 3.47)]
 )
-def test_the_reference_is_met_within_three_sigma(
+def test_the_number_of_trained_trials_is_within_three_sigma_of_the_reference(
     scheduler: str, mean: float, deviation: float
 ) -> None:
     trained = [
@@ -75,7 +75,7 @@ def test_the_reference_is_met_within_three_sigma(
     assert abs(statistics.mean(trained) - mean) <= 3 * error
 
 
-def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:
+def test_simulated_jobs_and_saves_take_the_given_seconds() -> None:
     training = Training(metrics=metrics, seconds=seconds, save_seconds=0.5)
     events, end = jobs_of(SimulatedEngine(training, workers=3), 20, Ladder(1, 8, 2))
     jobs = [event for event in events if isinstance(event, JobFinished)]
@@ -114,7 +114,7 @@ def test_jobs_that_almost_never_end_are_refused(
             jobs_of(workers, 3)
 
 
-def test_each_job_begins_a_handover_after_its_order() -> None:
+def test_each_simulated_job_begins_after_the_given_wait() -> None:
     training = Training(
         metrics=metrics, seconds=seconds, wait_seconds=lambda trial, start, target: 0.5
     )
@@ -122,7 +122,7 @@ def test_each_job_begins_a_handover_after_its_order() -> None:
     assert end == 4 * (2.0 + 0.5)
 
 
-def test_workers_join_late() -> None:
+def test_simulated_workers_join_at_the_given_times() -> None:
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
     events, _ = jobs_of(SimulatedEngine(training, workers=[0.0, 5.0]), 6)
     assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 5.0]

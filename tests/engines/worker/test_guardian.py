@@ -79,7 +79,7 @@ def test_no_process_is_left_after_a_killed_driver(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")]
 )
-def test_processes_of_a_killed_worker_end_too(
+def test_processes_started_by_a_killed_worker_end(
     tmp_path: Path, number: signal.Signals, says: str
 ) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
@@ -106,7 +106,7 @@ def test_processes_left_by_a_successful_trial_end_with_the_study(tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_no_process_is_left_after_a_signal_to_all(tmp_path: Path, number: int) -> None:
+def test_no_process_is_left_after_a_signal_to_all_processes(tmp_path: Path, number: int) -> None:
     """As a batch system sends it, or ``kill`` with all numbers that ``ps`` shows."""
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         for pid in launch.processes():

@@ -79,7 +79,7 @@ def train_alone(trial: Any) -> None:
     trial.save(trial.target)
 
 
-def test_a_rank_without_a_state_restores_that_of_rank_0(tmp_path: Path) -> None:
+def test_a_rank_without_saved_state_restores_the_state_of_rank_0(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         assert trial.restore() == (f"trained to {trial.start}" if trial.start else None)
         train_alone_but_saving(trial)
@@ -142,7 +142,7 @@ def test_ranks_of_a_trial_share_its_gpus_and_port(
     )
 
 
-def test_ranks_that_share_gpus_are_numbered(
+def test_ranks_that_share_gpus_have_different_local_ranks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -160,7 +160,7 @@ def test_ranks_that_share_gpus_are_numbered(
     }
 
 
-def test_an_exception_in_any_rank_fails_its_trial_alone(tmp_path: Path) -> None:
+def test_an_exception_in_any_rank_fails_only_its_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -196,7 +196,7 @@ def test_a_configuration_that_all_ranks_refuse_is_withdrawn(tmp_path: Path) -> N
     assert not [event for event in events(study) if isinstance(event, JobFailed)]
 
 
-def test_a_rank_that_cannot_read_its_object_does_not_begin_again_alone(tmp_path: Path) -> None:
+def test_a_rank_that_cannot_read_its_checkpoint_does_not_restart_alone(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         if trial.rank == 1 and trial.start:
             saved = (
@@ -218,7 +218,7 @@ def test_a_rank_that_cannot_read_its_object_does_not_begin_again_alone(tmp_path:
     assert all("rank 1 of 2: CheckpointUnread" in event.reason for event in failed)
 
 
-def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path: Path) -> None:
+def test_another_worker_trains_the_trial_after_a_rank_ends(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -306,7 +306,7 @@ def test_a_rank_without_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
-def test_functions_for_one_process_are_refused_with_a_remedy(
+def test_functions_for_one_process_are_refused_with_a_solution(
     tmp_path: Path, objective: str
 ) -> None:
     function: Any = ashtune.Program(["true", "{x}"])

@@ -96,7 +96,7 @@ def under_ulfm(count: int, *command: str) -> AbstractContextManager[Launch]:
     return mpiexec_launched(count, *command, fault_tolerant=True)
 
 
-def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(
+def test_another_rank_of_the_launch_trains_the_job_of_a_lost_rank(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     tuned = Tuned(tmp_path, trials=100)
@@ -184,7 +184,7 @@ def test_a_suspended_rank_is_given_up_as_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_requeued_job_continues_after_its_step_was_killed(slurm: Slurm, tmp_path: Path) -> None:
+def test_a_requeued_slurm_job_resumes_the_study_after_a_kill(slurm: Slurm, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path)
     tuned.hold(tuned.trials // 2)
     step = (
@@ -211,7 +211,7 @@ def test_a_requeued_job_continues_after_its_step_was_killed(slurm: Slurm, tmp_pa
     tuned.assert_is_whole()
 
 
-def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(
+def test_ranks_do_not_wait_forever_for_a_rank_that_died_at_startup(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     script = tmp_path / "dies.py"

@@ -47,7 +47,7 @@ def script(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_each_host_fits_with_a_directory_that_all_see(
+def test_each_host_fits_candidates_if_all_hosts_share_the_directory(
     hosts: Hosts, script: str, tmp_path: Path
 ) -> None:
     variables = together(2, tmp_path)

@@ -294,7 +294,7 @@ def test_a_stopped_study_continues_on_other_hosts(home: Hosts) -> None:
     check_nothing_is_left(home)
 
 
-def test_an_immediate_end_does_not_wait_for_a_checkpoint(home: Hosts) -> None:
+def test_a_second_interrupt_does_not_wait_for_an_arriving_checkpoint(home: Hosts) -> None:
     write_function(home, LARGE)
     words = (ASHTUNE, *RUN, *MESSAGES, "--trials", "2", "--max-resource", "2")
     with home.mpiexec_launched(3, *words, **how(home)) as launch:
@@ -313,7 +313,7 @@ def test_an_immediate_end_does_not_wait_for_a_checkpoint(home: Hosts) -> None:
     check_nothing_is_left(home)
 
 
-def test_ranks_without_the_directory_are_refused_with_the_remedy(home: Hosts) -> None:
+def test_the_error_says_what_to_do_if_a_rank_lacks_the_directory(home: Hosts) -> None:
     ended = ashtune(home, 3, *RUN, *SIZE)
     assert ended.status == 2, ended
     assert ended.stdout == ""

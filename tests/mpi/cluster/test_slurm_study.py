@@ -138,7 +138,9 @@ def resumed_after(study: Path, paused: JobPaused) -> list[JobFinished]:
     ]
 
 
-def test_the_demo_on_five_tasks_prints_every_message_once(slurm: Slurm, tmp_path: Path) -> None:
+def test_the_demo_on_five_slurm_tasks_prints_each_message_once(
+    slurm: Slurm, tmp_path: Path
+) -> None:
     command = (ASHTUNE, "demo", "--trials", "24", "--directory", str(tmp_path / "demo"))
     ended = srun(5, *command, slurm=slurm.variables)
     assert ended.status == 0, ended
@@ -163,7 +165,7 @@ def test_the_demo_on_five_tasks_prints_every_message_once(slurm: Slurm, tmp_path
 
 
 @pytest.mark.timeout(900)
-def test_a_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: Path) -> None:
+def test_a_slurm_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: Path) -> None:
     """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end
     come.
     """
@@ -199,7 +201,7 @@ def test_a_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: Path) -
     )
 
 
-def test_the_example_continues_after_a_warning_signal(slurm: Slurm, tmp_path: Path) -> None:
+def test_the_slurm_example_resumes_after_a_warning_signal(slurm: Slurm, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "train.py", tmp_path)
     job = submit_example(
         slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8")
@@ -220,7 +222,7 @@ def test_the_example_continues_after_a_warning_signal(slurm: Slurm, tmp_path: Pa
     ("signal", "status", "more"),
     [("USR1", TRY_AGAIN, ()), ("USR1", TRY_AGAIN, ("--no-isolate",)), ("TERM", 128 + 15, ())],
 )
-def test_a_stopped_step_resumes_with_another_number_of_tasks(
+def test_a_stopped_slurm_step_resumes_with_a_different_number_of_tasks(
     slurm: Slurm, tmp_path: Path, signal: str, status: int, more: tuple[str, ...]
 ) -> None:
     write(tmp_path, "train.py", TRAIN, SECONDS=0.2, SLOWER=2.0)  # it does not end before it is told
@@ -248,7 +250,9 @@ def test_a_stopped_step_resumes_with_another_number_of_tasks(
     check_whole(study, trials=24, max_resource=8)
 
 
-def test_tasks_alone_are_refused_with_srun_and_pmi2(slurm: Slurm, tmp_path: Path) -> None:
+def test_slurm_tasks_without_mpi_are_refused_with_a_hint_to_pmi2(
+    slurm: Slurm, tmp_path: Path
+) -> None:
     write(tmp_path, "train.py", TRAIN, SECONDS=0.0, SLOWER=0.0)
     run = (
         ASHTUNE,

@@ -71,7 +71,9 @@ def test_a_study_with_remote_workers_survives_a_lost_host(hosts: Hosts, folder: 
     is_whole(study, TRIALS)
 
 
-def test_jobs_of_an_array_leave_before_their_time_limits(slurm: Slurm, folder: Path) -> None:
+def test_workers_of_a_slurm_job_array_leave_before_their_time_limits(
+    slurm: Slurm, folder: Path
+) -> None:
     # a minute for six workers, whose epochs are shorter than KillWait
     study, trials = folder / "runs" / "study", 150
     shutil.copy(EXAMPLE / "array.sbatch", folder)

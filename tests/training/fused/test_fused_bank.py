@@ -64,7 +64,7 @@ def compiles(key: str = "a", *, is_worker: bool = True) -> bool:
     return is_built_here
 
 
-def test_a_second_process_uses_the_programs_of_the_first(folder: Path) -> None:
+def test_a_second_process_loads_the_programs_compiled_by_the_first(folder: Path) -> None:
     first = run()
     assert first[0] == "compiled"
     assert run() == first[1:]
@@ -76,7 +76,7 @@ def test_a_second_process_uses_the_programs_of_the_first(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 3, "no claim is left"
 
 
-def test_only_workers_store_programs_with_a_key(folder: Path) -> None:
+def test_only_workers_store_programs_and_only_those_with_a_key(folder: Path) -> None:
     assert compiles(is_worker=False)
     assert compiles("")
     assert not folder.exists() or not list(folder.iterdir())
@@ -101,7 +101,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_or_unsafe_file_is_compiled_again(damage: str, folder: Path) -> None:
+def test_a_program_with_a_damaged_or_unsafe_file_is_compiled_again(
+    damage: str, folder: Path
+) -> None:
     assert compiles()
     (file,) = folder.iterdir()
     assert not compiles()
@@ -143,7 +145,7 @@ def key_of(recipe: Recipe, rate: str = "rate") -> str:
     )
 
 
-def test_the_key_has_all_that_a_program_depends_on() -> None:
+def test_the_key_of_a_program_changes_with_everything_it_depends_on() -> None:
     long = np.arange(3.0)
     other = long + np.array([0.0, 0.0, 1e-3])
     assert key_of(recipe_of(long)) == key_of(recipe_of(long.copy())) != ""
@@ -154,7 +156,7 @@ def test_the_key_has_all_that_a_program_depends_on() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_a_function_that_calls_python_later_has_no_key() -> None:
+def test_a_program_that_calls_back_into_python_has_no_key() -> None:
     def late(x: Any) -> Any:
         return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((), "float32"), x)
 
@@ -162,7 +164,7 @@ def test_a_function_that_calls_python_later_has_no_key() -> None:
     assert trace_text(jax.make_jaxpr(jax.numpy.sin)(1.0))
 
 
-def test_a_process_that_died_while_compiling_is_not_awaited() -> None:
+def test_no_process_waits_for_a_process_that_died_while_compiling() -> None:
     bank = ProgramBank(is_worker=True)
     assert not bank.is_at_another("a")
     slow = PROGRAM.replace(
@@ -187,7 +189,7 @@ def test_a_program_is_compiled_if_its_folder_is_read_only(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("setting", ["jax_threefry_partitionable", "jax_enable_x64"])
-def test_other_settings_of_jax_give_another_program(setting: str) -> None:
+def test_different_settings_of_jax_select_a_different_program_file(setting: str) -> None:
     bank, value = ProgramBank(is_worker=True), jax.config.values[setting]
     before = bank._file("key")
     jax.config.update(setting, not value)

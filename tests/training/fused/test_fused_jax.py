@@ -108,7 +108,7 @@ def test_each_lane_equals_its_training_alone_at_every_epoch(static: Any) -> None
             )
 
 
-def test_a_training_cut_into_rungs_gives_identical_results() -> None:
+def test_jax_training_split_into_rungs_gives_identical_results() -> None:
     (whole,) = trained(LANES, [0, 13])
     parts = trained(LANES, [0, 1, 2, 4, 8, 13])
     for name, values in whole.metrics.items():
@@ -123,7 +123,7 @@ def test_a_training_cut_into_rungs_gives_identical_results() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_lanes_that_run_in_turn_equal_single_training_exactly(is_quick: bool) -> None:
+def test_sequential_lanes_equal_single_training_exactly(is_quick: bool) -> None:
     program = make_program(STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)
@@ -141,7 +141,7 @@ def test_lanes_that_run_in_turn_equal_single_training_exactly(is_quick: bool) ->
         np.testing.assert_array_equal(result.metrics["loss"][:, 0], losses[:, place])
 
 
-def test_a_lane_that_is_not_finite_says_when() -> None:
+def test_the_result_marks_the_epoch_where_a_jax_lane_is_not_finite() -> None:
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     (result,) = trained(wild, [0, 30])
     (calm,) = trained(LANES, [0, 30])
@@ -152,7 +152,7 @@ def test_a_lane_that_is_not_finite_says_when() -> None:
     )
 
 
-def test_only_lanes_and_compilation_distinguish_programs() -> None:
+def test_programs_are_distinguished_only_by_lanes_and_compile_options() -> None:
     backend = JaxBackend(RECIPE, 0, None)
     variants = [
         Variant(1, 16, quick=True),
@@ -169,7 +169,7 @@ def test_only_lanes_and_compilation_distinguish_programs() -> None:
     assert len(set(keys)) == 4
 
 
-def test_only_the_quickly_compiled_program_is_compiled_with_options(
+def test_only_the_quick_program_variant_gets_compile_options(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[Mapping[str, Any]] = []
@@ -189,7 +189,7 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(
     assert used == [CHEAPLY, QUICKLY, {}, {}], "the first makes the initial states"
 
 
-def test_a_configuration_is_split_into_program_and_lane() -> None:
+def test_a_jax_configuration_is_split_into_static_and_lane_values() -> None:
     parted = RECIPE.split({"rate": 1, "width": 8, "batch": 2, "momentum": 0.5})
     assert parted == ((("width", 8), ("batch", 2)), {"rate": 1.0, "momentum": 0.5})
     with pytest.raises(ObjectiveError):
@@ -261,7 +261,7 @@ def study_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int | None],
     return trained_once
 
 
-def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
+def test_jax_programs_use_only_the_threads_of_their_worker(cache: Path) -> None:
     code = (
         "import os, time; from pathlib import Path\n"
         "from ashtune._src.training.fused.jax.jax_backend import prepare_jax; prepare_jax()\n"
@@ -296,7 +296,9 @@ def test_a_fused_study_reports_every_epoch(study_of: Any) -> None:
     assert StudyReader(study.directory).tally.compile_seconds > 0
 
 
-def test_a_second_study_compiles_nothing_and_reports_the_same(tmp_path: Path, cache: Path) -> None:
+def test_a_repeated_fused_study_compiles_nothing_and_reports_the_same(
+    tmp_path: Path, cache: Path
+) -> None:
     first, second = (
         tuned(tmp_path / name, objective(lanes=4), workers=1) for name in ("one", "two")
     )
@@ -321,7 +323,7 @@ def test_a_paused_trial_continues_from_its_last_report(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("lanes", [None, 1, 4])
-def test_a_study_trains_each_trial_as_if_alone(
+def test_a_fused_study_gives_each_trial_the_result_of_training_alone(
     cache: Path, study_of: Any, lanes: int | None
 ) -> None:
     """By itself only as long as no other program has paid: that is far off here."""
@@ -338,7 +340,7 @@ def test_a_study_trains_each_trial_as_if_alone(
         ]
 
 
-def test_fixed_lanes_report_the_same_to_the_last_bit(
+def test_a_fixed_number_of_lanes_gives_bitwise_identical_reports(
     tmp_path: Path, cache: Path, study_of: Any
 ) -> None:
     one = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, trials=TRIALS))

@@ -208,7 +208,7 @@ SCRIPTS = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("library", SCRIPTS)
-def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(
+def test_programs_and_checkpoints_of_another_worker_cause_no_failure(
     library: str, tmp_path: Path
 ) -> None:
     for needed in (re.split(r"\W", library)[0], "optax"):

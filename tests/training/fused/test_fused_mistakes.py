@@ -47,14 +47,14 @@ def objective(**more: Any) -> Any:
         ((), "train has a value that is not an array"),
     ],
 )
-def test_data_that_are_no_examples_are_refused_before_a_study_begins(
+def test_invalid_training_data_are_refused_before_a_fused_study_begins(
     train: Any, message: str
 ) -> None:
     with pytest.raises(ObjectiveError, match=message):
         objective(train=train)
 
 
-def test_zero_lanes_are_refused() -> None:
+def test_a_fused_function_with_zero_lanes_is_refused() -> None:
     with pytest.raises(SettingsError):
         objective(lanes=0)
 
@@ -109,7 +109,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_bad_recipes_are_refused(
+def test_an_invalid_fused_recipe_is_refused(
     mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -118,7 +118,7 @@ def test_bad_recipes_are_refused(
         objective(**changed)(TrialAlone({"rate": 0.1, "width": 2}, 2))
 
 
-def test_a_choice_among_tuples_can_be_static(
+def test_a_tuple_valued_hyperparameter_can_be_static(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -136,7 +136,7 @@ def test_a_choice_among_tuples_can_be_static(
     assert StudyReader(study.directory).tally.failures.total == 0
 
 
-def test_workers_that_die_at_the_start_end_the_study(
+def test_a_fused_study_ends_if_workers_die_at_startup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever takes a worker down outside of training: none of its trials is to blame, and none is

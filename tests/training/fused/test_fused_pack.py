@@ -29,7 +29,7 @@ def next_of(waiting: list[Waiting], now: float) -> list[Any]:
     return next_pack(cast(Any, waiting), now)
 
 
-def test_the_fullest_pack_goes_first_as_long_as_no_promotion_is_due() -> None:
+def test_the_fullest_pack_is_trained_first_if_no_promotion_is_due() -> None:
     new = [Waiting(("narrow", 0)) for _ in range(5)]
     promoted = [
         Waiting(("wide", 1), 1, due=3.0),
@@ -67,7 +67,7 @@ def test_a_suspect_is_trained_alone_before_all_other_trials() -> None:
     assert next_of(waiting, 1.0) == [waiting[2]]
 
 
-def test_every_job_is_packed_within_its_group_and_limit() -> None:
+def test_each_job_is_packed_once_with_its_group_and_within_its_limit() -> None:
     chance = random.Random(4)
     waiting = [
         Waiting(

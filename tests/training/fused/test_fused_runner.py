@@ -109,7 +109,7 @@ def room(tmp_path: Path) -> Room:
     return Room(tmp_path)
 
 
-def test_jobs_of_a_kind_are_trained_together(room: Room) -> None:
+def test_jobs_of_the_same_kind_are_trained_together(room: Room) -> None:
     room.run(job(0), job(1), job(2, kind="other"), job(3), answers=[off(0), off(1), off(3), off(2)])
     assert room.backend.calls[0] == ((("kind", None),), 3, 0, 1)
     assert {call[1] for call in room.backend.calls} == {1, 3}
@@ -123,7 +123,7 @@ def test_jobs_of_a_kind_are_trained_together(room: Room) -> None:
     assert all(event.checkpoint for event in room.channel.of(TrialReleased))
 
 
-def test_a_worker_requests_jobs_for_two_packs_only_once(tmp_path: Path) -> None:
+def test_a_fused_worker_requests_jobs_for_two_packs_once(tmp_path: Path) -> None:
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
@@ -162,7 +162,7 @@ def test_a_trial_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
 
 
-def test_a_lane_that_is_not_finite_fails_alone_and_says_when(room: Room) -> None:
+def test_a_lane_that_is_not_finite_fails_alone_and_names_the_epoch(room: Room) -> None:
     room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert failed.trial == 1
@@ -173,7 +173,7 @@ def test_a_lane_that_is_not_finite_fails_alone_and_says_when(room: Room) -> None
     assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
 
 
-def test_an_error_in_a_pack_fails_only_those_that_raise_it_alone(room: Room) -> None:
+def test_an_error_in_a_pack_fails_only_trials_that_raise_when_alone(room: Room) -> None:
     room.run(job(0), job(1, raises=1), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert (failed.trial, failed.reason) == (1, "ValueError: a step that cannot be taken")
@@ -190,13 +190,13 @@ def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
     assert [event.trial for event in room.channel.of(JobFinished)] == [2, 0, 1]
 
 
-def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) -> None:
+def test_a_fused_study_ends_if_the_first_result_lacks_the_metric(room: Room) -> None:
     room.run(job(0, silent=1))
     (broken,) = room.channel.of(Broken)
     assert "reports 'unknown', 'trained', but not 'score', which the study needs" in broken.reason
 
 
-def test_waiting_trials_are_paused_at_once(room: Room, tmp_path: Path) -> None:
+def test_waiting_fused_trials_are_paused_at_once(room: Room, tmp_path: Path) -> None:
     room.channel.when_sent[JobFinished] = [
         on(0, rung=1, start=4, target=8),
         Pause(ME, TrialId(0)),
@@ -211,7 +211,7 @@ def test_waiting_trials_are_paused_at_once(room: Room, tmp_path: Path) -> None:
     assert (tmp_path / "checkpoints" / "0.4").exists()
 
 
-def test_a_trial_in_training_is_paused_after_its_call(room: Room) -> None:
+def test_a_training_fused_trial_is_paused_after_the_current_call(room: Room) -> None:
     """The first call is of one epoch, as nothing is known of its time."""
     real = room.backend.program
 
@@ -238,7 +238,7 @@ def test_a_trial_in_training_is_paused_after_its_call(room: Room) -> None:
     assert other.channel.of(JobFinished)[0].metrics["trained"] == 100
 
 
-def test_a_fixed_number_of_lanes_splits_the_jobs(tmp_path: Path) -> None:
+def test_jobs_are_split_into_packs_of_the_fixed_number_of_lanes(tmp_path: Path) -> None:
     room = Room(tmp_path, lanes=2)
     room.run(
         *[job(trial, target=1) for trial in range(5)], answers=[off(trial) for trial in range(5)]
@@ -264,7 +264,9 @@ def calls(room: Room) -> list[tuple[int, int, int]]:
     return [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls]
 
 
-def test_successive_calls_grow_to_a_quarter_of_a_second(tmp_path: Path, clock: ToyClock) -> None:
+def test_successive_calls_train_more_epochs_up_to_a_quarter_of_a_second(
+    tmp_path: Path, clock: ToyClock
+) -> None:
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
     jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
     room.run(*jobs, answers=[off(trial) for trial in range(6)])

@@ -173,7 +173,7 @@ def plain_loop(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_each_step_of_an_optimizer_equals_that_of_torch_optim(optimizer: str) -> None:
+def test_each_step_of_a_fused_optimizer_equals_torch_optim(optimizer: str) -> None:
     lanes = [
         *LANES[optimizer],
         {"learning_rate": 0.05},
@@ -242,7 +242,9 @@ def test_each_lane_equals_its_training_alone_at_every_epoch(module: Any, optimiz
 
 @pytest.mark.parametrize("module", [perceptron, convolved])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_lane_that_is_not_finite_says_when(module: Any, optimizer: str) -> None:
+def test_the_result_marks_the_epoch_where_a_torch_lane_is_not_finite(
+    module: Any, optimizer: str
+) -> None:
     given, calm = recipe(module, optimizer=optimizer), LANES[optimizer]
     _, (quiet,) = trained(given, calm, [0, 6])
     _, (result,) = trained(given, [*calm[:2], {"learning_rate": 1e200}, *calm[2:]], [0, 6])
@@ -521,7 +523,7 @@ def test_evaluate_gets_each_lanes_configuration(optimizer: str, dtype: Any) -> N
         assert alone.metrics[name][:, 0].tolist() == [float(dtype(value))] * 3
 
 
-def test_a_configuration_is_split_into_program_and_lane() -> None:
+def test_a_torch_configuration_is_split_into_static_and_lane_values() -> None:
     given = recipe()
     parted = given.split({"learning_rate": 1, "width": 8, "batch": 2})
     assert parted == ((("width", 8), ("batch", 2)), {"learning_rate": 1.0})

@@ -35,7 +35,7 @@ def few_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
-def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int) -> None:
+def test_the_operations_of_a_torch_epoch_match_a_count_by_hand(lanes: int) -> None:
     backend: TorchBackend = objective()._make_backend(None)
     costs = backend.costs((("width", WIDTH),), {"learning_rate": 0.1, "momentum": 0.5}, lanes)
     # an example: forward, of the weights, of what lies below
@@ -45,7 +45,7 @@ def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int)
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_lanes_of_a_convolution_are_convolutions_of_one_group_each(lanes: int) -> None:
+def test_lanes_of_a_convolution_are_counted_as_one_group_each(lanes: int) -> None:
     x = np.random.default_rng(0).normal(size=(12, 2, 5, 5)).astype(np.float32)
     data = (x, np.arange(12) % 4)
     function: Any = ashtune.fused_torch(
@@ -61,7 +61,7 @@ def test_lanes_of_a_convolution_are_convolutions_of_one_group_each(lanes: int) -
     )
 
 
-def test_the_weights_are_read_and_written_in_every_step() -> None:
+def test_the_bytes_of_an_epoch_include_the_weights_once_per_step() -> None:
     def moved(batch_size: int, lanes: int) -> float:
         backend: TorchBackend = objective(batch_size)._make_backend(None)
         return float(

@@ -75,7 +75,7 @@ def of_four_lanes(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return tuned(tmp_path_factory.mktemp("four") / "s", objective(lanes=4))
 
 
-def test_all_trials_of_a_study_report_every_epoch_and_none_fails(
+def test_all_trials_of_a_fused_torch_study_report_each_epoch(
     of_four_lanes: ashtune.Study,
 ) -> None:
     study = of_four_lanes
@@ -86,7 +86,7 @@ def test_all_trials_of_a_study_report_every_epoch_and_none_fails(
     assert study.best.metrics["accuracy"] > 0.8
 
 
-def test_the_place_of_a_lane_does_not_change_its_result() -> None:
+def test_the_position_of_a_lane_does_not_change_its_result() -> None:
     code = (
         "from ashtune._src.training.fused.torch.torch_backend import TorchBackend, round_alike; "
         "round_alike()\n"
@@ -110,7 +110,7 @@ def test_the_place_of_a_lane_does_not_change_its_result() -> None:
     assert completed.stdout == "1\n"
 
 
-def test_one_stopped_worker_reports_the_same_as_two(
+def test_one_stopped_fused_worker_reports_the_same_as_two_workers(
     tmp_path: Path, of_four_lanes: ashtune.Study
 ) -> None:
     two = reports(of_four_lanes)
@@ -143,7 +143,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_a_trial_alone_continues_from_its_checkpoint(threads: None) -> None:
+def test_a_torch_trial_trained_alone_continues_from_its_checkpoint(threads: None) -> None:
     config = {"learning_rate": 0.01, "width": 5}
     function, whole, first = (
         objective(optimizer="adam"),
@@ -161,7 +161,9 @@ def test_a_trial_alone_continues_from_its_checkpoint(threads: None) -> None:
         objective()(TrialAlone({**config, "learning_rate": 1e38}, 1))
 
 
-def test_an_invalid_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_of_fused_torch_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refused(words: str, **more: Any) -> None:
         with pytest.raises(AshtuneError, match=words) as raised:
             objective(**more)

@@ -26,7 +26,7 @@ between 0.9 and 1, and 1 of a range of whole numbers that begins at 1 or above.
 # where low rungs prefer other configurations.
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -66,14 +66,21 @@ class Advice(msgspec.Struct, frozen=True):
 
 def advice_of(study: StudyReader) -> list[Advice]:
     """Return advice on the search space of the next study; uses the tally. O(hyperparameters)."""
-    count = min(MOST, max(LEAST, round(SHARE * study.tally.tried)))
-    trials = best_trials(study.tally, count)
-    if study.tally.tried < FEWEST or len(trials) < LEAST:
-        return []
-    configurations = [study.configuration(trial) for trial in trials]
+    tally = study.tally
+    count = min(MOST, max(LEAST, round(SHARE * tally.tried)))
+    configurations = [study.configuration(trial) for trial in best_trials(tally, count)]
+    return advice(hyperparameters(study.settings.space), tally.tried, configurations)
+
+
+def advice(
+    space: Sequence[Hyperparameter], tried: int, best: Sequence[Mapping[str, Any]]
+) -> list[Advice]:
+    """Return advice, given how many trials have a result, and the configurations of the best
+    trials.
+    """
     found: list[Advice] = []
-    for each in hyperparameters(study.settings.space):
-        values = [configuration.get(each.name) for configuration in configurations]
+    for each in space if tried >= FEWEST else ():
+        values = [configuration.get(each.name) for configuration in best]
         found += _of_range(each, [value for value in values if isinstance(value, int | float)])
     return found
 

@@ -40,10 +40,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# Two kinds of wrong. ``unexplained`` means that the rule never allowed a promotion: a fault of the
-# code. ``wrong`` means that it was allowed, and later results were better: the price of not
-# waiting. A study without any wrong promotion would have waited for all results of a rung. The
-# audit shows both, since a reader who sees only the second takes it for the first.
+# A promotion can be wrong in two ways. ``unexplained`` means that the rule never allowed the
+# promotion, so the code has a fault. ``wrong`` means that the rule allowed the promotion, but later
+# results were better: this is the price of not waiting. To make no wrong promotion, a study would
+# have to wait for all results of a rung. The audit shows both numbers, because a reader who sees
+# only ``wrong`` would think that the code has a fault.
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 """Under these rules, a trial enters at the rung of its first job, and may be promoted from this
 rung to any rung.
@@ -60,8 +61,9 @@ class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     the number of trials in the final quota that were not promoted. ``law`` is the expected number
     of wrong promotions. ``law`` is None if promotion is not asynchronous, if the quota is no fixed
     share of the results, or if the search has proposed trials. ``correlation`` is the correlation
-    of the ranks at this rung and at the next rung. ``pairs`` is the number of trials that have
-    results at this and the next rung. ``correlation`` is None if ``pairs`` is below 3.
+    between the ranks of trials at this rung and their ranks at the next rung. ``pairs`` is the
+    number of trials that have results at this and the next rung. ``correlation`` is None if
+    ``pairs`` is below 3.
     """
 
     rung: int
@@ -102,8 +104,9 @@ class Audit(Observer):
         self._reached: dict[TrialId, int] = {}
         self._records: list[RungAudit] | None = None
         self.proposed = 0
-        """The number of trials that were proposed from results, which do
-        not come in random order.
+        """The number of trials whose configurations were proposed from earlier results.
+
+        Trials that a search proposes do not come in random order.
         """
         self._numbering = Numbering()
 
@@ -164,8 +167,9 @@ class Audit(Observer):
             self._reached[trial] = before
         if number > before:
             self._reached[trial] = number
-            # A promotion to the next rung but one is judged at the rung just below, where the trial
-            # has no result: a scheduler that skips a rung is at fault, unless its rule allows it.
+            # A promotion that skips a rung is judged at the skipped rung just below its target. The
+            # trial has no result there, so the scheduler is at fault, unless its rule allows it to
+            # skip rungs.
             if self._rule not in _AS_IT_COMES:
                 before = number - 1
             self._rung(before, trial).promote(trial)
@@ -210,9 +214,9 @@ class Audit(Observer):
         ]
         arrived = len(losses)
         quota = self._quotas[number]
-        # The law assumes results in random order. Proposals of a search that learns get better, so
-        # more promoted trials are overtaken, and the number would look like a fault of the
-        # scheduler.
+        # The law assumes results in random order. The proposals of a search that learns get better
+        # with time, so more of the promoted trials are overtaken by later ones. The larger number
+        # of wrong promotions would look like a fault of the scheduler.
         is_by_law = (
             number < self.ladder.top
             and self.scheduler.promotes_at_once(number)
@@ -234,8 +238,9 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses of all brackets at a rung. In a study with several objectives, return
-        the first losses.
+        """Return the losses of all brackets at a rung.
+
+        In a study with several objectives, return the first loss of each result.
         """
         brackets = self._rungs[number].values()
         return {
@@ -251,7 +256,7 @@ def _key(losses: Losses, violation: float | None) -> Any:
 
 
 def _number(loss: Any) -> float:
-    """Return the first loss in a value that ranks a result."""
+    """Return the first loss, given the value that ranks a result."""
     return float(loss[1]) if isinstance(loss, tuple) else loss
 
 

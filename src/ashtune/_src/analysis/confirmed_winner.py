@@ -36,8 +36,8 @@ from ashtune._src.core.jobs import Goal, TrialId
 # Decision 32 (docs/decisions/0032-noise-and-enough.md).
 LEVEL = 0.9
 """How often the interval of the winner's mean should contain the true mean."""
-# The estimate of the spread between configurations has ``count - 3`` in it: with three, nothing is
-# left.
+# The estimate of the spread between configurations has the factor ``count - 3``, which is 0 for
+# three configurations.
 FEWEST_TO_SHRINK = 4
 
 
@@ -108,7 +108,7 @@ class Confirmations:
         deleted.
         """
         # A resumed study may have more rungs. Values from the old top rung are of shorter
-        # trainings, and a mean of both would be the value of nothing.
+        # trainings, so a mean of values from both rungs would have no meaning.
         before = self._first.get(confirmed.trial)
         if before is None or before.rung != confirmed.rung:
             self._losses[confirmed.trial] = {}
@@ -138,8 +138,8 @@ class Confirmations:
         Args:
             wanted: How many configurations to confirm, and how many seeds to use for each.
             results: The best results of the search at the highest rung with a finite result, by
-                trial. A confirmed result that is none of them, as its trial was withdrawn or the
-                search has reached a higher rung, cannot win.
+                trial. A confirmed result that is not in ``results`` cannot win: its trial was
+                withdrawn, or the search has reached a higher rung.
 
         Returns:
             The winner. None if some confirmations have not ended, or if every configuration has a
@@ -203,7 +203,7 @@ def interval(
     """Return the estimated mean of the winner, and half of the width of the mean's interval.
 
     Args:
-        first: (k,), the values that the configurations were chosen for.
+        first: (k,), the first values, for which the configurations were chosen.
         repeated: (k, r), the values of the repeated trainings; each configuration has at least one.
         winner: The index of the winner.
         level: How often the interval should contain the true mean.
@@ -236,8 +236,8 @@ def interval(
         )
     middle = fmean(means)
     spread = sum((mean - middle) ** 2 for mean in means)
-    # The more the means differ, compared with the noise, the less they are shrunk. Without any
-    # difference, all of it may be noise; the bound of Morris still leaves a little of each mean.
+    # The more the means differ, compared with the noise, the less they are shrunk. Even if noise
+    # could explain all differences, the bound of Morris keeps a small part of each difference.
     share = (count - 3) / (count - 1)
     if spread > 0:
         share = min(share, (count - 3) * variance / spread)

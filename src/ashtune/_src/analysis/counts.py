@@ -11,8 +11,9 @@ from ashtune._src.core.orders import without_numbers
 from ashtune._src.study.best_of_rung import BestOfRung, Entry
 
 # A function may put a random path or a configuration into its message, so that each of 100,000
-# failures has a reason of its own. Twenty groups are more than anybody reads; the total counts all.
-# The first failure of a group keeps its traceback: the end of it, where the error was raised.
+# failures has a different reason. Nobody reads more than twenty groups; ``total`` counts all
+# failures. A group keeps the traceback of its first failure, or only the end of the traceback,
+# where the error was raised.
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
 

@@ -45,8 +45,7 @@ CORRELATION = 0.5
 """The correlation between the forecast errors of neighbouring rungs."""
 RECORDED = 100
 """At a rung with this many trials, the study itself and the recorded studies have equal weight."""
-# One job tells a time, but the first job is often the one with the imports: a forecast from it
-# alone would be much too long.
+# The first job often includes the imports, so a forecast from one job alone would be much too long.
 JOBS_TO_JUDGE_BY = 3
 AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 """Rules that promote only trials within the final quota."""
@@ -111,9 +110,9 @@ def expected(
         middle = 0.0
         if counts[number + 1] > planned[number + 1] or promoted:
             middle = forecast.of(here)
-        # Errors of neighbouring rungs go together: more trials here are more promotions from here.
-        # The range of a rung is therefore made of that of the rung below and of its own, with
-        # CORRELATION.
+        # If more trials reach a rung than forecast, more trials are promoted to the next rung, so
+        # the errors of neighbouring rungs are correlated. The range of a rung therefore combines
+        # the range of the rung below with this rung's own error, with the correlation CORRELATION.
         further = forecast.of(most) - middle
         spread = (SPREAD_WHERE_LEARNT if learns else SPREAD_OF_RANDOM) * (here - trained) ** POWER
         reach = math.sqrt(further**2 + spread**2 + 2 * CORRELATION * further * spread)
@@ -137,8 +136,8 @@ def expected_at_start(
     unknown.
 
     Each view shows these numbers beside the counts. The study's promotions do not change them. If
-    the scheduler chooses from results the rung where a trial enters, the numbers follow the entries
-    so far.
+    the scheduler chooses from results the rung where a trial enters, the numbers depend on the
+    entries so far.
     """
     trials = tally.most_trials
     if not trials:
@@ -152,9 +151,9 @@ def _entering(
 ) -> Sequence[int] | None:
     """Return how many trials enter at each rung.
 
-    If entries depend on results, the machine that gets the results knows which further trials enter
-    above. Without this machine, all further trials are assumed to enter at the top as soon as one
-    has.
+    If entries depend on results, the scheduler's machine knows from the results which further
+    trials enter above the lowest rung. Without this machine, all further trials are assumed to
+    enter at the top rung as soon as one trial has entered there.
     """
     machine = scheduler.machine
     if machine is None or not machine.entries_follow_results or not rungs:
@@ -192,8 +191,8 @@ class _PromotionForecast:
         if self._learns:
             more = MORE_WHERE_LEARNT * (1 - quota / total)
         more *= math.sqrt(total) - 1
-        # What the study itself has shown so far counts more and more: how many trials beyond the
-        # plan it has promoted, in proportion to all trials.
+        # The study's own promotions beyond the plan are scaled up to all trials. The weight of
+        # these promotions grows with the number of trained trials.
         before = self._quota.of(self._trained) / exponent
         more = (RECORDED * more + total * (self._promoted - before)) / (RECORDED + self._trained)
         return self._promoted + min(left, max(0.0, quota / exponent - before + more * left / total))

@@ -6,9 +6,10 @@ The journal may contain errors, so values of the wrong type are ignored.
 A shared value is a value that all trials with the same failure reason have, and that no successful
 trial has. A shared value is reported only if at least ``FEWEST`` trials failed for this reason, and
 ``FEWEST_OTHERS`` trials have a result. If 3 trials failed and 10 trials succeeded, a hyperparameter
-has a shared range by chance with probability 1/140. If there is no shared value, a pair of values
-is reported, or else a value that fewer successful than failed trials have. Both are reported only
-if their probability by chance is below ``1 / UNLIKELY``.
+has a shared range by chance with probability 1/140. If there is no shared value, a shared pair of
+values is reported. If there is no such pair, a value is reported that all failed trials have, and
+fewer successful trials than failed trials. Shared pairs and such values are reported only if their
+probability by chance is below ``1 / UNLIKELY``.
 """
 
 import math
@@ -36,12 +37,12 @@ KINDS: Mapping[str, Kind] = {
 }  # fmt: skip
 """The kind for each type of hyperparameter in the record."""
 _LISTS = {"choice": "choices", "ordinal": "sequence"}
-# Why "in common" is said so carefully. A study of 20 hyperparameters has hundreds of possible
-# values and bounds, and some of them will separate three failures from the rest by chance. A reader
-# who is told a wrong reason changes the space and loses good configurations. So a single shared
-# value needs enough trials on both sides. Pairs, and values that some successful trials have too,
-# are many more, so they need a probability that is divided by the number of all of them
-# (Bonferroni's correction).
+# Why values in common are reported so carefully. A study of 20 hyperparameters has hundreds of
+# possible values and bounds, and some of them will separate three failures from the rest by chance.
+# A reader who is told a wrong reason changes the space and loses good configurations. So a single
+# shared value needs enough trials on both sides. Pairs of values, and values that some successful
+# trials also have, are much more numerous. The probability of a pair or of such a value is
+# therefore multiplied by the number of all pairs or values (Bonferroni's correction).
 #
 # What it cannot find: a reason in three hyperparameters together, a reason that only some of the
 # failed trials have, and a reason that is not in the configuration at all, such as a full disk.
@@ -109,10 +110,11 @@ def _number(value: object) -> float | None:
 
 
 # A forged or careless journal may have a new text in each trial, or new hyperparameters in each. A
-# view must not take memory without end because of it, so further values are as if they were
-# missing.
+# view must not use unlimited memory because of it, so further values count as missing.
 MOST_TEXTS = 10_000
-"""The most different texts of a column; further texts are not stored and cannot be found."""
+"""The maximum number of different texts in a column; further texts are not stored and cannot be
+found.
+"""
 MOST_COLUMNS = 500
 _NOWHERE = -1
 
@@ -134,7 +136,8 @@ class Texts:
 
     def place(self, value: Any) -> int:
         """Return the code of a value; -1 if the column already has too many values."""
-        # Texts are keys as they are, other values as bytes: the choices 1 and "1" are two choices.
+        # Texts are used as keys directly, and other values as bytes, so that the choices 1 and "1"
+        # stay different.
         key = value if type(value) is str else msgspec.json.encode(value)
         place = self._places.get(key)
         if place is None:
@@ -215,8 +218,8 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     pair of hyperparameters costs O(trials) too.
 
     Args:
-        ended: Which trials failed for the reason.
-        others: Which trials have a result.
+        ended: A mask of the trials that failed for the reason.
+        others: A mask of the trials that have a result.
     """
     count = int(ended.sum())
     rest = int(others.sum())
@@ -277,8 +280,8 @@ def _is_unlikely(ended: int, others: int, conditions: int, also: int = 0) -> boo
     """Return whether the probability that one of the conditions holds by chance is below
     ``1 / UNLIKELY``.
 
-    A condition holds if all trials that ended have a value that only ``also`` of the other trials
-    have.
+    A condition is a value or range that all failed trials share. The condition holds if at most
+    ``also`` of the other trials share the value or range too.
     """
     ways, ways_within = (
         math.lgamma(ended + more + 1) - math.lgamma(ended + 1) - math.lgamma(more + 1)

@@ -25,9 +25,9 @@ from ashtune._src.core.orders import Followed
 # so two pools are kept while the journal is read: the best so far, and the trials with the smallest
 # hashes.
 #
-# A trial may enter the best late, after its early reports have been dropped. To keep all reports
-# for this case would be to keep all curves. Its early part then has only results at rungs, which
-# are kept for all trials anyway (rule 2).
+# A trial may enter the best late, after its early reports have been dropped. To have these reports,
+# all reports of all curves would have to be kept. The early part of the curve then has only results
+# at rungs, which are kept for all trials anyway (rule 2).
 MOST = 120
 
 
@@ -52,7 +52,7 @@ class Curves(Observer):
     Args:
         most: How many curves to show. A third are the best curves at the highest rungs, all others
             are a sample.
-        results: The results of the study, if another reading tells them; by default this object
+        results: The results of the study, if another observer collects them; by default this object
             collects them.
     """
 

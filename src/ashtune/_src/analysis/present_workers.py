@@ -20,8 +20,9 @@ class PresentWorker:
     ``job``. ``releasing`` is the trial that the worker saves now.
 
     Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work.
-    ``chain`` is the row since which the worker has worked without waits, and ``chain_rung`` is this
-    row's rung. Before this row, the worker waited ``waited`` seconds, until ``waited_until``.
+    ``chain`` is the first of the worker's last rows without waits between them, and ``chain_rung``
+    is this row's rung. Before this row, the worker waited ``waited`` seconds, until
+    ``waited_until``.
     """
 
     __slots__ = (
@@ -79,10 +80,10 @@ class PresentWorker:
         return "training" if self.jobs else "idle"
 
 
-# Decision 68 (docs/decisions/0068-one-fold-of-workers.md): the counts and the timeline had each its
-# own workers and sessions, and could differ. Sums over all workers, such as presence, are made when
-# they are asked for, some times a second, and not kept at every event, of which there may be
-# thousands.
+# Decision 68 (docs/decisions/0068-one-fold-of-workers.md): the counts and the timeline each had
+# their own records of workers and sessions, and these records could differ. Sums over all workers,
+# such as presence, are computed only when a view asks for them, a few times a second. An update at
+# each event could be needed thousands of times a second.
 class PresentWorkers:
     """The present workers of a study, the places that they occupy, and the time that places were
     empty.
@@ -108,8 +109,8 @@ class PresentWorkers:
 
     def join(self, worker: WorkerId, time: float) -> None:
         """Add a worker, and give the worker the lowest free place."""
-        # The longest empty place is filled first. It makes no difference to the sum of empty time,
-        # since nobody can say which of several places a new worker fills.
+        # The place that has been empty longest is filled first. Any other choice gives the same sum
+        # of empty time.
         since = self._session_began
         if self._vacant_since:
             since = self._vacant_since.popleft()
@@ -188,7 +189,7 @@ class PresentWorkers:
         return self._past_absence + self._vacant(now)
 
     def _vacant(self, time: float) -> float:
-        """Return how long the places that are empty at ``time`` have been empty: the seconds,
+        """Return the seconds for which the places that are empty at ``time`` have been empty,
         summed over places.
         """
         if not self._is_staffed:

@@ -2,14 +2,14 @@
 the best result improved. Each result takes 40 bytes.
 
 Rule 1: a trial that fails in a job to a rung counts as the worst trial at this rung.
-Rule 2: a withdrawal takes back all results of a trial. The columns keep them, and everything that
-is computed from the columns leaves them out.
+Rule 2: if a trial is withdrawn, the columns keep its results, but values computed from the columns
+do not include them.
 Rule 3: the seconds do not include the time between sessions. Epochs are summed over all trials. The
 epochs of failed jobs are unknown and do not count.
 """
 
-# Nothing is computed when a result arrives, so that 1,000,000 results are read in O(1) each, and a
-# withdrawal is one entry of a set. Steps that nobody has looked at since a withdrawal cost nothing.
+# A new result is only stored, so each of 1,000,000 results takes O(1). A withdrawal adds one entry
+# to a set. After a withdrawal, steps are computed again only when somebody asks for them.
 
 import math
 from array import array
@@ -31,8 +31,9 @@ fourth, and so on.
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False, order=True):
-    """A result that is better than all earlier results. ``epochs`` counts all trials' epochs until
-    this result. Earlier results are smaller.
+    """A result that is better than all earlier results.
+
+    ``epochs`` counts all trials' epochs until this result. Earlier results compare as smaller.
     """
 
     seconds: float
@@ -44,13 +45,14 @@ class Improvement(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class RungResults:
-    """The results at one rung, in order of arrival, with those of withdrawn trials.
+    """The results at one rung, in order of arrival, including the results of withdrawn trials.
 
     ``resources`` has each trial's trained resource; 0 if the trial failed. ``losses`` has each
-    trial's first loss; infinity if the result is not finite. ``seconds`` and ``epochs`` have the
-    study's time and the epochs of all trials until the result. A trial that was trained again has
-    one entry for each training. In a study with several losses or constraints, ``keys`` has the key
-    that ranks each trial. ``withdrawn`` are the withdrawn trials of the study.
+    trial's first loss; infinity if the result is not finite. ``seconds`` has the study's time at
+    each result. ``epochs`` has the epochs that all trials had trained until this time. A trial that
+    was trained again has one entry for each training. In a study with several losses or
+    constraints, ``keys`` has the key that ranks each trial. ``withdrawn`` are the withdrawn trials
+    of the study.
     """
 
     def __init__(self, rung: int, withdrawn: set[TrialId]) -> None:

@@ -11,9 +11,9 @@ from ashtune._src.core.mixing import INCREMENT, scramble
 
 # Why hashes and not a random generator. A generator has a state, so a sample would depend on what
 # was drawn before, and a report would show other trials than the page. A hash of the number alone
-# gives each view the same sample. It also needs no list of all trials: a trial is in the sample of
-# n if its hash is among the n smallest, which can be decided when the trial arrives (``Pool``). And
-# a sample of fewer is a part of a sample of more.
+# gives each view the same sample. A sample by hash also needs no list of all trials: a trial is in
+# the sample of n if its hash is among the n smallest, which can be decided when the trial arrives
+# (``Pool``). And a smaller sample is always a part of a larger sample.
 def scattered(trial: int) -> int:
     """Return the hash of a trial's number, which is a pseudo-random number below 2**64.
 

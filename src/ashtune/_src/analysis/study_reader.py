@@ -4,9 +4,10 @@ needed.
 
 # Theory of operation
 # -------------------
-# All views of a study (the page, the report, figures, the terminal's display) get this reader. What
-# a view may know of the study is an attribute of the reader or one of its analyses: observers that
-# were told the whole journal. There are two ways to read, and the first is several times faster:
+# All views of a study (the page, the report, figures, the terminal's display) get this reader. All
+# that a view needs is an attribute of the reader, or one of its analyses. An analysis is an
+# observer that has received the whole journal. There are two ways to read, and the first is several
+# times faster:
 #
 #   way     what observers get               needs                  used for
 #   ------  -------------------------------  ---------------------  -------------------------------
@@ -19,12 +20,12 @@ needed.
 # its scheduler is installed. Everything else can be read anywhere, for example on a laptop
 # without the package in which the scheduler was written.
 #
-# There is one instance of each kind of analysis (``analysis``, ``read_for``). It is made when a
-# view first needs it, and is then told all that the journal has. A report names all kinds that its
-# sections need in one call of ``read_for``, because each call may read the whole journal. An
-# analysis that was read keeps its values, also if the study continues: two figures of one report
-# must speak of the same study. The page is another case: ``dashboard/picture.py`` makes the
-# analyses (``use``), tells them each new event, and their values grow.
+# There is one instance of each kind of analysis (``analysis``, ``read_for``). An analysis is made
+# when a view first needs it, and then receives all events of the journal. A report names all kinds
+# that its sections need in one call of ``read_for``, because each call may read the whole journal.
+# After that, an analysis keeps its values even if the study continues, because all figures of a
+# report must show the same moment. On the live page, ``dashboard/picture.py`` makes the analyses
+# (``use``) and passes each new event to them, so their values grow.
 #
 # What happens when
 #
@@ -35,24 +36,24 @@ needed.
 #                                         events alone, and observers get no orders.
 #   its scheduler is not installed        outcome.is_known is False, and the timeline counts waits
 #                                         as Rule 3 there.
-#   a line is damaged                     an error names the line and what can be kept. Observers
-#                                         have had the events before it, so a figure of them would
-#                                         be possible; a report refuses, since half of a study
-#                                         looks like a study.
-#   a configuration is not in the space   refused: a forged value would be shown as the best.
-#                                         Checked once for each StudyReader, since it costs 10 us
-#                                         a trial (_is_checked): at the first reading of the whole
-#                                         journal. start_of() and events() check none.
+#   a line is damaged                     an error names the line and what can be kept. A figure of
+#                                         the events before this line would be possible, but a
+#                                         report refuses it, since half of a study would look like a
+#                                         whole study.
+#   a configuration is not in the space   refused: a forged value would be shown as the best. This
+#                                         is checked only once for each StudyReader, since it costs
+#                                         10 us a trial: at the first reading of the whole journal
+#                                         (_is_checked). start_of() and events() do not check it.
 #   a session adds rungs                  a result at a new rung is a JournalError: the ladder was
 #                                         read once. The page makes a new picture then.
 #   line 1 has no valid scheduler or      SettingsError, from ``scheduler``, ``learns`` or tell().
 #   search                                Another format of the journal is refused with its version.
-#   a scheduler of a package raises       while it is built: as if it were not installed. Later: its
-#                                         exception comes out of tell(), and the analyses of this
-#                                         reading are not kept.
+#   a scheduler of a package raises       If it raises while it is built, it counts as not
+#                                         installed. If it raises later, tell() raises its
+#                                         exception, and the analyses of this reading are not kept.
 #
-# The journal is read in blocks and never held whole. The analyses stay: about 300 bytes for each
-# trial (Trials) and 50 for each job (Timeline).
+# The journal is read in blocks, and is never in memory as a whole. The analyses stay in memory:
+# about 300 bytes for each trial (Trials) and 50 for each job (Timeline).
 #
 # start_of() looks for one trial by a search of bytes, and decodes only the lines that name the
 # trial.
@@ -134,8 +135,9 @@ NEW: Mapping[type[Observer], Callable[["StudyReader"], Observer]] = {
     Timeline: lambda study: Timeline(study.ladder),
     Audit: lambda study: Audit(study.ladder, study.goal, study.scheduler),
 }
-"""The analyses that all views of a study share, each with the function that makes it. An analysis
-of a higher floor has a class method ``of`` that makes it.
+"""The analyses that all views of a study share, each with the function that makes it.
+
+An analysis that this package must not import has a class method ``of`` that makes it.
 """
 _NEED_NO_ORDERS = {Tally, Trials, Results, Curves}
 _TABLES = (Tally, Trials, Results)
@@ -164,8 +166,9 @@ class StudyReader:
     deadline: float | None = None
     """The latest end of a running study, in seconds since its beginning."""
     missing_parts: Sequence[str] = ()
-    """A line for each engine or observer of the last session that is not installed here, where the
-    owner of the reader has looked for them.
+    """A line for each engine or observer of the last session that is not installed here.
+
+    If the owner of the reader has not looked for them, there is no line.
     """
 
     def __init__(
@@ -190,7 +193,7 @@ class StudyReader:
             outcome = outcome or Outcome()
         self._outcome = outcome
         self._computed: dict[object, Any] = {}
-        self._is_checked = False  # whether a reading has found all configurations in the space
+        self._is_checked = False  # whether all configurations are known to be in the space
 
     @property
     def name(self) -> str:
@@ -267,12 +270,15 @@ class StudyReader:
         return cast(AnalysisT, self._analyses[kind])
 
     def use(self, *analyses: Observer) -> None:
-        """Use analyses that are told the study elsewhere, in place of a reading of the journal."""
+        """Use analyses that receive the study's events elsewhere, so that the journal is not read
+        for them.
+        """
         self._analyses.update((type(each), each) for each in analyses)
 
     def read_for(self, kinds: Iterable[type[Observer]], observers: Sequence[Observer] = ()) -> None:
-        """Make all analyses of these kinds that are not there yet, and tell them the journal in one
-        reading, with other observers.
+        """Make the analyses of these kinds that do not exist yet.
+
+        Read the journal once for them and for the other observers.
 
         Raises:
             RuntimeError: If the tally is the only analysis.
@@ -294,14 +300,14 @@ class StudyReader:
         self._analyses |= new
 
     def new(self, kind: type[Observer]) -> Observer:
-        """Return a new analysis of a kind, which has been told nothing."""
+        """Return a new analysis of a kind, which has received no events."""
         if kind in NEW:
             return NEW[kind](self)
         made: Observer = kind.of(self)  # type: ignore[attr-defined]  # see NEW
         return made
 
     def computed(self, compute: Callable[["StudyReader"], T]) -> T:
-        """Return the value of a function of this study, which is computed only once."""
+        """Return the result of a function of this study. The result is computed only once."""
         if compute not in self._computed:
             self._computed[compute] = compute(self)
         value: T = self._computed[compute]
@@ -384,8 +390,9 @@ class StudyReader:
         return outcome_of(self.settings, view, self.read(observers, controller))
 
     def read(self, observers: Sequence[Observer], controller: Controller | None = None) -> Replay:
-        """Replay the journal for observers, which get no orders without a controller. Return the
-        replay.
+        """Replay the journal for observers.
+
+        If there is no controller, they get no orders. Return the replay.
         """
         replay = Replay(controller, rungs=len(self.ladder.rungs))
         replay.read(self.journal, observers, is_checked=self._is_checked)

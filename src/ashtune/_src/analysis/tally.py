@@ -60,7 +60,7 @@ class Tally(Observer):
         self.started = 0
         """The number of trials that have started, including trials that were withdrawn later."""
         self.sorts = [0] * len(Sort)
-        """The number of started trials for each sort of configuration."""
+        """The number of started trials for each kind of origin of a configuration."""
         self.tried = 0
         """The number of trials with a result or a failure, without withdrawn trials."""
         self.withdrawn = 0
@@ -265,8 +265,8 @@ class Tally(Observer):
 
     @property
     def absence(self) -> float:
-        """The seconds that a place for a worker was empty, as before a worker had started; the mean
-        of all places.
+        """The seconds that a worker's place was empty, for example before a worker had started: the
+        mean over all places.
         """
         return self._workers.absence(self.now) / max(1, self._workers.places)
 

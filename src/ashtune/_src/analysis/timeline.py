@@ -20,10 +20,10 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 
 # Theory of operation
 # -------------------
-# A journal has the time at which each event arrived at the driver, and how many seconds the
-# worker says it worked. It has no time of orders: a replay knows that an order followed from an
-# event, so the order's time is the event's time. From these three the timeline rebuilds what each
-# worker did. For one row of work:
+# A journal has the time at which each event arrived at the driver, and how many seconds the worker
+# says it worked. A journal has no times of orders, but a replay knows from which event an order
+# followed, so the time of this event is used. From these times the timeline computes what each
+# worker did. One row of work:
 #
 #   free       ordered            begin                          now
 #    |  barrier   |     driver      |          seconds            |
@@ -44,15 +44,15 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #   seconds  training, saving or compiling
 #   tail     from the last work to the worker's leaving: the study had nothing left for this worker
 #
-# The four parts of a worker sum to its stay exactly; time_shares() relies on this.
+# The sum of a worker's four parts is exactly its stay; time_shares() relies on this.
 #
 # Results that arrive together. A busy driver, or a worker with several jobs, hands over several
-# results at one time. Their ``now`` is equal, though only the last of them has just ended. Ten
-# jobs of one second would give one row of a second after a wait of nine seconds, and nine rows of
-# no length. So a row that finds less room than it needs (``worked < seconds``) takes the missing
-# seconds from that wait. The wait belongs to the first row of the chain of rows since which the
-# worker has not waited (PresentWorker.chain, waited, waited_until). No other rule changes a row
-# that was stored before; a RowSink gets the change as ``earlier``.
+# results at one time. The ``now`` of these results is equal, though only the last job has just
+# ended. For example, ten jobs of one second would give a wait of nine seconds, one row of one
+# second, and nine rows of length zero. So if there is too little time for a row (``worked`` is
+# below ``seconds``), the missing seconds are taken from this wait. The wait is stored in the first
+# of the worker's last rows without waits between them (PresentWorker.chain, waited, waited_until).
+# No other rule changes a row that was stored before; a RowSink gets the change as ``earlier``.
 #
 #   clocks that disagree   a worker's seconds come from its own clock. A longer claim than the
 #                          room between order and result is cut to the room; a shorter one makes
@@ -62,9 +62,9 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #                          as failed training, and utilisation includes it; lost saving counts as
 #                          saving. Of several jobs, only the one that WorkerLost names gets the
 #                          row. If it names none, the time counts as tail.
-#   a session ends         without a word from the workers. The next SessionStarted closes their
-#                          stays at the time of the last event before it, since nothing is known
-#                          of the time after it.
+#   a session ends         The workers send nothing. The next SessionStarted ends their stays at the
+#                          time of the last event before it, since nothing is known of the time
+#                          after this event.
 #   orders are unknown     (a scheduler that is not installed here.) There is no ``ordered``, so
 #                          every wait counts as a wait for the driver (Rule 3); a report says so.
 #                          From a line that older rules wrote, no order comes any more, but
@@ -73,9 +73,9 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #   an event does not fit  events of unknown workers are ignored. Replay refuses a rung above the
 #                          ladder and a trial that did not start before an observer hears of them.
 #
-# Rows go to a RowSink, because two readers want different things: a report keeps all rows, and
-# the live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
-# ``array`` and not lists of objects: a row then takes about 50 bytes.
+# Rows go to a RowSink, because two readers want different things: a report keeps all rows, and the
+# live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
+# ``array`` are used instead of lists of objects, so that a row takes about 50 bytes.
 
 from array import array
 from collections.abc import Sequence
@@ -346,8 +346,8 @@ class Timeline(Observer):
         """The seconds from the study's beginning to the last event."""
         self.sessions = 0
         self.knows_orders = False
-        # The only sums of the workers' time: the page and the report ask them (timeline_times.py).
-        # They stay small, however many jobs the study has.
+        # The page and the report use these sums of the workers' time (timeline_times.py). No other
+        # sums of the workers' time are kept. The sums stay small for any number of jobs.
         self._seconds = [RungSeconds() for _ in ladder.rungs]
         self._workers = PresentWorkers()
         self._kept = AllRows()

@@ -144,8 +144,9 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the waits between two jobs of a worker. Waits before saving are included; waits at the
-    barrier are not.
+    """Return the waits between two jobs of a worker.
+
+    The result includes waits before a trial is saved, and excludes waits at the barrier.
     """
     import numpy as np
 
@@ -171,13 +172,15 @@ def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
-    """Return, for each pair of neighbouring edges, the seconds of all stretches between the two
-    edges. O(n log n).
+    """Return, for each pair of neighbouring edges, how many seconds of all intervals lie between
+    them.
+
+    O(n log n).
     """
     import numpy as np
 
-    # Two sums of cumulated moments, and not a sum over all stretches for each edge: 10^6 jobs and
-    # 160 edges would be 10^8 steps.
+    # Two cumulative sums are used instead of a sum over all intervals for each edge: 10^6 jobs and
+    # 160 edges would take 10^8 steps.
     def passed(since: "Floats") -> "Floats":
         """For each edge, return the sum of the seconds since every earlier moment."""
         moments = np.sort(since)

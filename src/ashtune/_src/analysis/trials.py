@@ -41,9 +41,10 @@ Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn
 STATUSES: tuple[Status, ...] = get_args(Status)
 _RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
 # Why 300 bytes a trial. Configurations and metrics are stored encoded: as dicts they would take
-# several times as much, and hardly any view asks for all of them at once. What tables sort by is in
-# columns of numbers. Columns of hyperparameters are made when somebody first searches, or asks for
-# a shared value (decision 57, docs/decisions/0057-one-reader-one-table.md).
+# several times as much, and hardly any view asks for all of them at once. The values by which
+# tables are sorted are in columns of numbers. Columns of hyperparameters are made when somebody
+# first searches, or asks for a shared value (decision 57,
+# docs/decisions/0057-one-reader-one-table.md).
 _NOTHING = b"\x80"  # an empty map in msgpack
 MOST_METRICS = 20
 """The largest number of metrics in columns."""
@@ -93,8 +94,8 @@ class Trials(Observer, Sequence[TrialRecord]):
     Args:
         design: The name of the search, which is the origin of trials that belong to its design.
         hyperparameters: The hyperparameters that are known before the first trial starts.
-        metrics: The metrics that are also kept in columns. If there are any, other metrics get
-            columns too, up to ``MOST_METRICS``.
+        metrics: The metrics that are also kept in columns. If there are any such metrics, other
+            metrics get columns too, up to ``MOST_METRICS``.
 
     Attributes:
         statuses: Indices into :data:`STATUSES`.

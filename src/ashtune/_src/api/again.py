@@ -33,7 +33,7 @@ from ashtune._src.training.worker_messages import (
 # Training again uses the worker's own code (``TrialRunner``) with a channel that has no driver. A
 # second, simpler way to call a training function would behave differently somewhere: in the seed,
 # in how a checkpoint is found, or in what counts as a failure. The trial keeps its number, because
-# its seed follows from it.
+# its seed is computed from this number.
 NOBODY = WorkerId(0)
 
 
@@ -76,7 +76,7 @@ class _OwnChannel:
             self._answer = Release(NOBODY, message.trial, True)
 
     def wait(self) -> None:
-        """If there is no answer, raise ``Shutdown``, because no answer can arrive."""
+        """Raise ``Shutdown`` if there is no stored answer, because no driver can send one."""
         if self._answer is None:
             raise Shutdown
 

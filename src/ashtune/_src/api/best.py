@@ -80,10 +80,11 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
 
     def _why(self) -> str:
-        # Asked only when there is no checkpoint, so it may read the whole journal. Certain reasons
-        # come first: what the study itself noted, then what its settings delete, then the unknown.
+        # This is called only if there is no checkpoint, so it may read the whole journal. The most
+        # certain reasons come first: what the study itself recorded, then what its settings delete.
+        # If neither applies, the reason is unknown.
         study = StudyReader(self.directory)
-        trial = study.trials[self.trial]  # before the tally, which comes from the same reading then
+        trial = study.trials[self.trial]  # read first, so that one reading makes the tally too
         problems = [
             group.reason
             for group in study.tally.saving_problems.groups()
@@ -166,8 +167,9 @@ class Top(list[Best]):
 
 
 class Front(Top):
-    """The Pareto front: the results that no other result dominates. The best result of the first
-    metric is first.
+    """The Pareto front: the results that no other result dominates.
+
+    The results are sorted by the first metric, the best value first.
     """
 
     def __init__(self, results: Iterable[Best], goal: Goal) -> None:
@@ -217,7 +219,7 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
             return None
         path = study / FOLDER / f"{trial}.{max(resources)}"
         if remote is not None and not path.exists():
-            # a worker or another reader may use the study's
+            # another process may use the study's own folder at the same time
             path = SCRATCH.folder() / os.urandom(4).hex() / path.name
             path.parent.mkdir()
             remote.pull(path.name, str(path))
@@ -245,8 +247,8 @@ def load_saved(
         raise StudyError(f"{checkpoint} cannot be loaded: {flaw}; train it again with {again}")
     from ashtune._src.pickles.arrival import load as unpickled
 
-    # A trial that saved files and no object has nothing to unpickle; the user knows how to read
-    # them.
+    # If a trial saved files and no object, there is nothing to unpickle; the user knows how to read
+    # the files.
     file = checkpoint
     if checkpoint.is_dir():
         file = checkpoint / SAVED

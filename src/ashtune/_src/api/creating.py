@@ -147,7 +147,7 @@ def study_request(
         seed=options["seed"],
         checkpoint_limit=options["checkpoint_limit"],
     )
-    # These two are checked last: whether a search ends depends on its design, and the design on the
+    # These two are checked last: whether a search ends depends on its design, which depends on the
     # configurations of other tasks.
     is_endless = study.settings.configurations is None
     never_ends = is_endless and not will_end(options)
@@ -160,7 +160,8 @@ def study_request(
             "as in trials=256": needs_trials,
         }
     )
-    # One hint builds a scheduler's machine for its forecast, which a quiet study does not need.
+    # One hint builds a scheduler's machine to make a forecast. A quiet study does not need this
+    # hint.
     if not options["quiet"]:
         guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
         guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
@@ -185,7 +186,7 @@ def open_session(
     """
     quiet = options["quiet"]
     check_engine(engine, options, options["trials"])
-    # A user's own loop has no training function that could be sent, or compared.
+    # A user's own loop has no training function that could be sent to workers or compared.
     pickled = None
     version: dict[str, str] = {}
     if objective is not None:
@@ -197,7 +198,8 @@ def open_session(
         move_aside(path, quiet=quiet)
     path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
-        # The session writes the version in any case, so that the next call compares with this one.
+        # The session writes the version in any case, so that the next call compares its function
+        # with this version.
         checked_version = version
         if options["accept_changes"]:
             checked_version = {}
@@ -213,7 +215,8 @@ def _known(
     """
     source = options["warm_start"]
     if source is not None and not search.has_proposer:
-        # Said in spite of quiet=True: otherwise the user would believe that the results count.
+        # This is printed even with quiet=True: otherwise the user would believe that the results
+        # count.
         kind = SEARCHES.record(search)["kind"]
         say(
             f"warm start: search={kind!r} does not use results, so they are ignored; give "
@@ -263,7 +266,7 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
     if directory is None:
         directory = Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}")
     path = Path(directory)
-    # A name that the file system cannot take is found here, before anything is made.
+    # If the file system does not allow the name, this is found here, before anything is made.
     try:
         (path / journals.NAME).exists()
         os.path.abspath(path).encode()  # noqa: PTH100 - a name, whether or not it is there
@@ -327,8 +330,8 @@ def open_or_create(
     continued = None
     if journal.exists():
         continued = _study_there(path, request, options, version)
-    # The functions come before the journal: a directory with a journal is a study, and `resume`
-    # must find there what the workers need.
+    # The functions are written before the journal: a directory with a journal counts as a study,
+    # and `resume` must find in it what the workers need.
     if pickled is not None:
         objectives.keep(path, pickled)
     if request.valid is not None:
@@ -449,8 +452,9 @@ def _set_aside(path: Path, *, quiet: bool) -> None:
 
 
 def _move(path: Path, place: Path) -> None:
-    """Move a file or folder, if it is there. In place of a link to checkpoints, the new study gets
-    such a link too.
+    """Move a file or folder, if it is there.
+
+    If the study's checkpoints are a link to another folder, the new study gets such a link too.
     """
     if path.name != CHECKPOINTS or not path.is_symlink():
         with suppress(FileNotFoundError):

@@ -76,7 +76,7 @@ class Figures:
         reader = self._reader
         # orders say which trials are running
         tally = reader.told(Tally(reader.ladder, reader.goal))
-        # of this tally: ``reader.expected`` would take a reading of its own
+        # of this tally: ``reader.expected`` would read the journal once more
         expected = expected_at_start(tally, reader.scheduler, learns=reader.learns)
         return plot(ladder_figure(tally, expected, unit=self._unit))
 
@@ -107,15 +107,15 @@ class Figures:
         """
         from ashtune._src.figures.best_figure import front_figure
 
-        results = self._reader.results  # the tally is then of the same reading
+        results = self._reader.results  # read first, so that one reading makes both
         return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
 
     def importance(self) -> dict[str, float]:
         """Return how much each hyperparameter matters, as shares, the largest first.
 
-        The dict is empty if the trials are too few, or if their configurations do not predict how
-        good they are: such shares mean nothing. They are computed once, which takes some seconds in
-        a large study.
+        The dict is empty if there are too few trials, or if the configurations do not predict the
+        results. In both cases, shares would mean nothing. The shares are computed once, which takes
+        some seconds in a large study.
 
         Raises:
             SettingsError: If scikit-learn is not installed.
@@ -125,8 +125,9 @@ class Figures:
         return {weight.name: weight.share for weight in self._importance.weights}
 
     def plot_importance(self) -> "Figure":
-        """Plot the importance of each hyperparameter over all trials. A text has the importance
-        among the best trials.
+        """Plot the importance of each hyperparameter over all trials.
+
+        A text in the figure shows the importance among the best trials.
 
         The importance is computed once, which takes some seconds in a large study.
 
@@ -279,7 +280,8 @@ class Figures:
             )
         if x is not None and y is not None:
             return x, y
-        # All names follow the important ones: without scikit-learn none is known to be important.
+        # The other names follow the important ones: without scikit-learn, no name is known to be
+        # important.
         others = (
             name for name in dict.fromkeys([*self._important, *self._names]) if name not in (x, y)
         )

@@ -12,7 +12,8 @@ opened again.
 """
 
 # Decision 36 (docs/decisions/0036-own-loops.md): without a driver in the background, errors are
-# raised where they are made, and no configuration is drawn before somebody asks for a trial.
+# raised in the call that causes them, and no configuration is drawn before somebody asks for a
+# trial.
 
 import atexit
 import enum
@@ -89,7 +90,7 @@ class NextStep(enum.Enum):
     """``ask`` may return the trial again, to any caller.
 
     The saved state is kept, and the trial continues from this state. If nothing was saved, the
-    trial starts from 0, and may never be promoted.
+    trial starts from 0. It is possible that no ``ask`` returns the trial again.
     """
     STOP = "stop"
     """The saved state is deleted, because the trial failed, was stopped on purpose, or cannot be
@@ -157,8 +158,8 @@ class OpenStudy:
         self._asked: dict[TrialId, _AskedTrial] = {}
         self._broken = ""  # why the study cannot continue
         self._is_closed = False
-        # A forked process has a copy of the locks and of the journal's file: two writers would
-        # damage it.
+        # A forked process has a copy of the locks and of the journal's file: two processes that
+        # write would damage the file.
         self._process = process.pid
         atexit.register(self.close)
 
@@ -186,8 +187,8 @@ class OpenStudy:
             assignment, inbox = workers.take()
         channel = DirectChannel(self._handle, inbox)
         mailbox = Mailbox(channel)
-        # Restoring may take long, so it is done outside of the lock. If it fails, nobody has the
-        # trial, and the next caller of ask gets it.
+        # Restoring may take long, so it is done outside of the lock. If restoring fails, no caller
+        # has the trial, and the next caller of ask gets it.
         try:
             prepared = workers.prepare(assignment, mailbox)
         except BaseException:
@@ -232,7 +233,7 @@ class OpenStudy:
             busy_seconds: Duration of the training. By default, the time since ``ask`` returned the
                 trial, or since its last ``NextStep.GO_ON`` at a rung; time in your queue is
                 included. Loops over ``trial.epochs()`` always use the default.
-            metrics: Metrics by name; the study's own metrics must be among them.
+            metrics: Metrics by name; they must include all metrics of the study.
 
         Returns:
             The trial's next step.
@@ -268,8 +269,9 @@ class OpenStudy:
                 if job.report_at(at, told) and at < job.target:
                     return NextStep.GO_ON
                 told = None
-            # To continue in place keeps the model in memory and saves nothing. Only the caller
-            # knows whether it will really train on, so it must ask for this (decision 36).
+            # If a trial continues in place, its model stays in memory and nothing is saved. Only
+            # the caller knows whether the training will really continue, so the caller must ask for
+            # this (decision 36).
             if (
                 go_on
                 and job.phase == "training"
@@ -418,8 +420,8 @@ class OpenStudy:
         while not workers.has_jobs:
             if not self._goes_on:
                 return False
-            # A worker is a job that is out, so each further caller of ask is one more worker.
-            # Another caller without a job may already have this place.
+            # Each open job takes one worker, so each further caller of ask needs one more worker.
+            # If a worker without a job is free, another caller may be waiting for its job.
             if workers.idle <= self._waiting:
                 workers.join()
                 self._turn()
@@ -471,8 +473,8 @@ class OpenStudy:
         workers = self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
-        # If Ctrl-C ends this turn, the controller may be ahead of the journal: only a replay of the
-        # journal can tell what holds.
+        # If Ctrl-C ends this turn, the controller may know events that are not in the journal: only
+        # a replay of the journal then gives the correct state.
         self._broken = "another call is under way"
         try:
             drive.turn()  # a trial past the time limit is not given any more
@@ -581,8 +583,9 @@ def _refuse(trial: object) -> NoReturn:
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the told metrics as plain numbers. If no metric was told after
-    a report, return None.
+    """Return the told metrics as plain numbers.
+
+    If a report was made and no metric was told after it, return None.
     """
     job = asked.prepared.job
     number = asked.prepared.trial.number

@@ -37,7 +37,8 @@ def resume_study(
     check_engine(engine, options, _trials_asked(study, options["trials"]))
     if isinstance(objective, ChecksSpace):
         objective.check(names_of(settings.space))
-    # Packed before the lock: a function that cannot be sent must not leave the study half changed.
+    # The function is pickled before the study is locked: a function that cannot be sent to workers
+    # must not leave the study half changed.
     pickled = None
     version = None
     if objective is not None:

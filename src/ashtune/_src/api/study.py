@@ -102,7 +102,7 @@ class Study(Figures):
 
     @property
     def mode(self) -> Mode:
-        """The better direction of the metric: "min" or "max"."""
+        """Whether smaller ("min") or larger ("max") values of the metric are better."""
         return self._reader.settings.goal.mode
 
     @property
@@ -180,7 +180,7 @@ class Study(Figures):
 
     @property
     def best_params(self) -> dict[str, Any]:
-        """The configuration of :attr:`best`, by the name that Optuna and scikit-learn use.
+        """The configuration of :attr:`best`, under the name that Optuna and scikit-learn use.
 
         Raises:
             StudyError: If no trial has a result.
@@ -189,8 +189,8 @@ class Study(Figures):
 
     @property
     def best_value(self) -> float | None:
-        """The metric of :attr:`best`, by the name that Optuna uses; with several metrics, the first
-        one.
+        """The metric of :attr:`best`, under the name that Optuna uses; with several metrics, the
+        first one.
 
         Raises:
             StudyError: If no trial has a result.
@@ -370,8 +370,8 @@ class Study(Figures):
         """Print the study's results, how its time was used, and :meth:`importance`. The default
         stream is stdout.
 
-        Importance is printed last, because computing it takes some seconds. It is left out of a
-        study with few trials, and if ``importance`` is False.
+        Importance is printed last, because computing it takes some seconds. Importance is left out
+        if the study has few trials, or if ``importance`` is False.
         """
         from ashtune._src.figures.importance_figure import FEWEST
         from ashtune._src.reports.importance import importance_lines
@@ -380,7 +380,8 @@ class Study(Figures):
 
         stream = stream or sys.stdout
         reader = self._reported
-        # The results are for importance. Named here, they come from the summary's reading.
+        # Importance needs the results. The results are requested here, so that the same reading of
+        # the journal gives the summary and the results.
         show(summary(reader, (Results, Trials)), stream)
         if importance and reader.tally.tried >= FEWEST:
             for line in importance_lines(reader):
@@ -408,7 +409,8 @@ class Study(Figures):
     def _reported(self) -> StudyReader:
         from ashtune._src.driver.environment import missing_parts  # imports every engine
 
-        # A reader of its own: the study may have continued since the analyses of ``_reader``.
+        # A new reader is used, because the study may have continued since ``_reader`` made its
+        # analyses.
         reader = StudyReader(self.directory)
         reader.missing_parts = missing_parts(reader)
         return reader
@@ -479,7 +481,8 @@ class Study(Figures):
         The prediction for a choice takes some milliseconds per trial and draw.
 
         Args:
-            workers: Numbers of workers, by default 1 to 64 and that of the study.
+            workers: Numbers of workers; by default numbers from 1 to 64, and the study's own
+                number.
             reduction_factor: Reduction factors for rungs between the study's lowest and top rung;
                 by default the study's own rungs.
             scheduler: Schedulers, as for ``tune``; by default the study's own scheduler.

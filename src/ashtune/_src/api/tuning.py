@@ -96,7 +96,7 @@ def tune(
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used
             in all output.
         time_limit: Seconds, or a time as "10m", after which running trials are paused; the study
-            can be resumed. A timedelta is taken too.
+            can be resumed. A timedelta is accepted too.
         target: Value of the metric at which the study stops. With several metrics, a dict: one
             result must reach all values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
@@ -123,8 +123,8 @@ def tune(
             trained to the top; or the directory of a study, or a study of Optuna; or a list of
             these.
         other_tasks: Earlier results of other tasks, such as other data: one of the forms of
-            ``warm_start``, or a list with one for each task. The first ten trials have the best
-            configurations of each task, and the search learns nothing else from them.
+            ``warm_start``, or a list with one for each task. The first trials, at most ten, have
+            the best configurations of these tasks. The search learns nothing else from these tasks.
         seed: Seed for drawing configurations.
         confirm: When the search has ended, even if a limit ended it, the best configurations are
             trained again from the beginning with other seeds. The configuration with the best mean

@@ -41,11 +41,14 @@ FORMS = (
 )
 # Decision 37 (docs/decisions/0037-results-from-before.md).
 MOST = 10_000
-"""The largest number of results that a study keeps; of more results, a study keeps the best."""
+"""The largest number of results that a study keeps.
+
+If there are more results, the study keeps the best.
+"""
 # Decision 71 (docs/decisions/0071-the-best-of-other-tasks-come-first.md).
 MOST_OF_TASKS = 10
-"""The largest number of first trials that come from other tasks; the default search begins with ten
-draws.
+"""The largest number of first trials that come from other tasks: the default search begins with ten
+random draws.
 """
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
@@ -172,8 +175,9 @@ def _results_of_each(
     option: str, given: Any, space: Space, goal: Goal, **more: Any
 ) -> list[WarmStart]:
     """Return the results of each source of an option."""
-    # A list of rows is one source, a list of anything else is several. ``["a"]`` and ``"a"`` mean
-    # the same here; what a list would mean for other data has an option of its own (decision 71).
+    # A list of rows is one source; a list of anything else is several sources. For earlier results
+    # of the same task, ``["a"]`` and ``"a"`` mean the same. Results of other tasks have their own
+    # option, where each source is another task (decision 71).
     is_list = (
         isinstance(given, list | tuple)
         and given
@@ -348,7 +352,7 @@ def _read_table(
 def _read_study(directory: Path) -> _Source:
     """Return the results of all trials of a study at all rungs, except confirming trials."""
     # Results of all rungs, because a search learns from low rungs too. Confirming trials have
-    # another seed, and are the same configurations again. Events alone are read: the scheduler of
+    # another seed, and are the same configurations again. Only events are read: the scheduler of
     # the other study need not be installed here, and no code of it runs (rule 1).
     configurations: dict[int, dict[str, Any]] = {}
     results: dict[int, list[_ReadResult]] = {}

@@ -1,10 +1,10 @@
-"""``ashtune baseline``: measures the computation time of each rung, for different numbers of
-models, on one worker.
+"""``ashtune baseline``: measures each rung's computation time on one worker, for different numbers
+of models.
 """
 
-# The two studies of a row have the same number of models, the same configurations and the same
-# rungs. They differ only in the way of training. A study that was complete before is read, not run,
-# as a series may take hours and may be interrupted.
+# A row of the output compares two studies with the same number of models, configurations and rungs.
+# The two studies differ only in the way of training. A study that is already complete is read and
+# not run again, as a series may take hours and may be interrupted.
 
 import argparse
 import sys

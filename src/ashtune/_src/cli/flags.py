@@ -14,13 +14,15 @@ T = TypeVar("T")
 
 
 def add(parser: argparse.ArgumentParser, *kinds: Callable[..., Any]) -> None:
-    """Add the options of each kind to a parser, as a group. The group's title is the first sentence
-    of the kind's docstring. An option that is not given is missing in the result.
+    """Add the options of each kind to a parser, as a group.
+
+    The group's title is the first sentence of the kind's docstring. If the user gives no value for
+    an option, the option is missing in the result.
     """
     from ashtune._src.core.option import options_of
 
     for kind in kinds:
-        # importing the texts takes 40 ms
+        # importing the modules with the help texts takes 40 ms
         said = help_texts(kind) if getattr(parser, "is_asked_for_help", True) else {}
         group = parser.add_argument_group(str(kind.__doc__).partition(".")[0])
         for name, (_, option) in options_of(kind).items():
@@ -48,8 +50,9 @@ def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> di
 
 
 def complete(kind: Callable[..., T], arguments: argparse.Namespace) -> T:
-    """Return the options of a kind, and write them into ``arguments``: the checked values that the
-    user has given, and the defaults of the other options.
+    """Return all options of a kind, and write them into ``arguments``.
+
+    An option has the user's checked value, or its default if the user has given no value.
 
     Raises:
         SettingsError: If a value is invalid.
@@ -79,10 +82,9 @@ def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
-    """Return a message of the Python interface with the spelling of a command's options:
-    ``--max-resource=9``.
+    """Return a message of the Python interface with options as in a command: ``--max-resource=9``.
 
-    A name without ``=`` is changed only if it has an underscore, and is not in a list of names.
+    A name without ``=`` is changed only if it has an underscore and is not in a list of names.
     """
     for action in parser._actions:  # argparse has no public list of options
         name = action.dest

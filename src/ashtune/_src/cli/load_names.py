@@ -86,7 +86,7 @@ def _space_from_json(path: Path) -> Any:
 
 
 def _with_ranges(values: Any) -> Any:
-    """Make each list ``[low, high, "log"]`` a range, because JSON has no tuples."""
+    """JSON has no tuples, so change each list ``[low, high, "log"]`` to a range."""
 
     if isinstance(values, dict) and "values" in values:
         return {**values, "values": _with_ranges(values["values"])}
@@ -94,7 +94,7 @@ def _with_ranges(values: Any) -> Any:
 
 
 def _load(path: Path, name: str) -> ModuleType:
-    """Execute a file once as a module, whose functions are then pickled by value."""
+    """Execute a file once as a module. The functions of this module are then pickled by value."""
     import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
 
     try:
@@ -104,8 +104,8 @@ def _load(path: Path, name: str) -> ModuleType:
         raise ObjectiveError(
             f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train"
         ) from None
-    # FILE and --space may be the same file. Executed twice, it would have two classes of each name,
-    # and anything that it does at its top, such as loading data, would happen twice.
+    # FILE and --space may be the same file. If it were executed twice, each class would exist
+    # twice, and top-level code such as loading data would run twice.
     for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
         if loaded is not None and getattr(loaded, "__file__", None) == str(path):
             return loaded
@@ -115,7 +115,8 @@ def _load(path: Path, name: str) -> ModuleType:
             f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train"
         )
     module = module_from_spec(spec)
-    # Before it is executed, as for an import: dataclasses look up the module of their class.
+    # The module is registered before it is executed, as in an import: dataclasses look up the
+    # module of their class.
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
@@ -132,7 +133,8 @@ def _load(path: Path, name: str) -> ModuleType:
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     finally:
         process.loads_a_function = False
-    # By value: a worker on another host has no such file, and a resumed study may find it changed.
+    # Pickled by value: a worker on another host has no such file, and the file may have changed
+    # when a study is resumed.
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)

@@ -2,7 +2,7 @@
 
 The exit status is 0 if the command succeeds, 1 if the command fails, 2 if an option is wrong, 75 if
 the batch system stopped the study, 130 after Ctrl-C, and 143 if SIGTERM ended a worker. If the user
-made a mistake, or if an output stream cannot be written, stderr gets one line and no traceback.
+made a mistake, or if an output stream cannot be written, stderr gets one line without a traceback.
 """
 
 # Theory of operation
@@ -167,8 +167,9 @@ def _complain(words: str) -> None:
 
 
 def _flush(status: int) -> int:
-    """Flush the output. If flushing fails, redirect the stream to the null device, so that Python
-    can exit.
+    """Flush the output.
+
+    If flushing fails, replace the stream by the null device, so that Python can exit.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -180,8 +181,9 @@ def _flush(status: int) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Open the null device for each closed standard stream, so that no other file gets the stream's
-    number.
+    """Open the null device for each closed standard stream.
+
+    Otherwise another file would get the stream's number.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -2,13 +2,13 @@
 them if allowed.
 
 The server answers over stdin and stdout and opens no port. Each tool is an address of the live page
-(``dashboard/routes.py``), so an assistant reads the same data as a viewer of the page. No code of a
-study is executed. The texts of a study, such as error messages, are strings in JSON answers: an
-assistant gets them as data.
+(``dashboard/routes.py``), so an assistant reads the same data as a person who views the page. No
+code of a study is executed. The texts of a study, such as error messages, are strings in JSON
+answers, so an assistant gets them as data.
 """
 
-# Decision 42 (docs/decisions/0042-control-from-the-page.md): control is asked for twice, when the
-# driver starts and when this server starts, as an assistant may act on text of a stranger's study.
+# Decision 42 (docs/decisions/0042-control-from-the-page.md): the user must allow control twice, for
+# the driver and for this server, because an assistant may obey a text in a stranger's study.
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from ashtune._src.study.folders import check_directory
 
 T = TypeVar("T")
 READ_SECONDS = 30.0
-"""The longest time that a tool waits until the journal is read to its end."""
+"""The longest time that a tool waits until the whole journal is read."""
 PARTS = ("head", "ladder", "best", "workers", "failures", "notes", "space")
 """The parts of the page in a summary. Learning curves have their own tool, because they are
 long.
@@ -117,7 +117,7 @@ class _Tools:
         return self._parts(study, PARTS)
 
     def learning_curves(self, study: int) -> dict[str, Any]:
-        """Read the learning curves of some trials, the best trial among them."""
+        """Read the learning curves of some trials, including the best trial."""
         return self._parts(study, ("curves",))
 
     def list_trials(
@@ -194,7 +194,8 @@ class _Tools:
             self._studies[study].wait_until_read(READ_SECONDS)
 
     def _parts(self, study: int, names: Sequence[str]) -> dict[str, Any]:
-        # The answer is not used: this question refuses a study that is unknown or was not found.
+        # The answer is not used: this call only raises an error if the study is unknown or was not
+        # found.
         self._ask(study, "trials", {"count": 0})
         parts = msgspec.json.decode(self._studies[study].message().data)["parts"]
         return {name: parts[name] for name in names}

@@ -47,7 +47,7 @@ def main(given: argparse.Namespace) -> int:
     workers = given.workers or 1
     scheduler, ladder = chosen_halving(halving)
     unit = given.resource
-    # The plan asks a machine that has no results, so it has the rungs of a study that begins.
+    # The plan uses a scheduler's machine without results, so it has the rungs of a new study.
     view = SchedulerView(text_of(scheduler), scheduler.rule, scheduler.build(ladder, trials))
     planned = plan(view, ladder, trials)
     if given.json:

@@ -30,7 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Continue the study, and print its results."""
 
-    # Called by train_and_show(), which also shows a study that ended without a result.
+    # train_and_show() calls this function, and also shows a study that ended without a result.
     def resume() -> Study:
         directory = Study.load(given.directory).directory
         function = load_function(given.objective) if given.objective else None

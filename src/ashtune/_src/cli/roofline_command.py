@@ -7,8 +7,9 @@ and prints the counts as JSON. ``ashtune roofline`` runs this module in a separa
 loads the study's training function from a pickle and executes the function.
 """
 
-# Why separate processes: environment variables fix the number of threads of BLAS and PyTorch when
-# their libraries are loaded, but one core and all cores are measured.
+# Why separate processes: the number of threads of BLAS and PyTorch is fixed by environment
+# variables when their libraries are loaded, but this command measures with one core and with all
+# cores.
 
 import argparse
 import os
@@ -109,7 +110,8 @@ def main(given: argparse.Namespace) -> int:
     )
     steps: list[Step] = []
     sizing = None
-    # The step comes first: a wrong one is refused before the machine is measured for 10 s.
+    # The step is measured first: a wrong step is refused before the measurement of the machine,
+    # which takes 10 s.
     if given.study:
         epochs = study_epochs(Path(given.study))
         steps = epochs.steps
@@ -173,8 +175,9 @@ def environment(threads: int) -> Mapping[str, str]:
 
 
 def _count_step(place: str) -> Step:
-    """Return costs and time of the step from FILE:FUNCTION. If the user's code raises, the error is
-    one line.
+    """Return the cost and the time of the step from FILE:FUNCTION.
+
+    If the user's code raises, the error is one line.
     """
     function = load_function(place)
     try:
@@ -189,7 +192,10 @@ def _count_step(place: str) -> Step:
 
 
 def _machine(given: argparse.Namespace) -> Roofs:
-    """Return the roofline that the user has given, or measure this machine."""
+    """Return the roofline that the user has given.
+
+    If the user has given none, measure this machine.
+    """
     if given.roof:
         peak, bandwidth = given.roof
         return Roofs(roofs=[Roof(peak=peak * _GIGA, bandwidth=bandwidth * _GIGA)])

@@ -2,7 +2,7 @@
 tunes a program.
 """
 
-# argparse would take the options of the user's program for its own, so main.py splits the command
+# argparse would take the program's options for options of ashtune, so main.py splits the command
 # line at "--" before it is parsed; the program is then in ``given.program``.
 
 import argparse

@@ -20,8 +20,8 @@ def show_study(study: Study, *, as_json: bool, stream: TextIO, importance: bool 
     """Print the results of a study. Return the exit status, which is 1 if no trial has a result and
     else 0.
 
-    ``importance`` is for the command that was asked for it: scikit-learn takes more than a second
-    to import.
+    ``importance`` is true only if the user asked for it, because importing scikit-learn takes more
+    than a second.
     """
     if as_json:
         show_json(study.report_data(), stream)

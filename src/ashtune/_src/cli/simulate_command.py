@@ -115,7 +115,7 @@ def main(given: argparse.Namespace) -> int:
     unit = _unit(given, halving)
     curves, scheduler, ladder = _curves(given, halving)
     trials = _trials(given, scheduler, curves)
-    # No trial may start yet: the first event of the session has the number of trials.
+    # No trial may start yet, because the session's first event has the number of trials.
     machine = scheduler.build(ladder, 0, given.seed)
     engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
     tally = Tally(ladder, curves.goal)
@@ -196,8 +196,8 @@ def _curves(
         traces = _traces(given)
         recorded = traces.recorded
         curves = continue_curves(traces, seed=given.seed)
-    # Options of the command line come before those of the recorded study, so that a user can ask
-    # what another scheduler would have made of the same curves.
+    # Options of the command line replace the options of the recorded study, so that a user can ask
+    # how another scheduler performs with the same curves.
     scheduler = halving.get("scheduler", recorded.scheduler if recorded else given.scheduler)
     if scheduler is None:
         raise SettingsError(
@@ -243,9 +243,7 @@ def _halving(
 
 
 def _unit(given: argparse.Namespace, halving: Mapping[str, Any]) -> str:
-    """Return the unit of the resource that the user gives, or the unit of the study whose curves
-    are used.
-    """
+    """Return the resource's unit that the user gives, or else the unit of the recorded study."""
     is_study = given.curves is not None and not given.curves.endswith(".npz")
     if is_study and "resource" not in halving:
         return Study.load(given.curves).unit

@@ -1,8 +1,8 @@
 """``ashtune whatif DIR``: predicts a study's time with other workers, schedulers or reduction
 factors.
 
-The prediction executes nothing from DIR and trains nothing. It replays the study's curves in
-virtual time.
+The prediction executes nothing from DIR and trains nothing. The prediction replays the study's
+curves in virtual time.
 """
 
 import argparse

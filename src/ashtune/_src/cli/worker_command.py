@@ -1,8 +1,8 @@
 """``ashtune worker DIR``: runs workers for the driver of a study."""
 
 # Decision 73 (docs/decisions/0073-workers-that-come-and-go.md). A worker needs the address and the
-# keys of its driver, which stand in rendezvous.json. Hosts without a shared file system get the
-# contents by an environment variable, which a batch system can pass on.
+# keys of its driver, which the driver writes into rendezvous.json. Without a shared file system, a
+# host gets the contents of this file in an environment variable, which a batch system can set.
 
 import argparse
 import math
@@ -80,11 +80,11 @@ def main(given: argparse.Namespace) -> int:
     lifetime = given.lifetime or math.inf
     in_slurm, _ = time_in_slurm(os.environ, time.time()) or (math.inf, 0.0)
     slots = Slots(number=given.slots, gpus_per_worker=given.gpus_per_worker)
-    # Training functions must not see the keys, with which one can connect to the driver.
+    # Training functions must not see the keys, because the keys allow a connection to the driver.
     text = os.environ.pop(RENDEZVOUS, "")
     scratch = ScratchDirectory()
-    # SLURM kills a job at its time limit. Leaving before it gives the trials time to be saved, and
-    # the driver assigns them to other workers.
+    # SLURM kills a job at its time limit. If the worker leaves before this limit, its trials can be
+    # saved, and the driver assigns them to other workers.
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
         if given.directory is not None:
             study = Path(given.directory).resolve()
@@ -96,7 +96,8 @@ def main(given: argparse.Namespace) -> int:
         else:
             try:
                 msgspec.json.decode(text, type=Rendezvous).write(scratch.folder())
-                # The next driver has other keys, so this worker waits for it only for a while.
+                # The next driver has other keys, so this worker waits for the next driver only for
+                # a while.
                 renewal = f"set {RENDEZVOUS} to the contents of its new rendezvous.json"
                 serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS, renewal=renewal)
             except msgspec.MsgspecError as error:

@@ -98,10 +98,12 @@ def check_seconds(name: str, value: float | str | timedelta) -> float:
 
 
 def check_budget(name: str, value: str) -> tuple[float, bool]:
-    """Return the seconds of a budget, which is given as a text such as "40 gpu-hours", and whether
-    they are of GPUs.
+    """Parse a budget such as "40 gpu-hours".
+
+    Return its seconds, and whether they are seconds of GPUs.
     """
-    # A number has no unit, so it could be hours of workers or of GPUs: the parser refuses its text.
+    # A number without a unit could mean hours of workers or hours of GPUs, so the parser refuses
+    # it.
     text = value if isinstance(value, str) else shown(value)
     seconds, is_of_gpus = _read(name, text, parse.budget)
     return check_number(name, seconds, at_most=MOST_BUDGET), is_of_gpus

@@ -4,8 +4,8 @@ not ranked.
 Rule 1: confirmation begins when the search and all jobs of the search have ended.
 Rule 2: the trials to confirm are the best trials of the highest rung that has a result.
 Rule 3: each confirming training is a new trial with the next free number. A confirming trial is
-trained in one job up to the rung of the confirmed trial. The scheduler and the search receive no
-results of confirming trials.
+trained in one job, up to the same rung as the trial that it confirms. The scheduler and the search
+receive no results of confirming trials.
 Rule 4: each of the best trials is confirmed once, in order of rank, before any trial is confirmed
 with a second seed. A failed confirming training is not repeated.
 """
@@ -18,14 +18,15 @@ import msgspec
 
 from ashtune._src.core.jobs import Job, TrialId
 
-# Decision 32 (docs/decisions/0032-noise-and-enough.md): one seed gained 0.10 to 0.16 deviations of
-# the noise, two 0.14 to 0.28, and three 0.19 to 0.30 for half as much training again.
+# Decision 32 (docs/decisions/0032-noise-and-enough.md): in standard deviations of the noise,
+# confirmation gained 0.10 to 0.16 with one seed, 0.14 to 0.28 with two seeds, and 0.19 to 0.30 with
+# three seeds. Three seeds cost 1.5 times as much training as two.
 SEEDS = 2
 """The default number of confirming seeds of each configuration: ``benchmarks/confirm.py`` compares
 1, 2 and 3.
 """
 MOST = 100
-"""The maximum number of configurations, and of seeds of each configuration."""
+"""The largest allowed value of ``best`` and of ``seeds``."""
 
 
 class Confirm(msgspec.Struct, frozen=True):
@@ -104,7 +105,8 @@ class Confirming:
     confirmed.
 
     Args:
-        best: Returns the highest rung with a result, and the trials of this rung in order of rank.
+        best: A function that returns the highest rung with a result, and the trials of this rung in
+            order of rank.
     """
 
     def __init__(self, best: Callable[[], tuple[int, Sequence[TrialId]]]) -> None:
@@ -124,7 +126,8 @@ class Confirming:
             return None
         rung, best = self._best()
         candidates = best[: self.wanted.best]
-        # min() returns the first of several, so equally often confirmed trials come by rank.
+        # min() returns the first minimum, so of equally often confirmed trials, the best-ranked is
+        # next.
         trial = min(candidates, key=lambda trial: self._times[rung, trial], default=None)
         if trial is None or self._times[rung, trial] >= self.wanted.seeds:
             return None

@@ -3,7 +3,7 @@ slowly.
 """
 
 # Decision 32 (docs/decisions/0032-noise-and-enough.md): the expected gain of the next hour is never
-# larger than that of the last one, so no law of the curve is fitted.
+# larger than the gain of the last hour, so no model of future gains is fitted.
 
 import msgspec
 
@@ -20,9 +20,9 @@ class NotWorthIt(msgspec.Struct, frozen=True):
 
     Args:
         gain: The least improvement, in units of the metric. By default this is the noise of the
-            metric: the standard deviation of the last reports of a training around its curve. If
-            trials report too rarely to know the noise, the least gain is a hundredth of the
-            distance between the best and the median result.
+            metric: the standard deviation of a trial's last reports from the trend of its learning
+            curve. If trials report too rarely to know the noise, the least gain is a hundredth of
+            the distance between the best and the median result.
         per: The period of ``gain``: seconds, or a text such as "10m" or "1h".
 
     Example:

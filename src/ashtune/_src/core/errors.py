@@ -4,8 +4,9 @@ An error message is one line, which names the refused argument with its value, a
 instead. The command line prints the message and exits with status 2.
 """
 
-# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md): a defect of ashtune is no
-# AshtuneError, so that it shows its whole traceback. Only what a user can correct is one line.
+# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md): a bug in ashtune raises no
+# AshtuneError, so Python shows the whole traceback. Only errors that the user can correct are shown
+# as one line.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,8 +88,8 @@ class NoResultError(StudyError):
         super().__init__(message)
         self.directory = directory
 
-    # An exception is pickled with its ``args``, which have the message only, so a NoResultError
-    # from another process could not be read.
+    # By default, Python pickles an exception with its ``args``. These arguments contain only the
+    # message, so another process could not create the NoResultError from them.
     def __reduce__(self) -> tuple[type["NoResultError"], tuple[str, str]]:
         return type(self), (str(self), self.directory)
 
@@ -152,8 +153,9 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
     Raises:
         ExtraMissing: If the library is not installed.
     """
-    # An extra installed without one of its dependencies raises the same exception: the hint to
-    # install the extra would then be wrong, and the real name would be lost.
+    # If the extra is installed but one of its dependencies is missing, Python raises the same
+    # exception. A hint to install the extra would then be wrong, and would hide the name of the
+    # missing module.
     module = module or extra
     try:
         yield

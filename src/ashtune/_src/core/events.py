@@ -8,9 +8,9 @@ Rule: a field of an event is never renamed or reused, because later versions mus
 today's journals.
 """
 
-# The bounds below are part of the reader: a journal may be damaged, or from someone else, and a
+# The reader enforces the bounds below, because a journal may be damaged or from a stranger, and a
 # reader keeps arrays with one entry for each trial, rung and worker. A trial number of 10**18 would
-# take all memory. Numbers above 2**53 lose digits in programs that read JSON numbers as floats.
+# use up all memory. Numbers above 2**53 lose digits in programs that read JSON numbers as floats.
 
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -62,14 +62,15 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study. Jobs that ran under an earlier driver are started again.
 
     ``target`` has a value for each metric if the study has several objectives. The study stops
-    after ``max_failures`` failures without any result, and after a quarter as many in a row of
-    promoted trials (at least five) for one reason, until a trial that continued in the same way has
-    a result. The search ends after ``patience`` results in a row at the top rung without an
-    improvement, when the rule ``stop_when`` is met, or when workers were present for ``budget``
-    seconds, summed over workers and sessions. ``facts`` describes the machine and the settings of
-    the session in a form for people. If the user added rungs at the top, ``rungs`` and ``kept`` are
-    the record of the longer ladder. ``objective`` is the version of the training function.
-    ``control`` means that the driver accepts commands.
+    after ``max_failures`` failures before its first result in a session. The study also stops if
+    promoted trials fail in a row for the same reason: at least five, and at least a quarter of
+    ``max_failures``. These failures count only until a trial that continued in the same way (in
+    memory, or from its checkpoint) has a result. The search ends after ``patience`` results in a
+    row at the top rung without an improvement, when the rule ``stop_when`` is met, or when workers
+    were present for ``budget`` seconds, summed over workers and sessions. ``facts`` describes the
+    machine and the settings of the session for a human reader. If the user added rungs at the top,
+    ``rungs`` and ``kept`` are the record of the longer ladder. ``objective`` identifies the version
+    of the training function. ``control`` means that the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -187,10 +188,10 @@ class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
 class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
-    If ``is_fatal``, the trial caused the end of the worker, for example by exceeding its time
-    limit, and fails. ``last_words`` is the last part of the worker's output. If ``is_dismissed``,
-    the worker left in order. If ``is_out_of_memory``, the worker exceeded its memory limit, or was
-    killed because no memory was left.
+    If ``is_fatal``, the trial ended the worker, for example by exceeding its time limit, and the
+    trial therefore fails. ``last_words`` is the last part of the worker's output. If
+    ``is_dismissed``, the worker was asked to end, or ended as planned. If ``is_out_of_memory``, the
+    worker exceeded its memory limit, or was killed because no memory was left.
     """
 
     worker: _Worker
@@ -211,7 +212,9 @@ class PlacesChanged(_Fact, frozen=True):
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program for ``lanes`` lanes. A loaded program has no event.
+    """A worker compiled a program for ``lanes`` lanes.
+
+    A program that is loaded from a cache has no event.
 
     The compile time ``seconds`` belongs to no job. ``shape`` has the values of the static
     hyperparameters.

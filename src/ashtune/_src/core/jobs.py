@@ -65,8 +65,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job whose resource and duration are unknown, with 0 in their
-        place.
+        """Return the result of a job.
+
+        The job's resource and duration are unknown and are set to 0.
         """
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
@@ -106,7 +107,7 @@ def as_one(violation: float | None, loss: float) -> float:
     """
     if violation is None or loss == math.inf:
         return loss
-    # Adding 0.0 turns -0.0 into 0.0, which is equal to it but has other bits.
+    # Adding 0.0 turns -0.0 into 0.0. The two numbers are equal, but have different bits.
     high, low = struct.unpack(">qq", struct.pack(">dd", violation, loss + 0.0))
     if low < 0:
         low ^= (1 << 63) - 1
@@ -152,7 +153,8 @@ class Constraint(msgspec.Struct, frozen=True):
         excess = value - self.bound
         if self.sign == ">=":
             excess = -excess
-        # Relative to the bound, so that bounds of different units can be added up.
+        # The violation is relative to the bound, so that violations in different units can be added
+        # up.
         return min(max(0.0, excess) / (abs(self.bound) or 1.0), sys.float_info.max)
 
     def __str__(self) -> str:
@@ -209,8 +211,9 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return losses, min(sum(violations), sys.float_info.max)
 
     def targets(self, target: float | Mapping[str, float] | None) -> Losses:
-        """Return the target of each objective as a loss. An objective without target has inf. If
-        ``target`` is None, return ().
+        """Return the target of each objective as a loss.
+
+        If an objective has no target, its entry is inf. If ``target`` is None, return ().
 
         Args:
             target: The target of the first objective, or a dict from metric to target.

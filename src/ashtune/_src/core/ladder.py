@@ -67,7 +67,7 @@ class Ladder:
         rungs = [min_resource]
         resource = min_resource * factor
         while round(resource) < max_resource:
-            # With a factor near 1, several powers round to the same resource.
+            # With a factor near 1, several powers of the factor round to the same resource.
             if round(resource) > rungs[-1]:
                 rungs.append(round(resource))
             resource *= factor
@@ -144,8 +144,8 @@ class Ladder:
         """Return a ladder with the rungs of this ladder, followed by more rungs up to
         ``max_resource``.
 
-        The new rungs have the reduction factor of the rung below the top rung, or 2 if this ladder
-        has only one rung.
+        The new rungs continue with the reduction factor between the two highest rungs of this
+        ladder, or with 2 if this ladder has only one rung.
 
         Raises:
             SettingsError: If ``max_resource`` is below the top rung, or there would be too many
@@ -240,9 +240,9 @@ def _check_height(rungs: Sequence[int]) -> None:
 
 
 def _exact(factor: Reduction) -> Fraction:
-    """Return the factor as a fraction of its decimal digits: 1.1 becomes 11/10."""
-    # By its digits: the float 1.1 is a little more than 11/10, and the exact fraction of this float
-    # has a numerator of 16 digits.
+    """Return the factor's decimal digits as an exact fraction: 1.1 becomes 11/10."""
+    # Why the digits: the float 1.1 is a little more than 11/10, and the exact fraction of this
+    # float has a numerator of 16 digits.
     exact = Fraction(0)
     if isinstance(factor, Real):
         with suppress(ValueError):  # not finite, or thousands of digits

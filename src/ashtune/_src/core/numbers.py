@@ -36,7 +36,9 @@ def seconds_text(seconds: float) -> str:
 
 def time_text(seconds: float) -> str:
     """Return a short duration as text, such as ``6.35 us``, or :func:`seconds_text` if it is at
-    least 0.1 s. Less than half a nanosecond is no time: it is left by sums of simulated times.
+    least 0.1 s.
+
+    Sums of simulated times have rounding errors, so less than half a nanosecond becomes ``0 s``.
     """
     if 0 <= seconds < 5e-10:
         return "0 s"
@@ -52,7 +54,7 @@ def time_text(seconds: float) -> str:
 def bytes_text(size: float) -> str:
     """Return a number of bytes as text in powers of 1000, such as ``812 bytes`` or ``1.2 MB``."""
     unit = 0
-    # The limits are those at which the text changes: 999.5 would be written as 1000.
+    # From 999.5 on, a size would be rounded up to 1000, so it gets the next unit.
     while size >= 999.5 and unit < len(_BYTES) - 1:
         size /= 1000
         unit += 1
@@ -66,7 +68,8 @@ def share_text(share: float) -> str:
     """
     if not math.isfinite(share):
         return "?"
-    # A reader takes "100 %" for "all", and "0 %" for "none", so nothing is rounded to them.
+    # A reader understands "100 %" as "all", and "0 %" as "none", so other fractions are not rounded
+    # to them.
     percent = round(100 * share)
     if percent == 100 and share < 1:
         percent = 99
@@ -89,9 +92,7 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
-    """Return the goal's metrics of a result as text, such as
-    ``accuracy = 0.9866, latency = 4.2``.
-    """
+    """Return the goal's metrics in a result, such as ``accuracy = 0.9866, latency = 4.2``."""
     return ", ".join(
         f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics
     )

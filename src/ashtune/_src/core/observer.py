@@ -7,7 +7,7 @@ Rule 2: a method that an observer does not override takes no time.
 Rule 3: an observer with ``sees_confirmations = False`` receives no calls about confirming trials.
 """
 
-# Rule 1: decision 21 (docs/decisions/0021-observers-verdicts-replay.md).
+# Decision 21 (docs/decisions/0021-observers-verdicts-replay.md) explains rule 1.
 
 import os
 from collections.abc import Sequence
@@ -75,9 +75,9 @@ class Observer:
                 journal is read.
 
         Returns:
-            The position in the journal of the first event to receive. It is None or ``position``
-            for new events only, 0 for all events, or a position that the observer has stored
-            earlier.
+            The position in the journal of the first event to receive. For new events only, it is
+            None or ``position``. For all events it is 0. An observer may also return a position
+            that it stored earlier.
         """
 
     def event(self, event: Event) -> None:
@@ -95,8 +95,9 @@ class Observer:
         An observer may override this method if it can take many events faster than one at a time.
         The observer's own method must have the same effect as the default method.
         """
-        # A call for each verdict and order takes time, and many observers need none of them. Why
-        # there are batches: decision 60 (docs/decisions/0060-a-turn-is-the-unit.md).
+        # Calls for each verdict and order take time, and many observers need neither verdicts nor
+        # orders. Decision 60 (docs/decisions/0060-a-turn-is-the-unit.md) explains why there are
+        # batches.
         hears_what_followed = _overrides(self, "followed")
         for event, followed in told:
             self.event(event)
@@ -186,7 +187,7 @@ class Observers:
     def tell(self, told: "Sequence[Told]") -> None:
         """Send all observers some events, each with the verdicts and orders that followed from it.
 
-        Observers without confirmations receive only the events of the search.
+        Observers with ``sees_confirmations = False`` receive only the events of the search.
         """
         of_the_search: Sequence[tuple[Event | None, Sequence[Followed]]] = told
         # Most studies confirm nothing, so most batches are passed on as they are.
@@ -234,5 +235,5 @@ Told: TypeAlias = tuple[Event, Sequence[Followed]]
 
 
 def _overrides(observer: Observer, *names: str) -> bool:
-    """Return whether an observer overrides any of these methods."""
+    """Return whether an observer overrides any of the methods ``names``."""
     return any(getattr(type(observer), name) is not getattr(Observer, name) for name in names)

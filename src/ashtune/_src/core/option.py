@@ -1,8 +1,8 @@
 """Definitions of the options of a study: type, default, check and parser.
 
 A ``TypedDict`` has the options of one kind as fields, and each field has an :class:`Option`. The
-sentence of an option for ``--help`` is in the docstring of the ``TypedDict``, or of the function or
-class which takes the option (``help_texts`` in ``cli/flags.py``).
+help text of an option is in the docstring of the ``TypedDict``, or of the function or class that
+takes the option (``help_texts`` in ``cli/flags.py``).
 
 Commands take an option as ``--name``. Functions take a keyword argument, or an object with several
 options, such as ``stop=Stop(patience=20)``.
@@ -121,14 +121,16 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
 
 
 def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequence[str]) -> str:
-    """Return which arguments are unknown, and what to write. If several are names of other tools,
-    the text lists them all.
+    """Return the part of an error message that names unknown arguments and suggests others.
+
+    If several arguments are names of other tools, the text lists them all.
     """
     ours = {}
     for name in unknown:
         if name in words:
             ours[name] = f"did you mean {words[name]}?" if words[name] else "leave it out"
-    # A script for another tool has several of them: one message saves the user several attempts.
+    # A script for another tool often has several such arguments: one message about all of them
+    # saves the user several attempts.
     if len(ours) > 1:
         return ", ".join(f"{name}= ({advice})" for name, advice in ours.items())
     name = next(iter(ours), unknown[0])
@@ -136,8 +138,9 @@ def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequen
 
 
 def suggesting(words: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a function refuse an unknown keyword argument with a suggestion. ``words`` are names in
-    other tools.
+    """Let a function refuse unknown keyword arguments, and suggest what to write instead.
+
+    The keys of ``words`` are argument names of other tools.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

@@ -3,21 +3,21 @@ Pareto front.
 
 Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm:
 NSGA-II*, IEEE TEVC 6(2), 2002. Results are sorted into non-dominated fronts, and each front is
-sorted by decreasing crowding distance. By section VI, feasible results come first, followed by
-infeasible results in the order of their violation. The front of a result is searched by the method
-of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE TEVC 19(2), 2015.
-Without weights, the chosen result is the knee of Das, *On characterizing the "knee" of the Pareto
-curve*, Structural Optimization 18, 1999. The knee is farthest below the plane through the best
-points of each loss. At the knee, the sum of losses is smallest, if each loss is scaled to its range
-over the front.
+sorted by decreasing crowding distance. As in section VI, feasible results come first, followed by
+infeasible results in the order of their violation. The front of each result is found with the
+method of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE TEVC
+19(2), 2015. Without weights, the chosen result is the knee of Das, *On characterizing the "knee" of
+the Pareto curve*, Structural Optimization 18, 1999. The knee is the result farthest below the plane
+through the results that are best in one loss. If each loss is scaled to its range over the front,
+the knee has the smallest sum of losses.
 
 Rule 1: if two results, or their crowding distances, are equal, the earlier trial comes first.
 Failures come last.
 Rule 2: results with the same violation are ordered like feasible results.
 """
 
-# Decision 31 (docs/decisions/0031-several-objectives.md): one rule chooses, so that the best trial
-# of a report, of a page and of ``study.best`` is the same.
+# Decision 31 (docs/decisions/0031-several-objectives.md): one rule chooses the best trial, so that
+# a report, a page and ``study.best`` show the same trial.
 
 import math
 from bisect import bisect_left
@@ -68,8 +68,8 @@ def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key
 def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, TrialId]]]:
     """Return the non-dominated fronts of sorted entries.
 
-    An entry can be dominated only by an earlier entry. If an entry is not dominated in a front, the
-    entry is not dominated in any later front, so bisection finds the entry's front.
+    An entry can be dominated only by an earlier entry. If no entry of a front dominates a result,
+    no entry of a later front dominates it either, so bisection finds the result's front.
     """
     fronts: list[list[tuple[Key, TrialId]]] = []
     for entry in entries:
@@ -116,9 +116,9 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
     """Return the Pareto front of some results, sorted by the first loss, without failures.
 
     The front has only feasible results. If no result is feasible, the front has results with the
-    smallest violation. Of equal results, the front has only the earliest. The time is O(n log n)
-    with one or two losses. With ``m`` losses it is O(m n f), where ``f`` is the number of trials in
-    the front.
+    smallest violation. If results are equal, the front has only the earliest of them. The time is
+    O(n log n) with one or two losses. With ``m`` losses it is O(m n f), where ``f`` is the number
+    of trials in the front.
 
     Args:
         results: The results, in any order.

@@ -1,4 +1,6 @@
-"""Orders tell an engine what to do. Verdicts say which trials failed, and why, or were promoted.
+"""Orders tell an engine what to do.
+
+Verdicts say which trials failed and why, and which trials were promoted.
 
 The journal contains no orders and verdicts, because a replay of the journal's events gives the same
 orders and verdicts. Observers receive orders and verdicts.
@@ -21,7 +23,8 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     With ``in_place``, the worker continues the trial that it has in memory. Without ``in_place``,
     the worker restores the checkpoint at ``start``, which has ``size`` bytes. If ``start`` is 0,
     the worker begins a new training. If the trial confirms another trial, ``confirms`` is the
-    number of the other trial. If ``alone``, the trial ran out of memory before.
+    number of the other trial. If ``alone``, no other job may run beside this job, because the trial
+    ran out of memory before.
     """
 
     worker: WorkerId
@@ -49,8 +52,8 @@ class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An order to interrupt the running job after the current epoch, to save the trial, and to free
     the worker.
 
-    If ``at_once``, the study is being stopped, and the worker does not wait for a store that does
-    not answer.
+    If ``at_once``, the study is being stopped, and the worker does not wait for a checkpoint store
+    that does not answer.
     """
 
     worker: WorkerId
@@ -108,7 +111,7 @@ Followed = Order | Verdict
 
 
 # A report groups failures by their reasons, and a study stops if promoted trials fail for the same
-# reason. A failure at epoch 7 and one at epoch 9 must then have the same reason.
+# reason. Failures at epochs 7 and 9 must then have the same reason.
 _A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
 _A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
 _OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")

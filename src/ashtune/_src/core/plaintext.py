@@ -36,8 +36,8 @@ _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if co
 
 _USERINFO = re.compile(
     r'(\w:)(?:(//)[^\s"<>/?#]{0,1000}@'
-    # A key may contain slashes, and a path has lost a slash. Up to five digits before a slash are a
-    # port.
+    # A key may contain slashes, and in a path one of the two slashes may be missing. Up to five
+    # digits before a slash are a port, not a key.
     r'|(//?)[^\s"<>/?#:@\[]{0,1000}:(?!\d{1,5}(?:[/?#]|$))[^\s"<>]{0,1000}@)'
 )
 """The limits bound the time for a long text."""
@@ -97,7 +97,8 @@ def one_line(text: str, most: int = LINE) -> str:
     line = visible(" ".join(text.split()))
     if len(line) <= most:
         return line
-    # Both ends stay: a message begins with what failed, and often ends with the reason.
+    # Both ends of a message stay: the message begins with what failed, and often ends with the
+    # reason.
     end = most // 4
     return f"{line[: most - end - 5]} ... {line[-end:]}"
 

@@ -15,8 +15,7 @@ script. In commands of ashtune, a training function's script may become ``__main
 """
 
 loads_a_function = False
-"""True while a user's file is executed to get its training function; ``tune`` raises during this
-time.
+"""True while a user's file is executed to get its training function; ``tune`` then raises an error.
 """
 
 STARTING = ("PYTHONPATH", "PYTHONUNBUFFERED")

@@ -24,7 +24,9 @@ ARGUMENTS = {
     "verbose": "quiet=",
     "resources_per_trial": "engine=ashtune.Auto(threads=2, gpus_per_worker=1)",
 }
-"""Our names for arguments; "" for arguments that have none."""
+"""For each argument of other tools: the name of the same argument in ashtune, or "" if there is
+none.
+"""
 
 _TUNE = "ashtune.tune(train, space, metric=..., mode=..., trials=..., max_resource=...)"
 _SPACE = (
@@ -65,7 +67,7 @@ NAMES = {
     "importance": "study.importance()",
     "visualization": "study.plot_importance() or another study.plot_...()",
 }
-"""What replaces names of other tools that a user may expect in ``ashtune``."""
+"""For each name that a user of other tools may expect in ``ashtune``: what to write instead."""
 
 RESULTS = {
     **dict.fromkeys(["best_trial", "get_best_result", "get_best_trial"], "best"),
@@ -77,7 +79,7 @@ RESULTS = {
     "best_estimator_": "best.load()",
     "best_trials": "front",
 }
-"""What replaces attributes of other tools' studies."""
+"""For each attribute of other tools' studies: the attribute in ashtune."""
 
 
 class NoSuchName(AshtuneError):  # noqa: N818 - the name says what is missing
@@ -85,11 +87,11 @@ class NoSuchName(AshtuneError):  # noqa: N818 - the name says what is missing
 
 
 class NoSuchImport(NoSuchName, ImportError):  # noqa: N818
-    """Raised by ``from ashtune import NAME``, and :class:`NoSuchMember` by ``ashtune.NAME``."""
+    """The error of ``from ashtune import NAME``; ``ashtune.NAME`` raises :class:`NoSuchMember`."""
 
 
 class NoSuchMember(NoSuchName, AttributeError):  # noqa: N818
-    """Raised by ``ashtune.NAME``; an AttributeError, for ``hasattr``, pickle and Sphinx."""
+    """The error of ``ashtune.NAME``. ``hasattr``, pickle and Sphinx need an AttributeError."""
 
 
 class NoSuchResult(StudyError, AttributeError):  # noqa: N818 - the name says what is missing
@@ -97,15 +99,17 @@ class NoSuchResult(StudyError, AttributeError):  # noqa: N818 - the name says wh
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of another tool, as the function ``__getattr__`` of ``ashtune``.
+    """Raise an error if a name belongs to another tool.
+
+    Only ``__getattr__`` of ``ashtune`` may call this.
 
     Raises:
-        NoSuchName: With what to write instead.
+        NoSuchName: The message says what to write instead.
     """
     if name in NAMES:
-        # An import statement replaces the message of an AttributeError by its own. So the
-        # instruction at which the script stands decides: this function was called by
-        # __getattr__, and that by the script.
+        # An import statement replaces the message of an AttributeError by its own message, and
+        # therefore needs another exception. The script called ``__getattr__``, which called this
+        # function. The present instruction of the script shows whether it is an import.
         script = sys._getframe(2)
         is_import = script.f_code.co_code[script.f_lasti] == opmap["IMPORT_FROM"]
         kind = NoSuchImport if is_import else NoSuchMember

@@ -14,8 +14,8 @@ Rule 2: no part of an address is decoded, so an address with an escape is unknow
 addresses are plain text.
 """
 
-# Who may want to come in
-# -----------------------
+# Attacks, and what stops them
+# ----------------------------
 # The page shows a study's texts, and with --control it can stop the study. A loopback port is open
 # to every user of the machine, and to every page in the owner's browser. Decision 38
 # (docs/decisions/0038-the-live-page.md).
@@ -38,9 +38,10 @@ addresses are plain text.
 #   a study's name with markup                no inline script runs, and the page shows texts as
 #                                             text
 #
-# A program that is no browser sends no Sec-Fetch-Site, nor does a browser to a plain http address
-# that is not loopback. Both are let in ("" in FROM_HERE): they must know the secret. Who has the
-# whole address may do what the owner may, so control is asked for at the start (decision 42,
+# Two kinds of requests have no Sec-Fetch-Site: requests of a program that is no browser, and a
+# browser's requests to a plain http address that is not loopback. Requests of both kinds are
+# accepted ("" in FROM_HERE), because they must know the secret. Everybody who has the whole address
+# has the rights of the owner, so the user must allow control at the start (decision 42,
 # docs/decisions/0042-control-from-the-page.md).
 
 import hmac
@@ -56,8 +57,8 @@ from ashtune._src.dashboard.page_messages import Forbidden, NothingThere
 TOKEN_BYTES = 24
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 FROM_HERE = ("", "same-origin", "none")
-"""Accepted values of ``Sec-Fetch-Site``: of a program that is not a browser, of the page itself, of
-a typed address.
+"""Accepted values of ``Sec-Fetch-Site``: from a program that is not a browser, from the page
+itself, and from a typed address.
 """
 HEADER = "X-Ashtune"
 VALUE = "1"

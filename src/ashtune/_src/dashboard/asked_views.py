@@ -44,7 +44,7 @@ POINTS = 160
 """The largest number of trials in a slice."""
 MOST_LINES = 300
 REPLAYED = 100_000
-"""The total number of trials that a what-if replays, which takes about five seconds."""
+"""The total number of trials that a what-if replays. This takes about five seconds."""
 MOST_DRAWS = 10
 TRIED_BY_A_DEADLINE = 20
 """The approximate number of worker counts that a deadline question tries."""
@@ -55,7 +55,7 @@ class AskedView(View):
 
     Args:
         study: The study.
-        given: The parameters of the question. Each is named in ``parameters``.
+        given: The parameters of the question. The names of all parameters are in ``parameters``.
     """
 
     parameters: ClassVar[Sequence[str]] = ()
@@ -75,11 +75,11 @@ class AskedView(View):
 
     @property
     def valued(self) -> tuple[Results, Configuration, Mapping[str, object]]:
-        """The results, configurations and space of the study. The results may be of another
-        objective than the first.
+        """The results, configurations and space of the study.
 
-        The results of another objective take one more reading of the journal, without the
-        scheduler.
+        The user may choose another objective than the first. The results of another objective need
+        one more reading of the journal, without the scheduler.
+
         """
         results, configuration, space = self.study.configured
         name = self.last("metric")
@@ -274,7 +274,7 @@ class WhatIfView(AskedView):
         return {"predictions": predictions, "text": words}
 
     def _asked(self) -> dict[str, Any]:
-        """Return the given settings, read from their texts."""
+        """Return the settings in the question, parsed from text."""
         asked = {}
         options = options_of(WhatIfOptions)
         for name in self.parameters:
@@ -295,9 +295,7 @@ def report_sections(study: StudyReader) -> Sequence[PageSection]:
 
 
 class ReportView(AskedView):
-    """The sections of the report that have blocks, among them the sections of installed
-    packages.
-    """
+    """The sections of the report that have blocks, including the sections of installed packages."""
 
     name = "report"
 
@@ -306,8 +304,9 @@ class ReportView(AskedView):
 
 
 class SectionView(AskedView):
-    """One section of the report, as text and as data. A language model reads it better than
-    blocks.
+    """One section of the report, as text and as data.
+
+    A language model reads text and data better than blocks.
     """
 
     name = "section"

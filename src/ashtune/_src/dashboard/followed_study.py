@@ -27,11 +27,13 @@ study.
 # the reading. Two viewers share parts: MAKE_SECONDS is just below the half second between two
 # messages of the server.
 #
-# A Picture holds all that was read of one journal with one ladder. It is replaced, never emptied:
+# A Picture holds all that was read of one journal with one ladder. A Picture is replaced, never
+# emptied:
 #
 #   _picture         what viewers see
-#   _next_picture    a new one, while it is read. It becomes _picture when it has read all, so a
-#                    page never shows the first 100 trials of a study whose 100,000 it showed before
+#   _next_picture    a new picture, while it reads the journal. At the journal's end it becomes
+#                    _picture. So a page that has shown 100,000 trials never shows only the first
+#                    100 of them
 #   _number          counts the pictures that were shown. A viewer that has messages of another
 #                    number gets a snapshot, else a delta: the parts that changed
 #
@@ -47,7 +49,7 @@ study.
 #   the file is another journal   its settings differ: the new picture is shown at once
 #   a line is damaged             what was read before stays on the page, with the problem in its
 #                                 head (state "unreadable"). The first failure is not shown: another
-#                                 host may just be renaming the file. A second one is
+#                                 host may just be renaming the file. A second failure is shown
 #   it was repaired               the file's size or time has changed: read again from the
 #                                 beginning, at most every RETRY_SECONDS, as a large one takes many
 #                                 seconds
@@ -59,8 +61,8 @@ study.
 #   a study makes reading raise   as a damaged line: other studies of the page have their own
 #                                 threads
 #
-# Why it polls, why a large journal is read twice, and what it costs: decision 38
-# (docs/decisions/0038-the-live-page.md).
+# Decision 38 (docs/decisions/0038-the-live-page.md) says why the journal is polled, why a large
+# journal is read twice, and what this costs.
 
 import threading
 import time
@@ -102,11 +104,11 @@ SLICE_SECONDS = 0.05
 """Seconds of reading before other threads get the lock."""
 PAUSE_SECONDS = 0.001
 MAKE_SECONDS = 0.4
-"""The shortest time in seconds between two times at which the parts are made."""
+"""The parts are made again at most once in this number of seconds."""
 DRIVER_SECONDS = 1.0
 """Seconds between two checks of the driver's process."""
 RETRY_SECONDS = 10.0
-"""The shortest time in seconds before an unreadable journal that has changed is read again."""
+"""An unreadable journal that has changed is read again after at least this number of seconds."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -131,7 +133,7 @@ class FollowedStudy:
         self._may_control = control
         self.shown = visible(str(directory))
         self.saved_as = ""
-        """The file of the saved page, which viewers are told at the end."""
+        """The file of the saved page. At the end, viewers get its name."""
         self._journal = self.directory / NAME
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -166,8 +168,10 @@ class FollowedStudy:
         self._thread.start()
 
     def open_now(self) -> ReadByPicture:
-        """Open the journal in this thread, in place of :meth:`start`. Return the study's reader:
-        what is asked of it before :meth:`read_now` comes from the same reading.
+        """Open the journal in this thread, in place of :meth:`start`.
+
+        Return the study's reader. Analyses that are requested before :meth:`read_now` get the
+        journal in the same reading.
 
         Raises:
             JournalError: If the journal cannot be read.
@@ -190,8 +194,9 @@ class FollowedStudy:
             raise JournalError(self._problem or f"{self._journal} has changed; read it again")
 
     def read(self) -> None:
-        """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the
-        study's summary.
+        """Read the whole journal in this thread, in place of :meth:`start`.
+
+        If there is a problem, it is in the study's summary.
         """
         while not self._poll():
             pass
@@ -462,12 +467,14 @@ class FollowedStudy:
         return None if self._picture is None else self._picture.tally.session
 
     def _open(self, ladder: Ladder | None = None, *, is_read_once: bool = False) -> None:
-        """Open the journal. A study that was read before is shown again after its journal is read.
+        """Open the journal.
+
+        If the study was shown before, the old picture stays until the journal is read to its end.
 
         Args:
             ladder: The ladder of a later session; by default the ladder of the journal's first
                 line.
-            is_read_once: Whether a large journal too is read only once.
+            is_read_once: Whether even a large journal is read only once.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
@@ -483,7 +490,7 @@ class FollowedStudy:
         else:
             self._show(picture)
         self._must_open = False
-        if ladder is None or before is None:  # a higher ladder is of the same journal
+        if ladder is None or before is None:  # a higher ladder: the same journal
             self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
             self._longest_pause = 0.0
 

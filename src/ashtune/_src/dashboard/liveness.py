@@ -14,17 +14,17 @@ the driver.
 
 # Theory of operation
 # -------------------
-# A killed driver writes no last line, so "running" and "killed an hour ago" are the same journal.
-# FollowedStudy asks DriverProcess.is_alive() once a second, and state_of() puts the answer together
-# with what the journal says. The first line that fits decides:
+# A killed driver writes no last line, so the journal of a running study looks like the journal of a
+# study that was killed an hour ago. FollowedStudy asks DriverProcess.is_alive() once a second, and
+# state_of() combines the answer with the facts in the journal. The first line that fits decides:
 #
 #   state     when
 #   --------  ------------------------------------------------------------------------------------
-#   complete  the scheduler has all that it asked for, also if the driver is gone
+#   complete  all jobs that the scheduler requested are done, even if the driver has ended
 #   running   no session has begun
 #   stopped   simulated; or a limit or the user stopped it and no job runs; or the driver has ended,
 #             no job runs, and the scheduler is not installed here
-#   died      its driver has ended in the middle
+#   died      its driver has ended before the study was complete
 #   running   it is stopping, or paused
 #   quiet     the driver is on another machine, and nothing was written for QUIET_SECONDS or for
 #             QUIET_TIMES its longest pause so far
@@ -32,8 +32,9 @@ the driver.
 #
 # FollowedStudy has three more, for a journal that is not read: missing, unreadable, reading.
 #
-# "quiet" is no verdict: a job of an hour writes nothing for an hour. Therefore the limit grows with
-# the longest pause. Two minutes: decision 38 (docs/decisions/0038-the-live-page.md).
+# "quiet" does not mean dead: a job of an hour writes nothing for an hour. Therefore the limit grows
+# with the longest pause. Decision 38 (docs/decisions/0038-the-live-page.md) explains the limit of
+# two minutes.
 #
 # What makes is_alive() wrong, and what is done about it:
 #

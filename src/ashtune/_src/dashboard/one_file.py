@@ -3,7 +3,7 @@ scripts.
 
 Rule 1: any data of a study are in one JSON element of the file. The data cannot end this element,
 and the scripts of the page show the data as text.
-Rule 2: the content policy of the file forbids to load anything from the network.
+Rule 2: the content policy of the file does not allow the page to load anything from the network.
 """
 
 import json
@@ -80,8 +80,9 @@ def one_file(saved: Mapping[str, Any]) -> str:
 
 
 def _module(path: str, file: PageFile) -> PageFile:
-    """Return a module that imports others by their paths from the page, since a module in an
-    address has no folder.
+    """Return a module whose imports are paths below the page.
+
+    The module will be in a ``data:`` address, which has no folder for relative paths.
     """
     folder = posixpath.dirname(path)
     text = _IMPORTED.sub(

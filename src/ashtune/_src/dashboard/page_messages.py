@@ -30,8 +30,8 @@ NAMES = (*OF_THE_PAGE, "section")
 """The names of all asked views: the questions about a whole study."""
 
 Pauses = Sequence[tuple[float, float]]
-"""For each session of a study, its start time, and the total seconds before in which the study did
-not run.
+"""For each session of a study: its start time, and the total seconds before it in which the study
+did not run.
 """
 
 
@@ -109,7 +109,7 @@ class Forbidden(Refused):
 
 
 def is_whole(text: str, digits: int) -> bool:
-    """Return whether a text has at most ``digits`` decimal digits, and nothing else."""
+    """Return whether a text consists of at least one and at most ``digits`` decimal digits."""
     return text.isascii() and text.isdecimal() and len(text) <= digits
 
 

@@ -43,8 +43,9 @@ LARGE_BYTES = 8 << 20
 """The number of bytes above which a journal is read twice."""
 COST_SHARE = 0.05
 READING_COST_SHARE = 0.005
-"""The largest share of time in which a part may be made. The share is smaller during the first
-reading.
+"""The largest share of the time that is spent on making one part.
+
+The share is smaller during the first reading.
 """
 PARTS: Sequence[type[PagePart]] = (
     HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart,
@@ -68,11 +69,13 @@ class Shown(msgspec.Struct):
 
 
 class ReadByPicture(StudyReader):
-    """The reader of a study whose analyses a picture tells, while the journal grows.
+    """The reader of a study.
 
-    If the picture has read nothing yet, the first reading with orders for other analyses is the
-    picture's: its parts and the others get each event once (a saved page). Later analyses take a
-    reading of their own.
+    The reader's analyses receive events from a picture while the journal grows.
+
+    If the picture has read nothing yet, its first reading also serves other analyses that need
+    orders: the picture's parts and these analyses get each event once (for a saved page). Later
+    analyses need another reading.
     """
 
     def __init__(
@@ -87,7 +90,10 @@ class ReadByPicture(StudyReader):
         return self._picture.outcome
 
     def follow(self, kind: type[Observer]) -> None:
-        """Make an analysis that the picture tells too. Call this before the first reading."""
+        """Make an analysis that the picture passes events to.
+
+        Call this before the first reading.
+        """
         analysis = self.new(kind)
         self.use(analysis)
         self._picture.add_observers([analysis])
@@ -205,7 +211,7 @@ class Picture:
 
     def shares_read(self, size: int) -> tuple[float, float]:
         """Return the share of the journal that the first reading has read, and the share that the
-        last has read.
+        last reading has read.
         """
         first = last = 1.0
         if not self.has_read_all:
@@ -283,7 +289,7 @@ class Picture:
     def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
         """Make a part again if enough time has passed. Return the number of the last change."""
         shown = self.shown[part.name]
-        part.now = ran  # also if it is too early: another part may ask this one
+        part.now = ran  # even if it is too early: another part may ask this one
         if now < shown.make_at:
             return sequence
         began = time.thread_time()  # excludes time in which other processes had the processor

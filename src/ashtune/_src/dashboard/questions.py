@@ -9,10 +9,10 @@ new process.
 
 # Theory of operation
 # -------------------
-# Routes asks (``routes.py``) in a thread of the server, and so does MCP. The answer is computed in
-# a process (``answers.py``), for three reasons: importance in the server's process would slow the
-# page for all viewers, a study made to use all memory must not end the server, and a process can be
-# killed.
+# Routes (``routes.py``), in a thread of the server, and MCP ask the questions. The answer is
+# computed in a process (``answers.py``), for three reasons: importance in the server's process
+# would slow the page for all viewers, a malicious study that uses all memory must not end the
+# server, and a process can be killed.
 #
 # Each AnswerProcess has one child. Threads queue at _turn, and a thread that waited looks at the
 # cached answers again, because ten viewers of one page ask the same question at the same time.
@@ -30,8 +30,8 @@ new process.
 # Refusals are not kept: a study without a result may have one a second later.
 #
 # An answer carries the position of the journal that it was computed from. While a study runs, each
-# question has a newer position. Therefore an answer also counts for STALE_SECONDS: else each of ten
-# viewers would start the same computation after each event. Limits: decision 38
+# question has a newer position. Therefore an answer stays valid for STALE_SECONDS: otherwise each
+# of ten viewers would start the same computation after each event. Limits: decision 38
 # (docs/decisions/0038-the-live-page.md).
 
 import threading

@@ -22,11 +22,11 @@ a file. The server never opens a path from a request.
 # Studies are only appended to the list, so a number means the same study while the server runs,
 # also in the address of an open page.
 #
-# The saved page calls answer() too and keeps what comes back (``saved.py``): so both pages get the
-# same data from the same code (decision 76, docs/decisions/0076-one-page.md).
+# The code that saves a page also calls answer() and keeps the answers (``saved.py``), so both pages
+# get the same data from the same code (decision 76, docs/decisions/0076-one-page.md).
 #
-# A command is only passed to the driver, as a file in the study's directory. The driver checks it
-# again, since it alone knows its state, and writes the event (decision 42,
+# A command is only passed to the driver, as a file in the study's directory. The driver checks the
+# command again, because only the driver knows its own state, and writes the event (decision 42,
 # docs/decisions/0042-control-from-the-page.md). So the page's process never writes into a journal.
 
 import re
@@ -184,8 +184,8 @@ class Routes:
 
     def _list(self) -> bytes:
         found = msgspec.structs.asdict(self._find())
-        # A folder without studies is followed as a missing study. It keeps its number, and is left
-        # out of the list once it has studies.
+        # A folder without studies is followed as a missing study. The missing study keeps its
+        # number, and is left out of the list once the folder has studies.
         followed = list(self._studies)
         folders = {parent for study in followed for parent in study.directory.parents}
         studies = [{"id": number, **study.summary()} for number, study in enumerate(followed)]

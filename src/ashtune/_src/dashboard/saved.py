@@ -25,12 +25,13 @@ NAME = "page.html"
 """The name of the page that the live page leaves in a study's directory."""
 # Decision 76 (docs/decisions/0076-one-page.md).
 MOST_TRIALS = 50
-"""The largest number of trials from the beginning of the table whose own pages are in the file."""
+"""The largest number of trials, from the top of the table, that have a page in the file."""
 MOST_BYTES = 2_000_000
-"""The size of the pages of trials in JSON after which no other is added."""
+"""If the pages of trials have this size in JSON, no more pages are added."""
 MOST_PREDICTED = 10_000
-"""The largest number of trials of a study whose what-if is in the file. That of 100,000 trials
-takes half a minute.
+"""If a study has more trials than this, its what-if is not in the file.
+
+A what-if of 100,000 trials takes half a minute.
 """
 _STUDY = "api/studies/0"
 
@@ -105,8 +106,9 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
 
 
 def _pages(study: FollowedStudy, trials: Sequence[int]) -> dict[str, Any]:
-    """Return the answers of the pages of trials. A trial that cannot be read, and all after it, are
-    left out.
+    """Return the answers of the pages of trials.
+
+    If a trial cannot be read, its page and the pages of all later trials are left out.
     """
     pages: dict[str, Any] = {}
     size = 0

@@ -31,17 +31,19 @@ frame of another site, and to run code of another site.
 # The order matters. The host is checked before the secret, so that a page of another site, which
 # can make a browser come here under a name of its own (DNS rebinding), cannot even test secrets.
 #
-# http.server and not a framework, and server-sent events and not web sockets: decision 38
-# (docs/decisions/0038-the-live-page.md). A thread for each connection is enough, as a page has one
-# stream and a few requests, and MOST_STREAMS and MOST_WAITING bound the threads that wait.
+# Decision 38 (docs/decisions/0038-the-live-page.md) says why http.server is used instead of a
+# framework, and server-sent events instead of web sockets. A thread for each connection is enough,
+# as a page has one stream and a few requests, and MOST_STREAMS and MOST_WAITING bound the threads
+# that wait.
 #
 # What happens when
 #
 #   a browser goes away             the next write raises OSError: _guard() closes, and the stream's
-#                                   place is free. A comment every SILENCE_SECONDS finds those that
-#                                   vanished without a word
+#                                   place is free. A comment every SILENCE_SECONDS finds browsers
+#                                   that have vanished
 #   a connection is lost            the page connects again by itself, with its last id
-#   a client sends nothing          closed after 30 s; the oldest of more than MOST_WAITING at once
+#   a client sends nothing          its connection is closed after 30 s, or at once if it is the
+#                                   oldest of more than MOST_WAITING
 #   a client sends half a command   the same: a command's body waits in the same list
 #   a command has no length,        refused before it is read: a body is held in memory
 #   or a large one
@@ -95,9 +97,9 @@ MOST_STREAMS = 64
 MOST_WAITING = 64
 """The largest number of connections without a whole request. A browser has about six."""
 FAREWELL_SECONDS = 0.1
-"""The seconds of one wait until open pages have got their last message."""
+"""The length, in seconds, of one wait for open pages to get their last message."""
 FAREWELLS = 10
-"""The number of waits for open pages. On a busy machine, a long delay uses only one wait."""
+"""The number of these waits. On a busy machine, a long delay uses only one of them."""
 LOOK_SECONDS = 0.1
 """Seconds between two checks whether the server must end."""
 _JSON = "application/json"
@@ -141,8 +143,8 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Record a connection that has not sent its request yet. If there are more than
         MOST_WAITING, close the oldest.
 
-        Otherwise a few hundred connections that send nothing would use all descriptors of the
-        process, and the owner would get no page until they are closed for their silence.
+        Otherwise a few hundred connections that send nothing would use all file descriptors of the
+        process, and the owner would get no page until these connections are closed.
         """
         with self._lock:
             self._waiting.pop(connection, None)
@@ -397,7 +399,10 @@ class PageServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Send the last message to open pages, and stop the server. Close the studies first."""
+        """Send the last message to open pages, and stop the server.
+
+        The caller must close the studies first.
+        """
         left = MOST_STREAMS
         times = FAREWELLS
         while left and times:

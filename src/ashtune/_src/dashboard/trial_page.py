@@ -52,8 +52,9 @@ _OfTrial = (
 
 
 def trial_pages(questions: Sequence[TrialQuestion]) -> Iterator[dict[str, Any]]:
-    """Yield the content of the page of each trial. All are of one study. All bytes of the journal
-    are searched once.
+    """Yield the content of the page of each trial.
+
+    All trials must be of one study. The bytes of the journal are searched once for all trials.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -230,7 +231,7 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
     except OSError as error:
         raise StudyError(f"a log cannot be read: {error.strerror}") from None
     text = "".join([*parts, *(unmarked_end(words + "\n") for words in history.last_words if words)])
-    # before the cut, which could leave the end of an address, with its password
+    # before the text is cut: a cut may leave the end of an address, with its password
     text = without_userinfo(text)
     return text[-LOG_CHARACTERS:], len(text) > LOG_CHARACTERS
 

@@ -18,17 +18,17 @@ range may use the hyperparameter's name without ``config.``.
 #   Table.select() a mask for each condition, their conjunction, a stable sort, then one page of the
 #                  list. Without the lock
 #
-# Copies and not views, as the reader appends to the columns meanwhile. Only the columns that a
-# query names are copied, and those of texts if it has words to search for: most queries sort by one
-# column of a study that may have 200 hyperparameters.
+# The columns are copied, because the reader appends to them during a search. Only the columns that
+# a query names are copied, and the columns of texts only if the query has words: most queries sort
+# by one column of a study that may have 200 hyperparameters.
 #
 # A column of texts is a list of different texts and a code for each trial. A search compares each
 # different text once, not each trial, and the code -1 picks the last item, which is False.
 #
-# A word of the search that has a comparison ("lr<0.1") is one only if its left side is a column: a
-# text may have these signs too. If nothing has the text, the name was meant, and the user is told
-# which columns there are. An unfinished number ("lr<1e-") matches nothing and is no error, because
-# the page asks while the user types.
+# A word of the search such as "lr<0.1" is a comparison only if its left side is a column, because a
+# text may contain these signs too. If no trial has this text, the word was meant as a comparison,
+# and the user is told which columns exist. An unfinished number ("lr<1e-") matches nothing and is
+# no error, because the page asks while the user types.
 #
 # Sorting is stable in both directions (the keys are negated, not the result reversed), so that
 # trials of equal value stay in the order of their numbers, and NaN stays last (rule 2).

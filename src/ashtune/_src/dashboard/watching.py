@@ -5,8 +5,9 @@ server and the browser.
 # Theory of operation
 # -------------------
 # "ashtune watch" runs one LivePage in its own process. With watch=True the tuning process starts
-# this command itself, with --until-exit and its process number (``driver/control.py``). Nothing
-# connects the two but the journal: the page cannot block the study, and can show how it died.
+# this command itself, with --until-exit and its process number (``driver/control.py``). The two
+# processes share only the journal, so the page cannot block the study, and can show how the study
+# died.
 #
 #   thread or process              made by        ends with
 #   -----------------------------  -------------  ------------------------------------
@@ -54,12 +55,14 @@ READ_SECONDS = 60.0
 FIND_SECONDS = 5.0
 """The shortest time in seconds between two searches of folders for studies."""
 MOST_FOUND = 100
-"""The largest number of studies with which studies found in folders are followed. Each has a thread
-and a picture.
+"""Studies that are found in folders are followed only up to this total number of studies.
+
+Each study has a thread and a picture.
 """
 FEW_COLLECTIONS = (50_000, 20, 50)
-"""The thresholds of the garbage collector. Events and numbers are never part of cycles, so it finds
-little.
+"""The thresholds of the garbage collector.
+
+Events and numbers are never part of cycles, so the collector finds little.
 """
 
 
@@ -135,8 +138,9 @@ class LivePage:
                 study.saved_as = file
 
     def _find(self) -> Found:
-        """Follow new studies of the directories, at most every ``FIND_SECONDS``, until the first is
-        left out.
+        """Follow new studies of the directories, at most every ``FIND_SECONDS``.
+
+        Once a study was left out, search no more.
         """
         with self._finding:
             if time.monotonic() >= self._find_at and not self._found.note:
@@ -178,7 +182,7 @@ class LivePage:
 
 
 def _written_at(directory: Path) -> int:
-    """Return when a study was written to last, for comparisons."""
+    """Return the time at which a study was last written to, for comparisons with other studies."""
     try:
         return DISK.status(str(directory / JOURNAL)).changed_ns
     except OSError:

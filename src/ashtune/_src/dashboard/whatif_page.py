@@ -196,7 +196,7 @@ class _Asking:
         for scheduler in self._schedulers():
             for ladder in chosen:
                 choices.append(self._predictor.choice(scheduler, ladder, 1, self._asked["trials"]))
-                if scheduler.rule is Rule.ALWAYS:  # it has no rungs, so the ladders are all one
+                if scheduler.rule is Rule.ALWAYS:  # it has no rungs, so all ladders are the same
                     break
         return choices
 

@@ -26,8 +26,8 @@ class Digits:
     """The images and labels, split into training and validation.
 
     Attributes:
-        train_images: (1200, 64) float32, pixels row by row, scaled to a range of 1, minus the mean
-            of each pixel over the training images.
+        train_images: (1200, 64) float32, pixels row by row, divided by the largest pixel value,
+            minus the mean of each pixel over the training images.
         train_labels: (1200,) int64, from 0 to 9.
         validation_images: (597, 64) float32, scaled and centred like the training images.
         validation_labels: (597,) int64, from 0 to 9.
@@ -41,7 +41,7 @@ class Digits:
 
 @cache
 def load() -> Digits:
-    """Return the digits, read once in each process; the arrays are read-only.
+    """Return the digits as read-only arrays. Each process reads the file only once.
 
     Raises:
         ObjectiveError: If scikit-learn is not installed.
@@ -61,13 +61,13 @@ def _split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     """Return the indices of the training images (1200,) and validation images (597,), stratified by
     class.
 
-    The images are shuffled with seed 0, because the file is sorted by writer.
+    The images are shuffled with seed 0, because the file is sorted by the writers of the digits.
     """
     order = np.random.RandomState(0).permutation(len(labels))
     mixed = order[np.argsort(labels[order], kind="stable")]  # sorted by class
     rank = np.arange(len(mixed))
-    # At equal distances: rank * _VALIDATION / len(mixed) passes a whole number exactly _VALIDATION
-    # times.
+    # Validation images are at equal distances: rank * _VALIDATION / len(mixed) passes a whole
+    # number exactly _VALIDATION times.
     chosen = (rank + 1) * _VALIDATION // len(mixed) > rank * _VALIDATION // len(mixed)
     return mixed[~chosen], mixed[chosen]
 
@@ -82,8 +82,8 @@ def _read() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             "the demo reads its digits from scikit-learn, which is not installed: pip install "
             "'ashtune[demo]'"
         )
-    # Reading only the file takes 20 ms; importing scikit-learn would take each worker about a
-    # second.
+    # Reading only the file takes 20 ms. Each worker would need about a second to import
+    # scikit-learn.
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", dtype=np.int64)

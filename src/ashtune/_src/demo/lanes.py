@@ -53,8 +53,9 @@ def evaluate(state: dict[str, Any], data: Any) -> dict[str, Any]:
 
 
 def space() -> dict[str, Any]:
-    """Return the demo's space with one hidden layer, whose twelve shapes need only twelve compiled
-    programs.
+    """Return the demo's space with one hidden layer.
+
+    The twelve shapes of this space need only twelve compiled programs.
     """
     from ashtune._src.demo import demo_objective as plain
 

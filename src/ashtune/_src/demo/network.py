@@ -8,10 +8,10 @@ diverges, the trial has a result, and numpy prints no warning.
 ``python -m ashtune._src.demo.network`` prints the operations, bytes and time of a training step as
 JSON.
 
-Activations are arrays (features + 1, m), whose last row of ones is for the biases. A layer is
-therefore one matrix product, and the gradient of a layer is another product. In this small network,
-a numpy call's overhead takes as long as its arithmetic. Buffers are therefore reused, and the
-weights of all layers are one vector, which a step updates at once.
+Activations are arrays (features + 1, m). The last row is ones, for the biases. The forward pass of
+a layer is therefore one matrix product, and the gradient of a layer is another. In this small
+network, the overhead of a numpy call takes as long as the arithmetic of the call. Therefore buffers
+are reused, and the weights of all layers are one vector, which a step updates at once.
 """
 
 import math
@@ -58,9 +58,9 @@ class Mlp:
         """Draw the initial weights (He et al. 2015, https://arxiv.org/abs/1502.01852).
 
         Args:
-            config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step reduces
-                each weight by its fraction ``learning_rate * weight_decay``); ``width``, the units
-                in a hidden layer; ``depth``, the number of hidden layers; ``batch_size``.
+            config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step
+                multiplies each weight by ``1 - learning_rate * weight_decay``); ``width``, the
+                units in a hidden layer; ``depth``, the number of hidden layers; ``batch_size``.
             dtype: The dtype of all arithmetic.
         """
         self.config = dict(config)
@@ -101,7 +101,7 @@ class Mlp:
         """
         with np.errstate(all="ignore"):
             logits = self._forward(_with_ones(images, self.weights.dtype))
-            # argmax of NaNs is 0, which would make a diverged network as good as chance.
+            # argmax of NaNs is 0, so a diverged network would seem as good as random guessing.
             right = (logits.argmax(axis=0) == labels) & np.isfinite(logits).all(axis=0)
             logits -= logits.max(axis=0)
             losses = np.log(np.exp(logits).sum(axis=0)) - logits[labels, np.arange(len(labels))]
@@ -249,23 +249,23 @@ def _parameters(width: int, depth: int) -> int:
 
 
 def _product_flops(width: int, depth: int, m: int) -> int:
-    """Return the flops of the forward pass, of weight gradients, and of input gradients (not for
-    the first layer).
+    """Return the flops of the forward pass, the weight gradients, and the input gradients of all
+    layers but the first.
     """
     inner = sum(fan_in * fan_out for fan_in, fan_out in _sizes(width, depth)[1:])
     return 2 * m * (2 * _parameters(width, depth) + inner)
 
 
 def _other_flops(width: int, depth: int, m: int) -> int:
-    """Return the flops of ReLU (three calls), of seven calls from logits to error, and of four
-    optimiser calls.
+    """Return the flops of three ReLU calls, seven calls from logits to error, and four optimiser
+    calls.
     """
     return 3 * depth * width * m + 7 * _CLASSES * m + 4 * _parameters(width, depth)
 
 
 def _bytes(width: int, depth: int, m: int) -> int:
-    """Return the bytes that a step reads and writes: 4 for each number, 1 for each flag of an
-    active unit.
+    """Return the bytes that a step reads and writes: 4 for each number, and 1 for each flag that
+    marks an active unit.
     """
     optimiser = 2 * 3 * _parameters(width, depth)
     batch = (_PIXELS + 1 + _CLASSES) * m

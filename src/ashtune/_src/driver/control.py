@@ -2,8 +2,9 @@
 send from the page.
 
 The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the
-driver's process. The page stays after the end of the study, since users of a notebook still look at
-the page. If the live page fails, the driver writes one line to stderr and continues.
+driver's process. If the driver's process still runs after the end of the study, as in a notebook,
+the page stays, because users still look at it. If the live page fails, the driver writes one line
+to stderr and continues.
 
 A command is checked by this module, handled by the controller, written to the journal as an event,
 and answered. Trials and configurations that a command added therefore remain in a resumed study. A
@@ -60,8 +61,8 @@ from ashtune._src.study.factory import BuiltStudy
 STOPPED = "asked for on the live page"
 START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
-"""The maximum time of the live page's process to end by itself; after this time, the process is
-killed.
+"""The longest time that the live page's process gets to end by itself; after this time, the process
+is killed.
 """
 
 _pages: dict[tuple[Path, bool], "Page"] = {}
@@ -108,8 +109,8 @@ class Control:
         """Answer a command. A command about the enqueued configurations or the number of workers is
         applied first.
         """
-        # The event is in the journal already, so a driver that is killed here has lost nothing: the
-        # next session reads it there.
+        # The event is in the journal already. If this driver is killed here, nothing is lost: the
+        # next session reads the event from the journal.
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):

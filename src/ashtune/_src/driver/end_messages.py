@@ -1,4 +1,4 @@
-"""What a session says at its end: how the study ended, and how it continues."""
+"""The last messages of a session: how the study ended, and how the user can continue it."""
 
 import sys
 

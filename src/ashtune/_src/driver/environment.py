@@ -96,8 +96,9 @@ def missing_parts(study: StudyReader) -> list[str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return a command as one line, without the program of ``-c``, values of options as
-    ``--token``, and passwords.
+    """Return a command as one line.
+
+    Leave out the program of ``-c``, the values of options such as ``--token``, and passwords.
     """
     shown: list[str] = []
     hides_next = ""

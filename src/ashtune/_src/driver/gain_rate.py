@@ -34,7 +34,7 @@ from ashtune._src.core.plaintext import shown
 
 NAME = "not_worth_it"
 FEWEST = 10
-"""The minimum number of results at the top rung with which a search is judged."""
+"""A search is judged only if it has at least this number of results at the top rung."""
 SHARE = 0.01
 """If the noise is unknown, the gain must be at least this share of the distance between the best
 and median results.

@@ -33,7 +33,9 @@ from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
 FINISH_SECONDS = 10.0
-"""An observer is dropped if it has not ended after this time, or makes no progress with past events
+"""The time limit of an observer.
+
+An observer is dropped if it has not ended after this time, or makes no progress with past events
 for this time.
 """
 FINISH_SECONDS_COMPLETE = 60.0
@@ -81,8 +83,9 @@ class ObserverThread(Observer):
     would slow down the study.
 
     Args:
-        history: A function of two positions in the journal. The function yields each event between
-            the positions with what followed from it, and None for each earlier event.
+        history: A function of two positions in the journal. For each event before the first
+            position, the function yields None. For each event between the two positions, it yields
+            the event with the verdicts and orders that followed from it.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
@@ -108,7 +111,8 @@ class ObserverThread(Observer):
     def begin(self, study: ObservedStudy, position: int) -> None:
         """Start the thread, which first sends the past events to the observer."""
         self._start = (study, position)
-        # An observer is never called from two threads, so this thread waits for the earlier ones.
+        # An observer is never called from two threads, so this thread first waits until earlier
+        # threads of the observer have ended.
         with _in_use_lock:
             self._before = [each for each in _in_use if each._observer is self._observer]
             _in_use.append(self)
@@ -141,8 +145,8 @@ class ObserverThread(Observer):
     def tick(self, now: float) -> None:
         """Hand all collected events to the thread."""
         # Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): an observer that is too
-        # far behind is dropped. To block would slow the study down, and to leave events out would
-        # make what the observer stores wrong.
+        # far behind is dropped. If the driver waited, the study would be slow. If events were left
+        # out, the observer's stored data would be wrong.
         steps = self._steps
         self._steps = []
         if self._is_dropped:
@@ -185,8 +189,9 @@ class ObserverThread(Observer):
             self._thread.join()
 
     def finish(self, awake: AwakeClock) -> None:
-        """Wait until the observer's thread has ended, and drop the observer if the time limit
-        ``awake`` is over.
+        """Wait until the observer's thread has ended.
+
+        If the time limit of the clock ``awake`` is over, drop the observer.
         """
         while self._thread.is_alive() and not awake.is_over(time.monotonic()):
             self._thread.join(POLL_SECONDS)
@@ -284,7 +289,8 @@ def finish_all(
     until all end.
 
     Args:
-        is_hurried: Returns whether the script must end soon, which ends the wait for past events.
+        is_hurried: A function that returns whether the script must end soon. If so, the wait for
+            past events ends.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """
     if limit is None:

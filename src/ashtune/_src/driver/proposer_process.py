@@ -1,9 +1,9 @@
-"""Runs the proposer of a search in its own process, so that its model computes in parallel to the
-driver.
+"""Runs the proposer of a search in its own process, so that the search's model computes in parallel
+to the driver.
 
-Rule 1: the driver stores every message to the proposer, which takes about 600 bytes per trial. If
-the proposer's process dies, a new process gets all messages again. ``propose`` raises if the
-process dies twice during one proposal.
+Rule 1: the driver keeps a copy of every message that it sends to the proposer. The copies take
+about 600 bytes per trial. If the proposer's process dies, a new process gets all messages again.
+``propose`` raises if the process dies twice during one proposal.
 Rule 2: the proposer's process ends whenever the driver's process ends, and receives no Ctrl-C.
 Rule 3: the proposer's process starts at the first result of the study, so its imports do not delay
 the first proposal.
@@ -11,7 +11,7 @@ Rule 4: text that the proposer's model prints is discarded, since the driver's t
 study.
 """
 
-# Rule 1: decision 30 (docs/decisions/0030-a-search-that-learns.md).
+# Decision 30 (docs/decisions/0030-a-search-that-learns.md) explains rule 1.
 
 import os
 import pickle

@@ -1,7 +1,8 @@
 """What works beside a session: the live page, the display, the proposer, the workers and the
 observers.
 
-The services open together and close in an order that loses no data; ``session.py`` has the table.
+The services open together, and close in an order that loses no data (see the table in
+``session.py``).
 """
 
 import math
@@ -133,7 +134,8 @@ class Services:
                 if self._is_own_process:
                     try:
                         # A checkpoint is deleted only after the events that made it unneeded are
-                        # durable: else a trial could lose both after a power loss.
+                        # safe on disk: otherwise a trial could lose the events and the checkpoint
+                        # after a power loss.
                         is_safe = journal.sync()
                         workers.close(deletes=is_safe)
                     finally:

@@ -61,14 +61,15 @@ from ashtune._src.study.replay import replay
 from ashtune._src.training.versions import changes
 
 LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
-"""Limits that keep their value of the session before if the user gives no value. A time limit ends
-with its session.
+"""If the user gives no value for one of these limits, it keeps its value of the previous session.
+
+A time limit ends with its session.
 """
 
 
 # Theory of operation.
 #
-# A session has four steps. Each needs the one before, and the order is what makes it safe:
+# A session has four steps. Each step needs the previous step, and this order makes a session safe:
 #
 #   step                 what happens                          why here
 #   1 replay             controller, tally, configurations     every decision rests on the whole
@@ -89,8 +90,8 @@ with its session.
 # everything is on disk by then, and the signal that stopped the session is raised again, so that a
 # shell script sees the status of a signal.
 #
-# A user's loop (open) has the same steps without signals, as the process belongs to the user. It
-# may fork: a forked copy must not close what its parent owns (Services).
+# A user's loop (open) has the same steps without signals, as the process belongs to the user. A
+# user's loop may fork: a forked copy must not close what its parent owns (Services).
 
 
 def read_study(directory: Path, disk: Disk = DISK) -> BuiltStudy:
@@ -111,8 +112,8 @@ class Session:
     """The work of one driver on a study. The caller of :class:`Session` must hold the study's lock.
 
     Args:
-        study: The study in the directory. No other session may use this object, as its controller
-            gets the events.
+        study: The study in the directory. No other session may use this object, because this
+            session passes events to the study's controller.
         version: The version of the training function, if a function was given: see
             ``training/versions.py``.
         objective: The training function; None to use the function in the directory.
@@ -196,8 +197,9 @@ class Session:
             self._exit(TRY_AGAIN)
 
     def _drive(self, session: SessionStarted, begun: list[Told]) -> None:
-        """Let the workers train until the session ends. If a store does not answer, a signal ends
-        the session.
+        """Let the workers train until the session ends.
+
+        If a checkpoint store does not answer, a signal ends the session.
         """
         stop = self._stop
         quiet = self._context.options["quiet"]
@@ -227,8 +229,9 @@ class Session:
             raise refusal
 
     def _end_by_signal(self, number: int) -> None:
-        """End the script by signal ``number``. After SIGUSR1, or SIGTERM under MPI, end the script
-        by a status.
+        """End the script by signal ``number``.
+
+        After SIGUSR1, or SIGTERM under MPI, end the script with an exit status instead.
         """
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
@@ -241,8 +244,10 @@ class Session:
         raise SystemExit(status)
 
     def _begin(self) -> tuple[SessionStarted, list[Told]]:
-        """Replay the journal. Return this session's first event, and all its first events with what
-        follows from them.
+        """Replay the journal.
+
+        Return this session's :class:`SessionStarted`, and the first events of this session, each
+        with the verdicts and orders that follow from it.
 
         If earlier sessions have used up the budget, a second event ends the search before a job
         begins. The events are written to the journal only if the controller accepts them. A
@@ -295,8 +300,8 @@ class Session:
         is_longer = study.ladder != study.ladder_before
         rungs, kept = study.ladder.to_record()
         return SessionStarted(
-            # The clock of this machine may be behind that of the session before, and the times in a
-            # journal do not go back.
+            # This machine's clock may be behind the clock of the previous session, but times in a
+            # journal must not decrease.
             time=round(max(self._last_time, unix_time - self.settings.created), 6),
             unix_time=unix_time,
             version=__version__,
@@ -355,8 +360,9 @@ class Session:
         """
         best = self._tally.best
         if best is not None:
-            # A checkpoint that is one file is not synced when it is saved. After a power loss its
-            # trial begins again when it is promoted, but the best trial may never be trained again.
+            # A checkpoint that is one file is not synced when it is saved. After a power loss, a
+            # promoted trial without its checkpoint begins again. But the best trial may never be
+            # trained again, so its checkpoint is synced here.
             self._checkpoints.make_durable(best.trial, best.resource)
         say_if_the_best_model_is_lost(self._context)
         if self._context.options["profile"]:

@@ -40,7 +40,7 @@ THIS_MACHINE = Surroundings()
 
 
 class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What :class:`Session`, its services and its last messages know of the session.
+    """The data that :class:`Session`, its services and its last messages share.
 
     Args:
         directory: The study's absolute directory. A training function or a notebook may change the
@@ -48,7 +48,7 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
         shown: The directory as the user wrote it, for messages.
         objective: The training function; None to use the function in the directory.
         tally: Counts the results of all sessions.
-        enough: Knows when further results are not worth their time.
+        enough: Decides when further results are not worth their time.
     """
 
     directory: Path
@@ -63,9 +63,10 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrivenStudy(StudyReader):
-    """What the display and the summary may know of the study that a session drives.
+    """The view of a running study for the display and the summary.
 
-    Its values are those of now. Nothing is read from the journal, which the session still writes.
+    The view always has the present values. Nothing is read from the journal, which the session
+    still writes.
 
     Args:
         workers: The wanted number of workers; 0 if unknown.

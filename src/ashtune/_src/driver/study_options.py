@@ -52,7 +52,7 @@ from ashtune._src.study.folders import check_directory
 MAX_FAILURES = 20
 """A session stops after this many failures without a result.
 
-If each trial fails with probability 1/2, a session stops with probability 1e-6.
+Even if each trial fails with probability 1/2, a session stops only with probability 1e-6.
 """
 
 
@@ -272,15 +272,15 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         budget: The search ends when the workers have been present for this time, such as "40 hours"
             (or "40 worker-hours"). The times of all workers are added, over all sessions and idle
             time included. In "40 gpu-hours", an hour of a worker counts as ``gpus_per_worker``
-            hours. The present number counts for earlier sessions too, even if a worker had another
-            number of GPUs then.
+            hours. The present value of ``gpus_per_worker`` is used for earlier sessions too, even
+            if a worker had another number of GPUs then.
         total_resource: The search ends when all trials together have used this much resource.
         patience: The search ends after this many results or failures in a row at the top rung
             without a new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains
             less than the noise; or ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
         max_failures: The study stops if this many trials of a session fail before the session's
-            first result. The default is 20, or the number of the session before. The study also
+            first result. The default is 20, or the number of the previous session. The study also
             stops if five promoted trials in a row (or a quarter of ``max_failures``, if that is
             more) fail for one reason. These failures count only until a trial that continued in the
             same way (in memory, or from its checkpoint) has a result in this session.
@@ -337,7 +337,7 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
             f"stop={shown(stop)} is not an ashtune.Stop; give for example "
             "stop=ashtune.Stop(patience=20); max_resource= sets the last epoch"
         )
-    # Other options of an engine or a scheduler are its own, so it keeps them.
+    # An engine or a scheduler keeps its other options, which are no options of the study.
     for place, kind, has_all in (
         ("stop", Stop, Stop),
         ("engine", Local, Auto),
@@ -397,12 +397,13 @@ def worker_seconds(options: SessionOptions) -> float | None:
 
 
 def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[Scheduler, Ladder]:
-    """Return the scheduler and the ladder. The scheduler may choose a lowest rung that the user
-    does not give.
+    """Return the scheduler and the ladder.
+
+    If the user gives no lowest rung, the scheduler may choose it.
 
     Args:
-        weighs_seconds: Whether the search weighs the seconds of results, so that the scheduler may
-            do so too.
+        weighs_seconds: Whether the search takes the training seconds of results into account, so
+            that the scheduler may do this too.
 
     Raises:
         SettingsError: If the resources do not fit together, or the scheduler is unknown.

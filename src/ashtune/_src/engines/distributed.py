@@ -12,8 +12,8 @@ Rule 2: the job of a peer that dies is given to another peer. If the lost job's 
 the peer itself, the trial counts as the cause of the peer's death. A trial in a separate process
 does not cause a peer's death.
 Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
-Rule 4: a peer that leaves gets no new job. Its trials are paused and saved first, and no trial is
-to blame.
+Rule 4: a peer that leaves gets no new job. The trials of this peer are paused and saved first, and
+no trial is to blame.
 Rule 5: if workers come by themselves, a peer that cannot load the training function ends the study
 only if no worker has joined before.
 """
@@ -21,8 +21,8 @@ only if no worker has joined before.
 # Theory of operation
 # -------------------
 # The main loop calls wait() for events and carry_out() with orders. wait() first takes everything
-# that has arrived and only then judges who is silent: a message that came while this process was
-# suspended still counts as a sign of life.
+# that has arrived and only then checks which peers are silent: a message that came while this
+# process was suspended still counts as a sign of life.
 #
 #   state of a peer   begins when                        what it gets
 #   ----------------  ---------------------------------  ------------------------------------------
@@ -380,8 +380,9 @@ class DistributedWorkers:
             self._lose(number, "its host leaves", events, is_asked=True)
 
     def _accept(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Take in a message. Return an error message if this peer's worker cannot have sent it, or
-        an empty string.
+        """Process a message.
+
+        Return an error message if this peer's worker cannot have sent it, or an empty string.
         """
         worker = message.worker
         if worker == peer.worker:
@@ -400,8 +401,10 @@ class DistributedWorkers:
         return ""
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error
-        message.
+        """Return the message.
+
+        If its checkpoint cannot be stored, the returned message has the error instead of the
+        checkpoint.
         """
         if (
             not isinstance(message, JobFinished | JobPaused | TrialReleased)

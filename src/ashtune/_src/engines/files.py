@@ -11,17 +11,17 @@ the beginning.
 # The driver has a FileReceiver for what its peers send, and CheckpointLocations for what they need.
 # A rank or a host has PeerFiles for each worker, and a FileReceiver for what the driver sends.
 #
-# Everything rests on one order: the pieces of a file wait in the same queue as the messages
-# (``mpi/transport.py``, ``cluster/wire.py``). So a file that is queued before a message is written
-# before the message is read. PeerFiles.before() uses this for results, CheckpointLocations.get()
-# for jobs, and nobody has to confirm that a file has come.
+# Everything depends on one order: the pieces of a file wait in the same queue as the messages
+# (``mpi/transport.py``, ``cluster/wire.py``). So if a sender queues a file and then a message, the
+# receiver writes the file and then reads the message. PeerFiles.before() uses this for results,
+# CheckpointLocations.get() for jobs, and nobody has to confirm that a file has come.
 #
 # A file is written beside its place, under a name that ends in ``.arriving``, and is renamed when
 # its last piece is there. A reader therefore sees a whole file or none. Only logs are appended in
 # place: they have no last piece, and a part of a log is useful.
 #
-# A sender reads each piece when the connection has room for it. If it read whole files, a driver
-# would hold as many checkpoints in memory as workers wait for one.
+# A sender reads each piece when the connection has room for it. If senders read whole files, the
+# driver would hold one checkpoint in memory for each worker that waits for one.
 #
 # What happens when
 #
@@ -106,7 +106,8 @@ class FileSender:
         """Yield the chunks of a file or folder, each read on demand. If the path does not exist,
         yield no chunk.
         """
-        # Each piece is held until the next one is read: only then is it known to be the last.
+        # Each piece is yielded only after the next piece is read, because the last piece must be
+        # marked as the last.
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
@@ -121,8 +122,9 @@ class FileSender:
         yield from self.chunks(URL_FILE)
 
     def growth(self, path: str, seen: int) -> bytes:
-        """Return the next bytes after the first ``seen`` bytes of a file, or nothing at its end or
-        without a file.
+        """Return the next bytes after the first ``seen`` bytes of a file.
+
+        Return nothing at the end of the file, or if there is no file.
         """
         with (
             suppress(OSError),
@@ -269,8 +271,9 @@ class FileReceiver:
 
 
 class Carrier(Protocol):
-    """Sends messages and the chunks of files, in order, to places, which are ranks of MPI or hosts
-    of a cluster.
+    """Sends messages and the chunks of files in order.
+
+    A place, to which they are sent, is a rank of MPI or a host of a cluster.
     """
 
     def put(self, place: Any, message: Any, /) -> None:
@@ -290,8 +293,8 @@ class CheckpointLocations:
     workers read and write the store.
 
     Args:
-        place_of: Returns a peer's place, or None if the peer sees the study's directory. By
-            default, each peer has its own place.
+        place_of: A function that returns a peer's place, or None if the peer sees the study's
+            directory. By default, each peer has its own place.
     """
 
     def __init__(
@@ -309,8 +312,9 @@ class CheckpointLocations:
         self._places: dict[tuple[TrialId, int], set[Hashable]] = {}
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Record that a peer has saved a checkpoint. All chunks of the checkpoint arrived before
-        this call.
+        """Record that a peer has saved a checkpoint.
+
+        All chunks of the checkpoint have already arrived.
         """
         why = self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}")
         if not why and self._checkpoints.remote is None:

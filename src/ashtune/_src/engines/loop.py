@@ -18,8 +18,9 @@ from ashtune._src.study.controller import Controller
 # Decision 60 (docs/decisions/0060-a-turn-is-the-unit.md).
 TICK_SECONDS = 0.2
 MOST_AT_ONCE = 100
-"""How many events are handled before their orders are given: with more, the first worker would wait
-for the last.
+"""The number of events that are handled before their orders are sent.
+
+If it were larger, the first worker would wait too long for its order.
 """
 MOST_UNTOLD = 1_000
 """Observers are told at each tick, or when this many events have happened."""
@@ -93,8 +94,8 @@ class Drive:
         self._search = Observers(
             [] if configurations.proposals is None else [configurations.proposals]
         )
-        self._told: list[Told] = []  # that the observers are not told yet
-        self._told_search = 0  # how many of them the search was told
+        self._told: list[Told] = []  # events that the observers do not have yet
+        self._told_search = 0  # how many of them the search has
         self._requests = requests
         self._tick_seconds = tick_seconds
         self._next_tick = 0.0

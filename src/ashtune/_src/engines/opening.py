@@ -11,7 +11,9 @@ from ashtune._src.study.remote import URL_FILE
 from ashtune._src.training.worker_messages import Setup
 
 PROGRESS_A_SECOND = 200
-"""The most reports between rungs that all workers together send to the driver."""
+"""The maximum number of reports between rungs per second that all workers together send to the
+driver.
+"""
 
 
 class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -20,10 +22,10 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ``setup`` has the number of the first worker. ``created`` is the creation time of the study.
 
     Only ranks use the other fields. ``edition`` is the number of this study within the MPI launch.
-    The number of each later worker of a rank is higher by ``step``. A rank compares ``created`` to
-    check that it sees the right directory. If ``sends_files``, files are sent in messages, because
-    the ranks may share no directory. ``group`` has the ranks that train the same trials as this
-    rank, the first of which is the worker; it is empty if the rank trains alone.
+    Each later worker of a rank has a number that is higher by ``step``. A rank compares ``created``
+    to check that it sees the right directory. If ``sends_files``, files are sent in messages,
+    because the ranks may share no directory. ``group`` has the ranks that train the same trials as
+    this rank, the first of which is the worker; it is empty if the rank trains alone.
     """
 
     edition: int = 0

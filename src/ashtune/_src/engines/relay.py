@@ -13,8 +13,8 @@ An MPI rank and a host of a cluster have one relay each. Only the way of sending
 # the user.
 #
 # Who calls what? The loop of a rank (``mpi/rank.py``) or host (``cluster/host.py``) calls pass_on()
-# with each order and listen() often. Both only queue; the loop sends. If the driver is lost, a host
-# closes the pool and a rank ends, and what is queued is dropped.
+# with each order and listen() often. Both functions only queue; the loop sends. If the driver is
+# lost, a host closes the pool and a rank ends, and what is queued is dropped.
 #
 # fatal_error is raised only after the messages before it are queued: they may hold the last result
 # of a trial, and the loss whose reason the user needs.

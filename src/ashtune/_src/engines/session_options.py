@@ -146,15 +146,15 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         gpus_per_worker: GPUs that each worker sees. With a fraction such as 0.5, two workers share
             one GPU.
         processes_per_trial: Processes on one machine that train each trial together, as ranks of
-            ``torch.distributed``. They share the worker's cores and GPUs equally. More than 1 needs
-            Linux.
+            ``torch.distributed``. The processes share the worker's cores and GPUs equally. More
+            than 1 needs Linux.
         trial_timeout: The longest time that one job, from one rung to the next, may take: seconds,
-            or a text as "10m".
+            or a text such as "10m".
         memory_limit: The most memory that the processes of one worker may hold, such as "8GB" (on
             Linux). Beyond the limit, the worker is replaced, and its trial has run out of memory.
         on_out_of_memory: "fail", or "retry_alone": a trial that runs out of memory is trained once
-            more while no other trial of its machine trains. It may then hold as much memory as all
-            workers together.
+            more while no other trial of its machine trains. The trial may then hold as much memory
+            as all workers together.
         checkpoints: "files" to store checkpoints in the study's directory, or the address of a
             folder in a store that fsspec knows, such as "s3://bucket/studies". A store needs
             ``ashtune[remote]`` and the store's library.

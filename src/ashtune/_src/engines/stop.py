@@ -41,7 +41,7 @@ class StopSwitch:
             reason to stop.
         at_deadline: The text of the reason when the deadline is reached.
         search_until: Time at which the search ends, after which configurations are confirmed.
-        enough: Returns another reason to end the search, or an empty string.
+        enough: A function that returns another reason to end the search, or an empty string.
     """
 
     def __init__(
@@ -153,9 +153,9 @@ def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[floa
     never more than the remaining time.
 
     Returns:
-        Both times in seconds. None if there is no SLURM job, if its time is unlimited, or if its
-        end cannot be read. None also if the end has passed, since SLURM does not update the
-        variable when a job gets more time.
+        The seconds that the study may run, and the seconds for saving. None if there is no SLURM
+        job, if its time is unlimited, or if its end cannot be read. None also if the end has
+        passed, since SLURM does not update the variable when a job gets more time.
 
     Example:
         >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)

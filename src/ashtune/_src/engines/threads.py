@@ -18,8 +18,8 @@ be resumed from its journal.
 # The channel needs no lock: one thread appends, another one pops, and both are atomic in a deque.
 #
 # A thread has the number of its first worker. If an exception makes unknown which messages were
-# sent, the thread runs another worker with the next number: the driver forgets the jobs of the old
-# one, so both sides agree again.
+# sent, the thread runs another worker with the next number. The driver forgets the jobs of the old
+# worker, so both sides agree again.
 #
 # What happens when
 #
@@ -28,8 +28,9 @@ be resumed from its journal.
 #                          interrupted safely.
 #   a thread never asks    after CLOSING_SECONDS the driver stops waiting. The threads are daemons,
 #                          so that they do not keep this process from ending.
-#   the function fails     the runner turns an exception into JobFailed. What else ends the worker's
-#                          loop is sent as Unable, and the other threads train.
+#   the function fails     the runner turns an exception into JobFailed. If anything else ends the
+#                          worker's loop, the thread sends Unable, and the other threads continue to
+#                          train.
 #   the function prints    sys.stdout finds the log by a thread-local value. A thread that the
 #                          function has started has none, so it prints to the script's stdout.
 #   no thread can start    most likely a limit of the system is reached. StudyError suggests half
@@ -335,7 +336,10 @@ class ThreadLink:
         self._channels[peer].close()
 
     give_up = close
-    """Nobody can end a thread: one that does not reach its next epoch ends with this process."""
+    """Nobody can end a thread.
+
+    A thread that does not reach its next epoch ends with this process.
+    """
 
 
 class ThreadWorkers(DistributedWorkers):

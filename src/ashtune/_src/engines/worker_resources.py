@@ -20,12 +20,13 @@ HIP_VISIBLE_DEVICES must be equal.
 # -------------------
 # Who calls this? For local workers and the workers of a host, environments_here() computes all
 # shares in one process. A rank of MPI calls environment_of() with the claims of all ranks of its
-# node, which World has gathered. Both give the same shares for the same claims, since a share
-# depends only on the claims and on the index among them.
+# node, which World has gathered. Both functions give the same shares for the same claims, since a
+# share depends only on the claims and on the index among them.
 #
 # Why claims? Launchers differ: mpiexec lets all ranks inherit all GPUs, and srun may give each task
-# its own. Two workers share devices only if their masks and their device files are equal. The files
-# count too, because SLURM can give each task the mask "0" and show it another device.
+# different GPUs. Two workers share devices only if their masks and their device files are equal.
+# The device files are compared too, because SLURM can give each task the mask "0" for a different
+# device.
 #
 #   4 workers, mask   gpus_per_worker   their devices
 #   ----------------  ----------------  --------------------------------------------------------
@@ -100,7 +101,7 @@ ROCR = "ROCR_VISIBLE_DEVICES"
 
 _DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-.+")
 _WHOLE = 1e-9  # the rounding error allowed in a fraction such as 1/3
-_SENSIBLE = 1e6  # no node has more GPUs, and no GPU has more workers
+_SENSIBLE = 1e6  # the most GPUs of a node, and the most workers of a GPU
 _ROOT = Path("/")
 _FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/renderD[0-9]*")
 
@@ -111,7 +112,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     Args:
         cores: The affinity mask of the process.
-        gpus: The mask of visible GPUs, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no
+        gpus: The mask of visible GPUs, such as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no
             mask.
         files: The device files of GPUs that the process may open. If SLURM constrains devices, all
             tasks of ``--gpus-per-task`` have the mask ``"0"`` for different GPUs; only the files
@@ -148,8 +149,8 @@ def environment_of(
         claims: The claims of all training workers of the node, in the same order in every worker.
         threads: The worker's BLAS threads. If None, workers share the cores, and variables that the
             user has set stay.
-        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the
-            inherited GPUs stay.
+        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the worker
+            keeps the GPUs that it inherited.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if no GPU were hidden; None if unknown.
         processes: How many processes of the worker share its cores.

@@ -199,8 +199,8 @@ class Workload:
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that would become suspects if the worker died now: none unless it trains
-        several together.
+        """The trials that would become suspects if the worker died now: none unless the worker
+        trains several trials together.
         """
         if self.trains_together and len(self._jobs) > 1:
             return self.trials

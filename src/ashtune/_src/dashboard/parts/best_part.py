@@ -33,7 +33,9 @@ class BestPart(PagePart):
 
 
 MOST_CURVES = 30
-"""Fewer curves than the report has: the page makes the figure again while the study runs."""
+"""The page shows fewer curves than the report, because it makes the figure again and again while
+the study runs.
+"""
 MOST_POINTS = 1_800
 
 
@@ -51,11 +53,11 @@ class CurvesPart(PagePart):
         self._curves = Curves(study.goal, most=MOST_CURVES, results=study.results)
 
     def event(self, event: Event) -> None:
-        """Take in one event."""
+        """Process one event."""
         self._curves.event(event)
 
     def followed(self, what: Followed) -> None:
-        """Take in a failure. O(1)."""
+        """Process a failure. O(1)."""
         self._curves.followed(what)
 
     def value(self) -> Mapping[str, Any]:

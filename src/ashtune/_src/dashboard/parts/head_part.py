@@ -115,8 +115,9 @@ class HeadPart(PagePart):
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
     def _of_the_study(self, problems: Mapping[str, str], failures: str = "") -> dict[str, Any]:
-        """Return the study's name and state. The text of the state has failures, and parts that
-        cannot be shown.
+        """Return the study's name and state.
+
+        The text of the state also names failures, and parts that cannot be shown.
         """
         study = self.study
         standing = self.standing

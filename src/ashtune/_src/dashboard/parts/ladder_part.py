@@ -34,8 +34,10 @@ class LadderPart(PagePart):
 
     def value(self) -> Mapping[str, Any]:
         """Return the resources of the rungs, the figure of the rungs, and the sentence about the
-        quota. Once the driver has ended, the figure has no expected numbers of trials: no more
-        come.
+        quota.
+
+        After the driver has ended, the figure has no expected numbers of trials, because no more
+        trials come.
         """
         study = self.study
         to_come: Mapping[str, Any] = {"running": ()}

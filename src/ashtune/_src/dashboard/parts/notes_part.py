@@ -56,7 +56,7 @@ class NotesPart(PagePart):
         """The scheduler's current notes, if the scheduler can be asked."""
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
+        """Process one event. O(1)."""
         if isinstance(event, JobFinished):
             self._results[event.rung] += 1
         elif isinstance(event, TrialStarted):

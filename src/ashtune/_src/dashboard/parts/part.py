@@ -41,8 +41,8 @@ def short_value(value: Any) -> Any:
     """Return the value of a hyperparameter, or a short text if the value is a long text or a long
     list.
 
-    Short texts end with a checksum. They differ if the values differ in more than the passwords of
-    addresses.
+    Short texts end with a checksum. Two short texts differ if their values differ. A difference
+    only in the passwords of addresses does not count.
     """
     value = value_without_userinfo(value)
     text = ""

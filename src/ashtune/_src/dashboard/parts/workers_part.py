@@ -49,8 +49,9 @@ class LastRows:
 def span_of(
     row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False
 ) -> Span:
-    """Return a span of work that took ``seconds`` and ended at ``end``. Its times are the study's
-    running time.
+    """Return a span of work that took ``seconds`` and ended at ``end``.
+
+    The times of a span are the study's running time.
     """
     end -= worker.paused
     ending = RUNNING if is_running else row.ending
@@ -76,13 +77,13 @@ class WorkersPart(PagePart):
         self._has_lost_orders = False
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(log n)."""
+        """Process one event. O(log n)."""
         self.timeline.event(event)
         if type(event) is WorkerJoined:
             self._join(event)
 
     def followed(self, what: Followed) -> None:
-        """Take in one order. O(1)."""
+        """Process one order. O(1)."""
         self.timeline.followed(what)
 
     @property

@@ -18,7 +18,7 @@ from ashtune._src.engines.session_options import Local, RunOptions
 
 
 def check_installed() -> None:
-    """Raise ExtraMissing if pyzmq is not installed, or SettingsError if it cannot encrypt."""
+    """Raise ExtraMissing if pyzmq is not installed, or SettingsError if pyzmq cannot encrypt."""
     with needs_extra("cluster", "zmq"):
         import zmq
     if not zmq.has("curve"):
@@ -64,16 +64,15 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     The hosts need the same version of ashtune and the same version of Python. A host that does not
     see the study's directory gets the training function and the checkpoints in messages. The study
-    waits while there is no worker.
-    :class:`Cluster` has two options more than :class:`Local`. Its ``threads`` and
-    ``gpus_per_worker`` are for the workers of each host.
+    waits while there is no worker. :class:`Cluster` has two options more than :class:`Local`. The
+    options ``threads`` and ``gpus_per_worker`` apply to the workers of each host.
 
     Args:
         workers: About how many workers you expect; 8 by default. More or fewer may come.
         interface: The network interface on which workers reach the driver, such as "ib0", or "*"
             for all interfaces. By default, only workers on the driver's machine can join.
         no_workers_for: The study stops, and can be resumed, after this time without any worker:
-            seconds, or a text as "10m". By default, the study waits without limit.
+            seconds, or a text such as "10m". By default, the study waits without limit.
 
     Example:
         >>> engine = Cluster(interface="ib0", no_workers_for="2h")  # tune(..., engine=engine)

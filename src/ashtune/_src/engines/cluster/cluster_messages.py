@@ -24,7 +24,9 @@ def python_version() -> str:
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello"):
-    """The first message of a host. The driver refuses a host of another version or Python.
+    """The first message of a host.
+
+    The driver refuses a host with another version of ashtune or of Python.
 
     ``slots`` is the number of workers. ``mark`` is the name of a file that the host has made in its
     directory. If the driver finds the file in the study's directory, the host sees the study's

@@ -1,8 +1,7 @@
 """An engine that starts the workers of a cluster as tasks of a pool, which is any
 ``concurrent.futures.Executor``.
 
-A task is a host with one worker, and runs until the study ends. The pool is not in the path of a
-job.
+A task is a host with one worker, and runs until the study ends. Jobs do not go through the pool.
 """
 
 import math
@@ -32,7 +31,7 @@ def work(study: str, task: str) -> None:
     """Run a worker in a task of a pool, until the study has ended or the task's process gets a
     signal to end.
 
-    ``task`` is another text for each task, because some pools (Dask) run equal calls only once.
+    ``task`` is a different text for each task, because some pools (Dask) run equal calls only once.
 
     Raises:
         AshtuneError: If the driver refuses this worker, or no driver was reached for
@@ -110,9 +109,9 @@ class Executors(Cluster, frozen=True):
     """Run each worker as a task of a pool: a ``concurrent.futures.Executor``, or a pool with the
     same ``submit``.
 
-    Such pools are those of loky, Dask (``client.get_executor()``), Parsl, executorlib and
-    ``mpi4py.futures``. The tasks run as long as the study, and need what :class:`Cluster` needs. It
-    has the options of :class:`Cluster`.
+    Pools of this kind come from loky, Dask (``client.get_executor()``), Parsl, executorlib and
+    ``mpi4py.futures``. The tasks run as long as the study, and have the same requirements as the
+    hosts of :class:`Cluster`. ``Executors`` has the options of :class:`Cluster`.
 
     Args:
         pool: The pool, which stays open after the study.

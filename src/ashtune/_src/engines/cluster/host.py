@@ -1,10 +1,10 @@
 """A host of workers: it finds the driver of a study, runs worker processes for the driver, and
 relays their messages.
 
-Rule 1: a host that loses the driver ends its workers and looks for the driver again, which may be a
-new driver.
-Rule 2: a host that is asked to leave, by a signal or at the end of its lifetime, lets the driver
-pause its trials.
+Rule 1: if a host loses the driver, the host ends its workers and looks for a driver again, which
+may be a new driver.
+Rule 2: if a host is asked to leave, by a signal or at the end of its lifetime, the host first lets
+the driver pause its trials.
 """
 
 # Theory of operation
@@ -32,8 +32,9 @@ pause its trials.
 #                             lost, and the jobs begin again.
 #   training cannot begin     Unable tells the driver the reason, and serve() raises it here.
 #
-# Does this host see the study's directory? It makes a file with a random name there, and the driver
-# looks for it. Paths say nothing: two machines may have different folders of the same name.
+# Does this host see the study's directory? The host makes a file with a random name in the study's
+# directory, and the driver looks for this file. Paths say nothing: two machines may have different
+# folders of the same name.
 
 import math
 import os
@@ -98,7 +99,7 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     is_quiet: bool = False
 
     def say(self, text: str) -> None:
-        """Write a line for the user, unless the user sees no host."""
+        """Write a line for the user, unless lines of hosts are not shown (``is_quiet``)."""
         if not self.is_quiet:
             say(text)
 
@@ -114,7 +115,8 @@ def serve(
     """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a
     reason.
 
-    ``renewal`` says how a host that has only a copy of the rendezvous gets that of a new driver.
+    ``renewal`` is a text for the user. The text says how a host that has only a copy of the
+    rendezvous file gets the file of a new driver.
 
     Raises:
         AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was
@@ -312,8 +314,9 @@ class HostSession:
             self._outbox.flush(self._dealer)
 
     def _read(self) -> list[ToHost]:
-        """Return the messages in the driver's next message. Write the chunk of a file that came
-        instead.
+        """Read the driver's next message of ZeroMQ.
+
+        Return the messages in it; if it has a chunk of a file instead, write the chunk.
         """
         frames = self._dealer.recv_multipart()
         body = b"".join(frames)

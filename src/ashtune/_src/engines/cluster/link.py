@@ -2,10 +2,10 @@
 
 Rule 1: a host proves by CURVE that it has the keys of the rendezvous file, before any of its
 messages is read.
-Rule 2: a connection that is lost is never resumed, because messages may be missing. The host comes
-again as a new host.
-Rule 3: a host whose message does not fit is given up with all its workers. A worker's message
-counts only if it comes from the worker's own host.
+Rule 2: a connection that is lost is never resumed, because messages may be missing. The host
+connects again as a new host.
+Rule 3: if a host sends an invalid message, the driver gives up the host with all its workers. A
+worker's message counts only if it comes from the worker's own host.
 """
 
 # Theory of operation
@@ -38,8 +38,8 @@ counts only if it comes from the worker's own host.
 #   the driver restarts  it has new keys, so no message of an old connection can reach it. The hosts
 #                        read the new rendezvous (``host.py``).
 #
-# Why is a lost connection never resumed? ZeroMQ could do so, but without the messages that were
-# under way, and a job among them would wait forever.
+# Why is a lost connection never resumed? ZeroMQ could resume it, but messages that were being sent
+# would be lost, and a job among them would wait forever.
 #
 # Decision 73 (docs/decisions/0073-workers-that-come-and-go.md).
 
@@ -228,8 +228,10 @@ class ClusterLink:
         return host.key
 
     def receive(self) -> Sequence[FromPeer]:
-        """Return the new messages of all hosts. Files that a host sent before a message are written
-        before.
+        """Return the new messages of all hosts.
+
+        When this call returns a message, all files that the host sent before it are already
+        written.
         """
         arrived: list[FromPeer] = []
         with suppress(zmq.Again):
@@ -280,7 +282,7 @@ class ClusterLink:
             return [(peer, Malformed(str(error))) for peer in host.peers]
 
     def _sort(self, host: ClusterHost, message: FromHost) -> Iterable[FromPeer]:
-        """Return what each worker of a host says by a message."""
+        """Return the meaning of a host's message for each worker of the host."""
         match message:
             case Hello():
                 return [(peer, Malformed("it says hello a second time")) for peer in host.peers]
@@ -378,7 +380,7 @@ class ClusterLink:
             self._to_flush[key] = host
 
     def flush(self) -> None:
-        """Send the queued messages. What there is no room for is sent by a later call."""
+        """Send the queued messages. If there is no room for a message, a later call sends it."""
         for host in list(self._to_flush.values()):
             try:
                 host.outbox.flush(self._router, host.key)

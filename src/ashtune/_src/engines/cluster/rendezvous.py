@@ -23,8 +23,9 @@ Key = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#
 
 
 class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses of a driver and the keys for its connections. Without addresses, the driver has
-    ended.
+    """The addresses of a driver and the keys for its connections.
+
+    If it has no addresses, the driver has ended.
 
     A driver has new keys in each session. All hosts of a session use the same keys, which are texts
     in Z85.

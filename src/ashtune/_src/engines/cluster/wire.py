@@ -66,7 +66,7 @@ class Outbox:
         self._frames = []
 
     def flush(self, socket: Socket, *address: bytes) -> None:
-        """Send as much as there is room for.
+        """Send messages while there is room for them.
 
         Raises:
             zmq.Again: If there is no room for the next message, or no connection.

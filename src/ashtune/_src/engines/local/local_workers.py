@@ -33,8 +33,8 @@ class LocalWorkers:
         setup: The first message to every worker; ``setup.worker`` is the number of the first
             worker.
         environments: For each worker, the environment variables that it gets in addition.
-        environments_of: Returns the environments for another number of workers, or raises
-            SettingsError. None if the number of workers is fixed.
+        environments_of: A function that returns the environments for another number of workers, or
+            raises SettingsError. None if the number of workers is fixed.
         began: The time at the start of this session, in seconds since the study began.
 
     Raises:

@@ -24,16 +24,16 @@ which trial is to blame.
 #                                                   counter of such kills
 #
 # Why is "before" a number that only falls during a trial? When a trial begins, its worker may hold
-# garbage of earlier trials, and may free it later. What it has freed is not the reason why it is
-# over the limit now, so only the smallest number since the beginning excuses the trial.
+# garbage of earlier trials, and may free it later. Memory that it has freed is not the reason why
+# it is over the limit now, so only the smallest amount since the beginning excuses the trial.
 #
 # Why two ways to measure? The sum of resident sizes is cheap, but it counts a page that forks share
-# once for each fork. So a sum over the limit accuses nobody: the kernel's proportional sizes, which
-# take 10 ms for each gigabyte, decide.
+# once for each fork. So if the sum is over the limit, the kernel's proportional sizes decide.
+# Reading them takes 10 ms for each gigabyte.
 #
-# What this cannot see: memory that is allocated and freed between two looks, and, if the kernel
-# kills first, which trial took the memory: whom the kernel kills depends on all processes of the
-# machine. So a job whose worker the kernel has killed is assigned once more.
+# What this cannot see: memory that is allocated and freed between two looks. If the kernel kills
+# first, this also cannot see which trial took the memory, because the kernel's choice depends on
+# all processes of the machine. So a job whose worker the kernel has killed is assigned once more.
 
 from collections.abc import Iterator, Sequence
 
@@ -135,14 +135,15 @@ class MemoryRules:
     def end_trial(self, worker: Worker) -> None:
         """Record that a trial has left the worker's memory."""
         worker.most_held = 0
-        # The last look was at a worker that still had the trial, whose memory may be free now.
-        # Where this makes no difference, /proc is not read after each job.
+        # At the last look, the worker still had the trial, whose memory may be free now. If this
+        # makes no difference, /proc is not read, because reading it after each job would take time.
         if max(worker.held, worker.held_before) > self._limit / 2:
             worker.held = worker.held_before = ProcessTable().memory(worker.process.pid)
 
     def with_share(self, message: FromWorker, worker: Worker) -> FromWorker:
-        """Add to a result which share of the limit its worker held at most, from which the search
-        learns. Trials that train together have no share of their own.
+        """Add to a result the largest share of the limit that its worker held.
+
+        The search learns from this share. Trials that train together have no share of their own.
         """
         if (
             not self._limit

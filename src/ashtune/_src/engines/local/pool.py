@@ -7,14 +7,14 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 
 # Theory of operation
 # -------------------
-# One thread owns a pool. It calls send() with orders and wait() for messages. No other thread
-# reads the pipes, so every duty that depends on time is done inside of wait(), at most every
+# One thread owns a pool. This thread calls send() with orders and wait() for messages. No other
+# thread reads the pipes, so every duty that depends on time is done inside of wait(), at most every
 # LIVENESS_CHECK_SECONDS.
 #
-# A pool has as many places as resize() was last asked for. A place has its environment variables
-# (cores, GPUs), and at most one worker that stays. A worker that is lost, or that leaves a place
-# that is still wanted, is replaced there by a new one with another number, so that an order to the
-# old worker never reaches the new one.
+# The last call of resize() has set the number of places of a pool. A place has its environment
+# variables (cores, GPUs), and at most one worker that stays. A worker that is lost, or that leaves
+# a place that is still wanted, is replaced there by a new one with another number, so that an order
+# to the old worker never reaches the new one.
 #
 # Two modules decide for the pool, and neither starts or ends a process: ``worker_orders.py`` has
 # the states of a worker, its time limits, and the jobs that wait until a trial may train alone;
@@ -38,9 +38,9 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #   workers die when started   after three failed starts in a row, fatal_error ends the session:
 #                              most likely the function cannot be loaded, and more processes would
 #                              only fill the log. It ends too after several losses of workers that
-#                              trained trials together, if no job ended meanwhile. fatal_error is
-#                              only set here: the owner of the pool raises it, after it has handled
-#                              the messages before it.
+#                              trained trials together, if no job ended meanwhile. The pool only
+#                              sets fatal_error: the owner of the pool raises this error, after it
+#                              has handled the earlier messages.
 #   no process can be started  wait() raises OSError. The messages of that call are lost, so their
 #                              jobs are trained again. The owner of the pool ends the session.
 #   fewer workers are wanted   resize() lets idle workers go before busy ones, and busy ones end
@@ -86,8 +86,9 @@ class ProcessPool:
 
     Args:
         setup: The first message to every worker, in which the pool sets the worker's own number.
-        next_number: Returns the number of a new worker; all numbers are different. While it returns
-            None, no worker starts, and :meth:`resize` starts the missing workers later.
+        next_number: A function that returns the number of a new worker; all numbers are different.
+            While the function returns None, no worker starts, and :meth:`resize` starts the missing
+            workers later.
         environments: For each place, the environment variables that its worker gets in addition.
         limits: A worker that exceeds a limit is killed, and its trial fails or is given to another
             worker.
@@ -167,7 +168,8 @@ class ProcessPool:
             self._waiting.add(message)
             self._send_waiting()
             return
-        # Its job may not have been sent yet; a batch job may end soon, so the pause cannot wait.
+        # The job to pause may not have been sent yet. The pause cannot wait for it, because a batch
+        # job may end soon.
         job = self._waiting.pop(message.trial) if isinstance(message, Pause) else None
         if job is None:
             self._send_now(number, message)
@@ -272,8 +274,8 @@ class ProcessPool:
                 # before _note(), which begins to count for the next trial
                 message = self._memory.with_share(self._decoder.decode(body), worker)
                 if is_retried and isinstance(message, JobFailed) and message.is_out_of_memory:
-                    # A failure would end the trial. The loss of its worker lets the controller
-                    # assign the job again, to train alone.
+                    # A failure would end the trial. If the worker is lost instead, the controller
+                    # assigns the job again, and the trial trains alone.
                     worker.process.kill()
                     return messages + self._lose(worker, message.reason, is_out_of_memory=True)
                 complaint = worker.accept(message, now)
@@ -341,8 +343,9 @@ class ProcessPool:
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """Read a dead worker's last messages, then report its loss. Its children may keep the
-        connection open.
+        """Read a dead worker's last messages, then report its loss.
+
+        The worker's children may keep the connection open.
         """
         messages = list[WorkerMessage]()
         while worker.number in self._workers and worker.process.has_more:
@@ -357,7 +360,8 @@ class ProcessPool:
         if not reason:
             return []
         worker.process.kill()
-        # Only a job's own time is the trial's fault; a start or a release blames no job anyway.
+        # A trial is to blame only if its job takes too long. A start or a release that takes too
+        # long blames no job.
         return self._lose(worker, reason, is_fatal=worker.message_since is None)
 
     def _fill_place(self, worker: Worker) -> None:
@@ -420,7 +424,7 @@ class ProcessPool:
         lost = WorkerLost(
             time=0, worker=worker.number, reason=how, is_out_of_memory=is_out_of_memory
         )
-        # what a worker does first after a Release is to save: its jobs have not begun
+        # after a Release, a worker first saves: its jobs have not begun
         if worker.saving_since is None:
             lost = workload.blamed_in(lost)
         if lost.trial is not None:

@@ -6,8 +6,8 @@ may take, and which jobs may not be sent yet.
 # -------------------
 # A pool (``local/pool.py``) has one Worker for each process. obey() records an order before the
 # pool sends it, read() and accept() record what the process sends, and why_overdue() compares both
-# with the clock. Nothing here reads a clock or ends a process: the pool does, and so the states can
-# be followed without one.
+# with the clock. Nothing here reads a clock or ends a process. The pool does both, so the states
+# can be followed without a clock and without a process.
 #
 # A worker passes through these states:
 #
@@ -26,20 +26,20 @@ may take, and which jobs may not be sent yet.
 #   leaving   why_leaving is set         its job ends; then it is   as its state above
 #                                        dismissed
 #
-# training_since is the start of the job that runs. A job that was sent behind another one begins
-# when the one before it ends, so accept() sets training_since again: the time in which a job waits
-# must not count towards its trial_timeout.
+# training_since is the start of the job that runs. A queued job begins when the job before it ends,
+# so accept() sets training_since again: the time in which a job waits must not count towards its
+# trial_timeout.
 #
 # Who is to blame for a death? A worker may have several orders at once: the job that runs, and
-# others behind it. Only the first can have killed it; Workload knows the order in which a worker
-# trains. Where several trials train together (fused studies), nobody knows: all of them become
-# suspects and are trained alone until one of them kills its worker or they end. This costs some
-# seconds, and a trial that kills workers is found without any trial failing unjustly.
+# others behind it. Only the job that runs can have killed the worker; Workload knows the order in
+# which a worker trains. Where several trials train together (fused studies), nobody knows: all of
+# them become suspects and are trained alone until one of them kills its worker or they end. This
+# costs some seconds, and a trial that kills workers is found without any trial failing unjustly.
 #
-# Trials that train alone need an order among jobs: WaitingJobs has the jobs that may not begin
-# yet. The pool asks it for jobs after each order to train and in each wait(), as every end of a job
-# may let another begin. A job that continues a trial in the memory of its worker never waits, since
-# the worker would hold the memory meanwhile.
+# Trials that train alone need an order among jobs: WaitingJobs has the jobs that may not begin yet.
+# The pool asks WaitingJobs for jobs after each order to train and in each wait(), as every end of a
+# job may let another begin. A job that continues a trial in the memory of its worker never waits,
+# since the worker would hold the memory meanwhile.
 
 from collections.abc import Iterator, Mapping
 
@@ -94,9 +94,10 @@ class Worker:
         self.is_alone = False
         """Whether the worker's last job must be trained alone."""
         self.held = self.held_before = self.most_held = 0
-        """The bytes of memory that the worker's processes held at the last check, before its last
-        trial began (at most), and at most since then (0 before the first check). See
-        ``memory_rules.py``.
+        """Three numbers of bytes that the worker's processes held: at the last check, before the
+        last trial began (at most), and at most since then (0 before the first check).
+
+        See ``memory_rules.py``.
         """
 
     @property
@@ -127,7 +128,7 @@ class Worker:
 
         Raises:
             EOFError: If the process has closed the connection.
-            EngineError: If what it sent is no message.
+            EngineError: If the received data is no message.
         """
         bodies = self._reader.take(self.process.read())
         if not self._reader.is_in_a_message:
@@ -175,7 +176,7 @@ class Worker:
 
 
 class WaitingJobs:
-    """The jobs that may not begin yet, because a trial trains alone, or waits until it is alone.
+    """The jobs that may not begin yet, because a trial trains alone, or waits to train alone.
 
     Args:
         workers: The workers of the pool.
@@ -199,8 +200,9 @@ class WaitingJobs:
         return job
 
     def ready(self) -> Iterator[Assignment]:
-        """Yield the jobs that need not wait any more. Send each before you ask for the next, which
-        may have to wait for it.
+        """Yield the jobs that need not wait any more.
+
+        Send each job before you ask for the next job, which may have to wait for it.
 
         The job of a lost worker is yielded too, and is dropped when it is sent: the loss gives it
         to another worker.
@@ -218,5 +220,6 @@ class WaitingJobs:
             return False
         busy = [worker for worker in self._workers.values() if not worker.workload.is_free]
         is_to_be_alone = job.alone or job.trial in self._suspects
-        # Jobs keep their order: otherwise others could pass a trial that waits to be alone forever.
+        # Jobs keep their order: otherwise, later jobs could always begin first, and a trial that
+        # must train alone would wait forever.
         return bool(self._jobs) or any(is_to_be_alone or worker.is_alone for worker in busy)

@@ -104,8 +104,8 @@ class WorkerProcess(ChildProcess):
         """Return the last lines of the worker's log."""
         try:
             with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
-                # More bytes than are kept: an address without its beginning would keep its
-                # password.
+                # More bytes are read than are kept: if the beginning of an address were missing,
+                # its password would not be found and removed.
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 5 * LAST_WORDS_CHARACTERS))
                 text = without_userinfo(file.read().decode(errors="replace"))
                 return "\n".join(text[-LAST_WORDS_CHARACTERS:].splitlines()[-lines:])

@@ -72,8 +72,9 @@ class RankInbox:
         return messages
 
     def has_news(self) -> bool:
-        """Return whether :meth:`look` may have messages. An exception that breaks in here loses no
-        message.
+        """Return whether :meth:`look` may have messages.
+
+        An exception that interrupts this method loses no message.
         """
         self._check_liveness()
         return bool(self._messages) or self._transport.has_news

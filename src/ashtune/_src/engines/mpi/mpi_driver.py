@@ -72,7 +72,10 @@ class RankLink:
 
     @property
     def failed(self) -> set[int]:
-        """The ranks that are dead according to MPI. With a rank, its whole group is dead."""
+        """The ranks that are dead according to MPI.
+
+        If one rank of a group is dead, its whole group counts as dead.
+        """
         return {self._leader_of.get(rank, rank) for rank in self._transport.failed}
 
     def name(self, peer: int) -> str:
@@ -87,8 +90,10 @@ class RankLink:
         return beyond >= 0 and beyond % len(self._place_of) == self._place_of[peer]
 
     def receive(self) -> list[tuple[int, Content]]:
-        """Return the new messages. Files that a rank sent before a message are written before this
-        call returns.
+        """Return the new messages.
+
+        When this call returns a message, all files that the rank sent before it are already
+        written.
         """
         return [
             (self._leader_of.get(arrived.source, arrived.source), content)
@@ -98,11 +103,12 @@ class RankLink:
         ]
 
     def _counts(self, rank: int, content: Content) -> bool:
-        """Return whether a message counts as a message of the first rank of its group, which speaks
-        for the group.
+        """Return whether a message counts for a group of ranks.
 
-        A rank that cannot train, and that the first rank does not hear, speaks for the group, too.
-        A group has left the study when all its ranks have left.
+        The first rank speaks for its group.
+
+        Another rank that cannot train speaks for the group too, because the first rank may not hear
+        of it. A group has left the study when all its ranks have left.
         """
         leader = self._leader_of.get(rank, rank)
         group = self._group_of.get(leader, ())

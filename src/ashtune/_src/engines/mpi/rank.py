@@ -164,8 +164,8 @@ def _shared_directory(opening: Opening) -> Path:
 
 
 def _send_files(world: World, opening: Opening) -> Callable[[Iterator[Chunk]], None] | None:
-    """Return what queues the files of this rank for the driver, or None if the rank sees the
-    driver's directory.
+    """Return a function that queues the files of this rank for the driver, or None if the rank sees
+    the driver's directory.
     """
     if not opening.sends_files:
         return None
@@ -213,7 +213,7 @@ def relay_a_worker(
                 has_news = relay.listen(BUSY_SECONDS)
             else:
                 inbox.rest()
-                # A worker without a job can only join or die: the system is asked rarely.
+                # A worker without a job can only join or die, so its pool is seldom checked.
                 now = time.monotonic()
                 if now >= next_listening:
                     next_listening = now + IDLE_SECONDS
@@ -223,7 +223,7 @@ def relay_a_worker(
             world.transport.flush()
     finally:
         pool.close()
-        # After an error, the messages that wait are sent too: the error names a worker's log.
+        # The waiting messages are sent even after an error, because the error names a worker's log.
         relay.send_the_rest()
 
 

@@ -1,5 +1,6 @@
-"""Train each trial by several ranks of an MPI launch, in the ranks themselves, which have a
-communicator for training.
+"""Train each trial in several ranks of an MPI launch.
+
+The ranks train in their own processes, and have a communicator for training.
 
 The ranks of a group have consecutive numbers. The first rank of a group is the worker that the
 driver knows. The ranks of a group exchange ashtune's messages over their own communicator, and

@@ -205,8 +205,8 @@ def _load(launch: launcher.Launch) -> Any:
         _refuse(launch, launcher.mismatch(launch, MPI.Get_library_version()))
         delete_stale_memory(os.environ)
         if FAULT_TOLERANT in os.environ:
-            # Otherwise MPI_Finalize waits for all ranks; after a death, 1 of 10 such waits never
-            # ends (5.0.11).
+            # By default, MPI_Finalize waits for all ranks. After a death, 1 of 10 such waits never
+            # ends (Open MPI 5.0.11).
             os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     return MPI

@@ -117,8 +117,9 @@ class Transport:
 
     @property
     def has_news(self) -> bool:
-        """Whether there may be a message to collect. An exception that breaks in here loses no
-        message.
+        """Whether there may be a message to collect.
+
+        An exception that interrupts this method loses no message.
         """
         comm = self._comm
         source = self._source
@@ -247,8 +248,9 @@ class Transport:
 # Decision 9 (docs/decisions/0009-how-long-a-driver-sleeps.md).
 SPIN_SECONDS = 0.0002
 DENSE_SECONDS = 2 * SPIN_SECONDS
-"""Spinning is allowed while messages come at least this often. A sleep makes the gap longer: hence
-the factor of 2.
+"""A rank may check without sleeping while messages come at least this often.
+
+The factor is 2, because a sleep makes the gap longer.
 """
 SHORTEST_SLEEP = 0.00005
 WAKE_SECONDS = 0.00005
@@ -271,8 +273,8 @@ class Polling:
 
     A rank that waits for an answer does not know when the answer will come. For such a rank,
     ``gap`` is the time for which the rank has already waited. The cost for such a rank is about 1.5
-    times the minimum. The ranks of a node with more ranks than cores leave the cores to the ranks
-    that train.
+    times the minimum. If a node has more ranks than cores, its waiting ranks leave the cores to the
+    ranks that train.
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:

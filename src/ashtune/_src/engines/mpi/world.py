@@ -94,8 +94,9 @@ class World:
 
     @property
     def heartbeat_seconds(self) -> float:
-        """The seconds between two heartbeats of a rank: more for many ranks, as the driver receives
-        all heartbeats.
+        """The seconds between two heartbeats of a rank.
+
+        The time is longer for many ranks, because the driver receives all heartbeats.
         """
         return max(HEARTBEAT_SECONDS, self.size / RANKS_A_HEARTBEAT_SECOND)
 

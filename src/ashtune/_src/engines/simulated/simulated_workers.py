@@ -13,8 +13,8 @@ know queued events.
 
 # Theory of operation
 # -------------------
-# All that will happen is in one heap of (time, serial number, what). The serial number keeps things
-# at the same moment in the order in which they were pushed. Without it, the heap would compare
+# All future events are in one heap of (time, serial number, what). The serial number keeps events
+# at the same time in the order in which they were pushed. Without it, the heap would compare
 # ``what``, which has no order.
 #
 # Nothing is removed from the heap. A job that is paused, or whose worker dies, is replaced or

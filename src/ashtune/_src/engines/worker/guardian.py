@@ -109,9 +109,7 @@ def _fork_the_worker(file: int, *, driver: int, ranks: int) -> tuple[int, int, l
 
 
 def _connections(file: int, ranks: int) -> list[list[int]]:
-    """Return the file descriptors of each rank, of which ``file`` is rank 0's connection to the
-    driver.
-    """
+    """Return the file descriptors of each rank. ``file`` is rank 0's connection to the driver."""
     files = [[file]]
     if ranks > 1:
         import socket

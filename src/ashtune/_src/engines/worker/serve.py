@@ -201,7 +201,8 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
         reason = (
             f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
         )
-        # Before the cut, which could leave the end of an address, with its password.
+        # This is done before the text is cut: a cut may leave the end of an address, with its
+        # password.
         text = visible(traceback.format_exc(), keeps_newlines=True)[-TRACEBACK_CHARACTERS:]
         channel.send(Broken(setup.worker, reason, text))
         raise Shutdown from None
