@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areBusy, isBetter, keepsUp, whatMatters, whyFailed } from "./study/answers.js";
+import { areBusy, isBetter, whatMatters, whatNext, whyFailed } from "./study/answers.js";
 
 const HEAD = {
   state: "running",
@@ -78,14 +78,14 @@ test("the reason of most failed trials is said before what was withdrawn", () =>
   assert.equal(whyFailed({ head: HEAD, failures: { groups: [] } }).word, "None failed");
 });
 
-test("a search keeps up if few of its configurations come from its stand-in", () => {
-  const of = (proposed, late) => keepsUp({ notes: { proposed, late } });
-  assert.deepEqual(of(50, 2), {
-    mood: "good",
-    word: "Yes, 96 %",
-    text: "48 of 50 proposals in time. The others are mutations of good trials.",
+test("the advice names the first range to widen, and the others after it", () => {
+  const of = (...advice) => whatNext({ head: HEAD }, { answer: { advice }, refusal: "" });
+  assert.deepEqual(of({ name: "lr", text: "lr is at its bound" }, { name: "wd", text: "wd is" }), {
+    mood: "fair",
+    word: "Widen lr",
+    text: "lr is at its bound. Widen wd too.",
   });
-  assert.deepEqual([of(50, 40).mood, of(50, 15).mood, of(0, 0).mood], ["bad", "fair", "none"]);
+  assert.deepEqual([of().word, whatNext({ head: HEAD }, { answer: null, refusal: "" }).mood], ["No advice", "none"]);
 });
 
 test("nothing is invented while the journal is read", () => {

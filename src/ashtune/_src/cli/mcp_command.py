@@ -162,8 +162,8 @@ class _Tools:
         return self._ask(study, "whatif", {name: text for name, text in given.items() if text})
 
     def read_section(self, study: int, name: str) -> dict[str, Any]:
-        """Read one section of the report: best, front, confirmed, rungs, cost, model, roofline,
-        profile, trouble, facts, or a section of an installed package.
+        """Read one section of the report: best, front, confirmed, advice, rungs, cost, model,
+        roofline, profile, trouble, facts, or a section of an installed package.
         """
         return self._ask(study, "section", {"name": name})
 

@@ -1,0 +1,99 @@
+"""Advice on the next study: which ranges are widened, how far, and where the user reads it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune._src.analysis.advice import FEWEST, advice
+from ashtune._src.analysis.hyperparameters import hyperparameters
+from ashtune._src.space.space import Space
+from tests.helpers import commands
+
+
+def advised(space: dict[str, Any], *best: Any, tried: int = FEWEST) -> dict[str, Any]:
+    """Return the advised range of each hyperparameter, given the best trials' values of ``x``."""
+    known = hyperparameters(Space.parse(space).to_record())
+    found = advice(known, tried, [{"x": value} for value in best])
+    assert [each.name for each in found] == list(dict.fromkeys(each.name for each in found))
+    return {each.name: each.range for each in found}
+
+
+def test_a_range_is_widened_where_half_of_the_best_trials_are_at_its_end() -> None:
+    space = {"x": (1e-4, 1.0, "log")}
+    assert advised(space, 1e-4, 1.1e-4, 0.1, 0.5) == {"x": (1e-6, 1.0, "log")}
+    assert advised(space, 1e-4, 0.01, 0.1, 0.5) == {}
+    assert advised(space, 1.0, 0.9, 0.8, 0.01) == {"x": (1e-4, 100.0, "log")}
+    assert advised(space, 1e-4, 1e-4, 1.0, 1.0) == {"x": (1e-6, 100.0, "log")}
+
+
+def test_a_range_is_widened_on_its_own_scale() -> None:
+    assert advised({"x": (-2.0, 2.0)}, 2.0, 2.0, 2.0, 2.0) == {"x": (-2.0, 4.0)}
+    assert advised({"x": (10, 50)}, 50, 50, 50, 12) == {"x": (10, 70)}
+    assert advised({"x": (8, 128, "log")}, 8, 8, 8, 20) == {"x": (2, 128, "log")}
+
+
+def test_no_range_is_widened_beyond_a_natural_limit() -> None:
+    assert advised({"x": (0.0, 5.0)}, 0.0, 0.0, 0.0, 0.0) == {}
+    assert advised({"x": (0.1, 0.99)}, 0.99, 0.98, 0.99, 0.5) == {}
+    assert advised({"x": (0.0, 1.0)}, 1.0, 1.0, 1.0, 1.0) == {}
+    assert advised({"x": (1, 30)}, 1, 1, 1, 1) == {}
+    assert advised({"x": (5, 40)}, 5, 5, 5, 5) == {"x": (1, 40)}
+    assert advised({"x": (-5, 40)}, -5, -5, -5, -5) == {"x": (-28, 40)}
+
+
+def test_a_short_range_of_whole_numbers_is_widened_only_if_all_best_trials_are_at_its_end() -> None:
+    assert advised({"x": (2, 4)}, 4, 4, 4, 3) == {}
+    assert advised({"x": (2, 4)}, 4, 4, 4, 4) == {"x": (2, 5)}
+
+
+def test_few_trials_and_other_kinds_of_hyperparameters_give_no_advice() -> None:
+    assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0, 2.0, tried=FEWEST - 1) == {}
+    assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0) == {}
+    assert advised({"x": ["a", "b"]}, "a", "a", "a", "a") == {}
+    assert advised({"x": (1.0, 2.0), "y": (1.0, 2.0)}, 2.0, 2.0, 2.0, None, 2.0) == {
+        "x": (1.0, 2.5)
+    }
+
+
+def train(trial: ashtune.Trial) -> None:
+    for epoch in trial.epochs():
+        trial.report(loss=trial["x"] + trial["y"] / 100 + 1 / epoch)
+    trial.save(epoch)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    space = {"x": (1.0, 2.0), "y": (0.0, 1.0)}
+    return ashtune.tune(
+        train, space, metric="loss", mode="min", trials=FEWEST, max_resource=4, engine="threads",
+        workers=1, search="random", seed=3, enqueue=[{"x": 1.0}, {"x": 1.001}, {"x": 1.002}],
+        directory=tmp_path_factory.mktemp("advice") / "study", quiet=True,
+    )  # fmt: skip
+
+
+def test_report_json_python_and_the_last_line_give_the_same_advice(
+    study: ashtune.Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sentence,) = study.advice()
+    assert sentence.startswith("x is at its lower bound 1 in ")
+    assert sentence.endswith(" of the best 4 trials: widen it, as in 'x': (0.5, 2.0)")
+    directory = str(study.directory)
+    printed = commands.ashtune(tmp_path, "report", directory).stdout
+    assert sentence in " ".join(printed.split())
+    printed = commands.ashtune(tmp_path, "report", directory, "--json").stdout
+    (own,) = json.loads(printed)["sections"]["advice"]["advice"]
+    assert (own["name"], own["range"]) == ("x", [0.5, 2.0])
+    study.resume(train, engine="threads", workers=1)
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_margin_of_the_best_result_is_that_over_the_next_best(
+    study: ashtune.Study, tmp_path: Path
+) -> None:
+    first, second = study.top(2)
+    margin = second.metrics["loss"] - first.metrics["loss"]
+    text = commands.ashtune(tmp_path, "report", str(study.directory)).stdout
+    assert f"next best: trial {second.trial}, worse by {margin:.2g}" in text
