@@ -137,7 +137,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` has sentences for the reader. An empty figure has the reason in ``notes``."""
+    """A figure. ``notes`` has sentences for the reader. In an empty figure, ``notes`` says why."""
 
     x: Axis = Axis()
     y: Axis = Axis()
