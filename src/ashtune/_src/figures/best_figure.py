@@ -195,7 +195,7 @@ trials are drawn.
 
 
 def sorted_front(front: Sequence[BestResult]) -> list[BestResult]:
-    """Sort the results of a front by the first objective, the best result first."""
+    """Sort the results of a front by the first objective, with the best result first."""
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
 
