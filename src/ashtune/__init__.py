@@ -97,7 +97,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at its first use, so that workers do not import all public names."""
+    """Import a public name when it is first used. So workers do not import all public names."""
     if name not in _HOMES:
         from ashtune._src.core.words import check_name
 
@@ -108,7 +108,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(_HOMES[name]), name)
     except KeyboardInterrupt:
-        # Ctrl-C during the import: a traceback shows the user's line
+        # after Ctrl-C during the import, the traceback shows the user's line
         raise KeyboardInterrupt from None
     globals()[name] = value
     return value

@@ -8,8 +8,8 @@ from typing import NoReturn
 def run() -> NoReturn:
     """Run one command of the command line, and exit with the command's status.
 
-    While modules are imported, and after the command has ended, Ctrl-C ends the process
-    immediately, without a traceback.
+    Ctrl-C ends the process immediately and without a traceback while modules are imported and after
+    the command has ended.
     """
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:

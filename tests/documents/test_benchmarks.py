@@ -172,6 +172,7 @@ REFUSED = {
 }
 """Scripts whose data are not here, or which write the page: arguments, and what they answer."""
 QUICK = {
+    "advice": "--worlds ill --seeds 1 --trainings 5",
     "ask_tell": "--trials 20 --repeat 1",
     "confirm": "--studies 2",
     "decisions": "--trials 1000 --repeat 1",

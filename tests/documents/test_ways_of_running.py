@@ -172,8 +172,10 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
 }
 
 
-def test_readme_and_guide_have_the_same_rows_and_each_row_is_tested() -> None:
-    assert rows("README.md") == ROWS
+def test_the_rows_of_the_readme_are_rows_of_the_guide_and_each_row_is_tested() -> None:
+    shown = rows("README.md")
+    assert len(shown) == 4
+    assert shown.items() <= ROWS.items()
     assert list(ROWS) == list(WAYS)
 
 

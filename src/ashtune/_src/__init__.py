@@ -1,3 +1,1 @@
-"""What nobody imports from outside: the public names are those of the
-modules beside this folder.
-"""
+"""The private modules of ashtune. The public names are in the modules beside this folder."""

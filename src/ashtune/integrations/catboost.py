@@ -95,7 +95,8 @@ class _CatBoostCallback:
                 f"{rounds.metric} has {len(values)} values after {self._trained} rounds; remove "
                 "metric_period, because the study needs one value for each round"
             )
-        # CatBoost is one round ahead if the study stopped before the first round of a rung.
+        # If the study stopped before the first round of a rung, CatBoost has trained one more round
+        # than the trial.
         while rounds.number <= len(values):
             rounds.report(values[rounds.number - 1])
             if not rounds.next():
@@ -142,5 +143,5 @@ def _is_higher_better(metric: str) -> bool | None:
     except catboost.CatBoostError:
         # CatBoost does not know a metric that the user has defined.
         return None
-    # CtrFactor has neither direction.
+    # For CtrFactor, neither higher nor lower values are better.
     return bool(is_higher) if is_higher != is_lower else None

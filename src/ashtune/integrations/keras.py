@@ -31,8 +31,8 @@ OPTIMIZER = "optimizer"
 RANDOM = "random"
 OTHERS = "others"
 PLACES = "places"
-"""The saved state of a trial: a dict with the first three keys, and OTHERS if its model has more
-optimizers.
+"""The keys of a trial's saved state, which is a dict. OTHERS is only present if the model has more
+than one optimizer.
 """
 
 
@@ -124,7 +124,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         trial = self._trial
         model = self.model
-        # Another callback may have set it back to False.
+        # Another callback may have set stop_training back to False.
         if self._is_over:
             model.stop_training = True
             return
@@ -180,7 +180,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def _save(self) -> None:
-        # Reading the variables would copy all weights from the device for nothing.
+        # The variables are not read here, because that would copy all weights from the device
+        # without need.
         if self._trial.needs_checkpoint:
             self._trial.save(_state_of(self.model))
 
@@ -189,7 +190,7 @@ def load_state(model: Any, state: Mapping[str, Any]) -> None:
     """Load the weights of a trial, and all other saved state of the trial's layers, into a model.
 
     Args:
-        model: A built model with the same architecture as the trial's.
+        model: A built model with the same architecture as the trial's model.
         state: The result of ``study.best.load()``.
 
     Raises:
@@ -222,7 +223,7 @@ def _values(holder: Any) -> list[Any]:
 
 
 def _other_optimizers(model: Any) -> dict[str, Any]:
-    """Return the optimizers in a model's attributes, without the optimizer that was given to
+    """Return the optimizers in a model's attributes, except the optimizer that was given to
     ``compile``.
     """
     return {

@@ -1,5 +1,5 @@
-"""The command ``ashtune run ... -- PROGRAM`` starts a program, which finds its trial in this
-module.
+"""The trial of a program that the command ``ashtune run ... -- PROGRAM`` has started:
+:class:`LaunchedTrial`.
 
 If a launcher such as ``torchrun`` starts several ranks, a training function with a
 ``TransformersCallback`` uses a

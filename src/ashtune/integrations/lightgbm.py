@@ -32,7 +32,9 @@ SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feat
            "extra_trees": "extra_seed"}  # fmt: skip
 """Parameters for random draws, and the seed parameter of each."""
 NEARLY = 1e-9
-"""The tiny relative change of a fraction of rows; LightGBM reads fewer digits than a float has."""
+"""A tiny relative change of a fraction of rows. It is not smaller, because LightGBM reads fewer
+digits than a float has.
+"""
 VALID_SETS = "valid_sets=[dvalid]"
 SEEDED = "_ashtune_seeds"
 """The attribute that marks a booster with seeds for each round."""
@@ -85,7 +87,8 @@ def seeds(trial: Trial) -> Any:
 
 class _LightGBMCallback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
-        # LightGBM calls callbacks by order: recording has 20, early stopping 30.
+        # LightGBM calls callbacks in ascending order: the recording callback has 20, early stopping
+        # has 30.
         self.order = 25
         self.before_iteration = False
         self._trial = trial
@@ -164,11 +167,12 @@ class _LightGBMCallback:
 
 
 class _Seeds:
-    """A booster uses a new seed for columns immediately, but a new seed for rows only if the
-    fraction of rows changes. Therefore the callback changes the fraction of rows by a tiny amount,
-    and changes it back. A booster draws new rows at every ``bagging_freq``-th tree since the last
-    rung. Each draw of rows gets the seed of the last round that is a multiple of ``bagging_freq``.
-    Therefore the first draw after a rung repeats the rows of the last draw before the rung.
+    """Sets LightGBM's seeds for each round. A booster uses a new seed for columns immediately, but
+    a new seed for rows only if the fraction of rows changes. Therefore the callback changes the
+    fraction of rows by a tiny amount, and then changes it back. A booster draws new rows at every
+    ``bagging_freq``-th tree since the last rung. Each draw of rows gets the seed of the last round
+    that is a multiple of ``bagging_freq``. Therefore the first draw after a rung repeats the rows
+    of the last draw before the rung.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -195,7 +199,8 @@ class _Seeds:
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
             given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:
-            # All in one call: a second call would draw columns again, and undo a draw of rows.
+            # All parameters are set in one call, because a second call would draw columns again and
+            # undo a draw of rows.
             env.model.reset_parameter(given)
 
     def _seed(self, name: str, number: int) -> int:

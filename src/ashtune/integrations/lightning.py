@@ -6,8 +6,8 @@
 Rule 1: at every rung, the Trainer's ``max_epochs`` is the study's top resource. Therefore a
 learning rate schedule is the same at all rungs. A callback sets the Trainer's ``should_stop``,
 which ends training at the rung.
-Rule 2: a Trainer is refused if it would change the number of epochs, or start processes. Such a
-process would run the user's script again, or could not ask the study.
+Rule 2: a Trainer is refused if it would change the number of epochs, or start processes. A process
+that a Trainer starts would run the user's script again, or could not communicate with the study.
 Rule 3: each rank of a trial with several processes has its own trial, which follows rank 0.
 Therefore all ranks end at the same epoch.
 """
@@ -23,7 +23,9 @@ from ashtune._src.study.torch_states import check_version
 from ashtune._src.training.trial import Trial
 
 ROOTS = ("lightning.pytorch", "pytorch_lightning")
-"""The import roots of Lightning; objects of different roots do not mix."""
+"""The packages of Lightning. Objects of one package cannot be used with objects of the other
+package.
+"""
 
 __all__ = ["fit"]
 
@@ -39,7 +41,7 @@ def fit(
     weights_only: bool = True,
 ) -> None:
     """Train a trial with a Trainer: restore the trial's state, report each epoch, end at the rung,
-    save the state.
+    and save the state.
 
     Call ``fit(trial, trainer, model, ...)`` in place of ``trainer.fit(model, ...)``. Epochs, steps
     and random generators continue from the trial's saved state. After each epoch with validation,
@@ -112,8 +114,8 @@ def _root_of(trainer: Any) -> str:
 
 
 def _check(trainer: Any, trial: Trial) -> None:
-    """Raise an error if a Trainer's settings change the number of epochs of a trial, or the data of
-    its epochs.
+    """Raise an error if a Trainer's settings would change the number of a trial's epochs, or the
+    data of these epochs.
     """
     most = trainer.max_epochs
     every = trainer.reload_dataloaders_every_n_epochs

@@ -6,9 +6,9 @@ MLflow's database, including the value's time, is computed from the study. There
 a value that is logged a second time.
 Rule 2: the tag ``ashtune.digest`` and the status of a run are written last. A run with this tag and
 its final status is complete.
-Rule 3: if MLflow uses a SQLite file, new runs are written to MLflow's own tables in large
-transactions. MLflow's client needs about ten transactions per run, which would take minutes for
-thousands of trials. MLflow's client writes all other data.
+Rule 3: if MLflow uses a SQLite file, this module writes new runs directly to MLflow's tables in
+large transactions. MLflow's client needs about ten transactions per run, which would take minutes
+for thousands of trials. MLflow's client writes all other data.
 Rule 4: a run that the user deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
@@ -41,7 +41,9 @@ STATUS: dict[State, str] = {
 }
 MOST_METRICS = 800
 MOST_NAMED = 100
-"""MLflow accepts 1,000 values in one batch, of which at most 100 parameters and 100 tags."""
+"""MLflow accepts at most 1,000 values in one batch. At most 100 of these values may be parameters,
+and at most 100 may be tags.
+"""
 MOST_VALUE = 6_000
 """The largest number of characters in a parameter or a tag of MLflow."""
 MOST_RUNS = 10_000
@@ -151,12 +153,13 @@ class MLflowTracker(Tracker):
             for name, value in summary.metrics.items():
                 tags[f"{BEST}metric.{self._name_of('metric', name)}"] = value
             for name, chosen in summary.best.configuration.items():
-                # None is also a value
+                # a hyperparameter may have the value None
                 tags[f"{BEST}config.{self._name_of('param', name)}"] = str(chosen)
         own = self._tags(tags)
         for batch in _batches(own, MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
-        # The previous best trial may have hyperparameters that are not active in this one.
+        # The previous best trial may have hyperparameters that are not active in the new best
+        # trial.
         for name in self._client.get_run(run.id).data.tags.keys() - {tag.key for tag in own}:
             if name.startswith(BEST):
                 self._client.delete_tag(run.id, name)
@@ -246,11 +249,11 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
-        """Write the changes of a trial with MLflow's client. The digest and then the status are
-        written last.
+        """Write the changes of a trial with MLflow's client. The digest is written second last, and
+        the status last.
         """
-        # A complete run already has its parameters and points; in an incomplete run, MLflow ignores
-        # repeated values.
+        # A complete run already has its parameters and points. In an incomplete run, MLflow ignores
+        # values that it already has.
         params = [] if run.digest else self._params(trial)
         tags = self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
@@ -311,8 +314,8 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """An existing run. The run's digest starts with its number of points. An incomplete run has the
-    digest "".
+    """An existing run. The digest starts with the run's number of points. The digest of an
+    incomplete run is "".
     """
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")

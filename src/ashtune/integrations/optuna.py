@@ -4,9 +4,9 @@ Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line 
 JSON object that describes one operation. One operation can create a trial that has already ended.
 This module does not import Optuna.
 
-Rule 1: Optuna looks for the best trial among the complete trials. A trial with a result at or above
-the best trial's rung counts as complete, even if the trial still trains or failed later. A trial
-that ended at a lower rung counts as pruned. A withdrawn trial counts as failed.
+Rule 1: Optuna searches for the best trial among the complete trials. A trial is written as complete
+if it has a result at or above the best trial's rung, even if it still trains or failed later. A
+trial that ended at a lower rung is written as pruned. A withdrawn trial is written as failed.
 Rule 2: as in Optuna, a categorical hyperparameter is written as an index in the list of choices,
 and a number is not converted. Inactive hyperparameters are not written.
 Rule 3: only the best trials are written, at most ``MOST``, because the dashboard fetches all trials
@@ -39,11 +39,11 @@ MOST = 10_000
 fetch this number of trials.
 """
 LATEST = 253_402_300_799.0
-"""The end of the year 9999, in seconds since 1970: an altered journal may have a time after the
-calendar's end.
+"""The end of the year 9999, in seconds since 1970. Later times, which only an altered journal can
+have, are replaced by this time.
 """
 WRITER = {"worker_id": "ashtune"}
-"""Part of each record. Optuna's own records have a process identifier here."""
+"""A part of each record, in which Optuna's own records have a process identifier."""
 _CREATE_STUDY = 0
 _STUDY_USER_ATTRIBUTE = 2
 _STUDY_SYSTEM_ATTRIBUTE = 3
@@ -57,7 +57,7 @@ _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reas
 
 
 class OptunaLog(Tracker):
-    """Copies a study to an Optuna journal file, by default to ``optuna.log`` in the study's
+    """Copies a study to an Optuna journal file. The default is ``optuna.log`` in the study's
     directory.
 
     The journal file is written at the end of the session. The file of a very large study contains
@@ -69,8 +69,8 @@ class OptunaLog(Tracker):
     """
 
     def open(self) -> None:
-        """Raise an error if the file belongs to another program or another study, before anything
-        is written.
+        """Raise an error if the file belongs to another program or another study. At this time,
+        nothing has been written.
         """
         self.place = self.out or str(place_in(self.study.directory, "optuna.log"))
         _refuse_others(Path(self.place), self.study.created)
@@ -280,7 +280,8 @@ class StoredAxis:
         """Return a value of the hyperparameter in the storage's format."""
         if self._choices is not None:
             return self._choices.index(value)
-        # A bound is rounded, but an equal value of a trial is not, and would be outside.
+        # A bound is rounded, but a trial's value that equals the bound is not rounded, so it could
+        # be outside of the range.
         number: int | float = min(max(value, self._low), self._high)
         return number
 

@@ -56,7 +56,7 @@ class TensorBoardTracker(Tracker):
     In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``. NAME-KEY are the study's
     name and a key. A trial's row has the trial's hyperparameters, ``ashtune.state``,
     ``ashtune.origin`` and ``ashtune.seed``. The Scalars tab shows the trial's reports over the
-    resource. The Text tab shows the study's results with the name ``study``.
+    resource. The Text tab shows the study's results under the name ``study``.
     ``tensorboard --logdir FOLDER`` starts TensorBoard on the folder.
 
     Args:

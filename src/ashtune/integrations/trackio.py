@@ -75,11 +75,11 @@ class TrackioTracker(RunTracker):
 
     def put(self, run: TrackedRun) -> None:
         trial = run.trial
-        # The results are in the configuration: Trackio would drop a later point at the same
-        # resource.
+        # The results are written to the configuration and not as a point, because Trackio would
+        # ignore a later point at the same resource.
         points = [] if run.kind == "study" else trial.points
         # A run without rows is not shown. If a run has no new point, its last point is sent again,
-        # which Trackio drops.
+        # and Trackio ignores this point.
         new = points[self._points.get(run.number, 0) :] or points[-1:]
         new = new or [Point(0, trial.began, {})]
         self._storage.bulk_log(

@@ -127,8 +127,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """
         if not self._is_training or self._is_over:
             return control
-        # Nothing was trained since the last report: this is eval_on_start, or a data set after
-        # those with the study's metrics.
+        # Nothing was trained since the last report. Either this is the evaluation of eval_on_start,
+        # or all metrics of the study are already reported and this is a further data set.
         if state.global_step == self._step:
             self._logged = {}
             return control
@@ -159,8 +159,9 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     on_epoch_begin = on_step_begin
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """If the trial must not continue, let the Trainer neither evaluate nor save again."""
-        # If the study stopped at the beginning, one step was trained, which must not count.
+        """If the trial must not continue, prevent further evaluations and saves by the Trainer."""
+        # If the study stopped at the beginning, the Trainer has trained one step, and this step
+        # must not count.
         if self._is_over:
             control.should_evaluate = control.should_save = False
         return control
@@ -171,8 +172,9 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """After the last evaluation of a job, delete all checkpoints except the newest."""
         if not self._is_over:
             return
-        # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look
-        # for one that is deleted here, and delete the one from which the trial continues.
+        # With save_total_limit=1, the Trainer keeps only the best checkpoint at the end. It would
+        # look for a checkpoint that is deleted here, and delete the checkpoint from which the trial
+        # continues.
         state.best_model_checkpoint = None
         if state.is_world_process_zero:
             for folder in Path(args.output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
@@ -191,7 +193,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             return
         self._is_over = True
         if state.global_step >= state.max_steps:
-            # The unit that was trained last; the loop has already counted the next one.
+            # The last unit that was trained. The loop has already counted the next unit.
             self._unit -= 1
             self._check_reached(state)
         if self._unit == self._trial.start + 1:

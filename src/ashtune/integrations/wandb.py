@@ -24,7 +24,8 @@ from ashtune._src.study.folders import place_in, replace_file
 __all__ = ["WandbTracker"]
 
 NOTE = "ashtune.json"
-"""The note in the folder of a complete run: a digest of its trial."""
+"""The name of the note in the folder of a complete run. The note has a digest of the run's trial.
+"""
 MOST_NOTE = 1 << 16
 """The largest number of bytes of a note."""
 
@@ -53,9 +54,10 @@ class WandbTracker(RunTracker):
     """
 
     module = extra = "wandb"
-    # Fewer than in other trackers, because W&B needs 20 ms or more for a run.
+    # This number is smaller than in other trackers, because W&B needs 20 ms or more for a run.
     most_changed = 20
-    # Each change would write the trial's whole folder again.
+    # Running trials are not written, because each change would write the trial's whole folder
+    # again.
     takes_running = False
 
     def open(self) -> None:
@@ -102,7 +104,8 @@ class WandbTracker(RunTracker):
         for point in trial.points:
             opened.log({**point.metrics, "_timestamp": point.time}, step=point.resource)
         opened.finish(exit_code=int(trial.state == "failed"))
-        # The note comes last: a folder without it is of a killed driver, and is written again.
+        # The note is written last. If a folder has no note, the driver was killed, and the folder
+        # is written again.
         replace_file(folder / NOTE, json.dumps({"digest": run.digest}).encode())
         self._folders[run.number] = folder
 

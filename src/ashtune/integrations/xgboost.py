@@ -29,8 +29,8 @@ LOWER_IS_BETTER = frozenset({
     "mape",
     "merror", "mlogloss", "mphe", "poisson-nloglik", "quantile", "rmse", "rmsle", "tweedie-nloglik",
 })  # fmt: skip
-"""XGBoost's own metrics; XGBoost does not tell their direction. Some have a parameter, such as
-``ndcg@3-``.
+"""XGBoost's own metrics for which lower values are better, because XGBoost does not give the
+direction of its metrics. The name of a metric may have a parameter, as in ``ndcg@3-``.
 """
 EVALS = "evals=[(dvalid, 'valid')]"
 
@@ -98,8 +98,8 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
             if not self._rounds.next():
                 return True
         if self._has_draws:
-            # Loading the configuration makes new updaters, whose random state begins from the seed
-            # below.
+            # Loading the configuration creates new updaters. Their random state begins with the
+            # seed below.
             model.load_config(model.save_config())
             model.set_param({"seed": seed_of(self._seed, self._rounds.number)})
         return False

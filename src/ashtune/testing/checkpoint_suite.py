@@ -14,17 +14,17 @@ from ashtune._src.study.checkpoints import FOLDER
 
 __all__ = ["CheckpointStoreSuite", "StoreHarness"]
 
-# Each test is a mistake that costs a user training: a checkpoint that another machine does not
-# find, an old one in place of a new one, a disk full of copies that nobody deletes, or a study that
-# stops because a file is missing.
+# Each test finds a mistake that would cost a user training time: a checkpoint that another machine
+# does not find, an old checkpoint in place of a new one, a disk full of copies that are never
+# deleted, or a study that stops because a file is missing.
 TRIAL = TrialId(7)
 
 
 class StoreHarness(NamedTuple):
     """A checkpoint store to test, the checkpoint folder of each peer, and functions that move data.
 
-    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before the peer
-    reports the checkpoint. ``deliver()`` delivers all pending messages.
+    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before it reports
+    the checkpoint. ``deliver()`` delivers all pending messages.
     """
 
     store: CheckpointStore
@@ -53,9 +53,9 @@ class CheckpointStoreSuite:
     def test_what_one_peer_saved_another_finds(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        # Also by the peer that saved it: a store that moves a file away in place of copying it
-        # would work as long as trials change their workers, and fail when one does not. The content
-        # has more than a few bytes, so that a store that sends only a first part is found out.
+        # The peer that saved the checkpoint reads it too: a store that moves a file instead of
+        # copying it would work if the trial changes its worker, and fail if it does not. The
+        # content is long enough to find a store that sends only the first part.
         harness = stores(tmp_path)
         assert harness.save(1, 4, b"state" * 1000) == ""
         for peer in (1, 2):
@@ -67,7 +67,7 @@ class CheckpointStoreSuite:
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
         """A trial that starts again on another peer overwrites the trial's old checkpoint."""
-        # A store that caches by name alone would return the old content to the peer that has a
+        # A store whose cache uses only names would return the old content to the peer that has a
         # copy.
         harness = stores(tmp_path)
         harness.save(1, 4, b"old")
@@ -84,7 +84,7 @@ class CheckpointStoreSuite:
         """If a checkpoint is discarded, all its copies are deleted, because a study's limit does
         not count copies.
         """
-        # Two checkpoints of one trial: a store that deletes by the trial's number, or by the
+        # The trial has two checkpoints: a store that deletes by the trial's number, or by the
         # beginning of a name, would delete both.
         harness = stores(tmp_path)
         harness.save(1, 2, b"two")
@@ -100,8 +100,8 @@ class CheckpointStoreSuite:
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
         """The trial starts again."""
-        # A file may be deleted by hand, or lost with its machine. A store that raises here would
-        # end the study for the sake of one trial.
+        # A file may be deleted by hand, or lost with its machine. A store that raises an error here
+        # would end the whole study because of one trial.
         harness = stores(tmp_path)
         harness.store.get(2, TRIAL, 4)
         harness.store.discard(TRIAL, 4)

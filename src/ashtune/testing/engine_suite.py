@@ -29,7 +29,9 @@ __all__ = ["EngineHarness", "WorkersSuite", "open_harness"]
 
 Kind = TypeVar("Kind", bound=Event)
 WAIT_SECONDS = 100.0
-"""How long a test waits for an event: processes start slowly on a busy machine."""
+"""How long a test waits for an event. The time is long, because processes start slowly on a busy
+machine.
+"""
 GOAL = Goal("score", "max")
 
 
@@ -149,8 +151,8 @@ class WorkersSuite:
     def test_every_worker_joins_once_under_its_own_number(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        # The driver knows workers by number only. If two had the same number, both would get each
-        # order.
+        # The driver identifies workers only by number. If two workers had the same number, both
+        # would get each order.
         harness = engine(tmp_path, count, 2)
         assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
@@ -158,8 +160,8 @@ class WorkersSuite:
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The event of a result has the reports of all epochs up to the rung."""
-        # Not the report at the rung itself, which is the result: an engine that sends it twice
-        # gives a curve with two points at one resource.
+        # The curve does not have the report at the rung itself, because this report is the result.
+        # If an engine sent it twice, the curve would have two points at one resource.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 7, rung=2, target=3)
@@ -180,8 +182,9 @@ class WorkersSuite:
         """If a worker continues its trial in place, no checkpoint is saved
         between the two rungs.
         """
-        # An engine that starts the training function again would be right, but slow: each promotion
-        # would save, load and build a model. The missing folder shows that it did not.
+        # An engine that starts the training function again would give correct results, but would be
+        # slow: each promotion would save, load and build a model. The missing folder shows that
+        # nothing was saved.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0, target=2)
@@ -195,9 +198,9 @@ class WorkersSuite:
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """After a trial is released, another worker continues the trial from its checkpoint."""
-        # The mistake is a checkpoint in a place that only its worker can read, such as its own
-        # folder or memory. The count of trained epochs shows that the state came along, not only a
-        # file.
+        # The test finds a checkpoint that only its own worker can read, for example in the worker's
+        # folder or memory. The count of trained epochs shows that the state was restored, not only
+        # that a file exists.
         harness = engine(tmp_path, count, 2)
         one = harness.next(WorkerJoined).worker
         other = harness.next(WorkerJoined).worker
@@ -218,8 +221,9 @@ class WorkersSuite:
         """A worker trains its next job if the driver sends the release and the job at the same
         time.
         """
-        # A worker that empties its inbox after saving would lose the job. The driver does not send
-        # it again, since nothing failed: the worker would be idle until the study ends.
+        # If a worker deleted its waiting messages after saving, the job would be lost. The driver
+        # would not send the job again, since nothing failed. So the worker would be idle until the
+        # study ends.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0)
@@ -232,8 +236,8 @@ class WorkersSuite:
     def test_waiting_ends_at_the_time_given_when_nothing_happens(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        # The driver relies on it for time limits and ticks. An engine that waits for a message only
-        # would let a study with one long job run past its limit.
+        # The driver needs this for time limits and ticks. If an engine waited only for messages, a
+        # study with one long job would exceed its time limit.
         harness = engine(tmp_path, count, 1)
         harness.next(WorkerJoined)
         until = harness.workers.now() + 0.05
@@ -244,8 +248,9 @@ class WorkersSuite:
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The time of an event is the time at which the event arrived at the driver."""
-        # Not the worker's clock: clocks of machines differ, and a journal whose times fall gives
-        # negative waits. Two workers, so that their messages can cross.
+        # The time is not from the worker's clock: the clocks of machines differ, and if the times
+        # of a journal decreased, waits would be negative. The test has two workers, so that their
+        # messages can arrive in any order.
         harness = engine(tmp_path, count, 2)
         for _ in range(2):
             harness.train(harness.next(WorkerJoined).worker, 0)

@@ -28,9 +28,9 @@ from ashtune.testing.observer_suite import GOAL, LADDER, History, Step, as_in_a_
 
 __all__ = ["Exported", "ExporterSuite"]
 
-# An exporter may be started at any time, several times, and while the study runs. The tests are the
-# ways in which a copy gets a value twice, or loses one. The time of the study has a fraction,
-# because trackers that keep whole seconds otherwise seem to be exact.
+# An exporter may be started at any time, several times, and while the study runs. Each test is a
+# case in which a copy may get a value twice or lose a value. The times of the study are no whole
+# seconds. Otherwise trackers that store whole seconds would seem to be exact.
 CREATED = 1_700_000_000.25
 
 
@@ -38,10 +38,10 @@ class Exported(msgspec.Struct, frozen=True):
     """An exporter under test.
 
     Args:
-        make: Returns a new exporter that keeps its copy in a folder. Two exporters of one folder
-            share the copy.
-        read: Returns the content of the copy in a form that ``==`` compares: without folder names,
-            and with NaN replaced by a value that equals itself.
+        make: A function that returns a new exporter with its copy in the given folder. Two
+            exporters with the same folder share the copy.
+        read: A function that returns the content of the copy in a form that can be compared with
+            ``==``: without folder names, and with NaN replaced by a value that equals itself.
     """
 
     make: Callable[[Path], Exporter]
@@ -71,14 +71,15 @@ class ExporterSuite:
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
-        # Without it, a user would have to search for the copy.
+        # Without the line, a user would have to search for the copy.
         exporter = _told(exported, tmp_path / "a", [])
         assert exporter.place
 
     def test_a_second_export_adds_nothing(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
-        # A tracker that appends has each point twice after a second export, and its curves go back.
+        # If a tracker only appends, each point exists twice after a second export, and its curves
+        # jump back to the start.
         first = exported.read(_told(exported, tmp_path / "a", steps))
         assert first, "a study in which much happens leaves something"
         assert exported.read(_told(exported, tmp_path / "a", steps)) == first
@@ -86,8 +87,8 @@ class ExporterSuite:
     def test_live_and_later_the_copy_is_the_same(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
-        # An exporter that uses the present time, and not that of the event, gives a copy in which a
-        # study of a week lasted for a second.
+        # If an exporter used the present time and not the time of the event, a study of a week
+        # would seem to have lasted for one second.
         live = exported.read(_told(exported, tmp_path / "live", steps, is_live=True))
         assert exported.read(_told(exported, tmp_path / "later", steps)) == live
 
@@ -96,8 +97,9 @@ class ExporterSuite:
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
         """The driver of the earlier session ended normally or was killed."""
-        # The exporter of the next session gets the whole journal again. What a killed one has
-        # written, it must recognise; what was still in its memory, it must write.
+        # The exporter of the next session gets the whole journal again. It must recognise the
+        # values that a killed exporter has written, and write the values that were only in that
+        # exporter's memory.
         whole = exported.read(_told(exported, tmp_path / "whole", steps))
         for part in (1 / 3, 2 / 3):
             first = steps[: int(len(steps) * part)]
@@ -107,8 +109,8 @@ class ExporterSuite:
     def test_a_study_that_is_moved_goes_on_with_its_copy(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
-        # Studies are copied from a cluster to a laptop. An exporter that recognises a study by its
-        # path would begin a second copy there.
+        # Users copy studies from a cluster to a laptop. If an exporter identified a study by its
+        # path, it would begin a second copy on the laptop.
         _told(exported, tmp_path / "a", steps[: len(steps) // 2])
         (tmp_path / "a").rename(tmp_path / "b")
         moved = exported.read(_told(exported, tmp_path / "b", steps))

@@ -1,4 +1,5 @@
-"""A suite of tests for observers: the result is the same live and from the journal.
+"""A suite of tests for observers: an observer must have the same result while a study runs and when
+it reads the journal.
 
 Derive a test class from :class:`ObserverSuite`, with a fixture ``observed`` that returns the
 observer under test::
@@ -49,11 +50,11 @@ from ashtune._src.study.replay import Replay
 
 __all__ = ["Observed", "ObserverSuite"]
 
-# Twenty seeds of a random history, because the mistakes of observers are about what follows what: a
-# worker that is lost while it saves, a trial that fails after a pause, a session that ends within a
-# job. Hand-written histories have those that their author thought of. The chances in ``History``
-# are far higher than in a real study, so that twenty studies of thirty trials have each kind of
-# event.
+# The tests use random histories with twenty seeds, because observers have mistakes with rare orders
+# of events: a worker is lost while it saves, a trial fails after a pause, or a session ends during
+# a job. A history written by hand has only the orders that its author expects. The probabilities in
+# ``History`` are far higher than in a real study, so that twenty studies of thirty trials have each
+# kind of event.
 GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 8, 2)
 SEEDS = range(20)
@@ -67,8 +68,9 @@ class Observed(msgspec.Struct, frozen=True):
 
     Args:
         make: Returns a new observer.
-        result: Returns the result of an observer in a form that ``==`` compares.
-        is_for_one_study: Whether each observer is used for one study only.
+        result: A function that returns the result of an observer in a form that can be compared
+            with ``==``.
+        is_for_one_study: Whether an observer can be used for only one study.
     """
 
     make: Callable[[], Observer]
@@ -316,9 +318,10 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """An observer gets ticks, and reports between rungs, only while the study runs."""
-        # The usual mistake is to count something in ``tick`` or ``progress``, which no journal has:
-        # a report would then show other numbers than the page did. The other one is to keep an
-        # event object and compare it by identity. Read back from JSON, it is another object.
+        # One usual mistake is to count something in ``tick`` or ``progress``, which are not in the
+        # journal: a report would then show different numbers than the live page. Another mistake is
+        # to keep an event object and compare it by identity, because the event that is read back
+        # from JSON is a different object.
         live = observed.make()
         read = observed.make()
         steps = list(History(seed))
@@ -341,8 +344,9 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """A journal may end after any event, if the driver still runs or was killed."""
-        # Observers often assume that a job that began also ends, and divide by what has ended. The
-        # first end is 0: a study that has not begun has no results to take a minimum of.
+        # Observers often assume that a job that has begun also ends, and divide by the number of
+        # ended jobs. The first cut is at event 0: without events, there are no results of which a
+        # minimum could be computed.
         steps = list(History(seed, trials=8))
         for end in range(0, len(steps) + 1, 5):
             observer = observed.make()
@@ -359,8 +363,8 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """If a study's scheduler is not installed, an observer gets verdicts, but no orders."""
-        # An observer that looks up the order of a result in a dict would raise a KeyError here, on
-        # a laptop that has the journal and not the user's package.
+        # An observer that looks up the order of a result in a dict would raise a KeyError here.
+        # This happens on a laptop that has the journal but not the user's package.
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         Replay().tell((event for event, _ in History(seed)), [observer])
@@ -374,8 +378,8 @@ class ObserverSuite:
         """Before the second study, the observer received all events of a first study, or only half
         of the events.
         """
-        # One object may be given to two calls of ``tune``. ``begin`` must forget the first study,
-        # also if the first study never called ``end`` because its driver was killed.
+        # A user may give the same object to two calls of ``tune``. ``begin`` must forget the first
+        # study, even if ``end`` was never called for the first study because its driver was killed.
         if observed.is_for_one_study:
             return
         again = observed.make()
@@ -397,8 +401,8 @@ class ObserverSuite:
         """A study has no events if, for example, a driver opens a study
         that was already complete.
         """
-        # A file that is opened at the first event, and closed in ``end`` without a look, fails
-        # here.
+        # An observer fails here if it opens a file at the first event, and closes the file in
+        # ``end`` without a check that the file is open.
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)

@@ -98,13 +98,17 @@ class Lengthened(msgspec.Struct, frozen=True):
 Fact = Given | RecordedResult | Withdrawn | PassedOver | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
-"""Takes the first ladder, the first number of trials and the history; returns the next job."""
+"""A function that takes the first ladder, the first number of trials and the history, and returns
+the next job.
+"""
 QuotaOf = Callable[[int, Fraction], int]
-"""Takes the number of results of a rung and the fraction that is promoted; returns the quota."""
+"""A function that takes the number of results of a rung and the fraction that is promoted, and
+returns the quota.
+"""
 
 
 def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the next job, as ``get_job`` of Algorithm 2 in the paper returns it."""
+    """Return the same next job as the function ``get_job`` of Algorithm 2 in the paper."""
     due = promotable(ladder, history)
     return due[0] if due else newborn(trials, history, rung=0)
 
@@ -138,7 +142,7 @@ def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> li
     quota at some time between the two results.
     """
     wrong = []
-    # The promotions that were due at some time so far. A promotion stays valid if better results
+    # All promotions that were allowed at some time. A promotion stays valid even if better results
     # arrive later.
     ever: set[Job] = set()
     for moment, result in enumerate(results):
@@ -209,8 +213,8 @@ def dominates(one: RecordedResult, other: RecordedResult) -> bool:
 
 
 def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
-    """Return a result's crowding distance: for each loss, add the distance of the two neighbours,
-    divided by the range.
+    """Return a result's crowding distance: the sum over all losses of the distance between the
+    result's two neighbours, divided by the range of the loss.
     """
     distance = 0.0
     for loss in range(1 + len(result.more)):

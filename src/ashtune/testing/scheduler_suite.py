@@ -1,8 +1,8 @@
 """A suite of tests for schedulers. In random studies, each job of a scheduler is compared with an
 oracle's job.
 
-Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn.
-Hypothesis also shortens a history in which a test fails.
+Hypothesis chooses which worker asks for a job, reports, fails or is lost, and which trial is
+withdrawn. If a test fails, Hypothesis also searches for a shorter history in which it fails.
 
 Rule: if ``hopeless`` has returned a trial, the scheduler must not return this trial again, until
 the number of trials is changed, the ladder gets longer or a trial with results is withdrawn.
@@ -49,14 +49,15 @@ __all__ = ["SETTINGS", "check_scheduler"]
 
 Make = Callable[[Ladder, int | None], Machine]
 
-# What the suite finds that examples do not. A scheduler is a state machine whose mistakes need an
-# order of events: a result that arrives while a better one is promoted, a withdrawal of the trial
-# that held a quota, a ladder that grows when the top rung is full. The oracle has no state at all:
-# it computes each job from the whole history (``oracles.py``), so the two hardly ever have the same
-# mistake.
+# Why random histories find more than examples: a scheduler is a state machine, and its mistakes
+# occur only in certain orders of events. For example, a result arrives while a better trial is
+# promoted, a trial within the quota is withdrawn, or the ladder grows when the top rung is full.
+# The oracle has no state: it computes each job from the whole history (``oracles.py``), so
+# scheduler and oracle hardly ever have the same mistake.
 #
-# The ladders have powers, a top that is no power of the factor, a factor that is no whole number,
-# rungs that follow no factor, and a single rung, which has no promotions at all.
+# The ladders differ in kind: rungs that are powers of the factor, a top rung that is no power of
+# the factor, a factor that is no whole number, rungs without a factor, and a single rung, where no
+# trial is promoted.
 LADDERS = (
     Ladder(1, 64, 2),
     Ladder(1, 9, 3),
@@ -65,7 +66,8 @@ LADDERS = (
     Ladder.explicit([1, 5, 20]),
     Ladder(7, 7),
 )
-# No limit, nothing to do, and small numbers, at which a rung just has a quota or has none.
+# The numbers of trials are: no limit, 0 trials, and small numbers for which the quota of a rung is
+# 0 or 1.
 BUDGETS = (None, 0, 1, 2, 5, 9, 16, 30)
 
 SETTINGS = settings(
@@ -75,7 +77,8 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
-# Few values, so that ties are frequent: the order of equal losses must be the same, too.
+# There are only few different losses, so that ties are frequent, because the order of equal losses
+# must also be the same.
 _FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)
 _LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
 _REPORTS = st.lists(st.sampled_from((*_FEW, math.inf)), max_size=12)
@@ -83,9 +86,9 @@ _SECONDS = st.lists(
     st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 10.0)) | st.floats(0, 100), min_size=1, max_size=8
 )
 _PICKS = st.integers(0, 99)
-# After the random part the study is finished with losses worse than all before. Whatever was paused
-# then has its best chance: a trial that the scheduler called hopeless too early is promoted now,
-# and found.
+# After the random part, the study is finished with losses worse than all earlier losses. Then each
+# paused trial has its best chance of promotion. So if the scheduler wrongly returned a trial as
+# hopeless, the trial is promoted now, and the mistake is found.
 _WORST = 1e9
 _JOBS_TO_THE_END = 200
 _MOST_LADDERS = 3
@@ -101,13 +104,14 @@ def check_scheduler(
     has_constraints: bool = False,
     options: settings = SETTINGS,
 ) -> None:
-    """Search a history in which a scheduler and its oracle differ. Fail with the shortest such
-    history.
+    """Search for a history in which a scheduler and its oracle differ. If there is one, fail with
+    the shortest such history.
 
     Args:
         scheduler: The scheduler, or a function that builds its machine from a ladder and a number
             of trials.
-        oracle: Returns the next job, given the ladder, the number of trials and the whole history.
+        oracle: A function that takes the ladder, the number of trials and the whole history, and
+            returns the next job.
         ladders: The ladders to try.
         budgets: The numbers of trials to try; None means no limit.
         losses: The number of losses of each result.
@@ -117,12 +121,12 @@ def check_scheduler(
     Raises:
         AssertionError: If scheduler and oracle differ, or the scheduler breaks a rule of its
             protocol.
-        Exception: Any exception of the oracle. A note of the exception has the history, which is
-            not shortened.
+        Exception: Any exception of the oracle. A note of the exception has the history. This
+            history is not shortened.
     """
     if isinstance(scheduler, Scheduler):
-        # The journal has a scheduler's record. If an option is lost in it, a resumed study
-        # continues under other rules, and its replay differs from its journal.
+        # The journal has the scheduler's record. If the record lost an option, a resumed study
+        # would continue with other rules, and its replay would differ from its journal.
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, (
             "a scheduler that is read from its record differs from the original"
         )
@@ -236,7 +240,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         job = self._running_job(pick)
         self.running.remove(job)
         # The scheduler is not told about a lost worker: the controller gives the job to another
-        # one, and only the result comes later.
+        # worker, and the result only arrives later.
         self.running.append(job)
 
     @rule(data=st.data())
@@ -265,8 +269,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     @rule()
     def checkpoints_are_freed(self) -> None:
-        # The checkpoint of a hopeless trial is deleted at once. One that is running still needs it,
-        # and one that is trained again later begins from 0.
+        # The checkpoint of a hopeless trial is deleted immediately. A running trial still needs its
+        # checkpoint, and a trial that is trained again later would begin from 0.
         for trial in self.scheduler.hopeless():
             assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
             assert trial not in self.gone, (
@@ -277,15 +281,15 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
             )
             self.hopeless.add(trial)
 
-    # Two jobs of one trial would write one checkpoint.
+    # Two jobs of one trial would write the same checkpoint.
     @invariant()
     def no_trial_has_two_jobs_at_once(self) -> None:
         trials = [job.trial for job in self.running]
         assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
 
     def teardown(self) -> None:
-        """Finish the study with bad results, so that hopeless trials may get within the quota.
-        Check the history.
+        """Finish the study with bad results, so that hopeless trials have a chance to get within
+        the quota. Then check the history.
         """
         if not hasattr(self, "scheduler"):
             return
@@ -365,8 +369,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         """Check that the scheduler's ``entering``, ``expected``, ``entry`` and ``notes`` are
         consistent.
         """
-        # The forecast asks ``entering``, and the audit asks ``entry``: if they differ, the audit
-        # takes an entry for a promotion that the forecast does not expect.
+        # The forecast uses ``entering``, and the audit uses ``entry``. If the two differ, the audit
+        # mistakes an entry for a promotion that the forecast does not expect.
         rungs = len(self.scheduler.ladder.rungs)
         for trials in (0, 1, 7, 40):
             entering = self.scheduler.entering(trials)

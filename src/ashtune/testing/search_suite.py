@@ -18,11 +18,11 @@ from ashtune._src.space.space import Space
 
 __all__ = ["check_design", "check_proposer"]
 
-# A resumed study builds its search again and asks for trials that it has had before, so all that a
-# search returns must follow from its options, the seed, the trial's number and the calls. The
-# mistakes that these checks know: a generator that is shared between trials or with the user's
-# program, numpy's numbers, which JSON cannot write, and a list that is handed to the caller and
-# kept. A seed above 32 bits, since many generators take no more.
+# A resumed study builds its search again and asks for trials that it has had before. So everything
+# that a search returns must depend only on its options, the seed, the trial's number and the calls.
+# These checks find a random generator that is shared between trials or with the user's program,
+# numbers of numpy, which JSON cannot write, and a list that the search returns but also keeps. The
+# seed has more than 32 bits, since many generators accept at most 32 bits.
 SEEDS = (0, 1, 2**40)
 MAX_RESOURCE = 9
 KNOWN = 20
@@ -49,7 +49,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
     """Check that all designs from ``build`` have the same configuration for the same trial number.
 
     Args:
-        build: Returns a new design.
+        build: A function that returns a new design.
         space: The search space.
         trials: The largest number of trials to check.
 
@@ -61,7 +61,8 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
     size = design.size
     assert size is None or size >= 0, f"size={size}"
     numbers = range(trials if size is None else min(trials, size))
-    # Copies, because the design might change a configuration later that it has returned.
+    # The check uses copies, because the design might later change a configuration that it has
+    # returned.
     drawn = [deepcopy(design.configuration(trial)) for trial in numbers]
     _check_plain(drawn, space)
     _check_order(build, drawn)
@@ -85,7 +86,8 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
         assert design.find(drawn[trial]) == trial, (
             f"trial {trial} is not found by its configuration"
         )
-    # -1 is the last element of a list in Python: a design that keeps a list must check it.
+    # In Python, -1 is the index of the last element of a list, so a design that keeps a list must
+    # refuse -1.
     for outside in (-1, size):
         try:
             design.configuration(outside)
@@ -95,7 +97,8 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
 
 
 def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
-    # As texts: 1 == True == 1.0, but a journal, and a training function, tell them apart.
+    # Values are compared as texts, because 1 == True == 1.0, but a journal and a training function
+    # distinguish them.
     for trial, configuration in enumerate(drawn):
         checked = space.check(configuration)
         assert repr(checked) == repr(configuration), (
@@ -105,10 +108,10 @@ def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
 
 def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
     """Check that a trial's configuration does not depend on the order of the calls."""
-    # Trials are asked for in the order in which workers are free, and again after a resume. A
-    # design that draws from one generator gives another configuration then. A shuffled order, a
-    # single call and the last three trials backwards find designs that count calls, fill a list, or
-    # draw in blocks.
+    # A study asks for trials in the order in which workers become free, and asks again after a
+    # resume. A design that draws all trials from one generator would then give different
+    # configurations. A shuffled order, a single call, and the last three trials in reverse order
+    # find designs that count calls, fill a list, or draw in blocks.
     order = list(range(len(drawn)))
     random.Random(0).shuffle(order)
     for some in (order, order[:1], sorted(order, reverse=True)[:3]):
@@ -126,7 +129,7 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     Args:
         search: The search with its options.
         space: The search space in any form that ``tune`` takes.
-        trials: The number of proposals to check; results arrive between the proposals.
+        trials: The number of proposals to check. Results arrive between the proposals.
 
     Raises:
         AssertionError: If the design or a proposal is not correct.
@@ -139,8 +142,9 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     )
     parsed = Space.parse(space)
     for seed in SEEDS:
-        # The module's generator belongs to the user's program. A search that draws from it changes
-        # what the program draws next, and depends on what it drew before.
+        # The global random generator belongs to the user's program. If a search drew from it, the
+        # program's next random numbers would change, and the search would depend on the program's
+        # earlier draws.
         state = random.getstate()
         first = _proposed(search, parsed, seed, trials)
         assert random.getstate() == state, "it draws from the global generator of the module random"
@@ -184,7 +188,7 @@ def _proposed(
             before = deepcopy(checked)
             proposer.started(Job(TrialId(trial), rung), checked)
             loss = chance.choice((chance.random(), chance.random(), math.inf))
-            # The other results never arrive, as after a killed driver.
+            # The other results never arrive, as if the driver had been killed.
             if chance.random() < 0.9:
                 proposer.observe(Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), checked)
             assert repr(checked) == repr(before), "it changes a configuration that it gets"

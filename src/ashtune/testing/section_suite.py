@@ -45,15 +45,15 @@ from ashtune.testing.observer_suite import GOAL, LADDER, History, new_controller
 
 __all__ = ["check_section"]
 
-# Each study is one that the author of a section easily forgets: no results (a minimum of nothing),
-# failures only, one rung (no promotions), an unknown scheduler (no orders),
-# several objectives (no single best), names with markup. The unit is never "epoch", so that a
-# section which writes "epochs" is found.
+# Each study is a case that the author of a section easily forgets: no results (so there is no
+# minimum), only failures, one rung (no promotions), an unknown scheduler (no orders), several
+# objectives (no single best trial), and names with markup. The unit is never "epoch", so that the
+# suite finds a section which always writes "epochs".
 UNIT = "tree"
 WIDE = 10_000
 # A study may come from somebody else (decision 10, docs/decisions/0010-reports-are-observers.md).
-# The text tries rich's markup, a script in HTML, an attribute, quotes, and characters that turn the
-# direction of writing, colour a terminal or ring its bell.
+# The text has rich's markup, a script in HTML, an attribute, quotes, and characters that change the
+# direction of text, change a terminal's colour or ring its bell.
 HOSTILE = (
     "[b]pwned[/b]</script><script>document.pwned=1</script><img src=x "
     "onerror=document.pwned=2>\"'&<b>\u202e\x1b[31m\x07\u2028"
@@ -121,7 +121,7 @@ def check_section(kind: type[Section]) -> None:
         kind: The section's class.
 
     Raises:
-        AssertionError: If the output is wrong; the message names the study. An exception of the
+        AssertionError: If the output is wrong. The message names the study. An exception of the
             section is not caught.
     """
     assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), (
@@ -201,8 +201,9 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 def _check(section: Section, case: MadeUpStudy) -> bool:
     """Check the output of a section for a study. Return whether the section has any output."""
     blocks = msgspec.to_builtins(list(section.blocks()))
-    # Asked twice, because a saved page and the terminal ask the same section. One that uses up an
-    # iterator, or sorts in place, has nothing the second time.
+    # The section is asked twice, because a saved page and the terminal ask the same section. A
+    # section that uses up an iterator, or changes its data in place, has no output or another
+    # output the second time.
     again = msgspec.to_builtins(list(section.blocks()))
     assert blocks == again, f"{case.name}: a second call returns different blocks"
     _check_blocks(blocks, case.name)

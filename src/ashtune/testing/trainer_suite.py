@@ -40,8 +40,8 @@ class TrainersSuite(WorkersSuite):
     ) -> None:
         """A paused job continues from the last epoch that the job has trained."""
         # A time limit or Ctrl-C pauses jobs. An engine that pauses only between jobs would wait for
-        # hours; one that kills the job would lose its epochs. The count at the end shows that no
-        # epoch was trained twice or left out.
+        # hours. An engine that kills the job would lose the job's epochs. The count at the end
+        # shows that no epoch was trained twice or left out.
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -76,8 +76,9 @@ class TrainersSuite(WorkersSuite):
         next trial.
         """
 
-        # The message must name the line in the user's function, or nobody can correct it. One bad
-        # configuration must not cost the worker: a search tries many of them.
+        # The message must name the line in the user's function, because otherwise the user cannot
+        # correct it. A bad configuration must not end the worker, because a search tries many bad
+        # configurations.
         def fragile(trial: Any) -> float:
             if trial["x"] == 0:
                 raise ValueError("the learning rate is not to my taste")
@@ -96,8 +97,8 @@ class TrainersSuite(WorkersSuite):
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """A trial with an invalid configuration does not fail, but is withdrawn."""
-        # An engine that catches all exceptions alike would report a failure, which ranks last and
-        # fills a place in the rung; a withdrawn trial is replaced.
+        # An engine that treats all exceptions in the same way would report a failure. A failed
+        # trial ranks last and counts in the rung, but a withdrawn trial is replaced.
 
         def picky(trial: Any) -> float:
             raise InvalidConfiguration("too wide")
@@ -110,8 +111,8 @@ class TrainersSuite(WorkersSuite):
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """While a trial is held at a rung, the worker's next job does not begin."""
-        # The mistake is to start the next job as soon as a result is sent. The held model and the
-        # next one would then share the memory of one GPU.
+        # The mistake would be to start the next job as soon as a result is sent. Then the held
+        # model and the next model would share the memory of one GPU.
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         for trial in range(3):
@@ -128,8 +129,8 @@ class TrainersSuite(WorkersSuite):
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """If a job is paused while it waits at its worker, the job ends as soon as it starts."""
-        # A pause that is only told to the running job would be missed by the second one, which
-        # would then train for its whole length after the time limit.
+        # If only the running job were told to pause, the waiting job would not notice, and would
+        # train for its whole length after the time limit.
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -157,8 +158,8 @@ class TrainersSuite(WorkersSuite):
         """The message about a dead worker names only the worker's running job, and not its waiting
         jobs.
         """
-        # A study gives up a trial that kills its worker again and again. If a waiting job were
-        # named, an innocent trial would be given up.
+        # A study gives up a trial that kills its workers. If the message named a waiting job, the
+        # study would give up a wrong trial.
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -203,9 +204,9 @@ class TrainersSuite(WorkersSuite):
         """If an exception interrupts a trial after its result, the result stays valid, and the
         worker continues.
         """
-        # A function may have its own timer that raises, for example a library's time limit. It can
-        # do so while the worker waits for the driver's answer. An engine that reports a failure
-        # then would have told two ends of one job.
+        # A function may have its own timer that raises an exception, for example a library's time
+        # limit. This can happen while the worker waits for the driver's answer. If an engine then
+        # reported a failure, it would report the end of one job twice.
         gate = tmp_path / "gate"
         is_set = tmp_path / "is_set"
 
@@ -263,8 +264,8 @@ class TrainersSuite(WorkersSuite):
         """When a trial calls ``trial.stop()``, its worker is free, and the trial's checkpoint is
         kept.
         """
-        # A result that is held waits for an answer. The driver has none for a stopped trial, so an
-        # engine that holds it would wait without end.
+        # A held result waits for the driver's answer. But the driver does not answer for a stopped
+        # trial, so an engine that holds it would wait forever.
 
         def stopping(trial: Any) -> None:
             for epoch in trial.epochs():
@@ -285,9 +286,9 @@ class TrainersSuite(WorkersSuite):
         """One wrong function does not use ``trial.epochs()``, one ends early, and one restores no
         checkpoint.
         """
-        # All three would give results that look right: trained for too long, for too short, or from
-        # the beginning. Halving compares trials at equal resource, so such results must never
-        # count.
+        # The results of all three functions look right, but the training was too long, too short,
+        # or started from the beginning. Halving compares trials at the same resource, so such
+        # results must never count.
 
         def wrong(trial: Any) -> None:
             if trial["x"] == 0:

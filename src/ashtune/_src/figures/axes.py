@@ -12,27 +12,29 @@ linear axis.
 # --------------------------------------
 # A diverged trial may report a loss of 1e9. On an axis that includes it, all other trials lie on
 # one line, and nobody sees which of them is better. To hide the value silently would be worse: a
-# reader must know that something diverged. Therefore the axis counts what it leaves out.
+# reader must know that something diverged. Therefore the axis counts the values that it leaves out.
 #
-# The rule must not be moved by the values that it has to find. A mean or a standard deviation is; a
-# median is not, as long as most values are good. Distances are measured from the best value and not
-# from the middle, since the good end is what a reader compares: it is always on the axis.
+# The outliers must not influence the rule that finds them. They influence a mean and a standard
+# deviation, but not a median, as long as most values are good. Distances are measured from the best
+# value and not from the middle, since a reader compares good values: the best value is always on
+# the axis.
 #
-# FAR = 30 leaves out nothing that belongs together: the worst of 100,000 uniform or normal values
-# is about 2 median distances from the best one, and of exponential values about 20.
+# FAR = 30 leaves out no value of a usual distribution: among 100,000 uniform or normal values, the
+# worst value is about 2 median distances from the best value; among exponential values, about 20.
 #
 # Why a loss may get a logarithmic axis (rule 2)
 # ----------------------------------------------
-# Losses of neural networks often span decades, and all good trials differ only in the last one. A
-# logarithmic axis separates them, but it is harder to read, so it must earn its place:
+# Losses of neural networks often span several powers of ten, and all good trials lie in the lowest
+# one. A logarithmic axis separates these trials, but it is harder to read, so it must meet three
+# conditions:
 #
 #   all values above 0       a logarithm of 0 does not exist
 #   worst >= DECADE * best   below a decade, both kinds of axis look much the same
 #   best tenth in THIN       a twentieth of a figure of 290 pixels is 15 pixels: the good trials are
 #                            then hidden behind two or three marks of 6 pixels
 #
-# A metric to maximise, such as an accuracy, never gets one. Its good values are at the high end,
-# where a logarithmic axis is the most crowded.
+# A metric to maximise, such as an accuracy, never gets a logarithmic axis. Its good values are at
+# the high end, where a logarithmic axis is the most crowded.
 
 import math
 import sys
@@ -48,7 +50,7 @@ from ashtune._src.figures.figure_columns import Numbers
 from ashtune._src.figures.looks import rung_colors
 
 Origin = Callable[[TrialId], str]
-"""Returns the origin of a trial's configuration: ``Trials.origin``."""
+"""A function that returns the origin of a trial's configuration, such as ``Trials.origin``."""
 FAR = 30.0
 """A value is left out of an axis if its distance from the best value exceeds this many median
 distances.
@@ -60,24 +62,26 @@ BEST_SHARE = 0.1
 BEYOND_LOG = 1000.0
 """Values greater than this many medians are left out of a logarithmic axis."""
 NAME = 30
-"""The largest number of characters of a name. The origin of a configuration has at most twice this
-number.
+"""The largest number of characters of a name. The origin of a configuration has at most twice as
+many characters.
 """
-# A mark at the end of an axis must not be cut by the frame, so axes begin before their first value.
+# The frame must not cut a mark at the end of an axis, so axes begin before their first value.
 _AIR = 0.06
-# Steps of 1, 2 and 5 give three ticks a decade. Up to 300-fold these are eight ticks at most; on a
-# longer axis their texts would overlap, and powers of ten alone are enough.
+# Steps of 1, 2 and 5 give three ticks for each power of ten. If the end of the axis is at most 300
+# times its beginning, these are at most eight ticks. On a longer axis their texts would overlap,
+# and powers of ten are enough.
 _MANY = 300.0
 _TICKS = 12
 COLUMN_TICKS = 6
 """The largest number of ticks on the axis of a hyperparameter."""
-# Panels of hyperparameters are small, and they stand side by side: less air than for the metric.
+# Panels of hyperparameters are small and stand side by side, so their margins are smaller than that
+# of the metric.
 _COLUMN_AIR = 0.04
 _WIDE = 5.0
 """A logarithmic axis has round ticks only if its end is more than this many times its beginning."""
-# From 5 on there are always two round ticks: the longest way from a tick to the next but one is
-# from 2 over 5 to 10. With one tick, or none, nobody could read a value, so both ends are ticks
-# then.
+# If the ratio of the ends is at least 5, the axis always has two round ticks, since two ticks after
+# another tick (from 2 to 10) are at most a factor of 5 away. With one tick or none, nobody could
+# read a value, so then both ends are ticks.
 
 
 def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
@@ -85,9 +89,9 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
     name = shortened(goal.metric, NAME)
     ordered = sorted(values)
     if goal.mode == "min" and ordered and ordered[0] > 0:
-        # Rule 1 for a logarithmic axis: distances mean ratios here, so FAR does not fit. Three
-        # decades above the middle are what a logarithmic axis can show without crowding the good
-        # end.
+        # Rule 1 for a logarithmic axis: distances are ratios here, so FAR does not fit. A
+        # logarithmic axis can show values up to 1,000 times the median without crowding the good
+        # values.
         limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
         shown = [value for value in ordered if value <= limit]
         low = shown[0]
@@ -95,7 +99,7 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
         good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
         if high >= DECADE * low and good - low <= THIN * (high - low):
             air = (high / low) ** _AIR
-            if low / air > 0 and high * air < math.inf:  # both ends can be floats
+            if low / air > 0 and high * air < math.inf:  # neither end underflows or overflows
                 return replace(
                     log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown)
                 )
@@ -108,7 +112,8 @@ def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
     ticks = [low, high]
     if high > _WIDE * low:
         ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)]
-    # The title says it, because readers take an axis for linear that does not.
+    # The title says that the axis is logarithmic, because readers would otherwise assume a linear
+    # axis.
     title = f"{name} (logarithmic)"
     return Axis(name=name, title=title, low=low, high=high, is_log=True, unit=unit, ticks=ticks)
 
@@ -116,8 +121,8 @@ def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
 def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
     """Return an axis of the study's running time. The values are in seconds."""
     unit, name = unit_of_time(high)
-    # Time between sessions is cut out: a study that was resumed after a week would be two dots at
-    # the ends of an empty axis. The title says how many sessions were joined.
+    # The axis leaves out the time between sessions. Otherwise a study that was resumed after a week
+    # would be two dots at the ends of an empty axis. The title says how many sessions were joined.
     title = f"{name} that the study ran"
     if sessions > 1:
         title += f" (in {sessions} sessions)"
@@ -131,8 +136,8 @@ def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = Fals
 def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axis:
     """Return the axis of the resource, with a tick at each rung."""
     # On a linear axis, equal slopes mean equal progress for the same work. But most trials end at
-    # the lowest rung: if the last report is at more than 20 times the resource of the first, their
-    # curves would share a narrow strip at the left.
+    # the lowest rung. If the resource of the last report is more than 20 times that of the first,
+    # the curves of most trials would share a narrow strip at the left.
     if last > 20 * first > 0:
         air = (last / first) ** _COLUMN_AIR
         return Axis(
@@ -143,7 +148,7 @@ def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axi
 
 def column_axis(column: Numbers) -> Axis:
     """Return the axis of a hyperparameter. An axis of choices shows names. An axis of numbers has
-    the sampling scale.
+    the same scale, linear or logarithmic, as the sampling of the hyperparameter.
 
     Args:
         column: The hyperparameter; at least one of its values is not NaN.
@@ -154,7 +159,8 @@ def column_axis(column: Numbers) -> Axis:
         return replace(choice_axis(name, choices), ticks=list(thinned(len(choices), COLUMN_TICKS)))
     few = column.few
     if few:
-        # Half a place at each end, as for choices: points are spread around their whole number.
+        # The axis has a margin of half a step at each end, as for choices, since points are spread
+        # around their whole number.
         return Axis(name=name, low=few[0] - 0.5, high=few[-1] + 0.5, written="count", ticks=few)
     active = [value for value in column.values if not math.isnan(value)]
     low = min(active)
@@ -170,17 +176,17 @@ def column_axis(column: Numbers) -> Axis:
 
 
 def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False) -> Axis:
-    """Return an axis of names. The places of the names are 0, 1, 2, and so on."""
+    """Return an axis of names. The names are at the positions 0, 1, 2, and so on."""
     count = len(choices)
     axis = Axis(name=name, low=-0.5, high=count - 0.5, choices=choices, ticks=list(range(count)))
-    if is_downward:  # a list of names is read from above
+    if is_downward:  # readers read a list of names from top to bottom
         return replace(axis, low=axis.high, high=axis.low)
     return axis
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten. If the range is wide, use
-    powers of ten.
+    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten. If the range is wide, the
+    ticks are only the powers of ten.
     """
     steps = (1, 2, 5) if high / low < _MANY else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -203,8 +209,9 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
         return 0.0, 1.0, 0
     ordered = sorted(values, reverse=mode == "max")
     best = ordered[0]
-    # Only distances above 0: many trials often share the best value, for example an accuracy of 1,
-    # and a median distance of 0 would leave out all others.
+    # Only distances above 0 are used: many trials often share the best value, for example an
+    # accuracy of 1. The median of all distances would then be 0, and all other values would be left
+    # out.
     distances = [abs(value - best) for value in ordered]
     above_zero = [distance for distance in distances if 0 < distance < math.inf]
     if not above_zero:
@@ -222,20 +229,22 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
 
 
 def _finite(value: float) -> float:
-    # Losses near the largest float are finite, but with the air beside them they may not be. JSON
-    # has no infinity: the axis of the page would end at null.
+    # A loss near the largest float is finite, but the loss plus the margin of the axis may be
+    # infinite. JSON has no infinity: the axis of the page would end at null.
     return max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
 def outside(axis: Axis, noun: str) -> str:
-    """Return a text with the number of values outside of an axis, or "" if all values are on the
-    axis.
+    """Return a text with the number of values outside of the range of an axis, or "" if there are
+    none.
     """
     return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
 
 
 def scale_note(axis: Axis, noun: str) -> list[str]:
-    """Return notes about a logarithmic axis without a title, and about values beyond it."""
+    """Return notes about values beyond an axis, and a note that a logarithmic axis without a title
+    is logarithmic.
+    """
     notes = far_note(axis, noun)
     if axis.is_log:
         notes.insert(0, f"The scale of {axis.name} is logarithmic.")
@@ -251,9 +260,10 @@ def far_note(axis: Axis, noun: str) -> list[str]:
 
 
 def sample_note(shown: int, total: int, noun: str) -> str:
-    """Return a text with the number of shown things, and with the total number if there are more.
+    """Return a text with the number of shown things. If not all are shown, the text has the total
+    number too.
 
-    Figures that show a sample show the best things too: see ``best_and_sampled``.
+    A figure that shows a sample always shows the best things too: see ``best_and_sampled``.
     """
     if shown == total:
         return plural(total, noun)
@@ -300,8 +310,8 @@ def points_by_rung(
 
 
 def best_of(goal: Goal) -> str:
-    """Return the name of the best value of the first metric. With several objectives, another trial
-    may be the best.
+    """Return what the figures call the best value of the first metric: "best", or with several
+    objectives for example "best loss", since another trial may then be the study's best trial.
     """
     return f"best {shortened(goal.metric, NAME)}" if goal.others else "best"
 

@@ -32,10 +32,12 @@ from ashtune._src.figures.looks import BLUE, CATEGORIES, GREY, ORANGE, RED
 
 # A line of 300 steps looks like the line of all steps: a figure is a few hundred pixels wide.
 STEPS_SHOWN = 300
-# Random search improves fast and then rarely: the n-th trial is a new best one with probability
-# 1/n. On a linear axis, most steps of a long study are then one vertical line at its beginning.
+# Random search improves fast and then rarely: the n-th trial is a new best trial with probability
+# 1/n. On a linear axis, most steps of a long study would form one vertical line at the beginning.
 EARLY = 0.1
-"""An axis is logarithmic if half of the steps lie within this share at the axis's begin."""
+"""An axis is logarithmic if half of the steps lie within this share of the axis, counted from its
+beginning.
+"""
 _Place = Callable[[Improvement], float]
 
 
@@ -54,7 +56,7 @@ def best_over_time_figure(
         rungs: The resources of all rungs.
         unit: What the resource counts, in the singular.
         origin: Returns the origin of a trial's configuration: ``Trials.origin``.
-        ran: The study's running time in seconds, given if this time is later than the last event.
+        ran: The study's running time in seconds. Give this time if it is later than the last event.
     """
     return _figure(results, rungs, _seconds, max(ran, results.seconds), unit=unit, origin=origin)
 
@@ -114,9 +116,10 @@ def _figure(
         return Figure(notes=["no trial has a finite result"])
     goal = results.goal
     first = place(steps[0])
-    # Two lines, because a result at a low rung may look better than any at the top: it was trained
-    # less, so it may also be noise. The line at the highest rung is what the user would get. It is
-    # drawn first, so that the line of all rungs, which is never worse, does not disappear below it.
+    # Two lines, because a result at a low rung may look better than all results at the top rung. It
+    # was trained less, so it may be noise. The line of the highest rung shows the result that the
+    # user would get. This line is drawn first, so that it does not cover the line of all rungs,
+    # which is never worse.
     lines = [(highest, f"at {unit} {highest[-1].resource:,}", ORANGE), (steps, "at any rung", BLUE)]
     if all(step.rung == highest[-1].rung for step in steps):
         del lines[0]  # both lines are the same
@@ -140,8 +143,8 @@ def _figure(
             kind="points", x=drawn.x[-2:-1], y=drawn.y[-1:], color=color, size=9, is_silent=True
         )
         series += [drawn, mark]
-    # The axis is that of the lines and not of all points: a figure of the best result must show how
-    # the best result improves. Worse results fall out of the view, and a note counts them.
+    # The axis has the range of the lines, not of all points, since the figure must show how the
+    # best result improves. Worse results are outside of the axis, and a note has their number.
     y = metric_axis([goal.value(step.loss) for line, _, _ in lines for step in line], goal)
     worse = sum(value != y.within(value) for value in values) - y.beyond
     notes = [
@@ -165,8 +168,9 @@ def _line(
     name: str = "",
     unit: str = "", origin: Origin = no_origin,
 ) -> Series:  # fmt: skip
-    # The last point repeats the last step at the right end of the axis: the best result holds until
-    # now, and a line that ends at its last improvement would look like a study that ended there.
+    # The last point repeats the last best result at the right end of the axis, since this result is
+    # still the best. If the line ended at its last improvement, the study would seem to have ended
+    # there.
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, *shown[-1:]]
     places = [place(step) for step in ends]
@@ -185,11 +189,13 @@ def _line(
 
 
 MOST_OTHERS = 2_000
-"""The largest number of dominated results to draw. The results of the first trials are drawn."""
+"""The largest number of dominated results to draw. If there are more, the results of the first
+trials are drawn.
+"""
 
 
 def sorted_front(front: Sequence[BestResult]) -> list[BestResult]:
-    """Sort the results of a front by the first objective, the best result first."""
+    """Sort the results of a front by the first objective, with the best result first."""
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
 
@@ -215,8 +221,9 @@ def front_figure(
         )
     if not front:
         return Figure(notes=["no trial has a finite result"])
-    # A figure has two axes; the texts of the front's points have the other objectives. The front is
-    # that of all objectives, so in this view a point of the front may seem to be dominated.
+    # A figure has two axes, so the texts of the front's points have the values of the other
+    # objectives. The front is computed from all objectives, so a point of the front may seem to be
+    # dominated in this figure.
     objectives = goal.objectives[:2]
     on_it = {best.trial for best in front}
     rung = results.rungs[front[0].rung]
@@ -227,7 +234,8 @@ def front_figure(
     ]
     series = []
     for name, color, is_feasible in (("dominated", GREY, True), ("infeasible", RED, False)):
-        # The first trials and not a sample, so that no point disappears while the study runs.
+        # The first trials are drawn and not a random sample, so that no point disappears while the
+        # study runs.
         shown = [
             (trial, key)
             for trial, key in keys
@@ -246,7 +254,7 @@ def front_figure(
             )  # fmt: skip
     row = sorted_front(front)
     marks = _points("front", row, goal)
-    if len(goal.others) == 1:  # with more objectives a line would mean nothing
+    if len(goal.others) == 1:  # with more than two objectives a line would mean nothing
         series.append(Series(kind="line", x=marks.x, y=marks.y, color=BLUE, is_silent=True))
     series += [
         marks,

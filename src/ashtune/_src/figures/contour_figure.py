@@ -1,31 +1,32 @@
-"""Draws the result over two hyperparameters: the levels of a smoothed mean of the results, and the
-trials.
+"""Draws the result as a function of two hyperparameters: a contour plot of the smoothed results,
+and the trials as points.
 
-The value at each place of a grid is the weighted mean of all results. The weight of a result is a
-Gaussian of its distance from the place, on the hyperparameters' sampling scales. More results make
-the Gaussian narrower.
+The value at each point of a grid is the weighted mean of all results. The weight of a result is a
+Gaussian function of its distance from the grid point, measured on the hyperparameters' sampling
+scales. The more results there are, the narrower the Gaussian is.
 
-Source of the mean: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications
-9(1), 1964. Source of the Gaussian's width: Scott, *Multivariate Density Estimation*, Wiley, 1992.
-The width is the standard deviation of the values along an axis, multiplied by
-``n ** (-1 / (axes + 4))``.
+Source of the weighted mean: Nadaraya, *On Estimating Regression*, Theory of Probability and its
+Applications 9(1), 1964. Source of the Gaussian's width: Scott, *Multivariate Density Estimation*,
+Wiley, 1992. The width is the standard deviation of the values along an axis, multiplied by ``n **
+(-1 / (axes + 4))``.
 
-Rule 1: the mean uses only results at the highest rung with at least ``ENOUGH`` finite results. If
-every rung has fewer results, the mean uses the rung with the most results.
-Rule 2: if no result is near a place of the grid, the place is blank.
-Rule 3: if a hyperparameter has choices, a result affects only places with its own choice.
-Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis
-is logarithmic, the mean is geometric.
+Rule 1: the mean uses the results of one rung: the highest rung that has at least ``ENOUGH`` finite
+results. If every rung has fewer results, the mean uses the rung with the most results.
+Rule 2: a grid point is blank if no result is near it.
+Rule 3: if a hyperparameter has choices, a result affects only the grid points with the same choice.
+Rule 4: a result far worse than most results is replaced by the value at the end of the metric's
+axis. If this axis is logarithmic, the mean is the geometric mean.
 """
 
 # Why a smoothed mean, at one rung, and blank places: decision 39
-# (docs/decisions/0039-figures-in-notebooks.md). A map that interpolates through each result shows
-# the noise of single trainings as hills, and a map over several rungs shows how long trials were
-# trained.
+# (docs/decisions/0039-figures-in-notebooks.md). A figure that interpolates through each result
+# would show the noise of single trainings as hills. A figure of several rungs would show how long
+# the trials were trained.
 #
-# What the map cannot show: hyperparameters that are on neither axis. Each value is a mean over
-# whatever values they had in the trials near this place. A search that learns tries good values of
-# them together, so a place may look good because of a third hyperparameter.
+# The figure cannot show the hyperparameters that are on neither axis. Each value is a mean over the
+# values that these hyperparameters had in the trials near the grid point. A search that learns
+# combines good values of all hyperparameters, so a region may look good because of a third
+# hyperparameter.
 
 import math
 from array import array
@@ -57,45 +58,50 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-# A high rung says most about a trial, but it has few trials, and they were selected: they hardly
-# differ in what matters most, so a map of them alone would be a map of one place.
+# Results at a high rung are the most reliable, but a high rung has few trials. These trials were
+# selected, so their most important hyperparameters hardly differ, and a figure of them would show
+# only one small region.
 ENOUGH = 40
 FEWEST = 3
 """The smallest number of trials for a figure."""
 MOST = 2_000
-"""The largest number of smoothed results. If a rung has more results, a sample is smoothed."""
+"""The largest number of results to smooth. If a rung has more results, a sample of them is
+smoothed.
+"""
 POINTS = 300
 """The largest number of drawn trials: half of them are the best trials, the other trials are
 sampled.
 """
-# An odd number of places has one in the middle. With choices on the other axis the map has few
-# rows, and MOST_CELLS allows finer steps along this one; 81 by 34 choices, or 20 by 140, fill it.
+# With an odd number of grid points, one point is in the middle. If the other axis has choices, the
+# grid has few rows, so MOST_CELLS allows finer steps along this axis. Grids of 81 by 34 choices and
+# of 20 by 140 choices have about MOST_CELLS cells.
 STEPS = 41
 FINE = 81
 COARSE = 20
-"""The numbers of grid places along a numeric axis: STEPS, or FINE to COARSE if the other axis has
-choices.
+"""The number of grid points along a numeric axis is STEPS. If the other axis has choices, the
+number is between COARSE and FINE.
 """
 MOST_CELLS = 2_800
 # Trials of a search that learns lie close together, so their standard deviation is small. A width
-# that follows it alone would be too small for the few other trials: each would be a dot.
+# that depends only on the standard deviation would be too small for the few other trials: each of
+# them would be a dot.
 LEAST_WIDTH = 0.05
 """The least width of the Gaussian, as a share of the axis."""
 NEAR = 2.0
-"""A place of the grid is blank if no result lies within this many widths."""
-# Two widths away, a result weighs e^-2 = 14 % of what it weighs at its own place. Farther out, a
-# mean would be that of the nearest trial alone, continued into a part of the space that nobody
-# tried.
+"""A grid point is blank if no result lies within this many widths of the Gaussian."""
+# At a distance of two widths, the weight of a result is e^-2 = 14 % of its weight at distance 0. At
+# greater distances, the mean would be the result of the nearest trial alone, in a part of the space
+# that no trial has tried.
 
 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
-    ``trials`` are trials with both hyperparameters, the best trial first. ``x`` and ``y`` have the
-    trials' hyperparameter values, and ``values`` has the trials' results at the rung with index
-    ``rung`` and resource ``resource``. ``total`` counts the finite results at this rung. ``grid``
-    is the smoothed metric, with a row for each of ``y_places`` and a column for each of
-    ``x_places``. A missing mean is None. ``scale`` is the axis of the metric.
+    ``trials`` are the trials that have both hyperparameters, the best trial first. ``x`` and ``y``
+    have the trials' values of the two hyperparameters. ``values`` has the trials' results at the
+    rung with index ``rung`` and resource ``resource``. ``total`` counts the finite results at this
+    rung. ``grid`` is the smoothed metric, with a row for each of ``y_places`` and a column for each
+    of ``x_places``. The value at a blank grid point is None. ``scale`` is the axis of the metric.
     """
 
     rung: int
@@ -254,11 +260,11 @@ def _smoothed(
 ) -> tuple[list[float], list[float], list[list[float | None]]]:
     import numpy as np
 
-    # Heights are limited to the axis of the metric (rule 4): one loss of 1e9 would otherwise raise
-    # the mean of each place near it beyond all others.
+    # Results are limited to the range of the metric's axis (rule 4). Otherwise a single loss of 1e9
+    # would dominate the mean at each grid point near it.
     heights = np.array([scale.scaled(value) for value in values])
-    # Scott's rule, with the results of one cell: a choice divides the results into groups that do
-    # not smooth each other (rule 3), and it is no dimension in which a Gaussian has a width.
+    # Scott's rule uses the number of results of one choice: results of different choices are not
+    # smoothed together (rule 3), and a Gaussian has no width along an axis of choices.
     cells = math.prod(len(column.labels) or 1 for column in (x, y))
     narrowing = max(1.0, len(values) / cells) ** (
         -1 / (4 + sum(not column.labels for column in (x, y)))
@@ -283,10 +289,10 @@ def _smoothed(
 
 
 def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
-    """Return the grid's places along a hyperparameter, and how near each result is to each place (0
-    to 1).
+    """Return the grid points along a hyperparameter, and the weight (0 to 1) of each result at each
+    of these points.
 
-    The array of nearness has the shape ``(places, results)``.
+    The array of weights has the shape ``(points, results)``.
     """
     import numpy as np
 

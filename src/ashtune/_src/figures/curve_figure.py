@@ -29,9 +29,11 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE, GREY, rung_colors
 
 POINTS = 6_000
-"""The largest number of points of all curves. Longer curves are thinned evenly."""
-# The number is what a page can carry: each point has its words, which is why it is half of what it
-# was before (decision 56, docs/decisions/0056-figures-have-one-home.md).
+"""The largest total number of points of all curves. If there are more points, every n-th point of a
+curve is drawn.
+"""
+# A page with more points is slow. The number was twice as large before each point had its own text
+# (decision 56, docs/decisions/0056-figures-have-one-home.md).
 
 
 def curves_figure(
@@ -57,8 +59,8 @@ def curves_figure(
     if not shown:
         return Figure(notes=["no trial has reported a finite result"])
     goal = curves.goal
-    # Points are shared out evenly, plus one share for the best curve, which is drawn twice. Two
-    # points are the least that make a line.
+    # All curves get the same number of points. The best curve is drawn twice, so it counts as two
+    # curves. A line needs at least two points.
     best = shown[-1]
     rungs = rungs or [rung.resource for rung in curves.results.rungs]
     most = max(2, points // (len(shown) + 1))
@@ -111,8 +113,9 @@ def trial_figures(
             lines.insert(
                 0, _line(both[1:], POINTS, f"the best: trial {best[metric].trial}", GREY, no_origin)
             )
-        # Only the study's own metrics have a mode. Of others, such as a norm of gradients, nobody
-        # said which values are good: "min" leaves out high values, which are the usual outliers.
+        # Only the study's own metrics have a mode. For other metrics, such as a gradient norm, it
+        # is unknown whether low or high values are good. "min" is used for them, since it leaves
+        # out high values, and these are the usual outliers.
         x, y = _axes(both, Goal(metric, modes.get(metric, "min")), rungs, unit)
         figures[metric] = Figure(
             x=x,
@@ -150,9 +153,9 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
         x.append(None)
         y.append(None)
         trials.append(None)
-    # Each point of a curve has the same words, so each trial is asked for once. ``origins`` is
-    # empty if no trial has an origin: then no point gets a text, which keeps a page of 6,000 points
-    # short.
+    # All points of a curve have the same text, so the text is computed once for each trial. If no
+    # trial has an origin, ``origins`` is empty, and no point gets a text. This keeps a page of
+    # 6,000 points short.
     own = [curve.trial for curve in curves]
     of: dict[TrialId | None, str] = dict(zip(own, origins(own, origin), strict=False))
     words = [of.get(trial, "") for trial in trials if of]
@@ -170,8 +173,8 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
 
 
 def _dots(line: Series, size: float = 4) -> Series:
-    """Return a series with a dot at the end of each curve, and with a dot at each value between two
-    gaps.
+    """Return a series with a dot at the end of each curve, and with a dot at each value that has a
+    gap on both sides.
     """
     # A line needs two points. A value between two gaps would be invisible, for example where a
     # trial reported NaN before and after. A dot at the end of a curve shows where its training

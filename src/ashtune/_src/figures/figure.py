@@ -1,14 +1,15 @@
 """Describes a figure as data: two axes, and series of points with names, colours and texts.
 
 Plotly draws figures in notebooks (``reports/plot.py``). A canvas draws figures on the page
-(``dashboard/static/page/plot.js``). Both draw these values and compute no other values.
+(``dashboard/static/page/plot.js``). Both programs draw the values of this module and compute no
+other values.
 """
 
 # Decision 56 (docs/decisions/0056-figures-have-one-home.md). Before, the page and the report drew
-# the same study with two sets of rules, and differed in colours, order, axes and words. The two
-# renderers now compute nothing, so what a figure says is decided, and tested, here. Only the words
-# at a point are made in both languages, from the same axes: a page would be long if each point
-# brought its text. A test compares them.
+# the same study by different rules, so their colours, order, axes and texts differed. Now the two
+# renderers compute nothing: the content of a figure is decided and tested here. Only the text at a
+# point is made twice, in Python and in JavaScript, since a page with a text for each point would be
+# long. A test compares the two texts.
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,15 +22,15 @@ from ashtune._src.core.numbers import number_text, seconds_text, share_text
 from ashtune._src.figures.looks import Look
 
 Written = Literal["number", "count", "seconds", "share"]
-"""How the values of an axis are written."""
+"""The formats in which an axis writes its values."""
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An axis from ``low`` to ``high``. The value of ``low`` may be greater than ``high``.
+    """An axis from ``low`` to ``high``. ``low`` may be greater than ``high``.
 
     ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis. If ``ticks`` is
-    empty, the ticks are round multiples of ``unit``. ``choices`` has the names at the places 0, 1,
-    2, and so on. ``beyond`` is the number of values outside of the axis.
+    empty, the ticks are round multiples of ``unit``. ``choices`` has the names at the positions 0,
+    1, 2, and so on. ``beyond`` is the number of values outside of the axis's range.
     """
 
     name: str = ""
@@ -74,12 +75,12 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Points of one kind. The value None makes a gap in a line.
 
-    A step line first goes right, then up or down. A bar is drawn from ``x`` to ``end``. The
-    thickness of a bar is ``thick`` times the distance between two choices. A range is a thin line
-    from ``x`` to ``end``. A flow is a band between two bars: its lower side has the length ``x``,
-    and its upper side has the length ``end``. A series without a ``name`` is not in the legend.
-    ``words`` has further lines of text for each point. If ``is_rimmed`` is True, points have a dark
-    rim. If ``is_silent`` is True, points show no text.
+    A step line goes right to the next point's ``x``, and then up or down. A bar is drawn from ``x``
+    to ``end``. The thickness of a bar is ``thick`` times the distance between two choices. A range
+    is a thin line from ``x`` to ``end``. A flow is a band between two bars: the band's lower side
+    has the length ``x``, and its upper side has the length ``end``. A series without a ``name`` is
+    not in the legend. ``words`` has additional lines of text for each point. If ``is_rimmed`` is
+    True, points have a dark rim. If ``is_silent`` is True, points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
@@ -103,8 +104,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 def stacked_bars(
     parts: Iterable[tuple[Look, Sequence[float]]], places: Sequence[int]
 ) -> list[Series]:
-    """Return a series of bars for each part. At each place, the bar of a part begins at the end of
-    the bar before.
+    """Return a series of bars for each part. At each position, the bar of a part begins where the
+    bar of the previous part ends.
     """
     series: list[Series] = []
     begin: Sequence[float] = [0] * len(places)
@@ -136,9 +137,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` has sentences for the reader. If a figure is empty, ``notes`` has the
-    reason.
-    """
+    """A figure. ``notes`` has sentences for the reader. In an empty figure, ``notes`` says why."""
 
     x: Axis = Axis()
     y: Axis = Axis()
@@ -166,8 +165,8 @@ class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def words_of(figure: Figure, series: Series, point: int) -> list[str]:
-    """Return the lines of text of a point. The function in ``plot.js`` must
-    return the same lines.
+    """Return the lines of text of a point. The corresponding function in ``plot.js`` must return
+    the same lines.
     """
     x = figure.x
     y = figure.y

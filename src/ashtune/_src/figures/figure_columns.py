@@ -18,19 +18,19 @@ from ashtune._src.space.coordinates import Column
 from ashtune._src.space.space import Space
 
 SPREAD = 0.18
-"""The largest distance between a point and its choice or its whole number, whose neighbours have
-the distance 1.
+"""The largest distance between a point and the position of its choice or whole number. The distance
+between two neighbouring choices or whole numbers is 1.
 """
-# Points are spread because a choice, or a number of layers, puts all its trials on one line, where
-# a thousand points look like one. 0.18 is less than half of the distance to the neighbour, so that
-# a gap of 0.64 still shows which choice a point belongs to.
+# Points are spread because all trials with the same choice, or the same whole number, lie on one
+# line, where a thousand points look like one. With 0.18, a gap of 0.64 between neighbouring choices
+# still shows to which choice a point belongs.
 FEW_WHOLE = 12
-"""Points are spread around whole numbers if the largest is at most this much greater than the
-smallest.
+"""Points are spread around whole numbers if the largest number is at most this much greater than
+the smallest.
 """
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
-"""Returns the configuration of a trial."""
+"""A function that returns the configuration of a trial."""
 
 
 class Numbers(msgspec.Struct, frozen=True):
@@ -38,7 +38,8 @@ class Numbers(msgspec.Struct, frozen=True):
 
     ``values`` has a number for each trial: a value, or the index of a choice in ``labels``. The
     number is NaN if the hyperparameter is inactive. ``is_log`` is True if the hyperparameter was
-    sampled on a logarithmic scale. ``is_whole`` is True if all values are whole numbers of a range.
+    sampled on a logarithmic scale. ``is_whole`` is True if the hyperparameter is a range of whole
+    numbers.
     """
 
     name: str
@@ -64,8 +65,9 @@ class Numbers(msgspec.Struct, frozen=True):
     @property
     def is_constant(self) -> bool:
         """Whether the hyperparameter has at most one value over all trials."""
-        # Inactive in some trials and one value in the others is not constant: whether it is active
-        # may matter by itself, and the forest of the importance sees it.
+        # A hyperparameter that is inactive in some trials and has one value in all others is not
+        # constant. Whether the hyperparameter is active may affect the result, and the random
+        # forest can learn this.
         first = next(iter(self.values), math.nan)
         if math.isnan(first):
             return all(map(math.isnan, self.values))
@@ -112,7 +114,8 @@ def numbers(
 
 
 def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
-    """Return each trial's place on an axis. Places at choices and at few whole numbers are spread.
+    """Return each trial's position on an axis. Points with the same choice, or with the same of a
+    few whole numbers, get slightly different positions.
 
     Args:
         column: The hyperparameter.
@@ -122,9 +125,10 @@ def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) 
     """
     if not column.labels and not column.few:
         return column.values
-    # The shift is a hash of the trial's number and not a random number: a point keeps its place
-    # when the page draws the study again. ``salt`` gives the other axis of a map other shifts; with
-    # the same ones, the points of two hyperparameters with choices would lie on a diagonal.
+    # The shift is a hash of the trial's number and not a random number, so a point keeps its
+    # position when the page draws the study again. ``salt`` gives the two axes of a figure
+    # different shifts. With equal shifts, the points of two hyperparameters with choices would lie
+    # on a diagonal.
     shifts = (SPREAD * (scattered(trial + (salt << 40)) / 2**63 - 1) for trial in trials)
     return [value + shift for value, shift in zip(column.values, shifts, strict=True)]
 
@@ -132,8 +136,8 @@ def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) 
 def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
     if column.choices is not None:
         return float(column.choices.index(value)) if value in column.choices else math.nan
-    # A choice that the space does not have is treated as missing, but a number out of its range
-    # would stretch the axis of all others.
+    # A choice that is not in the space is treated as missing. A number outside of its range is
+    # refused, since it would stretch the axis.
     if not column.is_within(value):
         raise SpaceError(
             f"trial {trial} of the journal has {name}={shown(value)}, which the search space does "

@@ -4,19 +4,20 @@ prediction.
 A forest learns from the trials to predict the result of a configuration. The forest predicts the
 results of random configurations of the space. The values of one hyperparameter are permuted among
 these configurations, and the forest predicts again. The importance of this hyperparameter is the
-share of the predictions' variance due to the permutation, including interactions with other
-hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45, 2001. Source
-of the total effect: Homma and Saltelli, *Importance measures in global sensitivity analysis of
-nonlinear models*, Reliability Engineering and System Safety 52, 1996. Source of the estimate:
-Jansen, *Analysis of variance designs for model output*, Computer Physics Communications 117, 1999.
+share of the predictions' variance that the permutation causes. This share includes interactions
+with other hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45,
+2001. Source of the total effect: Homma and Saltelli, *Importance measures in global sensitivity
+analysis of nonlinear models*, Reliability Engineering and System Safety 52, 1996. Source of the
+estimate: Jansen, *Analysis of variance designs for model output*, Computer Physics Communications
+117, 1999.
 
 Rule 1: the forest learns from all trials, including trials at low rungs. The trials at high rungs
 were selected, so they have similar values of the most important hyperparameters.
-Rule 2: each trial has one value, which is a result at the lowest rung. At each higher rung, the
-rung's trials exchange their values, so that the best trial of the rung has the best value. See
-``docs/decisions/0046-importance.md``.
-Rule 3: the value of a failed trial, and a value far worse than most, is replaced by a value a
-little worse than most.
+Rule 2: each trial has one value. At first this value is the trial's result at the lowest rung.
+Then, at each higher rung, the trials of this rung exchange their values, so that the best trial of
+the rung has the best value. See ``docs/decisions/0046-importance.md``.
+Rule 3: the value of a failed trial, or a value far worse than most values, is replaced by a value
+that is a little worse than most values.
 Rule 4: if the forest cannot predict unseen trials, every view says that the importances mean
 nothing.
 Rule 5: the importance among the best trials uses only the best third of the trials.
@@ -57,32 +58,34 @@ from ashtune._src.space.space import Space
 #   together           importance is shared between them by chance. The standard deviation over the
 #                      forests shows this only in part, since they learned mostly the same trials.
 #
-# Importance is measured at random points of the space and not at the trials: a search that learns
-# tries few different values of an important hyperparameter, and a permutation among equal values
-# changes nothing. The importance among the best trials is the exception (rule 5). It asks what
-# still matters for a reader who will stay near them, so the points are these trials.
+# Importance is measured at random points of the space and not at the trials. A search that learns
+# tries few different values of an important hyperparameter, and a permutation of almost equal
+# values changes nothing. The importance among the best trials is the exception (rule 5): it tells a
+# reader who stays near the best trials what still matters, so it is measured at these trials.
 #
-# scikit-learn is optional: without it, figures keep the order in which the user wrote the space.
+# scikit-learn is optional. Without it, figures show the hyperparameters in the order of the user's
+# space.
 
 # With fewer trials, a forest would be tested on fewer than four unseen ones.
 FEWEST = 20
 """The smallest number of trials that are measured."""
 BEST_SHARE = 3
 """The best trials are the first ``1 / BEST_SHARE`` of all trials."""
-# Time grows with the trials, and is the same for all views, which ask for it once (``computed``).
+# The computation time grows with the number of trials. The importance is computed once for all
+# views (``StudyReader.computed``).
 MOST = 2000
 MEANINGLESS = 0.1
 """If R2 is below this number, importances mean nothing."""
-# Each fold has its own forest, so five forests give R2 on unseen trials and the deviation of each
-# share at no further cost.
+# Each fold of the cross-validation has its own forest. The five forests give R2 for unseen trials,
+# and also the standard deviation of each importance at no further cost.
 FOLDS = 5
 TREES = 40
-# Each hyperparameter costs one prediction of all these points for each forest.
+# For each hyperparameter, each forest must predict all these points once.
 DRAWN = 400
 """The number of random configurations of the space."""
 BARS = 20
 NAMED = 3
-"""The largest number of hyperparameters that are named as important among the best trials."""
+"""The largest number of hyperparameters that the sentence about the best trials names."""
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -99,9 +102,9 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
     """The importances of all hyperparameters, the greatest first. If importance cannot be measured,
     the list is empty.
 
-    The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the forests'
-    coefficient of determination for unseen trials. ``best`` has the importances among the best
-    trials, or is None.
+    The importances were measured with ``trials`` of the study's ``total`` trials. ``r2`` is the
+    forests' coefficient of determination for unseen trials. ``best`` has the importances among the
+    best trials, or is None.
     """
 
     trials: int = 0
@@ -183,8 +186,9 @@ def importance(
         r2, weights = _measured(columns, seen, points or columns)
         return replace(base, r2=r2, weights=weights)
 
-    # The order of the trials decides which of them a fold holds out. By number, it does not depend
-    # on the order in which results arrived, so a live page and a report give the same importances.
+    # The order of the trials decides which trials a fold holds out. The trials are sorted by
+    # number, so their order does not depend on the arrival of results, and a live page and a report
+    # show the same importances.
     trials = sorted(values)
     everything = of(trials, _points(space))
     best = sorted(trials, key=values.__getitem__)[: len(trials) // BEST_SHARE]
@@ -197,10 +201,11 @@ def _values(results: Results) -> dict[TrialId, float]:
     """Return a value for each trial (rules 2 and 3). Lower values are better."""
     values: dict[TrialId, float] = {}
     failed: set[TrialId] = set()
-    # Losses of different rungs cannot be compared: training longer makes most losses smaller, and a
-    # forest would learn how long trials were trained. Ranks within a rung can be compared. So the
-    # trials of a rung exchange the values that they have from below: the scale stays that of the
-    # lowest rung, and trials with the same highest rung have the order of this rung.
+    # Losses of different rungs cannot be compared: longer training makes most losses smaller, so a
+    # forest would learn how long trials were trained. Ranks within a rung can be compared.
+    # Therefore the trials of a rung exchange the values that they have from the rung below. All
+    # values keep the scale of the lowest rung, and trials with the same highest rung have the order
+    # of this rung.
     for rung in results.rungs:
         losses = rung.by_trial()
         failed |= {trial for trial, loss in losses.items() if loss == math.inf}
@@ -232,7 +237,8 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
 def importance_of(study: StudyReader) -> Importance:
     """Measure the importance of a study's hyperparameters: see :func:`importance`.
 
-    Several views need it, and a forest takes long: ask ``study.computed(importance_of)``.
+    Call ``study.computed(importance_of)`` instead, since several views need the importance and a
+    forest takes long.
     """
     return importance(*study.configured)
 
@@ -309,13 +315,14 @@ def _measured(
         errors += float(((model.predict(x[held_out]) - y[held_out]) ** 2).sum())
         predicted = model.predict(known)
         for place in range(len(varying)):
-            # Only among the configurations in which it is active: a permutation of all would also
-            # change which hyperparameters are active, which is the importance of their condition.
+            # Values are permuted only among the configurations in which the hyperparameter is
+            # active. Otherwise the permutation would also change whether the hyperparameter is
+            # active, and would measure the importance of its condition.
             exchanged = known.copy()
             is_active = ~np.isnan(known[:, place])
             exchanged[is_active, place] = chance.permutation(known[is_active, place])
-            # Jansen's estimate: half of the mean square of the differences is the variance that is
-            # due to this hyperparameter. It is itself noisy, so it may exceed the whole variance.
+            # Jansen's estimate: the variance due to this hyperparameter is half of the mean squared
+            # difference. The estimate is noisy, so it may exceed the whole variance.
             squares = (model.predict(exchanged) - predicted) ** 2
             shares[place, fold] = min(1.0, squares.mean() / (2 * predicted.var() or 1.0))
     names = [columns[place].name for place in varying]

@@ -17,20 +17,22 @@ from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series, stacked_bars
 from ashtune._src.figures.looks import INK, PALE, TRIALS
 
-# A user may choose a rung at each epoch. With 34 pixels for a rung, 60 rungs are 2,100 pixels: two
-# screens.
+# A user may define a rung at each epoch. With 34 pixels for each rung, 60 rungs need about 2,000
+# pixels, which is two screens.
 MOST_RUNGS = 60
 """The largest number of rungs to show. A ladder may have a thousand rungs."""
 _ROOM = 1.42
 """The length of the axis as a multiple of the longest bar, so that texts fit beside the bars."""
 FAR = 4
-"""Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study
-stay visible.
+"""An expected number is shown only if it is at most this multiple of the longest bar. Otherwise the
+bars of a young study would be invisible.
 """
 _TALL = 62
 _LOW = 34
 _MOST_TALL = 10
-"""Pixels of a rung; pixels of a rung if there are many; the most rungs that are not many."""
+"""A rung is ``_TALL`` pixels high if the ladder has at most ``_MOST_TALL`` rungs, and ``_LOW``
+pixels otherwise.
+"""
 
 
 def ladder_figure(
@@ -55,16 +57,15 @@ def ladder_figure(
     expected = (expected or ())[: len(rungs)]
     if running is None:
         running = [rung.running for rung in rungs]
-    # A view of a running study may have counted before a rung was added at the top.
+    # In a view of a running study, these numbers may be older than the topmost rung.
     running = [*running, *[0] * len(rungs)][: len(rungs)]
     lengths = [rung.trained + under_way for rung, under_way in zip(rungs, running, strict=True)]
     if not any(lengths):
         return Figure(notes=["no trial has begun"])
     places = list(range(len(rungs)))
     longest = max(lengths)
-    # Nothing is promoted from the top, and nothing waits there: its trials have reached all that
-    # the study can give, as promoted ones have at their rung. "Paused" would look like unfinished
-    # work.
+    # No trial is promoted from the top rung, and no trial waits there. Its trials are finished, so
+    # they are counted as promoted: "paused" would look like unfinished work.
     promoted = [rung.promoted for rung in rungs]
     if len(rungs) == len(tally.rungs):
         promoted[-1] = rungs[-1].arrived
@@ -75,8 +76,8 @@ def ladder_figure(
         "running": running,
     }
     look = TRIALS["promoted"]
-    # The two sides of a band need not be equal. A promoted trial may be withdrawn, and new trials
-    # may enter at the higher rung (decision 83, docs/decisions/0083-rungs-that-mislead.md).
+    # The two sides of a band may have different lengths: a promoted trial may be withdrawn, and new
+    # trials may enter at the higher rung (decision 83, docs/decisions/0083-rungs-that-mislead.md).
     series = [
         Series(
             kind="flows", x=promoted[:-1], y=places[:-1], end=lengths[1:], color=look.color,

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-# Decision 61 (docs/decisions/0061-one-look.md). A test refuses a colour in any other file: before
-# there was one table, the page and the report drew the same figure in different colours.
+# Decision 61 (docs/decisions/0061-one-look.md). A test fails if any other file has a colour. Before
+# there was one table of colours, the page and the report drew the same figure in different colours.
 BLUE = "#3f7fd1"
 ORANGE = "#e08a2c"
 GREEN = "#3fa66b"
@@ -34,13 +34,14 @@ CHOSEN = (*CATEGORIES, PINK, BROWN)
 """The colours of the trials that a reader of the page has chosen. Their numbers stand beside their
 marks.
 """
-# Rungs are ordered, so lightness rises with the rung: the order is seen without a legend, in grey
-# print, and without red or green cones. One scale serves light and dark paper; that costs contrast
-# at both ends, and the legend names them.
+# Rungs are ordered, so higher rungs have lighter colours. Readers see the order without a legend,
+# in grey print, and with red-green colour blindness. One scale is used for light and dark
+# backgrounds. Therefore the contrast is low at both ends of the scale, but the legend names these
+# colours.
 SCALE = ("#5260c8", "#3484b8", "#2a9b8e", "#6dab53", "#c5aa2e")
 """The colours of rungs, the lowest rung first, and of trials by rank."""
-# The first sixth of the scale is grey. The scale is logarithmic, so of 1,000 trials these are the
-# ranks from 316 on, which would otherwise cover the few good trials with colour.
+# The first sixth of the scale is grey. The scale is logarithmic, so among 1,000 trials the trials
+# with rank 316 or worse are grey. In colour, these many trials would hide the few good trials.
 PLACES = (GREY, GREY, *SCALE)
 """The colours of trials from the last rank to the first rank, on a
 logarithmic scale of the rank.
@@ -119,10 +120,11 @@ def faded(color: str, share: float) -> str:
 
 
 def place_color(place: int, total: int) -> str:
-    """Return the colour of the trial with the rank ``place`` (from 1), on a logarithmic scale. Last
-    trials are grey.
+    """Return the colour of the trial with the rank ``place`` (from 1), on a logarithmic scale. The
+    worst trials are grey.
     """
-    # At least ten ranks: with three trials, the last of them would be grey as if it were bad.
+    # The scale has at least ten ranks. Otherwise the last of three trials would be grey as if it
+    # were bad.
     return _color_at(PLACES, 1 - math.log(place) / math.log(max(total, 10)))
 
 
@@ -143,8 +145,8 @@ def _rules(theme: str) -> str:
 
 
 def _color_at(scale: Sequence[str], share: float) -> str:
-    """Return the colour at the place ``share`` of a scale. 0 is the begin of the scale, and 1 is
-    its end.
+    """Return the colour at the position ``share`` of a scale. 0 is the beginning of the scale, and
+    1 is its end.
     """
     place = (len(scale) - 1) * share
     low = min(int(place), len(scale) - 2)

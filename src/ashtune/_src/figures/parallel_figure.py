@@ -1,9 +1,8 @@
 """Draws parallel coordinates: a line for each trial through its hyperparameters, its rung and its
 result.
 
-The colour of a line shows the trial's rank on a logarithmic scale: the best trial, the best ten
-trials and the best hundred trials differ in colour. Trials are ranked by highest rung, and within a
-rung by result.
+The colour of a line shows the trial's rank on a logarithmic scale: rank 1, rank 10 and rank 100
+have clearly different colours. Trials are ranked by highest rung, and within a rung by result.
 """
 
 import math
@@ -27,16 +26,16 @@ from ashtune._src.figures.figure import Axis, Coordinates
 from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers
 from ashtune._src.figures.looks import place_color
 
-# The page draws the lines again while somebody drags a filter, so there are fewer than a canvas
-# could show once. With more than 12 axes, neighbours are so close that lines are too steep to
-# follow.
+# While a reader drags a filter, the page draws all lines again and again. Therefore the figure has
+# fewer lines than a canvas could draw once. With more than 12 axes, neighbouring axes are so close
+# that lines are too steep to follow.
 LINES = 1000
 HYPERPARAMETERS = 12
 TICKS = 12
 """The largest number of ticks on an axis of choices."""
 SPREAD = 0.12
-"""The largest distance between a line and its choice or whole number, whose neighbours have the
-distance 1.
+"""The largest distance between a line and the position of its choice or whole number. The distance
+between two neighbouring choices or whole numbers is 1.
 """
 
 
@@ -73,15 +72,15 @@ def coordinates_figure(
     table = [column for column in numbers(space, configuration, shown) if not column.is_constant]
     chosen = _most_important(table, important)
     drawn = [_column(column, shown) for column in chosen]
-    # The rung has an axis of its own: values of different rungs are on one axis of the metric,
-    # where a longer training looks like a better configuration.
+    # The rung has its own axis. The metric's axis has values of different rungs, so without the
+    # rung a longer training would look like a better configuration.
     reached = [rung for rung, _, _ in standings]
     if len(set(reached)) > 1:
         resources = [f"{rung.resource:,}" for rung in results.rungs[: reached[0] + 1]]
         drawn.append(_choices(f"{unit}s", reached, resources, shown))
     values = [results.goal.value(loss) for _, loss, _ in standings]
     metric = metric_axis(values, results.goal)
-    # in full: the page's filter has the name from here
+    # the full name, since the page's filter uses it
     metric = replace(metric, name=results.goal.metric)
     drawn.append((metric, [significant(metric.within(v)) for v in values]))
     notes = [
@@ -106,7 +105,8 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
     if len(table) <= HYPERPARAMETERS:
         return table
     names = [column.name for column in table]
-    # Chosen by importance, but drawn in the user's order, which a reader knows.
+    # The hyperparameters are chosen by importance, but drawn in the order of the user's space,
+    # which the reader knows.
     order = [
         *(name for name in important if name in names),
         *(name for name in names if name not in important),
@@ -115,8 +115,8 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
 
 
 def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[float | None]]:
-    """Return a hyperparameter's axis, and each trial's place on this axis. A missing value has the
-    place None.
+    """Return a hyperparameter's axis, and each trial's position on this axis. The position of a
+    missing value is None.
     """
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
@@ -130,7 +130,8 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
     active = [value for value in values if value is not None]
     low = min(active)
     high = max(active)
-    # No air at the ends, unlike in other figures: a line, unlike a mark, is not cut by the end.
+    # The axis has no margin at its ends, unlike in other figures, since the end of an axis cuts
+    # marks but not lines.
     axis = Axis(name=column.name, low=low, high=high if high > low else low + 1)
     if column.is_log and low > 0:
         first = math.ceil(math.log10(low))
@@ -144,8 +145,8 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
 def _choices(
     name: str, places: Iterable[float], labels: Sequence[str], trials: Sequence[TrialId]
 ) -> tuple[Axis, list[float | None]]:
-    """Return an axis of choices, and each line's place. Lines with the same choice have different
-    places.
+    """Return an axis of choices, and each line's position on it. Lines with the same choice have
+    slightly different positions.
     """
     axis = choice_axis(name, [shortened(each, 16) for each in labels])
     axis = replace(

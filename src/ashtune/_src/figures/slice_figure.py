@@ -33,8 +33,8 @@ from ashtune._src.figures.figure import Figure, Series
 from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers, spread_places
 from ashtune._src.figures.looks import GREY, rung_colors
 
-# Six panels of 230 pixels are two rows of three on a wide screen. The reader of the page can ask
-# for any other hyperparameter by name.
+# Six panels of 230 pixels fill two rows of three panels on a wide screen. The reader of the page
+# can choose any other hyperparameter by name.
 PANELS = 6
 POINTS = 400
 """The largest number of trials in a panel. The largest number of crosses is a quarter of this
@@ -91,9 +91,9 @@ def slices(
     shown = best_and_sampled(list(standing), points)
     if not shown:
         return Slices(panels={}, colors={}, notes=["no trial has a finite result"])
-    # A failure is often due to one hyperparameter, such as a rate that is too high, and crosses
-    # show it. But in a study in which most trials fail, crosses would cover the results: a quarter
-    # of the points at most.
+    # Crosses show which hyperparameter causes failures, such as a learning rate that is too high.
+    # But if most trials fail, crosses would cover the results. Therefore the number of crosses is
+    # at most a quarter of the number of points.
     without = sorted(
         {TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys()
     )
@@ -141,7 +141,7 @@ def slices(
 
 
 def slice_figure(found: Slices, name: str | None = None) -> Figure:
-    """Return the first panel, or a figure that says why there is no panel. ``name`` is the
+    """Return the first panel. If there is no panel, return a figure that says why. ``name`` is the
     requested hyperparameter.
     """
     if found.panels:

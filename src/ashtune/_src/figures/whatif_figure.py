@@ -9,14 +9,16 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import CATEGORIES, RED
 from ashtune._src.simulation.whatif import Prediction
 
-# Round for a reader of times: 1, 2, 3, 5 and 10 minutes, then hours, not powers of ten of seconds.
+# The ticks are round times: 1, 2, 3, 5 and 10 minutes and then hours, not 10, 100 and 1,000
+# seconds.
 _TICKS = (
     *(step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 3, 5)), 10, 20, 30,
     *(60 * minutes for minutes in (1, 2, 3, 5, 10, 20, 30)), *(3600 * hours for hours in (1, 2, 4,
     8, 16)),
     *(86400 * 2**power for power in range(12)),
 )  # fmt: skip
-"""Each is at most twice the one before, so that a figure of one prediction has a tick."""
+"""Each tick is at most twice the previous tick, so that even a figure of one prediction has a tick.
+"""
 
 
 class AsRecorded(msgspec.Struct, frozen=True):
@@ -38,8 +40,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     for number, one in enumerate(by_scheduler(predictions).values()):
         x = [each.workers for each in one]
         y = [each.wall_seconds.likely for each in one]
-        # The line of the study's own choices is thicker: the reader begins there, since it is the
-        # only one of which a point was measured.
+        # The line of the study's own settings is thicker, since only this line has a measured
+        # point. The reader looks at it first.
         color = CATEGORIES[number % len(CATEGORIES)]
         is_own = any(each.is_as_recorded for each in one)
         size = 9 if is_own else 7
@@ -62,8 +64,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
         )
         walls = [*walls, wall]
         counts = [*counts, at]
-    # Both axes are logarithmic: perfect scaling is then a straight line down, for any number of
-    # workers, and a curve that leaves it shows from where on more workers stop to pay.
+    # Both axes are logarithmic, so perfect scaling is a straight falling line. Where a curve
+    # departs from this line, more workers save less time.
     low = max(1e-3, min(walls) / 1.5)
     high = max(1e-3, *walls) * 1.5
     return Figure(

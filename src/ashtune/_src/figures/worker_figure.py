@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-# A lane takes 22 pixels, so 40 lanes are a screen. Beyond these limits a single bar says nothing,
-# and the question is which part of the workers trained: a map of shares answers it, in a size that
-# does not depend on the study. 160 stretches are about as wide as a reader can tell apart.
+# A lane takes 22 pixels, so 40 lanes fill a screen. In a larger figure a single bar is not
+# informative, and a reader asks which share of the workers trained. A heat map shows this share,
+# and its size does not depend on the study. A reader can distinguish about 160 columns.
 MOST_BARS = 3_000
 MOST_LANES = 40
 MOST_ROWS = 200
@@ -69,7 +69,7 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
     """Return a figure of the timeline: a lane for each worker, and a bar in the rung's colour for
     each job.
 
-    A new worker uses the lane of the worker that it replaced. A gap in a lane is waiting time.
+    A worker that replaces another worker uses the same lane. A gap in a lane is waiting time.
     """
     work = timeline.work().without_pauses()
     places = int(work.place.max(initial=-1)) + 1
@@ -180,8 +180,8 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
     edges = np.linspace(x.low, x.high, STRETCHES + 1)
     trains = work.kind == TRAINING
     row_of_lane = work.place // together
-    # A share of the workers that were there, and not of all places: before a worker joins, and
-    # after it leaves, its cell is blank. A pale cell would say that a worker idled.
+    # The share counts only workers that were present. The cells before a worker joins and after it
+    # leaves are blank, since a pale cell would mean that the worker was idle.
     shares = np.full((rows, STRETCHES), np.nan)
     order = np.argsort(row_of_lane[work.lane[trains]], kind="stable")
     begin = work.begin[trains][order]
@@ -228,11 +228,9 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
 
 
 def _lane_names(work: Work, places: int) -> list[str]:
-    """Return the name of each place: the first worker of the place, and the number of later
-    workers.
-    """
-    # Workers that replace each other share a lane: a cluster that ends jobs after an hour would
-    # else have hundreds of lanes with one short stay each.
+    """Return the name of each lane: the lane's first worker, and the number of later workers."""
+    # Workers that replace each other share a lane. Otherwise a cluster that ends jobs after an hour
+    # would have hundreds of lanes, each with one short stay.
     names: list[str] = [""] * places
     after = [-1] * places
     for worker, place in zip(work.worker.tolist(), work.place.tolist(), strict=True):

@@ -2,9 +2,9 @@
 reports, seeds and threads.
 
 Rule 1: each report has the best value of the metric so far, and the round of this value. Therefore
-a trial ranks by its best value, even if later rounds are worse. If a model is cut after its best
-round, the model has its best value.
-Rule 2: a trial reports at most REPORTS times on the way to a rung: after every n-th round and after
+a trial ranks by its best value, even if later rounds are worse. If the rounds after the best round
+are removed from a model, the model has this best value.
+Rule 2: between two rungs, a trial reports at most REPORTS times: after every n-th round and after
 the last round.
 Rule 3: the study decides how many rounds a trial trains. If the library ends the training earlier,
 the trial fails.
@@ -24,7 +24,9 @@ from ashtune._src.training.reports import MetricMissing, names_text
 from ashtune._src.training.trial import Trial
 
 REPORTS = 20
-"""The largest number of reports for a rung, because each report is written to the journal."""
+"""The largest number of reports for a rung. Reports are limited, because each report is written to
+the journal.
+"""
 BEST_ROUND = "best_round"
 """The metric with the round of the best value."""
 
@@ -42,14 +44,14 @@ class Rounds:
     Attributes:
         metric: The name of the reported metric.
         data: The name of the data set whose metric is reported, known after :meth:`choose`.
-        has_best: Whether the first rounds of a model equal the model as it was after these rounds.
-            This is False for DART, which changes earlier trees. If ``has_best`` is False, each
-            value is reported, not the best value so far.
+        has_best: Whether the trees of earlier rounds stay unchanged in later rounds. This is False
+            for DART, which changes earlier trees. If ``has_best`` is False, reports have the
+            present value, not the best value so far.
         number: The round that began last, counted from 1.
         best: The best value so far; None before the first value.
         best_round: The round of the best value.
-        is_over: Whether no round follows, because the trial is at its rung and is not
-            promoted immediately, or because the study stops.
+        is_over: Whether the present round is the last one, because the trial is at its rung and is
+            not promoted immediately, or because the study stops.
 
     Raises:
         ObjectiveError: If the study has several metrics.
@@ -149,7 +151,8 @@ class Rounds:
         return value > self.best if self.trial.mode == "max" else value < self.best
 
     def check_over(self, how: str) -> None:
-        """Raise an error if the library ended the training before the study did.
+        """Raise an error if the library ended the training, although the study has more rounds for
+        the trial.
 
         Raises:
             ObjectiveError: If the trial has further rounds to train.
@@ -163,7 +166,7 @@ class Rounds:
 
 def seed_of(seed: int, number: int) -> int:
     """Derive the seed of a round from a trial's seed. The result is below 2**31, because the
-    libraries need this.
+    libraries accept no greater seed.
     """
     return derived_seed(seed, number) >> 1
 
@@ -173,8 +176,8 @@ def threads() -> int:
     ashtune sets OMP_NUM_THREADS to the number of the worker's cores. If OMP_NUM_THREADS is not set,
     the main thread gets all permitted cores, and another thread gets one core.
     """
-    # OMP_NUM_THREADS may have one number for each nested parallel region; the first is the
-    # outermost.
+    # OMP_NUM_THREADS may have several numbers, one for each level of nested parallel regions. The
+    # first number is for the outermost level.
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if first.isdigit() and int(first):
         return int(first)

@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 MOST_VALUES = 10_000
 """The largest number of values of a range with a step, because each value is listed."""
 MOST_PROBES = 100
-"""Values of a list tried before a study begins; Hydra needs up to a tenth of a second for each."""
+"""At most this many values of a list are tried before a study begins, because Hydra needs up to a
+tenth of a second for each value.
+"""
 
 
 class Dimension(msgspec.Struct, frozen=True):
@@ -56,8 +58,8 @@ class Dimension(msgspec.Struct, frozen=True):
 
     ``key`` is the override's left side, such as ``+model.depth``. ``name`` is the dimension's name
     in the study. ``values`` is a range or a list, as in :func:`~ashtune.tune`. If ``values`` is a
-    list of texts in Hydra's notation, ``meanings`` maps each text to its value. ``examples`` are
-    values for sample jobs.
+    list of texts in Hydra's notation, ``meanings`` maps each text to the value that it represents.
+    ``examples`` are values for sample jobs.
     """
 
     key: str
@@ -172,7 +174,8 @@ def _dimension(override: "Override") -> Dimension:
         return Dimension(key, name, _ranged(*bounds, sweep.tags), bounds)
     if isinstance(sweep, RangeSweep):
         return _of_range(key, name, sweep, str(override.input_line))
-    # The list of a ChoiceSweep, because the iterator would shuffle values with the tag shuffle.
+    # The list of a ChoiceSweep is used and not its iterator, because the iterator would shuffle
+    # values that have the tag shuffle.
     elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())
     if not elements:
         raise SpaceError(
@@ -237,8 +240,8 @@ ENVIRONMENT = (
     "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE",
     "HYDRA_MAIN_MODULE",
 )  # fmt: skip
-"""Variables that Hydra reads. Workers start without them, because MPICH's launcher, also called
-Hydra, reads them.
+"""Environment variables that Hydra reads. Workers start without them, because the launcher of
+MPICH, which is also called Hydra, would read them too.
 """
 
 
@@ -257,7 +260,7 @@ class HydraJob:
         self._context = context
         self._swept = swept
         self._top = top
-        # Absolute, because a study may be resumed from another folder.
+        # The path is absolute, because a study may be resumed from another folder.
         self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())
         self._composed = _digest(composed)
         self._state = Singleton.get_state()
@@ -273,8 +276,8 @@ class HydraJob:
         """Run the user's Hydra task for a trial, and return the task's result.
 
         Raises:
-            MetricMissing: If the task has not asked for the trial: such a task cannot know how long
-                to train.
+            MetricMissing: If the task has not requested the trial. Such a task cannot know how long
+                it must train.
             Exception: Any exception that the task raises.
         """
         from hydra.core.utils import run_job
@@ -326,7 +329,8 @@ RESULTS = "optimization_results.yaml"
 MULTIRUN = "multirun.yaml"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 OF_THE_SWEEP = ("params", "options", "directory", "metric", "mode")
-"""Settings of the sweeper that are not options of ``tune``, or need a conversion."""
+"""Settings of the sweeper that are not options of ``tune``, or that must be converted for ``tune``.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -373,7 +377,7 @@ class Sweep:
             self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1]
         )
         folder = Path(str(self._config.hydra.sweep.dir))
-        # Absolute, because a job may change the current folder.
+        # The path is absolute, because a job may change the current folder.
         directory = folder.absolute() / self._named("directory", "study")
         self._keep_config(folder, directory)
         mode = self._named("mode", "min")
@@ -427,7 +431,7 @@ class Sweep:
                 loader.load_sweep_config(self._config, overrides) for overrides in swept.probes()
             ]
         except (HydraException, OmegaConfBaseException) as error:
-            # If an override cannot be read, Hydra names it only in this attribute.
+            # If Hydra cannot read an override, only this attribute of the exception names it.
             texts = (getattr(error, "override", ""), error, error.__cause__ or "")
             reason = "; ".join(filter(None, map(str, texts)))
             raise SettingsError(reason or type(error).__name__) from None

@@ -1,9 +1,9 @@
-"""A Lightning Trainer with these two callbacks trains a trial. Each package of Lightning has its
-own classes.
+"""Two callbacks with which a Lightning Trainer trains a trial. Each package of Lightning has its
+own callback classes.
 
 Rule 1: the saved state is the state at the start of the next epoch. Therefore the trial's state is
-saved at the very end of a fit: after the schedules have stepped, and before weight averaging
-changes the model.
+saved at the end of a fit, after the schedules have stepped. But weight averaging changes the model
+only after the state is saved.
 Rule 2: a report contains all values logged in an epoch, including values logged at the epoch's end.
 Therefore the callback that makes the report runs after all other callbacks.
 """
@@ -49,11 +49,11 @@ class Fit:
     def ask(
         self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False
     ) -> None:
-        """Report the metrics of the last epoch, if there are any, and end training if the study
-        ends the job.
+        """Report the metrics of the last epoch, if there are any. If the study ends the job, end
+        training.
 
         Args:
-            is_ended: Whether a callback of the user or of Lightning ends training.
+            is_ended: Whether one of the user's or Lightning's callbacks ends training.
 
         Raises:
             ObjectiveError: If the study refuses the report.
@@ -95,7 +95,9 @@ class FirstCallback:
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Store the schedules' initial states, before the schedules load their saved states."""
+        """Store the initial states of the schedules, because the schedules load their saved states
+        next.
+        """
         self._schedules = _states_of_schedules(trainer)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -123,22 +125,23 @@ class FirstCallback:
         fit = self._fit
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
-        # OpenFile does not follow links: a study may come from another person, and a link could
-        # name any file.
+        # OpenFile does not follow links. A study may come from another person, and a link could
+        # lead to any file.
         with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:
             states = read_weights(io.BytesIO(opened.readall()))
         set_random_states(states)
         for generator, state in zip(_generators(trainer), states.get(LOADERS, ()), strict=False):
             generator.set_state(state)
-        # Lightning has already made an iterator over the batches, with other random numbers. Now it
-        # makes a new one, as after every epoch except the first one of a resumed fit.
+        # Lightning has already created an iterator over the batches, with other random numbers. Let
+        # Lightning create a new iterator, as it does at all epochs except the first epoch of a
+        # resumed fit.
         trainer.fit_loop._resuming_from_checkpoint = False
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Save the trial's state at the start of the next epoch, on all ranks.
 
         Raises:
-            ObjectiveError: If the checkpoint could not be read again.
+            ObjectiveError: If the checkpoint could not be loaded later.
         """
         fit = self._fit
         if not fit.has_trained or fit.goes_on or not fit.trial.needs_checkpoint:
@@ -148,7 +151,8 @@ class FirstCallback:
         _remove_link(fit.random_file(trainer))
         if trainer.is_global_zero:
             _remove_link(fit.folder / CHECKPOINT)
-        # The complete state, with optimizers and schedules; weights alone cannot continue a trial.
+        # The complete state is saved, with optimizers and schedules, because a trial cannot
+        # continue from the weights alone.
         trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)
         loaders = [generator.get_state() for generator in _generators(trainer)]
         torch.save({**random_states(), LOADERS: loaders}, fit.random_file(trainer))
@@ -168,7 +172,7 @@ class LastCallback:
         self._reported_to = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Ask the study before the first epoch."""
+        """Ask the study whether to train, before the first epoch."""
         self._fit.ask(trainer)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -195,7 +199,7 @@ class LastCallback:
                 report.
         """
         trainer.check_val_every_n_epoch = self._every
-        # Read on all ranks, because it may reduce over them.
+        # The metrics are read on all ranks, because reading may reduce a metric over all ranks.
         logged = trainer.callback_metrics
         metrics = None
         if self._is_validated or not trainer.enable_validation:

@@ -1,5 +1,5 @@
-"""The base class of trackers. A tracker is an exporter that copies each trial of a study to another
-tool, as a run.
+"""The base class of trackers. A tracker is an exporter that copies a study to another tool. Each
+trial becomes a run of this tool.
 
 Rule 1: a running study, a resumed study and ``ashtune export`` give a tracker the same events from
 the beginning. Therefore the tracker computes the same runs.
@@ -11,16 +11,17 @@ Rule 3: a tracker sends nothing to another machine, unless the user names anothe
 
 # Theory of operation
 # -------------------
-# A tracker may be killed at any time, together with the driver, and nobody records what it has
-# written: a note of that would itself be lost, or be ahead of the copy. So a tracker begins at the
-# first event in each session, computes what each run has to be, and compares that with what the
-# copy has. A run with an equal digest is not touched. All values must therefore be functions of the
-# journal: the time of a report is computed from the time and the seconds of its job, and not taken
-# from a clock, or a second export would write each value a second time.
+# A tracker may be killed at any time, together with the driver. No file records what the tracker
+# has written, because such a record could be lost or be newer than the copy. Instead, in each
+# session a tracker begins at the first event, computes the content of each run, and compares this
+# content with the copy. A run with an equal digest is not written. Therefore all values must be
+# functions of the journal: the time of a report is computed from the time and the seconds of its
+# job. If a value came from a clock, a second export would write each value again.
 #
 # While past events are read, nothing is written, because the copy already has newer data. While the
-# study runs, changed trials are written every few seconds, and only some at a time, so that a tick
-# stays short. The oldest change is written first, so that no trial waits forever.
+# study runs, changed trials are written every few seconds. Only some trials are written at a time,
+# so that a tick stays short. The trial with the oldest change is written first, so that no trial
+# waits forever.
 
 import math
 import re
@@ -56,8 +57,8 @@ class Point(NamedTuple):
     """A trial's report at a resource. ``time`` is in seconds since 1970. A metric that is not
     finite is NaN.
 
-    The journal has no times of the reports between two rungs, so equal time steps between these
-    reports are assumed.
+    The journal does not have the times of reports between two rungs. Therefore equal time steps
+    between these reports are assumed.
     """
 
     resource: int
@@ -69,10 +70,10 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """The data of a trial that a tracker writes.
 
     ``began`` is the time when the trial got its configuration, and ``ended`` is the time of the
-    trial's last event, in seconds since 1970. ``points`` are the trial's reports in rising order of
-    resource. If a resource was trained twice, ``points`` has only the first report. ``reason`` says
-    why the trial failed or was withdrawn. ``confirms`` is the trial whose configuration this trial
-    confirms, or None.
+    trial's last event. Both are in seconds since 1970. ``points`` are the trial's reports in rising
+    order of resource. If a resource was trained twice, ``points`` has only the first report.
+    ``reason`` says why the trial failed or was withdrawn. ``confirms`` is the trial whose
+    configuration this trial confirms, or None.
     """
 
     number: int
@@ -93,7 +94,7 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts about a trial that a tracker writes besides the hyperparameters."""
+        """The facts about a trial that a tracker writes in addition to the hyperparameters."""
         facts = {
             "trial": self.number,
             "state": self.state,
@@ -144,8 +145,8 @@ class Tracker(Exporter, ABC):
     study in memory.
 
     Args:
-        out: The location of the copy; by default a place in the study's directory, or the tool's
-            default place.
+        out: The location of the copy. The default is a file or folder in the study's directory, or
+            the tool's default location.
 
     Raises:
         ExtraMissing: If the tool's library is not installed.
@@ -156,8 +157,8 @@ class Tracker(Exporter, ABC):
     extra: ClassVar[str] = ""
     """The extra of ashtune that installs the library."""
     most_changed: ClassVar[int] = 100
-    """The largest number of changed trials written per tick while a study
-    runs; other trials wait.
+    """While a study runs, at most this many changed trials are written per tick. The other changed
+    trials wait for the next tick.
     """
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
@@ -170,8 +171,8 @@ class Tracker(Exporter, ABC):
         """Open the copy, set ``place`` to its location, and read which data of this study the copy
         already has.
 
-        The caller has set ``study``, ``key`` (the study's identifier) and ``is_live`` (whether the
-        study runs).
+        Before the call, these attributes have been set: ``study``, ``key`` (the study's identifier)
+        and ``is_live`` (whether the study runs).
         """
 
     @abstractmethod
@@ -307,9 +308,10 @@ class Tracker(Exporter, ABC):
 
 
 class TrackedRun(NamedTuple):
-    """A run of a tool: of a trial or, with the number "study", of the study's results.
+    """A run of a tool. The run has the data of a trial or, if its number is "study", the study's
+    results.
 
-    ``kind`` is "trial", "confirmation" or "study". ``own`` are the facts besides the
+    ``kind`` is "trial", "confirmation" or "study". ``own`` has the facts that are not
     hyperparameters, and ``digest`` is a digest of all data of the run.
     """
 
@@ -382,8 +384,8 @@ def require(module: str, extra: str) -> None:
         ExtraMissing: If the library is not installed.
     """
     spec = find_spec(module)
-    # A folder with this name, such as wandb makes, is found as a namespace package without an
-    # origin.
+    # Python also finds a folder with this name, such as the folder that wandb creates, but only as
+    # a namespace package without an origin.
     if spec is None or spec.origin is None:
         raise ExtraMissing(module, extra)
 
@@ -394,8 +396,8 @@ def digest_of(*values: object) -> str:
 
 
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
-    """Add ``own`` to a configuration. A hyperparameter with a name in ``own`` becomes
-    ``config.NAME``.
+    """Add ``own`` to a configuration. If a hyperparameter has the same name as an entry of ``own``,
+    its name becomes ``config.NAME``.
     """
     return {
         f"config.{name}" if name in own else name: value for name, value in configuration.items()

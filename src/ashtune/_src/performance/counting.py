@@ -1,4 +1,4 @@
-"""Counts the operations and bytes of a training step by XLA or PyTorch, or reads the user's
+"""Counts the operations and bytes of a training step with XLA or PyTorch, or reads the user's
 numbers.
 """
 
@@ -82,7 +82,7 @@ def compiled_costs(compiled: Any) -> tuple[float, float]:
     count, return 0.
     """
     analysis = compiled.cost_analysis()
-    if isinstance(analysis, Sequence):  # before jax 0.4.36
+    if isinstance(analysis, Sequence):  # jax before 0.4.36 returns a list
         analysis = analysis[0] if analysis else {}
     costs: Any = analysis or {}
     return costs.get("flops", 0.0), costs.get("bytes accessed", 0.0)
@@ -108,7 +108,7 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
 
-    run()  # an optimizer creates its state in the first step
+    run()  # the first step is not counted, because an optimizer creates its state in it
     with FlopCounterMode(display=False) as counter, Traffic() as traffic:
         function(*arguments)
     if any(tensor.device.type != "cpu" for tensor in traffic.tensors):
@@ -141,8 +141,9 @@ def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
     """Return the time in seconds of the fastest of many calls of a function. The first call does
     not count.
     """
-    # The fastest call and not the mean: other processes only make a call slower, and the roof is
-    # the fastest of many measurements too. The first call compiles, or fills caches.
+    # The fastest call is used and not the mean, because other processes can only make a call
+    # slower, and the roof is the fastest of many measurements too. The first call does not count,
+    # because it compiles the function or fills caches.
     function()
     begin = end = perf_counter()
     best = float("inf")

@@ -5,9 +5,8 @@ STREAM's triad.
     python -m ashtune._src.performance.machine triad ELEMENTS THREADS SECONDS
 
 Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*,
-1995,
-https://www.cs.virginia.edu/stream/. Each array of the triad is at least four times as large as the
-last cache, and the best of many runs counts.
+1995, https://www.cs.virginia.edu/stream/. Each array of the triad is at least four times as large
+as the last-level cache, and the best of many runs counts.
 
 Rule: a measurement runs in a child process, because numpy's BLAS library reads its number of
 threads only when the library is loaded. The parent process loads no library and starts no thread.
@@ -31,18 +30,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Measured and not looked up: libraries rarely reach what a data sheet promises, and in a
-# container or on a shared machine nobody knows which part of it belongs to this process.
+# The speeds are measured and not read from a data sheet: libraries rarely reach the speeds of a
+# data sheet. In a container or on a shared machine, it is unknown which part of the machine this
+# process can use.
 SECONDS = 0.5
 """The seconds of each measurement.
 
-The bandwidth, and the peak of two dtypes, are measured with one core and with all cores.
+Six speeds are measured: the bandwidth and the peaks of two dtypes, each with one core and with all
+cores.
 """
 ROUNDS = 2
 SIZES = (768, 1024, 1536, 2048, 3072, 4096)
 """The numbers of rows of the matrices."""
 # STREAM's rule: with smaller arrays, part of the data would come from the cache, and the bandwidth
-# would be too high. The limit of the arrays is for machines with a cache of hundreds of megabytes.
+# would be too high. The arrays have a size limit, because some machines have a cache of hundreds of
+# megabytes.
 _TIMES_THE_CACHE = 4
 _UNKNOWN_CACHE = 32 * 2**20
 _UNKNOWN_SECOND = 2**20
@@ -53,7 +55,9 @@ _CPUS = Path("/sys/devices/system/cpu")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 Environment = Callable[[int], Mapping[str, str]]
-"""Number of threads -> the environment of a child process that may use this number of threads."""
+"""A function that takes a number of threads and returns the environment of a child process that may
+use this number of threads.
+"""
 
 
 class Peak(msgspec.Struct, frozen=True):
@@ -71,8 +75,8 @@ def measure(
 ) -> Roofs:
     """Measure the roofs of one core and of all cores. Each round takes about 9 times ``seconds``.
 
-    Each speed is measured once in every round, and the best value counts. Therefore a short load by
-    other processes does not lower a measured speed.
+    Each speed is measured once in every round, and the best value counts. Therefore a short load
+    from other processes does not lower the result.
 
     Raises:
         SettingsError: If a child process fails.
@@ -139,8 +143,8 @@ def child(
 def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
     """Return the size in bytes of each array of the triad. The arrays are too large for the caches.
 
-    If ``everywhere`` is True, all cores compute, and the size depends on the last-level caches of
-    all cores.
+    If ``everywhere`` is True, all cores compute together, and the size depends on the last-level
+    caches of all cores.
     """
     last = (
         own_caches[-1].size * (own_caches[-1].count if everywhere else 1)
@@ -193,9 +197,9 @@ def best_product(dtype: str, seconds: float) -> float:
     """Return the best speed in flop/s of matrix products. A product of two n x n matrices has 2 n^3
     operations.
 
-    The smallest matrix size is always measured. A larger size is measured if the remaining time is
-    enough for two products. The rest of the time is used for more products of the largest measured
-    size.
+    The smallest matrix size is always measured. A larger size is measured only if the remaining
+    time is enough for two products. The rest of the time is used for more products of the largest
+    measured size.
     """
     import numpy as np
 
@@ -229,8 +233,8 @@ def triad(elements: int, threads: int, seconds: float) -> float:
 
     As in STREAM, an element counts as 24 bytes: 8 read from b, 8 read from c, and 8 written to a.
     Most processors read memory before they overwrite it (write-allocate), so they move 32 bytes.
-    Other programs that write arrays also move these 8 extra bytes, so a comparison with STREAM's 24
-    bytes is right.
+    Other programs that write arrays also move these 8 extra bytes without counting them, so their
+    bytes can be compared with STREAM's 24 bytes.
 
     The factor s is 1, because numpy can compute the triad with s = 1 in one pass over the arrays.
     Numpy needs two passes for other factors, which would be 10 to 20 % slower.
@@ -263,9 +267,9 @@ def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
     """Return an array that begins at a cache line. The array's offset in a memory page depends on
     ``number``.
 
-    Without alignment, every second vector access would touch two cache lines, which costs 10 % of
-    the bandwidth. If two arrays had the same offset, a read would wait for a pending write at the
-    same offset of another page.
+    Without alignment, every second vector access would touch two cache lines, and the bandwidth
+    would be 10 % lower. If two arrays had the same offset, a read would wait for a pending write at
+    the same offset of another page.
     """
     import numpy as np
 

@@ -31,11 +31,11 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-# What a placement can and cannot say. It says which of two limits a step is under, and how far it
-# is from it. A step below its roof may still be as fast as it can be: the model knows one memory,
-# and neither caches, nor the latency of library calls, nor cores that wait for each other.
-# Therefore a step also has the time of its calls on almost no data (``overhead_seconds``), which
-# for small networks may explain more than both limits.
+# What a placement says: which of two limits applies to a step, and how far the step is from this
+# limit. What it cannot say: whether a step below its roof could be faster. The model knows only one
+# memory. It does not know caches, the latency of library calls, or cores that wait for each other.
+# Therefore a step also has the time of its calls on almost no data (``overhead_seconds``). For
+# small networks, this time may explain more than both limits.
 class Roof(msgspec.Struct, frozen=True, kw_only=True):
     """The peak speed and the memory bandwidth of a number of cores.
 
@@ -177,7 +177,7 @@ def place(step: Step, roof: Roof) -> Placement:
         >>> place(step, Roof(peak=537.6e9, bandwidth=76.8e9)).attainable
         2304000000.0
     """
-    # Multiply first, then divide: whole numbers then give an exact result.
+    # The multiplication comes before the division, so that whole numbers give an exact result.
     by_memory = roof.bandwidth * step.flops / step.bytes_moved
     attainable = min(roof.peak, by_memory)
     achieved = None if step.seconds is None else step.flops / step.seconds

@@ -35,7 +35,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
     Each tensor that existed before the step counts as read once, and as written once if the step
     changes it in place. Tensors that the step creates and deletes (activations) do not count,
     because they may remain in a cache. If an operation uses only a part of a tensor, only this part
-    counts, but an indexed table counts as a whole.
+    counts. But if a tensor is indexed, the whole tensor counts.
 
     Attributes:
         tensors: The tensors that existed before the step, in the order of their first use.

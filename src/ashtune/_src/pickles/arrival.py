@@ -16,15 +16,16 @@ from typing import Any, BinaryIO
 
 MAIN = "__main__"
 FILE = "__mp_main__"
-"""The module name of a script that is run, and of a script that is loaded as a file, as
-``train.py:train``. ``multiprocessing`` uses the second name for the main module in the processes
-that it spawns.
+"""The module names of a script. ``MAIN`` is the name if the script is run. ``FILE`` is the name if
+the script is loaded as a file, as in ``train.py:train``. ``multiprocessing`` uses the name ``FILE``
+for the main module in the processes that it spawns.
 """
 NAMELESS = "<dynamic-code>"
 """The file name that cloudpickle gives a function that is pickled by value."""
 
 _arriving: list[dict[str, ModuleType]] = []
-_own_main = sys.modules[MAIN]  # a reference, as Python clears a module without references
+# this reference is needed, as Python clears a module without references
+_own_main = sys.modules[MAIN]
 
 
 def is_of_a_script(module: str | None) -> bool:
@@ -41,7 +42,7 @@ def install(path: Path) -> tuple[Any, str]:
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
-    sys.argv = [file]  # not this process's own arguments
+    sys.argv = [file]  # the script must not get this process's own arguments
     sys.modules[MAIN] = sys.modules[FILE] = _module({"__file__": file} if file else {})
     with _arrival(sys.modules):
         return pickle.loads(pickled), file

@@ -24,7 +24,7 @@ _FOUND_IN_MODULES = ("__file__", "__package__", "__path__")
 _SENTINELS = {
     type(getattr(dataclasses, name)): name
     for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
-}  # dataclasses compares them by identity
+}  # dataclasses compares these objects by identity
 
 
 class Writable(Protocol):
@@ -70,8 +70,8 @@ class _Namespace:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
-    """Pickles functions and classes of a script. If ``has_names``, the loading process has the
-    script's names.
+    """Pickles functions and classes of a script. If ``has_names`` is True, the loading process has
+    the script's names.
     """
 
     def __init__(self, file: Writable, *, has_names: bool) -> None:
@@ -123,8 +123,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         if names is not None and self._has_names:
             return NotImplemented
         parameters = value.cache_parameters()
-        # The wrapper is created before the function gets its globals, as these may contain the
-        # wrapper.
+        # The wrapper is created before the function gets its globals, because these globals may
+        # contain the wrapper.
         make, arguments, state, _, _, set_state = self._by_value(function)
         arguments = make, arguments, parameters["maxsize"], parameters["typed"]
         return self._place(
@@ -152,12 +152,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return namespace
 
     def _names_with(self, value: Any) -> dict[str, Any] | None:
-        """Return the script namespace with ``value`` under its qualified name, or None if no
-        namespace has it.
+        """Return the script namespace that has ``value`` under the value's qualified name. If there
+        is no such namespace, return None.
         """
         if not is_of_a_script(getattr(value, "__module__", None)):
             return None
-        # Under a profiler, the namespace of a script is not that of the module __main__.
+        # Under a profiler, the namespace of a script is not the namespace of the module __main__.
         spaces = [each.names for each in self.globals_ref.values() if isinstance(each, _Namespace)]
         module = sys.modules.get(value.__module__)
         if module is not None:
@@ -183,7 +183,7 @@ def _complete(wrapper: Any, state: tuple[Any, Any]) -> None:
 
 
 def _has(names: dict[str, Any], value: Any) -> bool:
-    """Return whether a script's namespace has an object under the object's qualified name."""
+    """Return whether a script's namespace has this object under the object's qualified name."""
     if not is_of_a_script(names.get("__name__")):
         return False
     first, *more = value.__qualname__.split(".")

@@ -1,9 +1,9 @@
 """Starts child processes, each in its own session, so that Ctrl-C does not reach the children.
 
-Processes that a child has started may run longer than the child, with the child's pipes still open.
-The end of a child is therefore detected from its process, not from its pipes. A module that calls
-:func:`serve` reads frames from stdin and writes frames to stdout. All other output of the module is
-written to stderr.
+A child may start other processes. These may run longer than the child and keep the child's pipes
+open. Therefore the end of a child is detected from its process, not from its pipes. A module that
+calls :func:`serve` reads frames from stdin and writes frames to stdout. All other output of the
+module is written to stderr.
 """
 
 import os
@@ -23,7 +23,9 @@ from ashtune._src.core.process import Environment, environment_now
 from ashtune._src.processes.frames import READ_BYTES, FrameReader, read_some, write_all
 
 LOOK_SECONDS = 0.5
-"""The interval of checks whether a child is alive, while its pipes transfer no data."""
+"""While the pipes of a child transfer no data, this many seconds pass between two checks whether
+the child is alive.
+"""
 KILLED_SECONDS = 7.0
 """The maximum time to wait for the end of a killed child. A child that waits for a lost disk may
 never end.
@@ -107,8 +109,8 @@ class ChildProcess:
         return self._process.poll() is not None
 
     def read_output(self, seconds: float, most: int = READ_BYTES) -> bytes | None:
-        """Return the next output of the process: b"" at the end, or None if nothing arrives within
-        ``seconds``.
+        """Return the next output of the process. Return b"" at the end of the output, and None if
+        nothing arrives within ``seconds``.
         """
         assert self._process.stdout is not None, "it was started with a pipe"
         file = self._process.stdout.fileno()
@@ -142,8 +144,8 @@ class ChildProcess:
         return self._process.returncode, printed, complained
 
     def wait(self) -> int:
-        """Wait for the end of the process. Return its exit status, or minus the number of the
-        signal that killed it.
+        """Wait for the end of the process. Return its exit status. If a signal killed the process,
+        return minus the signal's number.
         """
         return self._process.wait()
 
@@ -151,7 +153,8 @@ class ChildProcess:
         """Send a message, and return the body of the answer. Return None if the process has ended.
 
         Raises:
-            EOFError, ConnectionError: Also if the process has ended.
+            EOFError, ConnectionError: If the pipe breaks. This can happen even if the process has
+                ended.
             TimeoutError: If the answer takes longer than ``seconds``.
         """
         assert self._process.stdin is not None and self._process.stdout is not None, (
@@ -198,11 +201,11 @@ class ChildProcess:
                 pipe.close()
 
     def end(self, seconds: float = 0.0) -> str:
-        """Wait up to ``seconds`` for the process, then kill its group. Return as text how the
-        process ended.
+        """Wait up to ``seconds`` for the process, then kill its process group. Return a text that
+        says how the process ended.
         """
         self._wait(seconds)
-        self.kill()  # also its remaining child processes
+        self.kill()  # this also kills the remaining children of the process
         self._wait(KILLED_SECONDS)
         if not self.is_dead:  # the group could not be killed, for example under a debugger
             self._process.kill()
@@ -247,13 +250,13 @@ class AnsweringChild:
         """Return the body of the answer. Return None if the child died before it answered, or if
         this object is closed.
 
-        ``message`` returns the frames to send. ``message`` gets True if the child is new.
-        :meth:`ask` waits up to ``seconds`` for the answer to another thread's message, and then up
-        to ``seconds`` for its own answer.
+        ``message`` is a function that returns the frames to send. Its argument is True if the child
+        is new. If another thread's message is not answered yet, :meth:`ask` first waits up to
+        ``seconds`` for that answer. Then it waits up to ``seconds`` for its own answer.
 
         Raises:
-            TimeoutError: If an answer takes longer. A child that does not answer this message in
-                time is killed.
+            TimeoutError: If one of these answers takes longer. If the child does not answer this
+                message in time, the child is killed.
         """
         if not self._asking.acquire(timeout=seconds):
             raise TimeoutError(
@@ -273,7 +276,7 @@ class AnsweringChild:
     def close(self) -> None:
         """End the child, without waiting for a pending answer."""
         self.is_closed = True
-        child = self._child  # another thread may set it to None at any time
+        child = self._child  # another thread may set the attribute to None at any time
         if child is not None:
             child.kill()
         with self._asking:
@@ -286,7 +289,8 @@ class AnsweringChild:
             self._end()
             is_new = True
             environment = {**module_environment(), **self._variables}
-            # Without -m, as a pickle puts names of the user's script into __main__.
+            # The module is run without -m, because a pickle puts names of the user's script into
+            # __main__.
             command = [sys.executable, "-P", "-c", f"from {self._module} import main; main()"]
             child = self._child = ChildProcess(command, environment, stdin=subprocess.PIPE)
         # close() may have been called before the child was started
@@ -303,7 +307,8 @@ class AnsweringChild:
 def serve(answer: Callable[[bytes], bytes]) -> None:
     """Answer messages of the parent process, until the parent closes the pipe.
 
-    ``answer`` takes the body of a frame, and returns the frame of the answer, or b"" for no answer.
+    ``answer`` is a function that takes the body of a frame. It returns the frame of the answer, or
+    b"" for no answer.
     """
     answers = os.dup(1)
     os.dup2(2, 1)

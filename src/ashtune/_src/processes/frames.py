@@ -1,5 +1,5 @@
-"""Writes and reads frames in a byte stream. Each frame is a length in four bytes, followed by a
-message in msgpack.
+"""Writes and reads frames in a byte stream. A frame has four bytes with the length of a message,
+followed by the message in msgpack.
 """
 
 import os
@@ -75,8 +75,8 @@ class FrameReader:
 
 
 class SendBuffer:
-    """Sends data over a connection that does not block, and keeps the data that the other end has
-    not read yet.
+    """Sends data over a non-blocking connection, and keeps the data that the connection has not
+    accepted yet.
     """
 
     def __init__(self, file: int) -> None:
@@ -84,7 +84,7 @@ class SendBuffer:
         self._unsent = bytearray()
 
     def send(self, data: bytes = b"") -> bool:
-        """Send as much of the unsent data and of ``data`` as the connection takes. Return whether
+        """Send the kept data and then ``data``, as much as the connection accepts. Return whether
         all data is sent.
         """
         self._unsent += data

@@ -1,5 +1,5 @@
-"""The processes of this machine, their memory, and the processes that the kernel has killed, as
-Linux's /proc tells.
+"""Reads from Linux's /proc the processes of this machine, their memory, and the number of processes
+that the kernel has killed.
 """
 
 import os
@@ -32,8 +32,9 @@ class ProcessTable:
     def memory(self, ancestor: int, *, exact_above: int = 0) -> int:
         """Return how many bytes of memory a process and its descendants hold.
 
-        A page that several processes share is counted once in an exact number, and once for each
-        process otherwise. An exact number takes the kernel about 10 ms for each gigabyte.
+        In an exact number, a page that several processes share is counted once. Otherwise it is
+        counted once for each process. To compute an exact number, the kernel needs about 10 ms for
+        each gigabyte.
         """
         pids = [ancestor, *self.descendants(ancestor)]
         resident = sum(self._resident.get(pid, 0) for pid in pids)
@@ -60,7 +61,7 @@ def kernel_kills() -> int:
     with suppress(OSError), open("/proc/self/cgroup") as cgroups:
         for cgroup in cgroups:
             _, controllers, path = cgroup.rstrip("\n").split(":", 2)
-            counter = f"{path}/memory.events"  # of version 2 of cgroups
+            counter = f"{path}/memory.events"  # the file of cgroups version 2
             if controllers:
                 counter = f"memory{path}/memory.oom_control"
             if "memory" in controllers.split(",") or not controllers:

@@ -13,8 +13,8 @@ ENOUGH_PAIRS = 20
 
 
 def audit_faults(audit: Audit, *, unit: str) -> list[str]:
-    """Return a sentence for each rung with unexplained promotions. The list is empty if the
-    scheduler made no fault.
+    """Return a sentence for each rung with promotions that the scheduler's rule does not explain.
+    If there is no such promotion, the list is empty.
     """
     sentences = []
     for record in audit.records():
@@ -75,8 +75,8 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
 
 
 def audit_figure(audit: Audit, *, unit: str) -> Figure:
-    """Return a figure with a bar for each rung: the trials that were promoted, rightly or not, and
-    the other trials.
+    """Return a figure with a bar for each rung. The parts of a bar are the rightly promoted trials,
+    the wrongly promoted trials, and the other trials.
     """
     records = audit.records()
     if not any(record.arrived for record in records):

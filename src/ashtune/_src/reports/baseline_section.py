@@ -1,8 +1,8 @@
-"""Computation time of each rung, in studies with different numbers of models.
+"""Compares the computation times of the rungs, in studies with different numbers of models.
 
 A series has one study for each number of models. Each study has one worker and the scheduler
-sequential halving. A single worker never waits, so the study's wall time is the sum of the rungs'
-seconds and the start's seconds.
+sequential halving. A single worker never waits, so the study's wall time is the sum of the seconds
+of all rungs and of the start.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ALIKE = 0.25
-"""Rungs cost about the same if each rung's cost differs from the mean cost
-by at most this share.
+"""The costs of rungs count as equal if each cost differs from the mean cost by at most this share.
 """
 
 
@@ -34,8 +33,8 @@ FEWEST = 3
 
 
 class RungCost(msgspec.Struct, frozen=True):
-    """A rung of one study: its trained trials, its epochs, and its seconds of training, saving and
-    waiting.
+    """The costs of a rung in one study: its trained trials, its epochs, and its seconds of
+    training, saving and waiting.
     """
 
     resource: int
@@ -52,9 +51,9 @@ class RungCost(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One study of a series of studies with different numbers of models.
 
-    ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle without a
-    job. ``start_seconds`` is the mean time before a worker joined. ``best`` is the metric of the
-    study's best trial.
+    ``other_seconds`` is the workers' time that belongs to no rung: waiting at a barrier, or idle
+    without a job. ``start_seconds`` is the mean time before a worker joined. ``best`` is the metric
+    of the study's best trial.
     """
 
     models: int
@@ -73,13 +72,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def epochs(self) -> int:
-        """Epochs of all rungs."""
+        """The total number of epochs of all rungs."""
         return sum(rung.epochs for rung in self.rungs)
 
     @property
     def accounted(self) -> float:
-        """The share of the wall time that is ``rung_seconds``, ``other_seconds`` or
-        ``start_seconds``.
+        """The sum of ``rung_seconds``, ``other_seconds`` and ``start_seconds``, as a share of the
+        wall time.
         """
         explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
         return quotient(explained, self.wall_seconds, 1.0)
@@ -131,8 +130,8 @@ def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
 
 
 def baseline_figure(runs: Sequence[Run], *, unit: str) -> Figure:
-    """Return a figure with a stacked bar for each study of the series. Its parts are the times of
-    the rungs.
+    """Return a figure with a stacked bar for each study of the series. The parts of a bar are the
+    times of the rungs.
     """
     resources = _resources(runs)
     places = list(range(len(runs)))
@@ -153,8 +152,8 @@ def baseline_figure(runs: Sequence[Run], *, unit: str) -> Figure:
 
 
 def baseline_words(run: Run, *, unit: str) -> list[str]:
-    """Return a sentence that compares the costs of the rungs. If the costs differ, explain the
-    reason.
+    """Return a sentence that compares the costs of the rungs. If the costs differ, the sentence
+    gives the reason.
     """
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [

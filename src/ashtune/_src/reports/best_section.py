@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SHOWN = 15
 LINES = 8
-"""The largest number of the front's results that a terminal shows."""
+"""A terminal shows at most this many results of the front."""
 DIGITS = 5
 NOISELESS = "Every repetition has the same value as the first training:  "
 
@@ -91,8 +91,8 @@ class BestSection(Section):
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
-    """Return whether ``anywhere`` is better than ``best``. If a study has several objectives,
-    return False.
+    """Return whether ``anywhere``, the best result at any rung, is better than ``best``. If a study
+    has several objectives, return False.
     """
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 

@@ -1,6 +1,4 @@
-"""The report section about the time of training, and the hyperparameters
-that this time depends on.
-"""
+"""The report section about the training time, and about the hyperparameters on which it depends."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +21,11 @@ SHOWN = 10
 MOST = 5000
 """The largest number of compared trials. If a study has more trials, a sample is compared."""
 FEWEST = 10
-"""The smallest number of trials for statements about training time."""
+"""With fewer trials, the section says nothing about training time."""
 STRONG = 0.5
 SLOWER = 1.5
-"""A hyperparameter is named if trials with its slowest value take this many times longer than with
-its fastest.
+"""A hyperparameter is named if trials with its slowest value take at least this many times as long
+as trials with its fastest value.
 """
 
 
@@ -54,7 +52,7 @@ class CostSection(Section):
         return sorted(times, key=lambda each: (-each[0], each[1]))
 
     def lines(self) -> tuple[()]:
-        """Return nothing, since the blocks are long, and only the page shows them."""
+        """Return no lines, since the blocks are long and only the page shows them."""
         return ()
 
     def blocks(self) -> Iterator[html.Block]:
@@ -90,8 +88,8 @@ class CostSection(Section):
         return [seconds for seconds, _ in self._times]
 
     def _correlations(self) -> dict[str, float]:
-        """Return the strong rank correlations between a numeric hyperparameter and the time of an
-        epoch.
+        """For each numeric hyperparameter, return its rank correlation with the time of an epoch,
+        if this correlation is strong.
         """
         strong = {}
         for name, pairs in self._columns(int | float).items():

@@ -16,8 +16,8 @@ from ashtune._src.study.folders import place_in, replace_file
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
-"""The number of waiting rows at which rows are written, since a long journal is replayed without
-ticks.
+"""If this many rows wait, they are written immediately, since there are no ticks while a long
+journal is replayed.
 """
 
 
@@ -27,19 +27,20 @@ class CsvLog(Exporter):
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began),
     ``seconds`` (of training since the trial's previous rung), ``study`` (when the study was
     created, in seconds since 1970), ``origin`` (where the configuration comes from, as "random" or
-    "gp, 23 results"), the hyperparameters, and the metrics. If a metric's name is not free, the
-    column has the prefix ``metric.``. The prefix for hyperparameters is ``config.``.
+    "gp, 23 results"), the hyperparameters, and the metrics. If another column already has the name
+    of a metric or a hyperparameter, its column gets the prefix ``metric.`` or ``config.``.
 
-    A file has the results of only one study. If a study is resumed or exported again, the study's
-    file is written again. One ``CsvLog`` without a path can be used for several studies, one after
+    A file has the results of only one study. If this study is resumed or exported again, its file
+    is written again. One ``CsvLog`` without a path can be used for several studies, one after
     another.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
 
     Raises:
-        StudyError: In the exporter's thread, if the file holds another study's results or another
-            kind of table, or if ``results.csv`` is a link. The file is not changed.
+        StudyError: If the file has another study's results or another kind of table, or if
+            ``results.csv`` is a link. The error is raised in the exporter's thread, and the file is
+            not changed.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -72,7 +73,7 @@ class CsvLog(Exporter):
         return 0
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(columns)."""
+        """Record an event. A result adds a row. O(columns)."""
         if isinstance(event, TrialStarted):
             self._starts[event.trial] = event
         elif isinstance(event, JobFinished) and (event.trial, event.rung) not in self._written:
@@ -104,8 +105,8 @@ class CsvLog(Exporter):
         return row
 
     def _column(self, kind: str, name: str) -> str:
-        """Return the column name of a metric or hyperparameter. If the name is not free, ``kind``
-        is its prefix.
+        """Return the column name of a metric or hyperparameter. If another column already has this
+        name, add the prefix ``kind``.
         """
         column = self._names.get((kind, name))
         if column is None:
@@ -122,7 +123,7 @@ class CsvLog(Exporter):
         rows = self._rows
         self._rows = []
         missing = [name for name in (*COLUMNS, *self._names.values()) if name not in self._columns]
-        if missing:  # the old file remains until the new one is complete
+        if missing:  # the old file is kept until the new file is complete
             old = []
             if self._columns:
                 old = list(csv.reader(self._path.read_text("utf-8").splitlines()))
@@ -135,8 +136,8 @@ class CsvLog(Exporter):
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
     def _check(self, path: Path) -> None:
-        """Raise StudyError if the file has another table or another study's results. Accept an
-        incomplete file.
+        """Raise StudyError if the file has another kind of table or another study's results. An
+        incomplete file is accepted.
         """
         if not path.exists():
             return

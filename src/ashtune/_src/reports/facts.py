@@ -46,8 +46,8 @@ class TroubleSection(Section):
             yield from (indented(line(note, WARNING)) for note in notes)
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield lines for each reason: its first trial, its trials' common hyperparameter values,
-        and a traceback.
+        """Yield lines for each reason: the first trial with this reason, the hyperparameter values
+        that most trials with this reason share, and a traceback.
         """
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
@@ -67,8 +67,8 @@ class TroubleSection(Section):
             yield line(f"{INDENT}{unseen:,} for other reasons")
 
     def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
-        """Return the common hyperparameter values of each reason's trials, or "" while the study
-        runs.
+        """For each reason, return the hyperparameter values that most of its trials share. While
+        the study runs, return "".
         """
         if self.study.is_live:
             return [""] * len(groups)

@@ -1,7 +1,8 @@
-"""Makes the blocks of a report's section for a page: sentences, tables and figures.
+"""Makes the blocks of a report section for a page: sentences, tables and figures.
 
-A block is data. The script of the page draws blocks (``dashboard/static/views/report.js``) and
-shows any text as text. The functions ``escaped`` and ``table_html`` write HTML for a notebook.
+A block contains only data. The script of the page draws blocks
+(``dashboard/static/views/report.js``) and shows any text as text. The functions ``escaped`` and
+``table_html`` write HTML for a notebook.
 
 Rule: any data of a study are shown as text, never as markup, since a journal may come from another
 person. Control characters, and marks that change the direction of text, are shown as escapes, as in
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Block(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of a section: a paragraph for each of its texts, a table, or figures by name.
 
-    The table has rows of texts below titles. ``bold`` has the places of its bold rows.
+    The table has titles and rows of texts. ``bold`` has the indices of its bold rows.
     """
 
     texts: Sequence[str] = ()
@@ -48,8 +49,8 @@ class PageSection(msgspec.Struct, frozen=True):
 
 
 def words(*sentences: str, is_bad: bool = False) -> Block:
-    """Return a block with a paragraph for each sentence that is not empty. If ``is_bad``, they look
-    like an error.
+    """Return a block with a paragraph for each sentence that is not empty. If ``is_bad`` is True,
+    the paragraphs look like an error.
     """
     return Block(texts=[visible(sentence) for sentence in sentences if sentence], is_bad=is_bad)
 
@@ -104,4 +105,5 @@ def _plain(cell: object) -> str:
 
     if not isinstance(cell, Text):
         cell = Text.from_markup(str(cell))
-    return visible(cell.plain.replace("-\n", "").replace("\n", " "))  # a page has room for one line
+    # a page has space for only one line
+    return visible(cell.plain.replace("-\n", "").replace("\n", " "))

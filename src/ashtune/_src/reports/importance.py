@@ -1,5 +1,5 @@
-"""Shows the importance of hyperparameters as numbers in the terminal; the
-page has a figure of it.
+"""Shows the importance of hyperparameters as numbers in the terminal. The page shows it as a
+figure.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def importance_lines(study: StudyReader) -> "Iterator[RenderableType]":
-    """Yield the lines that show importance, or one line that says what is missing. Of few trials,
-    yield nothing.
+    """Yield the lines that show importance. If something is missing, yield one line that names it.
+    If there are too few trials, yield nothing.
     """
     from rich.text import Text
 

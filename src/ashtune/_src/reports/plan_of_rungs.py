@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 class PlannedRung(msgspec.Struct, frozen=True):
     """A rung of the plan. If configurations are random, ``trials`` trials train ``epochs`` epochs
-    in total.
+    in total for this rung.
 
-    ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials
-    are promoted, since late trials are better than early trials.
+    ``where_learnt`` is the number of trials if the search learns. Then more trials are promoted,
+    since late trials are better than early trials.
     """
 
     rung: int
@@ -105,9 +105,7 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
 
 
 def too_few_trials(top: int, *, unit: str) -> str:
-    """Return a warning and advice. The warning says that probably no trial
-    will reach the top rung.
-    """
+    """Return a warning that probably no trial will reach the top rung, and advice."""
     return (
         f"too few trials: probably none reaches {unit} {top:,}; give more trials, or a lower "
         "max_resource"
@@ -115,8 +113,8 @@ def too_few_trials(top: int, *, unit: str) -> str:
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table of rungs. If numbers differ, a search that learns has its own
-    columns.
+    """Return the plan as a table of rungs. If the numbers are different for a search that learns,
+    the table has additional columns for it.
     """
     table = bare_table(has_footer=True)
     columns = [
@@ -141,10 +139,10 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
 
 
 def wall_seconds(planned: Plan, epoch_seconds: float, workers: int) -> tuple[float, float]:
-    """Return the wall time in seconds with random draws, and with a search that learns.
+    """Return two wall times in seconds: with random draws, and with a search that learns.
 
-    Source: the bound of Graham (``analysis/expected.py``): the work divided by the number of
-    workers, plus the rest of the last trial, which one worker trains alone.
+    Source: the bound of Graham (``analysis/expected.py``): the total work divided by the number of
+    workers, plus the time in which the last worker trains the last trial to its end.
     """
     last = planned.rungs[-1].resource * (1 - 1 / workers)
     of_random = (planned.epochs / workers + last) * epoch_seconds
@@ -162,7 +160,9 @@ def wall_time_line(planned: Plan, epoch_seconds: float, workers: int, *, unit: s
 
 
 def saving_line(planned: Plan, *, unit: str) -> str:
-    """Compare the cost of the plan with the cost of training every trial to the top rung."""
+    """Return a line that compares the cost of the plan with the cost of training every trial to the
+    top rung.
+    """
     whole = plural(planned.epochs_to_the_top, unit)
     if planned.epochs >= planned.epochs_to_the_top:
         return f"every trial is trained to the top: {whole}"

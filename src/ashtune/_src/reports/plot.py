@@ -22,18 +22,18 @@ LINE = 56
 """The number of characters in a line of small print."""
 _EDGE = 0.002
 _LEGEND = 70
-"""Pixels for the legend above a figure and the notes below it."""
+"""Pixels for the legend above a figure and for the notes below the figure."""
 _BESIDE = 64
 _FITTING = 25
 _MORE = 12
-"""Pixels at the right of bars, characters of a text that then fits into a figure of 620 pixels,
-pixels for one more.
+"""The right margin of bars with texts is ``_BESIDE`` pixels. This is enough for ``_FITTING``
+characters in a figure of 620 pixels. Each further character adds ``_MORE`` pixels.
 """
 _STRAIGHT = 40
 """If all labels of parallel axes have more characters than this number, the labels are slanted."""
 _OFF = 0.12
-"""The distance from an axis to the lines without a value, which pass below it, as a share of the
-axis's span.
+"""Lines without a value pass below the axis. This is their distance from the axis, as a share of
+the axis's range.
 """
 _SYMBOLS = {"circle": "circle", "cross": "x-thin", "star": "star", "diamond": "diamond-tall"}
 
@@ -54,7 +54,7 @@ def go() -> Any:
 
 
 def blank(*, height: int, **layout: Any) -> "Plot":
-    """Return a plotly figure without traces and without titles of its axes."""
+    """Return a plotly figure without traces and without axis titles."""
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure: Plot = go().Figure()
     figure.update_layout(
@@ -75,8 +75,8 @@ def blank(*, height: int, **layout: Any) -> "Plot":
 
 
 def nothing(why: str) -> "Plot":
-    """Return a plotly figure that shows only a text. The text ``why`` says
-    why there is no figure.
+    """Return a plotly figure that shows only the text ``why``, which says why there is no real
+    figure.
     """
     figure = blank(height=120)
     figure.update_xaxes(visible=False)
@@ -115,8 +115,8 @@ def plot(figure: Figure | Coordinates) -> "Plot":
 
 
 def _plot_coordinates(figure: Coordinates) -> "Plot":
-    """Return parallel coordinates as a plotly figure. A line with a larger colour value covers
-    other lines.
+    """Return parallel coordinates as a plotly figure. Plotly draws lines with larger colour values
+    on top.
     """
     if not figure.lines:
         return nothing(" ".join(figure.notes))
@@ -377,8 +377,8 @@ def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
 
 
 def _values(axis: Axis, values: Any) -> list[Any]:
-    """Return rounded values in the unit of their axis. Values of a logarithmic axis keep their
-    unit.
+    """Return rounded values in the unit of their axis. On a logarithmic axis, values are not
+    converted.
     """
     unit = _unit(axis)
     return [None if value is None else significant(value / unit) for value in values]

@@ -70,16 +70,16 @@ FLAME = f"{FOLDER}/flame.html"
 _LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
 _PACKAGE = f"{Path(__file__).parents[3]}/"
 _WORK = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, TrialReleased)
-_FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # removed from the page
+_FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # this part is removed from the page
 _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 
 
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The times of one function of the profile.
 
-    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` adds the self
-    seconds of this function to the self seconds of all functions before this function. ``seconds``
-    includes the time of called functions.
+    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` is the sum of the
+    self seconds of this function and all functions above it in the table. ``seconds`` includes the
+    time of called functions.
     """
 
     share: float
@@ -139,8 +139,8 @@ def read_profile(study: Path) -> Profile:
 
 
 def _name(frame: str, here: str) -> str:
-    """Return the file, line and name of a function, read from pyinstrument's identifier of the
-    function.
+    """Return a text with the file, line and name of a function, read from pyinstrument's identifier
+    of the function.
     """
     identity, _, attributes = frame.partition("\x01")
     name, file, line = (*identity.split("\x00"), "", "")[:3]
@@ -166,7 +166,7 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
     for profile in profiles:
         names = [_name(frame, here) for frame in profile.frames]
         for stack in profile.stacks:
-            # a recursive function counts once
+            # a recursive function is counted only once in a stack
             for name in dict.fromkeys(names[place] for place in stack.frames):
                 total[name] += stack.seconds
             own[names[stack.frames[-1]]] += stack.seconds
@@ -196,8 +196,8 @@ def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
-    """Return sentences about the time of all functions, and about the time of the functions that
-    the table omits.
+    """Return sentences about the total time of all functions, and about the time of the functions
+    that are not in the table.
     """
     whole = profile.worked_seconds
     covered = (
@@ -258,10 +258,10 @@ def profile_figure(profile: Profile, top: int = TOP) -> Figure:
 
 
 def write_flame_graph(study: Path) -> Path | None:
-    """Write the workers' samples as a flame graph, which is a page drawn by pyinstrument.
+    """Write the workers' samples as a flame graph: a page that pyinstrument draws.
 
     Returns:
-        The path of the page; None if there are no samples.
+        The path of the page, or None if there are no samples.
 
     Raises:
         StudyError: If a profile cannot be read or the page cannot be written.
@@ -310,7 +310,7 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
         sys_path=sys.path,
         sys_prefixes=Session.current_sys_prefixes(),
     )
-    # readers can switch
+    # readers can change this on the page
     page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)
     return _FONT.sub("data:text/css,", page)
 

@@ -1,5 +1,5 @@
-"""Compares how often a study promotes the search's proposals with how often the study promotes
-random draws.
+"""Compares two shares of a study: the promoted share of the search's proposals, and the promoted
+share of random draws.
 
 The module ``search/promotions.py`` has the comparison and the statistical test.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Decision 34 (docs/decisions/0034-did-the-model-help.md).
 LEVEL = 0.05
-"""The largest two-sided p-value of a difference that counts."""
+"""A difference counts if its two-sided p-value is at most this number."""
 COMPARED: Mapping[str, tuple[Sort, ...]] = {
     "proposals of the model": (Sort.MODEL,),
     "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
@@ -44,20 +44,19 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The comparison of proposals with random draws from about the same time.
+    """The comparison of proposals with random draws that started at about the same time.
 
-    The comparison gives numbers, but no judgement: the study does not act upon it. A guard that
-    made more trials random after a bad comparison did not pay, see
-    ``docs/decisions/0049-no-guard-of-searches.md``.
+    The study does not react to the comparison. A guard that made more trials random after a bad
+    comparison did not improve the results, see ``docs/decisions/0049-no-guard-of-searches.md``.
 
     Attributes:
         what: The kind of proposals.
         proposed, random: The numbers of proposals and of random draws.
-        ratio: How many times as often proposals were promoted; None if no proposal or no random
-            draw was promoted.
+        ratio: The promoted share of proposals divided by the promoted share of random draws; None
+            if no proposal or no random draw was promoted.
         chance: The exact two-sided p-value: the probability of at least this difference if
             proposals and random draws are equally good.
-        is_too_small: Whether no difference could have been shown with so few random draws.
+        is_too_small: Whether there are too few random draws to show any difference.
     """
 
     what: str
@@ -121,7 +120,7 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
 
 
 class _Remarks(Observer):
-    """Counts the trials of each remark. A remark is the end of a trial's origin."""
+    """Counts the trials with each remark. A remark is the last part of a trial's origin."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -3,7 +3,7 @@ terminal, or as JSON data.
 
 An installed package can add a section: the package declares an entry point in the group
 ``ashtune.report_sections``. The entry point refers to a class derived from
-:class:`~ashtune.sections.Section`. A report shows added sections before its last section.
+:class:`~ashtune.sections.Section`. A report shows such sections before its last section.
 """
 
 # Theory of operation
@@ -18,10 +18,10 @@ An installed package can add a section: the package declares an entry point in t
 #   summary()        lines            "ashtune report", Study.report(), and the end of a session
 #   report_data()    value            "ashtune report --json"
 #
-# _entries() makes each section, collects the analyses that the sections name in "uses", and tells
-# these and the sections' own observers the journal in one reading: ten sections that each read the
-# journal of 100,000 trials would take ten times as long. A section that lacks the part in question
-# is not made, so the terminal does not wait for a figure that only the page shows.
+# _entries() creates the sections and collects the analyses that they name in "uses". Then it reads
+# the journal once for these analyses and for the sections' own observers: if ten sections each read
+# the journal of 100,000 trials, it would take ten times as long. A section without the requested
+# part is not created, so the terminal does not wait for a figure that only the page shows.
 #
 # At the end of a session the reader is live: it has the driver's tally and reads no journal. Then
 # only sections with "shows_live" are shown.
@@ -146,11 +146,13 @@ def one_section(study: StudyReader, name: str) -> dict[str, Any]:
 
 
 def summary(study: StudyReader, needs: Sequence[type[Observer]] = ()) -> "Group":
-    """Return the summary as a rich group. The summary is plain ASCII, except for the user's texts.
+    """Return the summary as a rich group. The summary has only ASCII characters, except for the
+    user's texts.
 
     Args:
         study: The study. If it is live, only sections that need no journal are shown.
-        needs: Analyses that the caller needs too, which are told the journal in the same reading.
+        needs: Further analyses that the caller needs. They receive the events in the same reading
+            of the journal.
     """
     from rich.console import Group
 
@@ -235,8 +237,8 @@ def _best_data(best: BestResult | None, study: StudyReader) -> dict[str, Any] | 
 
 
 def _one_or_all(texts: list[str]) -> str | list[str]:
-    """Return the only text, or all texts. Most studies have one objective, and scripts that read
-    the JSON expect its name.
+    """If there is only one text, return this text, otherwise return all texts. Most studies have
+    one objective, and scripts that read the JSON expect its name as a text.
     """
     return texts[0] if len(texts) == 1 else texts
 
@@ -252,8 +254,8 @@ def _entries(
     needs: Sequence[type[Observer]] = (),
     only: str | None = None,
 ) -> "list[_Entry]":
-    """Create the sections that implement ``part``, or only the section of a name, and tell all that
-    they need in one reading of the journal.
+    """Create the sections that implement ``part``, or only the section named ``only``. Read the
+    journal once for all of them.
     """
     known = sections()
     entries = []
@@ -277,7 +279,9 @@ def _entries(
 
 
 def _has(kind: type[Section], part: str) -> bool:
-    """Return whether a section has a part of its own. By default, its lines are its blocks."""
+    """Return whether a section implements a part. A section with blocks also has lines, since its
+    lines are its blocks by default.
+    """
     has_part = getattr(kind, part) is not getattr(Section, part)
     return has_part or (part == "lines" and _has(kind, "blocks"))
 
@@ -308,8 +312,8 @@ class _Entry:
         self.observers = self._section.observers
 
     def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
-        """Return the result of a call. If this call or an earlier call for this section raises,
-        return None.
+        """Return the result of a call. If this call or an earlier call for this section raises an
+        exception, return None.
         """
         if self.problem:
             return None
@@ -322,8 +326,8 @@ class _Entry:
         return None
 
     def page_section(self) -> html.PageSection:
-        """Return the section of a page. Each block is converted as a test, since a bad block would
-        end the page.
+        """Return the section of a page. Each block is converted as a test, since a wrong block
+        would prevent the whole page.
         """
         blocks = self.attempt(self._blocks)
         if blocks is None:
@@ -335,8 +339,8 @@ class _Entry:
         return msgspec.convert(msgspec.to_builtins(blocks), list[html.Block])
 
     def lines(self) -> "Sequence[RenderableType]":
-        """Return the section's lines. Each line is rendered once as a test, since a bad line would
-        end the summary.
+        """Return the section's lines. Each line is rendered once as a test, since a wrong line
+        would prevent the whole summary.
         """
         lines = self.attempt(self._draw)
         if lines is None:
@@ -360,7 +364,7 @@ class _Entry:
 
 
 class _ObserverOfSection(Observer):
-    """Wraps an observer of a section. If the observer raises, the section is left out."""
+    """Wraps an observer of a section. If the observer raises an error, the section is left out."""
 
     def __init__(self, observer: Observer, entry: _Entry) -> None:
         self._observer = observer

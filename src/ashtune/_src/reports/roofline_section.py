@@ -1,16 +1,16 @@
-"""Shows the roofline of a machine, the limit of each training step's speed, and the choice of
-lanes.
+"""Shows the roofline of a machine, the speed limit of each training step, and the choice of the
+number of lanes.
 """
 
 # Theory of operation
 # -------------------
 # "ashtune roofline --keep DIR" measures roofs and steps (``performance/``) and keeps them in a
 # study's directory (keep). The report, figures of a notebook and the page read them from there
-# (stored_roofline). They take only what was measured from the file: attainable speeds, shares and
-# bounds are computed again, so a changed file can lie about a measurement, but not contradict
+# (stored_roofline). They read only measurements from the file. Attainable speeds, shares and bounds
+# are computed again. So a changed file can have a false measurement, but it cannot contradict
 # itself.
 #
-# diagnosis() says what limits a step. The first line that fits decides:
+# diagnosis() says what limits a step. The first line whose condition is true decides:
 #
 #   the step has no time                  its bound: the side of the ridge on which it is
 #   it is faster than its roof            its bytes came from a cache, or the count of its
@@ -21,9 +21,10 @@ lanes.
 #                                         the calls themselves (_overhead: the step was timed again
 #                                         on next to no data) and caches (_cached)
 #
-# A step on small arrays is often in the last line: they fit a cache, and a call into a library
-# costs more than its arithmetic. Training several models in lanes (``training/fused``) makes the
-# arrays larger. So the epoch times by number of lanes (sizing) are shown beside the roofline.
+# The last line often applies to a step with small arrays: the arrays fit a cache, and the call of a
+# library takes longer than its arithmetic. Training several models in lanes (``training/fused``)
+# makes the arrays larger. Therefore the epoch times for each number of lanes (sizing) are shown
+# together with the roofline.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STORED_FILE = "roofline.json"
-"""The file of a roofline in a study's directory, for its report."""
+"""The file in a study's directory with the roofline for its report."""
 MOST_STORED_BYTES = 1 << 24
 
 _NEAR = 0.5
@@ -58,18 +59,20 @@ the attainable speed.
 _GIGA = 1e9
 _BUSY = 0.5
 _ROOM = 8.0
-"""The axis extends by this factor beyond the outermost ridge or step on each side."""
+"""On each side, the axis ends this factor beyond the outermost ridge or step."""
 _ROOFS = {
     (True, False): looks.ORANGE, (True, True): looks.PINK, (False, False): looks.BLUE, (False,
     True): looks.TEAL,
 }  # fmt: skip
-"""The colour of a roof by whether it is of one core, and whether it is of float64."""
+"""The colours of roofs. The first value of a key is True for a roof of one core, and the second is
+True for float64.
+"""
 _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """The roofs of a machine, and training steps. If lanes were tried, ``sizing`` has their epoch
-    times.
+    """The roofs of a machine, and training steps. If several numbers of lanes were tried,
+    ``sizing`` has the epoch times.
     """
 
     machine: Roofs
@@ -107,8 +110,8 @@ def stored_roofline(directory: Path) -> Placed | None:
             f"{path} is not a roofline ({error}); remove the file, or write a new one by `ashtune "
             "roofline --keep`"
         ) from None
-    # Take only measurements from the file, since another person may have written it; compute the
-    # rest again.
+    # Only measurements are read from the file, since another person may have written it. All other
+    # numbers are computed again.
     placements = [place(old.step, old.roof) for old in placed.placements]
     return Placed(machine=placed.machine, placements=placements, sizing=placed.sizing)
 
@@ -165,9 +168,7 @@ def rate_text(value: float) -> str:
 
 
 def side(placement: Placement) -> str:
-    """Return a phrase that compares a step's intensity with the intensity at the roof's ridge
-    point.
-    """
+    """Return a text that compares a step's intensity with the intensity at the ridge point."""
     if placement.bound == "memory":
         return (
             f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} "
@@ -204,8 +205,8 @@ def _near(placement: Placement, share: float) -> str:
 
 
 def _overhead(placement: Placement, seconds: float) -> list[str]:
-    """Return a sentence about the time and overhead of a step's calls, or [] if the number of calls
-    is unknown.
+    """Return a list with a sentence about the time and overhead of a step's calls. If the number of
+    calls is unknown, the list is empty.
     """
     calls = placement.step.calls
     overhead = placement.step.overhead_seconds
@@ -269,7 +270,9 @@ def roofs_table(machine: Roofs) -> "Table":
 
 
 def machine_lines(machine: Roofs) -> list[str]:
-    """Describe how the roofs were measured, and what may have lowered the roofs."""
+    """Return lines about how the roofs were measured, and about causes that may have lowered the
+    measured speeds.
+    """
     lines = []
     if machine.caches:
         caches = [
@@ -299,7 +302,9 @@ def machine_lines(machine: Roofs) -> list[str]:
 
 
 def placement_rows(placement: Placement) -> dict[str, str]:
-    """Return the rows of a table about a step and its roof, as a dict from name to text."""
+    """Return the rows of the table that compares the speed of a training step with its roof, as a
+    dict from name to text.
+    """
     step = placement.step
     roof = placement.roof
     rows = {
@@ -326,7 +331,7 @@ def placement_rows(placement: Placement) -> dict[str, str]:
 def roofline_figure(placed: Placed) -> Figure:
     """Return a figure of the roofs, with each step below its own roof.
 
-    Each roof has its own colour. A step without a measured time is on its roof.
+    Each roof has its own colour. A step without a measured time is drawn on its roof.
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
@@ -395,7 +400,7 @@ def lanes_words(sizing: Sizing) -> str:
 
 
 def lanes_figure(sizing: Sizing) -> Figure:
-    """Return a figure with the epoch time of a lane for each tried number of lanes."""
+    """Return a figure that shows, for each tried number of lanes, the epoch time per lane."""
     tried = sorted(sizing.seconds)
     times = [1000 * sizing.seconds[lanes] for lanes in tried]
     x = Axis(

@@ -7,8 +7,8 @@ from ashtune._src.core.plaintext import REASON
 
 MUCH_OF_THE_TIME = 0.25
 SHORTEST_SHOWN = 0.05
-"""The share of a study's time from which its slow start is shown, and the shortest part that is
-shown, in seconds.
+"""A slow start is shown if it takes at least ``MUCH_OF_THE_TIME`` as a share of the study's time.
+Parts of it that are shorter than ``SHORTEST_SHOWN`` seconds are not shown.
 """
 
 
@@ -49,8 +49,8 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     """Return a sentence that compares the best trial with the first enqueued configuration at the
     same resource.
 
-    If no configuration was enqueued when the study was created, or if no trial has a result, return
-    "".
+    Return "" if no configuration was enqueued when the study was created, or if no trial has a
+    result.
     """
     results = tally.first_enqueued
     goal = tally.goal
@@ -90,12 +90,12 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
 
 
 def failures_text(tally: Tally, before: str) -> str:
-    """Return a text with the share and the most frequent reason of failed trials; "" if no trial
-    failed.
+    """Return a text with the share of failed trials and the most frequent reason. If no trial
+    failed, return "".
 
-    The text says whether no trial reached the top rung:
-    ``10 of 30 trials failed: ...; no trial reached the top rung (81)``. If ``before``, the text
-    before this one, has the reason, the reason is left out.
+    If no trial reached the top rung, the text says so: ``10 of 30 trials failed: ...; no trial
+    reached the top rung (81)``. ``before`` is the text that is shown before this text. If it
+    already has the reason, the reason is left out.
     """
     failures = tally.failures
     if not failures.total:
@@ -114,8 +114,8 @@ def failures_text(tally: Tally, before: str) -> str:
 
 
 def slow_start_text(tally: Tally, waited: float) -> str:
-    """Return how long workers started, and how long trials waited for the search; "" if both took
-    little time.
+    """Return a text that says how long workers needed to start, and how long trials waited for the
+    search. If both took little time, return "".
 
     Args:
         waited: The seconds that trials waited for the search: ``StudyReader.waited``.
@@ -145,8 +145,8 @@ def no_result_sentence(tally: Tally) -> str:
 
 
 def why_no_result(tally: Tally) -> str:
-    """Return a text about failed trials, or about withdrawn trials if there are more, with the most
-    frequent reason.
+    """Return a text about the failed trials and the most frequent reason. If there are more
+    withdrawn trials, the text is about them instead.
     """
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),

@@ -1,6 +1,4 @@
-"""Shows the results of a simulated study: the times, the utilisation of the
-workers, and the rungs.
-"""
+"""Shows the results of a simulated study: the times, the rungs, and how busy the workers were."""
 
 from typing import TYPE_CHECKING
 

@@ -45,13 +45,13 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 
 
 def numbers_table(*titles: str, texts: str = "", gap: int = 2, **options: Any) -> "Table":
-    """Return an empty table of numbers: its columns are aligned to the right.
+    """Return an empty table of numbers. Its columns are aligned to the right.
 
     Args:
         titles: The titles of the columns.
-        texts: The title of the one column that has texts, and is aligned to the left.
+        texts: The title of the only column with texts. This column is aligned to the left.
         gap: Characters between two columns.
-        options: Further options of rich for each column.
+        options: Additional options of rich for each column.
     """
     table = bare_table(gap=gap)
     for title in titles:
@@ -71,7 +71,7 @@ def trials_table(
     origin.
 
     Args:
-        columns: The texts of further columns, by title.
+        columns: The texts of additional columns, by title.
         resources: For each trial, the resource at which the values in ``columns`` were measured.
     """
     from rich.text import Text
@@ -97,8 +97,8 @@ def trials_table(
 def block_table(block: "Block") -> "Table":
     """Return the table of a block as a rich table. Columns of numbers are aligned to the right.
 
-    A column of numbers has a number, or nothing, in its first row: a later row may be of sums, or
-    have a text where there is no number.
+    A column counts as numbers if its first row has a number or is empty. The other rows do not
+    count, because a later row may have sums, or a text in place of a number.
     """
     from rich.text import Text
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The counts and times of one rung. ``expected`` is None if the number of trials is unlimited.
 
-    ``epochs`` and ``seconds`` are the amount of training from the rung below to this rung.
-    ``share`` is the rung's share of all training seconds.
+    ``epochs`` and ``seconds`` count the training from the rung below up to this rung. ``share`` is
+    the rung's share of all training seconds.
     """
 
     rung: int
@@ -110,8 +110,8 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
-    """Return one line about the use of time. If ``shares`` is given, the line has the utilisation
-    of the workers.
+    """Return one line that says how the time was used. If ``shares`` is given, the line has the
+    utilisation of the workers.
     """
     wall = seconds_text(tally.wall_seconds)
     jobs = sum(rung.trained for rung in tally.rungs)
@@ -152,7 +152,7 @@ class RungsSection(Section):
         shares = None
         times = None
         findings = list[str]()
-        if not study.is_live:  # while a study runs, only its tally is known
+        if not study.is_live:  # while a study runs, there is only its tally
             shares = time_shares(study.timeline)
             times = rung_times(study.timeline)
             findings = time_findings(study.timeline)

@@ -1,6 +1,7 @@
-"""Views of a study: the one protocol of whatever shows something of a study by a name.
+"""Views of a study. All objects that show something about a study and have a name implement the
+same protocol.
 
-A view is made for one study, and gives plain data: ``value``. There are three kinds.
+A view is made for one study, and its ``value`` is plain data. There are three kinds of views.
 
     kind         made                      told events   used by
     Section      for each report           if it asks    terminal, ``--json``, pages, notebook, MCP
@@ -9,7 +10,8 @@ A view is made for one study, and gives plain data: ``value``. There are three k
 
 The asked views are in ``dashboard/asked_views.py``, the parts in ``dashboard/parts``.
 
-Rule 1: an analysis sees the journal only once, even if several views use the analysis.
+Rule 1: an analysis receives the events of the journal only once, even if several views use the
+analysis.
 Rule 2: if the code of a view raises, one line about the error is shown in place of this view. Other
 views are shown as usual.
 Rule 3: any data of a study are shown as text, without markup. The page shows the texts of blocks as
@@ -40,7 +42,7 @@ ANALYSES: Mapping[str, type[Observer]] = {
 }  # fmt: skip
 """The analyses that views share, by the names of the study's attributes."""
 Parameters = Mapping[str, Sequence[str]]
-"""The parameters of a question: for each name, the texts that were given."""
+"""The parameters of a question, as a dict from each name to the texts that were given for it."""
 ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
@@ -71,11 +73,11 @@ class Section(View):
     ``value``.
 
     ``name`` has lower-case letters, digits and hyphens. If another package adds a section, its name
-    is the name of the entry point. ``title`` is the section's heading. ``uses`` names the shared
-    analyses that the section reads, so that one reading of the journal tells them all. All
-    observers see the whole journal before the report calls ``blocks``, ``lines`` or ``value``. If
-    ``shows_live`` is True, the section's lines need only the tally, and the summary after a session
-    shows these lines.
+    is the name of the entry point. ``title`` is the section's heading. ``uses`` has the names of
+    the shared analyses that the section needs. Then one reading of the journal is enough for all
+    analyses. All observers see the whole journal before the report calls ``blocks``, ``lines`` or
+    ``value``. If ``shows_live`` is True, the section's lines need only the tally, and the summary
+    after a session shows these lines.
     """
 
     title: ClassVar[str]
@@ -103,7 +105,7 @@ class Section(View):
         """Return the section's lines for the summary. A line is a text, or any object that rich can
         render.
 
-        By default these are the title, and the texts and tables of the blocks. A section whose
+        By default, the lines are the title, and the texts and tables of the blocks. A section whose
         blocks are too long for a terminal overrides this method.
         """
         blocks = [block for block in self.blocks() if block.texts or block.rows]

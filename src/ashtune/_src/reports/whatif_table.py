@@ -1,6 +1,4 @@
-"""Shows the times that are predicted for a study with other settings, as a
-table and in sentences.
-"""
+"""Shows the predicted times of a study with other settings, as a table and as sentences."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -72,8 +70,8 @@ def whatif_table(
 
 
 def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
-    """Return a short name for each scheduler of the table, such as ``ash 1/3``. Options are
-    replaced by a number.
+    """Return a short name for each scheduler of the table, such as ``ash 1/3``. A number replaces
+    the options of a scheduler.
     """
     names: dict[str, str] = {}
     for one in predictions:
@@ -90,9 +88,7 @@ def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
 
 
 def column_words(predictions: Sequence[Prediction], *, metric: str, has_gain: bool) -> list[str]:
-    """Return sentences that explain the table: the names that are shortened, and the columns with
-    speed-ups.
-    """
+    """Return sentences that explain the shortened names and the columns with speed-ups."""
     names = short_names(predictions)
     if predictions:
         names[metric] = shortened(metric, NAME_CHARACTERS)

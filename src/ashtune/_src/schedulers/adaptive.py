@@ -1,15 +1,15 @@
-"""Asynchronous halving for ``min_resource="auto"``: the results decide at which rung trials are
-first judged.
+"""Asynchronous halving for ``min_resource="auto"``: earlier results decide at which rung a new
+trial is first compared with other trials.
 
 Source: ``docs/decisions/0028-where-trials-enter.md`` has the measurements behind the rule and its
 constants.
 
-Rule 1: a trial has a free pass up to a rung, which is chosen when the trial starts. Below the rung
-of its free pass, a trial is promoted independently of its rank. From the rung of its free pass on,
-a trial is promoted by the rule of ``Ash``.
-Rule 2: earlier trials that passed a low rung freely show how many good trials the low rung would
-have promoted. A trial counts as good if it was good at a higher rung. A low rung is chosen if it
-saves more resource than its wrong decisions cost.
+Rule 1: a trial has a free pass up to a rung, which is chosen when the trial starts. Below this
+rung, the trial is promoted independently of its rank. At this rung and above, the trial is promoted
+by the rule of ``Ash``.
+Rule 2: earlier trials that passed a low rung freely show which fraction of the good trials this
+rung would have promoted. A trial counts as good if it was good at a higher rung. New trials are
+first judged at a low rung if this saves more resource than the wrong decisions of this rung cost.
 Rule 3: the choice of a rung depends on no clock, random number, number of workers or float. Its
 scores are fractions.
 """
@@ -28,13 +28,15 @@ from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
 LOWEST_SHARE = 256
 """The lowest rung has at least 1/256 of the top rung's resource."""
 CONTROLS = Fraction(1, 20)
-"""The fraction of the resource for control trials, which pass freely up to the safe rung."""
+"""The fraction of the total resource that control trials may use. A control trial passes freely up
+to the safe rung.
+"""
 GROWTH = 20
 """The rung is chosen again when the number of trials has grown by 1/20."""
 PRIOR_WEIGHT = 2
 TRUSTED = Fraction(4, 5)
-"""The fraction of good trials that a rung from the safe rung on is assumed to promote before there
-are data.
+"""Before there are data, the safe rung and each higher rung are assumed to promote this fraction of
+the good trials.
 """
 ELITE = 5
 """Of the trials that reached a rung, the best 1/5 count as good."""
@@ -66,7 +68,7 @@ class AdaptiveMachine(AshMachine):
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
         self._to_continue: deque[Job] = deque()
         self._credit = Fraction(0)  # the resource that control trials may use
-        # the number of trials at the last choice, and the rung
+        # the number of trials when the rung was last chosen, and the chosen rung
         self._chosen: tuple[int, int] = (-1, 0)
         self._why = ""
 
@@ -120,9 +122,10 @@ class AdaptiveMachine(AshMachine):
             self._chosen = (started, chosen)
         if chosen >= safe:
             return chosen
-        # Without control trials, no trial would pass the low rungs any more, and the estimate of
-        # what they promote would stay as it is. A control trial costs more than its share, so the
-        # trials after it pay for it.
+        # Without control trials, no trial would pass the low rungs freely any more, and the
+        # estimates for these rungs would never change. A control trial costs more than its share of
+        # the resource, so the next control trial waits until other trials have used enough
+        # resource.
         if self._credit > 0:
             self._credit -= (1 - CONTROLS) * cost_of_entry(self.ladder, safe)
             return safe
@@ -130,8 +133,8 @@ class AdaptiveMachine(AshMachine):
         return chosen
 
     def _choose(self, safe: int) -> int:
-        """Return the rung with the best score. The score is how many good trials reach the top per
-        unit of resource.
+        """Return the rung with the best score. The score of a rung is the number of good trials
+        that reach the top rung per unit of resource.
         """
         rungs = self.ladder.rungs
         keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
@@ -151,11 +154,11 @@ class AdaptiveMachine(AshMachine):
         return chosen
 
     def _part_kept(self, rung: int, safe: int) -> Fraction:
-        """Estimate which fraction of good trials a rung would promote, from trials that passed this
-        rung freely.
+        """Estimate the fraction of good trials that a rung would promote. The estimate uses the
+        trials that passed this rung freely.
         """
         kept = self.ladder.kept[rung]
-        # Before there are data, a low rung is believed to choose no better than chance.
+        # Before there are data, a low rung is assumed to choose no better than chance.
         believed = TRUSTED if rung >= safe else kept
         here = self._losses_at[rung]
         losses = sorted(loss for trial, loss in here.items() if self._passes[trial] >= rung)

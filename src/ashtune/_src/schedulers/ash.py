@@ -7,9 +7,8 @@ https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 Rule 1: ``ranking.py`` decides which trials are promoted.
 Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random
 number.
-Rule 3: new trials may enter at the top rung, if the lowest rung is expensive (option
-``skip_above``, which depends on the seconds of results) or misleads (option ``least_agreement``):
-see ``entry.py``.
+Rule 3: new trials may enter at the top rung if the lowest rung takes too many seconds (option
+``skip_above``) or if its ranks are misleading (option ``least_agreement``): see ``entry.py``.
 """
 
 import math
@@ -29,35 +28,41 @@ from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Schedule
 AHEAD = 1
 EXPONENT = 0.8
 LEAST_SHARE = 9
-"""The options that apply if the user names no lowest rung; see
+"""These options apply if the user names no lowest rung; see
 ``docs/decisions/0028-where-trials-enter.md``.
 """
 SKIP_ABOVE = 0.4
-"""As above, if the search weighs seconds; see ``docs/decisions/0067-rungs-in-seconds.md``."""
+"""This option applies if the user names no lowest rung and the search weighs seconds; see
+``docs/decisions/0067-rungs-in-seconds.md``.
+"""
 LEAST_AGREEMENT = 0.2
-"""As above, with any search; see ``docs/decisions/0083-rungs-that-mislead.md``."""
+"""This option applies if the user names no lowest rung; see
+``docs/decisions/0083-rungs-that-mislead.md``.
+"""
 LEAST_EXPONENT = 0.5
 MOST_DENOMINATOR = 20
-"""The largest denominator of the exponent as a fraction: 0.8 is 4/5."""
+"""The exponent is converted to a fraction with at most this denominator: 0.8 becomes 4/5."""
 
 
 class Ash(Scheduler, frozen=True):
     """Promote a trial as soon as it is among the best trials of its rung.
 
     Args:
-        ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so
-            that the best trial is promoted earlier. By default 1 if the user names no lowest rung,
-            else 0.
+        ahead: How many future results of a rung the quota counts in advance: 0 as in the paper, or
+            1, so that the best trial is promoted earlier. The default is 1 if the user names no
+            lowest rung, else 0.
         exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the
-            paper, or less (at least 0.5). By default 0.8 if the user names no lowest rung, else 1.
-        skip_above: If the lowest of three or more rungs takes more than this share of the seconds
-            of a full training, and no trial is resumed, new trials enter at the top rung. By
-            default 0.4 if the user names no lowest rung and the search weighs seconds (``GP`` with
-            a price), else 1.
-        least_agreement: If the ranks of trials at the lowest rung and at the top rung have a
-            smaller correlation (Kendall's, from -1 to 1), every fourth new trial enters at the top
-            rung, and if these trials are better there than promoted ones, all new trials do. By
-            default 0.2 if the user names no lowest rung, else -1, which means never.
+            paper, or less (at least 0.5). The default is 0.8 if the user names no lowest rung, else
+            1.
+        skip_above: New trials enter at the top rung if the lowest rung takes more than this share
+            of the seconds of a full training. The option has no effect with fewer than three rungs,
+            or if trials are resumed. The default is 0.4 if the user names no lowest rung and the
+            search weighs seconds (``GP`` with a price), else 1.
+        least_agreement: If the correlation of the ranks at the lowest rung and at the top rung
+            (Kendall's, from -1 to 1) is below this number, every fourth new trial enters at the top
+            rung. If these trials are better at the top rung than promoted trials, all new trials
+            enter there. The default is 0.2 if the user names no lowest rung, else -1, which means
+            never.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -98,7 +103,7 @@ class Ash(Scheduler, frozen=True):
 
 
 class AshMachine(Machine):
-    """The machine of ``Ash``, which gives the jobs of the function ``get_job`` in the paper.
+    """The machine of ``Ash``, which returns the same jobs as the function ``get_job`` in the paper.
 
     The arguments are the options of ``Ash``. ``skip_above`` and ``least_agreement`` are None if no
     trial may enter at the top rung.
@@ -129,7 +134,8 @@ class AshMachine(Machine):
         if skip_above is not None and skip_above < 1:
             self._entry_rules.append(DearRungs(ladder, skip_above))
         if least_agreement is not None and least_agreement > -1:
-            # By its digits: the float 0.2 is a little above 1/5.
+            # The fraction is made from the digits of the float, since the float 0.2 is a little
+            # above 1/5.
             self._entry_rules.append(MisleadingRungs(ladder, Fraction(str(least_agreement))))
         self.entries_follow_results = bool(self._entry_rules)
         # whether trials may enter above the lowest rung
@@ -151,7 +157,7 @@ class AshMachine(Machine):
 
     def next_job(self) -> Job | None:
         """Return the next job for a free worker, or None if no job can begin now. O(log n)."""
-        # From the highest rung down, as in the paper, so that good trials are soon at the top.
+        # As in the paper, the highest rung is tried first, so that good trials reach the top soon.
         while self._highest >= 0:
             rung = self._rungs[self._highest]
             if rung.candidates:
@@ -168,7 +174,7 @@ class AshMachine(Machine):
 
     @property
     def _every(self) -> int:
-        """Return n if every n-th new trial enters at the top rung; 0 if none does."""
+        """Return n if every n-th new trial enters at the top rung. Return 0 if no trial does."""
         return min((rule.every for rule in self._entry_rules if rule.every), default=0)
 
     def _skips(self, trial: TrialId) -> bool:
@@ -181,8 +187,8 @@ class AshMachine(Machine):
         return self._entered_at.get(trial, 0)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung if new trials start as
-        they do now.
+        """Return how many of the first ``trials`` trials enter at each rung if future trials enter
+        at the same rungs as trials do now.
         """
         counts = [0] * len(self.ladder.rungs)
         for trial, rung in self._entered_at.items():
@@ -195,8 +201,8 @@ class AshMachine(Machine):
         return counts
 
     def notes(self) -> str:
-        """Return a text that says which new trials enter at the top rung, and why. If none
-        does, it is empty.
+        """Return a text that says which new trials enter at the top rung, and why. If no trial
+        does, the text is empty.
         """
         every = self._every
         if not every:
@@ -205,8 +211,8 @@ class AshMachine(Machine):
         return next(rule.notes() for rule in self._entry_rules if rule.every == every)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the best trial of a rung that may be promoted, or None if no trial
-        may.
+        """Promote and return the best promotable trial of a rung, or None if there is no such
+        trial.
         """
         return rung.promote()
 
@@ -216,7 +222,8 @@ class AshMachine(Machine):
         losses = result.losses
         count = len(losses)
         if count != self._losses:
-            # The number of losses is known only from the first result on, so the rungs are empty.
+            # The number of losses is known since the first result, which is this one, so all rungs
+            # are still empty.
             self._losses = count
             self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
             self._prospects = Prospects(self._rungs, self._entered)
@@ -225,7 +232,8 @@ class AshMachine(Machine):
             self._entered[number] += 1
             self._prospects.look_at_all()
         entry: Any = (losses[0], result.trial)
-        if count > 1 or result.violation is not None:  # entry_of() is slow for the usual result
+        # entry_of() would be slow for the usual case, one loss
+        if count > 1 or result.violation is not None:
             entry = entry_of(result)
         if number < len(self._rungs):
             rung = self._rungs[number]
@@ -274,18 +282,18 @@ class AshMachine(Machine):
         self._prospects = Prospects(self._rungs, self._entered)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the paused trials that can never be promoted, because their rank stays beyond the
-        quota.
+        """Return the paused trials that can never be promoted, because they will always be outside
+        of the quota.
 
         The amortised time is O(log n) per result. If trials or rungs are added, or a trial with
-        results is withdrawn, hopeless trials may have a chance again. All trials that are still
+        results is withdrawn, hopeless trials may become promotable. Then the trials that are still
         hopeless are returned again.
         """
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the expected number of trials at each rung, without promotions that prove wrong
-        (about sqrt(n)).
+        """Return the expected number of trials at each rung. The number does not include the
+        promotions that later results prove wrong (about sqrt(n) promotions).
         """
         counts = self.entering(trials)
         for rung in range(self.ladder.top):
@@ -294,8 +302,8 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung. ``reachable`` is a heap of the results, among its first ``seen``, that the quota
-    may still reach.
+    """One rung. ``reachable`` is a heap of results whose trials may still be promoted. The heap is
+    taken from the rung's first ``seen`` results.
     """
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
@@ -303,35 +311,36 @@ class _Level:
     def __init__(self, rung: Ranking) -> None:
         self.rung = rung
         self.seen = 0
-        self.beyond = 0  # promoted trials that are now beyond the quota
+        self.beyond = 0  # promoted trials that are now outside of the quota
         self.reachable: list[tuple[float, int]] = []
-        self.arrivals_above = -1.0  # how many can ever arrive in the next rung, as last counted
+        # how many trials can ever arrive in the next rung, as last counted
+        self.arrivals_above = -1.0
 
 
 class Prospects:
     """Finds the trials of each rung that can never be promoted, so that their checkpoints can be
     deleted.
 
-    If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial that ranks
-    beyond the quota for ``A`` results is never promoted. For the lowest rung ``A = N - E``, where
-    ``E`` is the number of arrived trials that entered at a higher rung. If ``e`` trials entered at
-    the next rung, the bound of the next rung is
-    ``A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e``.
+    Suppose that at most ``A`` of the study's ``N`` trials can ever arrive in a rung. Then a trial
+    outside of the quota of ``A`` results is never promoted. For the lowest rung ``A = N - E``,
+    where ``E`` is the number of arrived trials that entered at a higher rung. If ``e`` trials
+    entered at the next rung, the bound of the next rung is ``A' = promoted + (unpromoted that can
+    still be promoted) + (A - arrived) + e``.
 
     The bound ``A'`` never grows when a result arrives, because ``A - arrived`` counts all trials
     without a result. The bounds are exact: no order of future results promotes a trial that
-    :meth:`sweep` returns. Failed trials are returned by the next sweep. Results are examined only
-    on demand, since a study without checkpoints has nothing to delete.
+    :meth:`sweep` returns. The next sweep returns the failed trials too. Results are examined only
+    in a sweep, since a study without checkpoints has nothing to delete and needs no sweep.
 
     With several losses only failed trials are returned, because a new result may improve another
     trial's rank.
 
     Rule: if the number of trials grows, or a trial with results is withdrawn, all rungs are counted
-    again, because trials that were returned may have a chance again.
+    again, because trials that were returned as hopeless may be promotable now.
 
     Args:
         rungs: The rankings of all rungs except the top rung.
-        entered: For each rung, how many trials entered there, without the lowest rung; the caller
+        entered: For each rung above the lowest rung, how many trials entered there. The caller
             updates the numbers.
     """
 
@@ -354,7 +363,7 @@ class Prospects:
         self._highest = len(self._levels) - 1
 
     def arrived_in(self, number: int) -> None:
-        """Let the next sweep examine a rung at which a result arrived, and all rungs above whose
+        """Let the next sweep examine a rung at which a result arrived, and all higher rungs whose
         count changes.
         """
         self._lowest = min(self._lowest, number)
@@ -363,8 +372,8 @@ class Prospects:
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that have become hopeless (can never be promoted) since the last sweep.
 
-        Call :meth:`look_at_all` after a change of ``entered`` or of ``most_results``, the largest
-        number of results.
+        If ``entered`` or ``most_results`` (the largest possible number of results) has changed,
+        call :meth:`look_at_all` first.
         """
         hopeless: list[TrialId] = []
         number = self._lowest
@@ -378,7 +387,8 @@ class Prospects:
         if not self._is_one_loss:
             return self._failed(levels[number:])
         is_bounded = most_results < math.inf
-        # The rungs below have not changed, so what the last sweep counted for them still holds.
+        # The lower rungs have not changed, so the counts of the last sweep are still correct for
+        # them.
         arrivals = levels[number - 1].arrivals_above if number else most_results - sum(entered)
         for level in levels[number:]:
             rung = level.rung
@@ -410,8 +420,8 @@ class Prospects:
         """Return the trials of a study with several losses that have failed
         since the last sweep.
         """
-        # Not the trials beyond the quota: a new result may dominate others, and move a trial into a
-        # better front.
+        # Trials outside of the quota are not returned: a new result may dominate other results, and
+        # so improve the front of a trial.
         failed: list[TrialId] = []
         for level in levels:
             failed += [

@@ -1,16 +1,17 @@
-"""Synchronous halving, either in one bracket as a sequential baseline, or in several brackets as in
+"""Synchronous halving, either with one bracket, as a baseline, or with several brackets, as in
 Hyperband.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et
 al., arXiv 1810.05934. When all trials of a rung are trained, the best ``1/reduction_factor`` of
-them are trained to the next rung. With several workers, a rung is a barrier for all its trials.
-While one bracket waits for the last trials of a rung, another bracket opens, as in Falkner, Klein,
-Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
+them are trained to the next rung. With several workers, a rung is a barrier: no trial of the rung
+is promoted before all its trials have results. While one bracket waits for the last trials of a
+rung, another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018,
+https://arxiv.org/abs/1807.01774, section 4.2.
 
-Rule 1: a trial's number decides its bracket: the first trials belong to the first bracket, and so
-on. A trial is compared only with trials of the same bracket.
-Rule 2: a free worker trains the promoted trial of the oldest bracket. If no promoted trial waits, a
-new trial starts.
+Rule 1: the number of a trial decides to which bracket the trial belongs: the first trials belong to
+the first bracket, and so on. A trial is compared only with trials of the same bracket.
+Rule 2: a free worker trains a promoted trial of the oldest bracket that has one. If no promoted
+trial waits, a new trial starts.
 Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more
 trials can reach the lowest rung if no trials of the bracket may start. No more trials can reach any
 other rung if the rung below is closed. When a rung with ``n`` trials closes, the best
@@ -41,7 +42,7 @@ class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
 
     rule = Rule.WHEN_PROMOTED
     needs_trials = True
-    default_search = "random"  # all trials start before one is promoted
+    default_search = "random"  # all trials must start before the first promotion
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "BracketsMachine":
         return BracketsMachine(ladder, [Bracket(0, sys.maxsize)], trials)
@@ -59,7 +60,7 @@ class BracketsMachine(Machine):
 
     Args:
         brackets: The brackets of one round, in order; rounds repeat while trials may start.
-        trials: How many trials may be started in all; None for no limit. The last bracket may be
+        trials: How many trials may be started in total; None for no limit. The last bracket may be
             smaller.
     """
 
@@ -108,8 +109,8 @@ class BracketsMachine(Machine):
         self._settle(result.job)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from its bracket. A replacing trial gets the next trial number. O(n log
-        n).
+        """Remove a trial from its bracket. If another trial replaces it, this trial gets the next
+        trial number. O(n log n).
         """
         self._budget.withdraw(replace=replace)
         bracket = self._brackets[self.bracket(job.trial)]
@@ -119,7 +120,8 @@ class BracketsMachine(Machine):
                 rung.promoted.discard(job.trial)
                 rung.is_changed = True
         self._forget_names(bracket)
-        if not self._brackets[-1].is_full:  # a replacement may belong to the last bracket
+        # a trial that replaces another one may belong to the last bracket
+        if not self._brackets[-1].is_full:
             self._forget_names(self._brackets[-1])
         self._settle(job)
         self._close(len(self._brackets) - 1)
@@ -129,8 +131,8 @@ class BracketsMachine(Machine):
         self._settle(job)
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials. The last bracket may then get more trials, or close with its
-        present trials.
+        """Set the number of trials. As a result, the last bracket may get more trials, or may close
+        with its present trials.
         """
         self._budget.extend(trials)
         if self._brackets:
@@ -138,8 +140,8 @@ class BracketsMachine(Machine):
             self._close(len(self._brackets) - 1)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a longer ladder with new rungs at its top. Brackets keep their sizes and
-        entry rungs.
+        """Continue with a longer ladder, which has new rungs above the old top rung. Brackets keep
+        their sizes and entry rungs.
         """
         if ladder == self.ladder:
             return
@@ -199,8 +201,8 @@ class BracketsMachine(Machine):
         return counts
 
     def _sizes(self, trials: int) -> list[tuple[Bracket, int, int]]:
-        """Return tuples (bracket, number of its trials, number of such brackets) for ``trials``
-        trials in total.
+        """Return a tuple (bracket, number of its trials, number of equal brackets) for each kind of
+        bracket, for ``trials`` trials in total.
         """
         rounds, rest = divmod(trials, self._ends[-1])
         sizes = [(bracket, bracket.trials, rounds) for bracket in self._round]
@@ -243,8 +245,8 @@ class BracketsMachine(Machine):
         heappush(self._waiting, (number, self._count, job))
 
     def _forget_names(self, bracket: "_OpenBracket") -> None:
-        """Forget which trials of a bracket were returned as hopeless, and let its rungs be counted
-        again.
+        """Forget which trials of a bracket were returned as hopeless. The rungs of the bracket are
+        then counted again.
         """
         for rung in bracket.rungs:
             self._named.difference_update(rung.results)

@@ -1,9 +1,9 @@
-"""Two rules that let new trials of ``Ash`` enter at the top rung: if low rungs are expensive, or if
-they mislead.
+"""Two rules that let new trials of ``Ash`` enter at the top rung: one if low rungs take too many
+seconds, and one if the ranks at low rungs are misleading.
 
-Each rule has a number ``every``: 0 if it lets no trial skip the lower rungs, n if every n-th trial
-skips them. Decisions use results only, and ranks are compared in whole numbers, so a replayed study
-has the same entries.
+Each rule has a number ``every``: n if every n-th trial skips the lower rungs, 0 if no trial skips
+them. The rules depend only on results and compare ranks in whole numbers, so in a replayed study
+each trial enters at the same rung.
 """
 
 from collections import deque
@@ -12,30 +12,32 @@ from fractions import Fraction
 from ashtune._src.core.jobs import Result, TrialId, as_one
 from ashtune._src.core.ladder import Ladder
 
-# The newest results count, because a search that learns proposes other trials later.
+# Only the newest results count, because a search that learns proposes different trials later.
 # Decision 67 (docs/decisions/0067-rungs-in-seconds.md).
 FEWEST_PRICES = 3
 MOST_PRICES = 15
 FEWEST_RUNGS = 3
 # Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A
-# wrong alarm costs about three full trainings, as then the trials that entered at the top rung
-# decide. Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
+# wrong alarm costs only about three full trainings, because the trials that enter at the top rung
+# soon show that the alarm was wrong. Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
 FEWEST_PAIRS = 4
 MOST_PAIRS = 30
 FEWEST_DIRECT = 3
 MOST_COMPARED = 15
 PROBE_EVERY = 4
-"""While only the ranks say that low rungs mislead, every n-th new trial enters at the top rung."""
+"""Every n-th new trial enters at the top rung while only the correlation of ranks indicates that
+low rungs are misleading.
+"""
 
 
 class DearRungs:
-    """Skips the lower rungs if the lowest one takes a large share of a full training's seconds, and
-    nothing is resumed.
+    """Lets new trials skip the lower rungs if the lowest rung takes a large share of a full
+    training's seconds. This holds only if no trial is resumed from a checkpoint.
 
-    The price of the lowest rung is its share of the seconds of a full training. A trial's first two
-    results give a price: a straight line through their seconds gives the seconds of a full
-    training. The price that counts is the median of the newest 15, of at least 3. See
-    ``docs/decisions/0067-rungs-in-seconds.md``.
+    The price of the lowest rung is its share of the seconds of a full training. The first two
+    results of a trial give one price: the straight line through their seconds predicts the seconds
+    of a full training. The rule uses the median of the newest 15 prices, and needs at least 3
+    prices. See ``docs/decisions/0067-rungs-in-seconds.md``.
 
     Args:
         ladder: The rungs.
@@ -48,9 +50,9 @@ class DearRungs:
         self.lengthen(ladder)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Forget the prices, as the top rung is another one."""
+        """Forget the prices, because the top rung has changed."""
         self._rungs = ladder.rungs
-        self._seconds: dict[TrialId, float] = {}  # of trials at the lowest rung
+        self._seconds: dict[TrialId, float] = {}  # the seconds of trials at the lowest rung
         self._prices: deque[float] = deque(maxlen=MOST_PRICES)
         self.every = 0
 
@@ -60,12 +62,13 @@ class DearRungs:
         if result.is_failure or self._is_resumed:
             return
         if result.start:
-            # Trials are resumed, so promoted trials do not pay for the lowest rung again.
+            # Trials are resumed, so a promoted trial does not train the lowest rung again.
             self._is_resumed = True
             self.every = 0
             return
         if result.resource != rungs[result.rung]:
-            pass  # the trial ended itself early, so its seconds are not those of the rung
+            # the trial ended itself early, so its seconds are not the seconds of the whole rung
+            pass
         elif result.rung == 0:
             self._seconds[result.trial] = result.seconds
         elif result.rung == 1 and result.trial in self._seconds:
@@ -81,8 +84,8 @@ class DearRungs:
         return sorted(self._prices)[len(self._prices) // 2]
 
     def notes(self) -> str:
-        """Return a text that says that new trials skip the lower rungs, and why; asked only while
-        they do.
+        """Return a text that says that new trials skip the lower rungs, and why. The method is
+        called only while they do.
         """
         return (
             f"new trials are trained to {self._rungs[-1]:,} directly, because training to "
@@ -92,25 +95,26 @@ class DearRungs:
 
 
 class MisleadingRungs:
-    """Skips the lower rungs for some trials if the ranks at the lowest rung say little about the
-    ranks at the top.
+    """Lets some or all new trials skip the lower rungs if the ranks at the lowest rung do not
+    predict the ranks at the top rung.
 
-    Rule 1: a trial that was promoted from the lowest rung to the top has a rank at both. If there
-    are at least 4 such trials (the newest 30 count), and Kendall's correlation of their ranks is
-    below ``least``, every fourth new trial enters at the top rung. Only promoted trials have
-    both ranks, so the correlation is too low where halving works well. Therefore it only starts a
-    probe.
-    Rule 2: from the third result of a trial that entered at the top rung, these trials decide.
-    They are compared with the promoted ones, the newest 15 of each kind, in all pairs. If the
-    promoted trial of a pair is worse more often, all new trials enter at the top rung. If it is
-    better more often, none does. If neither, rule 1 decides.
+    Rule 1: a trial that was promoted from the lowest rung to the top rung has a rank at both rungs.
+    If there are at least 4 such trials (the newest 30 count), and Kendall's correlation of their
+    ranks is below ``least``, every fourth new trial enters at the top rung. Only promoted trials
+    have both ranks, so the correlation is too low even where halving works well. Therefore a low
+    correlation only starts a test with these few trials.
+    Rule 2: rule 2 replaces rule 1 as soon as three trials that entered at the top rung have
+    results. The newest 15 of these trials are compared with the newest 15 promoted trials, in all
+    pairs. If the promoted trial is worse in more pairs than it is better, all new trials enter at
+    the top rung. If it is better in more pairs, no new trial does. If both numbers are equal, rule
+    1 decides.
 
-    The rule knows one loss only. The measurements are in
+    The rules need a single loss. The measurements are in
     ``docs/decisions/0083-rungs-that-mislead.md``.
 
     Args:
         ladder: The rungs.
-        least: The least correlation, above -1 and at most 1.
+        least: The correlation below which the ranks are misleading, above -1 and at most 1.
     """
 
     def __init__(self, ladder: Ladder, least: Fraction) -> None:
@@ -119,7 +123,7 @@ class MisleadingRungs:
         self.lengthen(ladder)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Forget what was known of the top rung, as the top rung is another one."""
+        """Forget all results of the old top rung, because the top rung has changed."""
         self._rungs = ladder.rungs
         self._pairs: deque[tuple[float, float]] = deque(maxlen=MOST_PAIRS)
         self._direct: deque[float] = deque(maxlen=MOST_COMPARED)
@@ -147,9 +151,9 @@ class MisleadingRungs:
         self.every = self._decide()
 
     def _decide(self) -> int:
-        # While all new trials skip the lower rungs, few promoted trials arrive at the top, so the
-        # newest promoted ones stay the same. Then the decision rarely changes until the ladder gets
-        # longer.
+        # While all new trials skip the lower rungs, few promoted trials arrive at the top rung, so
+        # the newest promoted trials stay the same. Therefore the decision rarely changes until the
+        # ladder gets longer.
         if len(self._direct) >= FEWEST_DIRECT:
             gain = sum(
                 (one < other) - (one > other) for one in self._direct for other in self._promoted
@@ -160,8 +164,8 @@ class MisleadingRungs:
         return PROBE_EVERY if is_misleading else 0
 
     def notes(self) -> str:
-        """Return a text that says which trials skip the lower rungs, and why; asked only while some
-        do.
+        """Return a text that says which trials skip the lower rungs, and why. The method is called
+        only while some trials do.
         """
         low = self._rungs[0]
         top = self._rungs[-1]
@@ -178,8 +182,8 @@ class MisleadingRungs:
 
 
 def agreement(pairs: list[tuple[float, float]]) -> Fraction:
-    """Return Kendall's correlation (tau-a without ties) of pairs; 1 if each pair is tied with each
-    other. O(n^2).
+    """Return Kendall's correlation of pairs (tau-a, where tied pairs are left out). If all pairs
+    are tied, return 1. O(n^2).
 
     Source:
         M. G. Kendall, *A New Measure of Rank Correlation*, Biometrika 30, 1938.

@@ -25,7 +25,8 @@ class FullMachine(Machine):
         self.ladder = ladder
         self._budget = Budget(trials)
         self._finished: list[TrialId] = []
-        self._to_continue: deque[TrialId] = deque()  # trained to an earlier top rung
+        # trials that were trained to an earlier top rung
+        self._to_continue: deque[TrialId] = deque()
 
     def next_job(self) -> Job | None:
         """Return the job of a trial that ended at an earlier top rung, or else the job of a new

@@ -2,11 +2,11 @@
 unreliable.
 
 Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018,
-https://arxiv.org/abs/1603.06560, Algorithm 1: bracket ``s`` starts
-``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top rung. The asynchronous
-form draws a trial's bracket in proportion to the bracket's size, as in Syne Tune. Asynchronous
-brackets share their rungs, but Li et al. (https://arxiv.org/abs/1810.05934, section 3.2) run ASHA's
-brackets one after another.
+https://arxiv.org/abs/1603.06560, Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) *
+eta ** s)`` trials, ``s`` rungs below the top rung. The asynchronous form draws the bracket of each
+trial at random, and the probability of a bracket is proportional to its size, as in Syne Tune. All
+asynchronous brackets use the same rungs. In contrast, Li et al. (https://arxiv.org/abs/1810.05934,
+section 3.2) run ASHA's brackets one after another.
 
 Rule: the brackets depend on the ladder at the beginning of the study. New rungs at the top make
 each bracket longer.
@@ -47,14 +47,15 @@ def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Brac
     ]
 
 
-# Counting takes a draw for each trial. 100,000 draws take less than a second, and their counts
-# differ from the expected ones by less than 3 % in each bracket.
+# To count the trials of each bracket, the bracket of each trial must be drawn. 100,000 draws take
+# less than a second, and in each bracket the count differs from the expected number by less than 3
+# %.
 MOST_COUNTED = 100_000
 
 
 class Hyperband(Scheduler, frozen=True):
-    """Fill synchronous brackets in order. The next bracket opens when the open brackets have no job
-    for a worker.
+    """Fill synchronous brackets in order. The next bracket opens when no open bracket has a job for
+    a free worker.
 
     Args:
         brackets: The number of brackets in a round, with the lowest entry rungs; by default one for
@@ -86,8 +87,8 @@ class Hyperband(Scheduler, frozen=True):
 
 
 class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
-    """Asynchronous halving whose trials enter at different rungs, in the proportions of Hyperband's
-    brackets.
+    """Asynchronous halving whose trials enter at different rungs. The shares of trials at these
+    rungs are the same as in Hyperband.
 
     Args:
         brackets: The number of brackets, with the lowest entry rungs; by default one for each rung.
@@ -138,8 +139,8 @@ class AsyncHyperbandMachine(AshMachine):
         return bisect_right(self._ends, mix(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. A new ``trials`` takes
-        O(trials) time.
+        """Return how many of the first ``trials`` trials enter at each rung. The first call with a
+        number ``trials`` takes O(trials) time.
 
         If ``trials`` is above ``MOST_COUNTED``, the expected numbers are returned.
         """

@@ -8,17 +8,17 @@ losses at the open rung, and by their losses at the rung below. Two trials whose
 below differ by at most ``epsilon`` count as equal (soft ranking). If two unequal trials have the
 same rank in the two rankings, the next rung opens.
 
-``epsilon`` estimates the noise of the curves from all pairs of trials whose order has changed and
-changed back. ``epsilon`` is the 90th percentile of the loss differences of these pairs at the open
-rung. If no order has changed back, ``epsilon`` is not changed.
+``epsilon`` is an estimate of the noise of the learning curves. It uses all pairs of trials whose
+order has changed and later changed back: ``epsilon`` is the 90th percentile of the loss differences
+of these pairs at the open rung. If no order has changed back, ``epsilon`` stays the same.
 
-Rule 1: the curve of a trial consists of all losses that the trial has reported. If a trial reports
-only at the rungs, its order with other trials cannot change back before there are three rungs. In
-the paper, trials report every epoch.
+Rule 1: the curve of a trial consists of all losses that the trial has reported. In the paper,
+trials report every epoch. If trials report only at the rungs, the order of two trials can change
+back only if there are three or more rungs.
 Rule 2: the orders of the trials are compared when a result arrives at the open rung. Without a new
-result at the open rung, only a withdrawn trial can change an order. The noise is estimated from
-only 256 trials of a rung, as many as in the paper, to limit the number of pairs. The percentile is
-one of the loss differences (nearest rank).
+result at the open rung, only a withdrawn trial can change an order. To limit the number of pairs,
+the noise is estimated from only 256 trials of a rung, as many as in the paper. The percentile is
+always one of the loss differences (nearest-rank method).
 Rule 3: failures are ignored, because they are never promoted. Trials with equal losses may have any
 order.
 """
@@ -43,15 +43,15 @@ MOST_PAIRED = 256
 
 
 class Pasha(Scheduler, frozen=True):
-    """Promote trials as ``Ash`` does, but only up to the open rung, which rises while the order of
-    its trials changes.
+    """Promote trials as ``Ash`` does, but only up to the open rung. As long as the order of the
+    trials changes between the two highest rungs in use, the next rung opens.
 
-    A ``Pasha`` study trains its trials until their order is clear. Train the best trial further
-    after the study.
+    A study with ``Pasha`` trains its trials only until their order is stable. After the study,
+    train the best trial further yourself.
 
     Args:
-        epsilon: The largest difference of losses at which two trials count as equal; estimated by
-            default.
+        epsilon: Two trials count as equal if their losses differ by at most this number. By default
+            the number is estimated.
 
     Raises:
         SettingsError: If ``epsilon`` is negative or not finite.
@@ -95,14 +95,14 @@ class PashaMachine(AshMachine):
         self._epsilon = epsilon or 0.0
         # failures are left out
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
-        self._curves: dict[TrialId, dict[int, float]] = {}  # of each trial: resource -> loss
-        # at the open rung, sorted; None: to be computed again
+        self._curves: dict[TrialId, dict[int, float]] = {}  # for each trial: resource -> loss
+        # the trials of the open rung, sorted; None if they must be sorted again
         self._differences: list[float] | None = None
         self._why = "no order of trials has changed yet"
 
     def record(self, result: Result) -> None:
-        """Record a result, in O(log n) time, or in O(m log m) time at the open rung, which has
-        ``m`` trials.
+        """Record a result, in O(log n) time. At the open rung, with ``m`` trials, it takes O(m log
+        m) time.
         """
         super().record(result)
         trial = result.trial
@@ -139,7 +139,7 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung promotes trials from the beginning of the study, as only the lowest
+        """Return whether a rung promotes trials from the beginning of the study. Only the lowest
         rung does.
         """
         return rung == 0
@@ -173,8 +173,8 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def _is_settled(self) -> bool:
-        """Return whether the open rung and the rung below order the trials in the same way, up to
-        ``epsilon``.
+        """Return whether the trials have the same order at the open rung and at the rung below.
+        Differences up to ``epsilon`` do not count.
         """
         here = self._losses_at[self._open]
         below = self._losses_at[self._open - 1]
@@ -204,8 +204,8 @@ class PashaMachine(AshMachine):
 
 
 def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> bool:
-    """Return whether two curves have the same order at ``last`` as at an earlier resource, but not
-    in between.
+    """Return whether two curves have the same order at the resource ``last`` as at an earlier
+    resource, and the opposite order between these resources.
     """
     if one[last] == other[last]:
         return False

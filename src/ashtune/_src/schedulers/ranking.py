@@ -1,49 +1,51 @@
 """The ranking of the trials of one rung, and the rung's quota: how many of these trials may be
 promoted.
 
-Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
-that arrived in a rung, including promoted trials, the best ``floor(n / reduction_factor)`` may be
-promoted. ``docs/decisions/0028-where-trials-enter.md`` has the measurements for two changes of the
-paper's quota: one result counted in advance, and slower growth. ``core/order.py`` ranks several
-losses and constraints, as in Schmucker, Donini, Zafar, Salinas, Archambeau, *Multi-objective
-Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
+Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: if ``n`` trials have
+arrived in a rung, including promoted trials, the best ``floor(n / reduction_factor)`` trials may be
+promoted. ``docs/decisions/0028-where-trials-enter.md`` has the measurements of two differences from
+the paper's quota: one future result is counted in advance, and the quota grows more slowly.
+``core/order.py`` ranks several losses and constraints, as in Schmucker, Donini, Zafar, Salinas,
+Archambeau, *Multi-objective Asynchronous Successive Halving*, 2021,
+https://arxiv.org/abs/2106.12639.
 
-Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also a tie of crowding
-distances in one front.
+Rule 1: trials are ranked by (loss, trial number), so of two trials with equal losses the earlier
+trial is better. The same holds for equal crowding distances in one front.
 Rule 2: failed trials (with a loss of inf) count in ``n``, rank last and are never promoted.
-Rule 3: results that violate the constraints equally are ranked by their losses, as feasible results
-are.
-Rule 4: a quota is computed without logarithm or float, so that a replayed study has the same quotas
-on any machine. Cost: with one loss (:class:`OneLoss`), an arrival or a promotion takes O(log n)
-time, and a withdrawal, which is rare, takes O(n log n) time. With several losses
-(:class:`ManyLosses`), a promotion after an arrival takes O(n log n) time for two losses, and at
-most O(m n^2) time for ``m`` losses.
+Rule 3: results that violate the constraints by the same amount are ranked by their losses, as
+feasible results are.
+Rule 4: a quota is computed in whole numbers, without logarithms and floats, so that a replayed
+study has the same quotas on any machine. Cost: with one loss (:class:`OneLoss`), an arrival or a
+promotion takes O(log n) time, and a withdrawal, which is rare, takes O(n log n) time. With several
+losses (:class:`ManyLosses`), a promotion after an arrival takes O(n log n) time for two losses, and
+at most O(m n^2) time for ``m`` losses.
 """
 
 # Theory of operation of OneLoss
 # ------------------------------
-# A rung of a long study has 100,000 results, and each result may move the quota. Sorting them again
-# would cost O(n) for each. Only the entry of rank ``quota`` decides, and it moves by one rank at a
-# time, so only its neighbourhood is kept sorted:
+# A rung of a long study has 100,000 results, and each new result may increase the quota. To sort
+# all results again would take O(n) time for each new result. Promotions depend only on the entry of
+# rank ``quota``, and this rank changes by at most one at a time. So only the entries near it are
+# kept sorted:
 #
 #   _better (a heap, the worst first)  |  _window (sorted)  |  _worse (a heap, the best first)
 #   ranks 0 .. len(_better) - 1        |  about 2 * _NEAR   |  all later ranks
 #
-# ``_window[quota - len(_better)]`` is the entry of rank ``quota``. An arrival outside of the window
-# is pushed to a heap. When the quota leaves the window, or the window has more than _WIDEST
-# entries, _centre() moves entries between window and heaps. That happens after dozens
-# of arrivals near the quota, so its cost is spread over them.
+# ``_window[quota - len(_better)]`` is the entry of rank ``quota``. A new entry outside of the
+# window is pushed to a heap. When the quota leaves the window, or the window has more than _WIDEST
+# entries, _centre() moves entries between the window and the heaps. That happens only once in
+# dozens of new entries near the quota, so its cost per entry is small.
 #
-# ``candidates`` has every entry that was within the quota once. An entry can fall out of the quota
-# later, and a promoted one stays in the heap until it comes up: promote() tests both. An entry that
-# enters the quota enters either by its arrival, or because the quota grows by one: then it is the
-# entry of the new rank ``quota``.
+# ``candidates`` has every entry that has ever been within the quota. Such an entry may be outside
+# of the quota now, or it may be promoted already: promote() checks for both cases. An entry comes
+# within the quota either when it arrives, or when the quota grows by one. In the second case, it is
+# the entry of the new rank ``quota``.
 #
-# A withdrawal is rare, so it sorts everything again.
+# Withdrawals are rare, so each of them sorts all entries again.
 #
-# The best results of a rung are also in study/best_of_rung.py, which keeps only the first ones. A
-# ranking shares nothing with it: a ranking must know all results of a rung, and a scheduler of a
-# user's own has to work without the books of a study.
+# The best results of a rung are also in study/best_of_rung.py. The two modules share no code:
+# best_of_rung.py keeps only the best results of a rung, but a ranking needs all results, and a
+# user's own scheduler must work without the other data of a study.
 
 import math
 import sys
@@ -65,7 +67,7 @@ _WIDEST = 64
 
 
 class QuotaRule:
-    """Computes a rung's quota from its number of results ``n``.
+    """Computes the quota of a rung from the rung's number of results ``n``.
 
     With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole
     number that is at most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the
@@ -74,10 +76,10 @@ class QuotaRule:
 
     Args:
         kept: The fraction that is promoted, between 0 and 1.
-        ahead: How many future results are counted in advance: 0, or 1, so that the best trial is
+        ahead: How many future results are counted in advance: 0 or 1. With 1, the best trial is
             promoted earlier.
-        exponent: From 1/2 to 1; the denominator must be small, as powers of whole numbers are
-            computed.
+        exponent: From 1/2 to 1. The denominator must be small, because it is used as an exponent of
+            whole numbers.
     """
 
     __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
@@ -134,12 +136,12 @@ def _root(number: int, degree: int) -> int:
 class OneLoss:
     """The ranking of the trials of a rung by one loss.
 
-    Only ranks near the quota decide about promotions. The trials near the quota are in a short
-    sorted list, the window. Better and worse trials are in two heaps, from which the window is
-    filled again when the quota comes near the window's end. Most new results are far from the quota
-    and cost O(1) time. The ranking has a sentinel before and a sentinel after all other entries.
-    Rank 0 is the first sentinel, and rank 1 is the best trial, so an entry of rank ``quota`` always
-    exists.
+    Only the trials whose rank is near the quota matter for promotions. These trials are in a short
+    sorted list, the window. Better trials are in one heap, and worse trials are in another heap.
+    When the rank ``quota`` is no longer in the window, the window is filled again from the heaps.
+    Most new results rank far above or below the quota, so adding them takes O(1) time. The ranking
+    has a sentinel before and a sentinel after all other entries. Rank 0 is the first sentinel, and
+    rank 1 is the best trial, so an entry of rank ``quota`` always exists.
     """
 
     __slots__ = (
@@ -161,8 +163,8 @@ class OneLoss:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """A heap of entries that were within the quota once; an entry may be promoted or outside of
-        the quota now.
+        """A heap of all entries that have ever been within the quota. Some of them may be promoted
+        or outside of the quota now.
         """
         self._rank()
 
@@ -177,8 +179,8 @@ class OneLoss:
         self._centre()
 
     def _centre(self) -> None:
-        """Let the window contain ``_NEAR`` ranks on each side of the quota, or all ranks of a side
-        that has fewer.
+        """Fill the window with ``_NEAR`` ranks on each side of the quota, or with all ranks of a
+        side that has fewer.
         """
         window = self._window
         better = self._better
@@ -207,7 +209,8 @@ class OneLoss:
             heappush(self._better, (-entry[0], -entry[1]))
         else:
             insort(window, entry)
-        grows = len(arrived) == self._grows_at  # by one, as the kept fraction is below 1
+        # the quota grows by one at most, as the kept fraction is below 1
+        grows = len(arrived) == self._grows_at
         if grows:
             self.quota = quota = self.quota + 1
             self._grows_at = self._next_growth(quota)
@@ -257,7 +260,7 @@ class ManyLosses:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """Not empty if a trial may be promotable."""
+        """A list that is not empty if some trial may be promotable."""
         self._best: set[TrialId] | None = None
         self._in_order: list[TrialId] = []
 
@@ -315,5 +318,5 @@ Ranking: TypeAlias = OneLoss | ManyLosses
 
 
 def ranking_by(losses: int) -> type[Ranking]:
-    """Return the class of rankings for results with this number of losses."""
+    """Return the ranking class for results with this number of losses."""
     return OneLoss if losses == 1 else ManyLosses

@@ -1,5 +1,5 @@
-"""The interfaces of a scheduler and of the scheduler's machine, which decides which trial is
-trained next.
+"""The interfaces of a scheduler and of its machine. The machine decides which trial is trained
+next.
 
 A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. The
 scheduler builds a machine (:class:`Machine`), which receives results and returns jobs.
@@ -8,9 +8,9 @@ Rule: a scheduler and its machine use no clock, no random number and no file. Th
 the same answers.
 """
 
-# Decision 22 (docs/decisions/0022-schedulers-are-values.md): the journal stores the value, and each
-# replay builds a new machine from it. So a machine may depend on the ladder, the number of trials,
-# the seed and the calls that it gets, and on nothing else.
+# Decision 22 (docs/decisions/0022-schedulers-are-values.md): the journal stores the scheduler, and
+# each replay builds a new machine from it. So a machine may depend only on the ladder, the number
+# of trials, the seed and the calls of its methods.
 
 import math
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ from ashtune._src.schedulers.ranking import QuotaRule
 
 
 class Rule(StrEnum):
-    """The moment at which a trial must be within the quota of its rung to be promoted."""
+    """The moment at which a trial must be within the quota of its rung so that it is promoted."""
 
     SINCE_ITS_RESULT = "since its result"
-    """At any time after its result, as in asynchronous promotion."""
+    """At any time after the trial's result has arrived, as in asynchronous promotion."""
     AT_ITS_RESULT = "at its result"
-    """When its result arrived, unless the quota was 0. The trial is promoted immediately or
+    """When the trial's result arrives, unless the quota is 0. The trial is promoted immediately or
     never.
     """
     WHEN_PROMOTED = "when promoted"
-    """When the trial is promoted: all trials of a rung wait for each other."""
+    """When the trial is promoted, which is after all trials of its rung have results."""
     ALWAYS = "always"
-    """Every trial is promoted: no trials are compared, and the ladder does not matter."""
+    """At no moment: every trial is promoted without a comparison."""
     UNKNOWN = "unknown"
     """Reports cannot check the rule of the scheduler."""
 
@@ -54,8 +54,8 @@ class Machine(Protocol):
     reads_curves: ClassVar[bool] = False
     """Whether the machine uses reports between rungs. If not, ``Result.curve`` is empty."""
     entries_follow_results: bool = False
-    """Whether results decide at which rung a trial enters. If so, the audit does not check where
-    trials enter.
+    """Whether results decide at which rung a trial enters. If so, the audit does not check the
+    entry rungs of trials.
     """
 
     def next_job(self) -> Job | None:
@@ -68,8 +68,8 @@ class Machine(Protocol):
         """Remove the trial of a job from every rung. If ``replace``, a new trial may start."""
 
     def pass_over(self, job: Job) -> None:
-        """Record that the user has ended a promoted trial, which is not trained further. The
-        trial's results stay.
+        """Record that the user has ended a promoted trial. The trial is not trained further, but
+        its results stay.
 
         By default, do nothing: the trial counts as promoted, but never arrives at the next rung.
         """
@@ -135,17 +135,17 @@ class Machine(Protocol):
         return QuotaRule(self.ladder.kept[rung])
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial is promoted as soon as it is within the ASHA paper's quota. By
-        default, return False.
+        """Return whether a trial of this rung is promoted as soon as it is within the quota of the
+        ASHA paper. By default, return False.
 
-        If the answer for a rung is True, the audit tells how many of its promotions prove wrong on
-        average.
+        If the method returns True for a rung, the audit reports how many promotions from this rung
+        prove wrong on average.
         """
         return False
 
     def notes(self) -> str:
-        """Return one line that explains present decisions to the user. By default, the line is
-        empty.
+        """Return one line that explains the machine's present decisions to the user. By default,
+        the line is empty.
         """
         return ""
 
@@ -158,18 +158,18 @@ class Scheduler(Part, frozen=True, kw_only=True):
     default value.
 
     Args:
-        max_resource: The same as in :func:`~ashtune.tune`, like ``min_resource`` and
-            ``reduction_factor``.
+        max_resource: The resource of the top rung. This argument, ``min_resource`` and
+            ``reduction_factor`` have the same meaning as in :func:`~ashtune.tune`.
         min_resource: A number, or "auto".
         reduction_factor: A number.
         rungs: The rungs themselves, instead of the three arguments above.
     """
 
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
-    """The rule that explains a promotion."""
+    """The rule by which trials are promoted."""
     takes_trials_for_alike: ClassVar[bool] = False
-    """Whether the scheduler assumes that late trials are like early trials: true of random draws,
-    not of proposals.
+    """Whether the scheduler assumes that late trials are about as good as early trials. This is
+    true for random draws, but not for proposals of a search that learns.
     """
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials must be known before the study starts."""
@@ -180,8 +180,8 @@ class Scheduler(Part, frozen=True, kw_only=True):
     ranks_one_loss: ClassVar[bool] = False
     """Whether the scheduler needs a single metric without constraints."""
     least_share: ClassVar[int | None] = None
-    """By default the lowest rung has at least 1/``least_share`` of the top resource; if None,
-    resource 1.
+    """If the user names no lowest rung, the lowest rung has at least 1/``least_share`` of the top
+    rung's resource. If None, the lowest rung has the resource 1.
     """
 
     max_resource: int | None = None
@@ -199,8 +199,8 @@ class Scheduler(Part, frozen=True, kw_only=True):
         """Return the scheduler that is used if the user names no lowest rung: by default, this
         scheduler.
 
-        If ``weighs_seconds``, the search weighs the seconds of results, so the scheduler may do so
-        too.
+        If ``weighs_seconds`` is True, the search uses the seconds of results, so the scheduler may
+        use them too.
         """
         return self
 
@@ -253,8 +253,8 @@ class Budget:
         return TrialId(number)
 
     def withdraw(self, *, replace: bool) -> None:
-        """Record that a started trial was withdrawn. If ``replace``, another trial may replace this
-        trial.
+        """Record that a started trial was withdrawn. If ``replace`` is True, another trial may
+        replace this trial.
         """
         if replace:
             self._replaced += 1

@@ -1,5 +1,5 @@
-"""The schedulers that users can name, and a view of a study's scheduler for reports, even if it is
-not installed.
+"""The schedulers that users can name, and a view of a study's scheduler for reports. The view works
+even if the scheduler is not installed.
 """
 
 from collections.abc import Sequence
@@ -38,15 +38,15 @@ SCHEDULERS: Registry[Scheduler] = Registry(
     group="ashtune.schedulers",
 )
 DEFAULTS = tuple(Ash().where_rungs_are_chosen(weighs_seconds=each) for each in (False, True))
-"""What "ash" means if the user names no lowest rung."""
+"""The schedulers for which the name "ash" stands if the user names no lowest rung."""
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
     """The name, rule and machine of a scheduler. If ``machine`` is None, ``missing`` says why in
     one line.
 
-    ``machine`` knows no result. ``told`` is the machine that gets the study's results, where there
-    is one.
+    ``machine`` gets no results. ``told`` is a machine that gets the study's results, if there is
+    one.
     """
 
     name: str
@@ -92,8 +92,8 @@ class SchedulerView(msgspec.Struct, frozen=True):
 
 
 def text_of(scheduler: Scheduler) -> str:
-    """Return the scheduler's name and options, as a user writes them; only the name if the options
-    were not chosen.
+    """Return the scheduler's name and options, as a user writes them. If the user has set no
+    options, return only the name.
     """
     if scheduler in DEFAULTS:
         return SCHEDULERS.name_of(type(scheduler))

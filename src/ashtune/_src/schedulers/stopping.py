@@ -1,8 +1,8 @@
 """Asynchronous Successive Halving that stops a trial for good if the trial is not promoted
 immediately.
 
-Source: Li et al. (arXiv 1810.05934) describe the stopping form as an alternative to pausing, and
-most libraries call it "ASHA". A trial that reaches its rung is either promoted immediately or
+Source: Li et al. (arXiv 1810.05934) describe stopping as an alternative to pausing. Most libraries
+call the stopping form "ASHA". A trial that reaches its rung is either promoted immediately or
 stopped for good.
 
 Rule 1: let a rung have ``n`` results, including the new result of a trial. This trial is promoted
@@ -13,7 +13,7 @@ failed.
 """
 
 # Decision 4 (docs/decisions/0004-what-a-result-is.md): while a rung has fewer results than the
-# reduction factor, a trial continues, because the first results are compared with nothing.
+# reduction factor, a trial continues, because there are too few results for a comparison.
 
 from collections import deque
 
@@ -101,7 +101,7 @@ class StoppingMachine(Machine):
         return stopped
 
     def expected(self, trials: int) -> list[int]:
-        """Return the expected number of trials at each rung, without trials that are promoted while
-        the quota is 0.
+        """Return the expected number of trials at each rung. Trials that are promoted while the
+        quota is 0 are not counted.
         """
         return self.ladder.expected(trials)

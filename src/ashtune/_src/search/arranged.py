@@ -1,17 +1,17 @@
-"""Designs that reorder a search's design: one puts enqueued configurations first, one groups trials
-for fused training.
+"""Two designs that wrap the design of a search. ``Enqueued`` puts enqueued configurations first.
+``Grouped`` changes the order so that trials can be trained together (fused training).
 
 A fused program trains trials as lanes only if the trials have the same static hyperparameters.
 ``Grouped`` therefore draws configurations in blocks. Within a block, configurations with equal
 static hyperparameters form runs.
 
 Rule 1: grouping only changes the order of configurations within a block. Each drawn configuration
-has one trial.
+is used by exactly one trial.
 Rule 2: a study with few trials has short runs, so that the study tries every combination of static
 hyperparameters.
-Rule 3: the next run begins with the first drawn configuration without a trial. Therefore, even if a
-study ends within a block, each combination of static hyperparameters has about its share of the
-trials.
+Rule 3: the next run begins with the first drawn configuration that has no trial yet. Therefore,
+even if a study ends within a block, each combination of static hyperparameters gets about the right
+share of the trials.
 Rule 4: the order of configurations is part of the file format.
 """
 
@@ -38,7 +38,7 @@ class Enqueued:
     In a finite space, the search does not repeat the enqueued configurations.
 
     Args:
-        first: Configurations as :meth:`Space.check` returns them.
+        first: Configurations in the form that :meth:`Space.check` returns.
         then: The design of the search, for all later trials.
     """
 
@@ -64,8 +64,8 @@ class Enqueued:
 
     @cached_property
     def _left_out(self) -> list[int]:
-        """The numbers that the enqueued configurations have in the search's own design, in
-        ascending order.
+        """The trial numbers of the enqueued configurations in the search's own design, in ascending
+        order.
         """
         numbers = (self._then.find(configuration) for configuration in self._first)
         return sorted({number for number in numbers if number is not None})
@@ -87,8 +87,8 @@ class Grouped:
 
     Args:
         names: The hyperparameters whose values are equal within a run.
-        trials: The number of trials when the study began, if known; a small number makes runs
-            shorter.
+        trials: The number of trials when the study began, if known. If this number is small, runs
+            are shorter.
     """
 
     def __init__(self, search: Design, names: tuple[str, ...], trials: int | None = None) -> None:

@@ -4,11 +4,12 @@ noisy values.
 Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm
 2.1 (prediction), and equations 5.8 and 5.9 (the marginal likelihood and its gradient). The kernel
 is the Matern kernel of degree 5/2 with one length scale for each input. A fit maximises the
-posterior probability of the length scales, the scale and the noise. The priors of Optuna's
-``GPSampler`` keep the length scales moderate and the noise small if there are few values.
+posterior probability of the length scales, the scale and the noise. The priors are those of
+Optuna's ``GPSampler``. If there are few values, the priors keep the length scales moderate and the
+noise small.
 
-Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2). A fit to 140
-values of 8 inputs takes 15 ms.
+Cost: a fit to ``n`` values of a function of ``d`` inputs takes about 30 steps of O(n^3 + d n^2)
+time. For 140 values and 8 inputs, a fit takes 15 ms.
 """
 
 import math
@@ -36,11 +37,11 @@ _TOLERANCE = 1e-4
 the time of a fit.
 """
 _JITTER = 1e-9
-"""Added to the diagonal, in units of the scale, so that the matrix can be factored even if rows are
-equal.
+"""This number times the scale is added to the diagonal, so that the matrix can be factored even if
+rows are equal.
 """
 _BOUND = 12.0
-"""The largest absolute value of a fitted logarithm."""
+"""The fit keeps the logarithms of all parameters between minus and plus this number."""
 
 
 class Kernel(NamedTuple):
@@ -83,8 +84,8 @@ class GaussianProcess:
         rows: The inputs, shape (n, d).
         values: The values of the function, shape (n,); for ``s`` functions with the same rows,
             shape (n, s).
-        is_category: Whether each input is a category, shape (d,); two categories have distance 0 if
-            equal, else 1.
+        is_category: Whether each input is a category, shape (d,). The distance of two categories is
+            0 if they are equal, else 1.
         kernel: The parameters.
         root: The lower Cholesky factor of the values' covariance matrix, if it is known, shape (n,
             n).
@@ -106,8 +107,8 @@ class GaussianProcess:
 
         Args:
             rows: The new inputs, shape (m, d).
-            values: ``s`` alternative draws of the new values, shape (m, s). The new process has
-                ``s`` functions.
+            values: Random draws of the new values, shape (m, s). The new process has ``s``
+                functions, one for each draw.
         """
         beside = self._explained(self._covariance(self.rows, rows))
         below = self._factor(self._covariance(rows, rows) - beside.T @ beside)
@@ -132,7 +133,8 @@ class GaussianProcess:
         scale = self.kernel.scale
         covariance = _matern(self._squared(rows))
         covariance *= scale
-        explained = dtrmm(1.0, self._inverse, covariance.T, lower=1)  # twice as fast as solving
+        # multiplying by the inverse is twice as fast as solving
+        explained = dtrmm(1.0, self._inverse, covariance.T, lower=1)
         variance = scale - np.einsum("ij,ij->j", explained, explained)
         return covariance @ self._solved, np.sqrt(np.maximum(variance, 1e-12 * scale))
 
@@ -178,21 +180,23 @@ class GaussianProcess:
     def _explained(self, across: Array) -> Array:
         """Return the solution of ``root @ explained = across``, shape (n, m).
 
-        The squared length of a column is the part of the variance at one of m rows that the values
-        explain.
+        Each column belongs to one of the m rows. The squared length of the column is the part of
+        the variance at this row that the values explain.
 
         Args:
-            across: The covariances of the n values and the function at the m rows, shape (n, m).
+            across: The covariances between the n values and the function's values at the m rows,
+                shape (n, m).
         """
         explained: Array = solve_triangular(self._root, across, lower=True, check_finite=False)
         return explained
 
     def _squared(self, rows: Array) -> Array:
-        """Return the weighted squared distances of rows to the rows of the values, shape (m, n).
+        """Return the weighted squared distance between each of m rows and each row of the values,
+        shape (m, n).
 
-        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. The
-        last bits of the distances are wrong, so a covariance matrix that is factored needs pairwise
-        differences.
+        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. But it
+        makes the last bits of the distances wrong, so a covariance matrix that will be factored is
+        computed from pairwise differences.
         """
         vectors, norms = self._embedded(rows)
         squared: Array = (
@@ -204,18 +208,18 @@ class GaussianProcess:
     def _own_columns(self) -> Array:
         """The right factor of the matrix product in :meth:`_squared`, shape (e + 2, n).
 
-        Each row of the values has a column ``(v, 1, |v|^2)``, where ``v`` is the row's vector, of
-        length e.
+        The column of each row of the values is ``(v, 1, |v|^2)``, where ``v`` is the row's vector
+        of length e.
         """
         vectors, norms = self._embedded(self.rows)
         return np.column_stack([vectors, np.ones(len(norms)), norms]).T
 
     def _embedded(self, rows: Array) -> tuple[Array, Array]:
-        """Return m vectors with the weighted distances of rows, shape (m, e), and their squared
-        norms, shape (m,).
+        """Return a vector for each of m rows, shape (m, e), and the vectors' squared norms, shape
+        (m,). The distances between the vectors are the weighted distances between the rows.
 
-        A category has one coordinate for each choice in the rows of the values. Choices differ by
-        more than 1e-6.
+        A category becomes one coordinate for each choice that occurs in the rows of the values. Two
+        numbers are different choices if they differ by more than 1e-6.
         """
         weights = self.kernel.weights
         places = np.flatnonzero(self._is_category)
@@ -240,16 +244,17 @@ class GaussianProcess:
 
 
 def _squares(rows: Array, is_category: NDArray[np.bool_]) -> Array:
-    """Return the squared distances between rows for each input, shape (d, n, n)."""
+    """Return the squared distances of all pairs of rows for each input, shape (d, n, n)."""
     squares: Array = (rows.T[:, :, None] - rows.T[:, None, :]) ** 2
     squares[is_category] = np.where(squares[is_category] > 1e-12, 1.0, 0.0)
     return squares
 
 
 def _matern(squared: Array) -> Array:
-    """Return the Matern kernel of degree 5/2, of variance 1, for squared distances of any shape.
+    """Return the Matern kernel of degree 5/2 with variance 1, for an array of squared distances of
+    any shape.
 
-    With ``r = sqrt(5 * squared)``, the kernel is ``(1 + r + r^2 / 3) exp(-r)``. The kernel
+    With ``r = sqrt(5 * squared)``, the kernel is ``(1 + r + r^2 / 3) exp(-r)``. The function
     overwrites ``squared``, because new arrays would double the time.
     """
     distance = np.sqrt(5 * squared)
@@ -262,8 +267,8 @@ def _matern(squared: Array) -> Array:
 
 
 def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, Array]":
-    """Return the negative log posterior of the kernel's parameters, and the gradient by the
-    parameters' logarithms.
+    """Return the negative log posterior of the kernel's parameters, and its gradient with respect
+    to the parameters' logarithms.
     """
     numbers = np.exp(logs)
     weights = numbers[:-2]
@@ -272,7 +277,7 @@ def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, 
     squared = np.tensordot(weights, squares, axes=1)
     distance = np.sqrt(5 * squared)
     kernel = _matern(squared)
-    # the derivative of the kernel by the squared distance, times -6 / 5
+    # the derivative of the kernel with respect to the squared distance, times -6 / 5
     slope = np.exp(-distance) * (1 + distance)
     diagonal = np.diag_indices_from(kernel)
     covariance = scale * kernel
@@ -282,7 +287,7 @@ def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, 
     half[diagonal] /= 2
     inverse = half + half.T
     solved = inverse @ values
-    # the derivative of twice the log likelihood by the covariance
+    # the derivative of twice the log likelihood with respect to the covariance
     outer = np.outer(solved, solved) - inverse
     likelihood = -0.5 * values @ solved - np.log(np.diag(root)).sum()
     by_weight = -5 / 12 * scale * np.tensordot(squares, outer * slope, axes=2)
@@ -303,8 +308,8 @@ def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, 
 
 
 def log_expected_improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
-    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact even
-    for tiny values.
+    """Return the logarithm of the expected improvement over ``best`` (smaller is better). The
+    logarithm is accurate even for tiny improvements.
 
     Source: Jones, Schonlau, Welch, *Efficient Global Optimization of Expensive Black-Box
     Functions*, J. Global Optimization 13, 1998. The logarithm is computed as in Ament et al.,

@@ -1,4 +1,6 @@
-"""The options of the search by a Gaussian process; ``gp_proposer.py`` has its rules."""
+"""The options of the search by a Gaussian process. The rules of this search are in
+``gp_proposer.py``.
+"""
 
 from typing import Annotated
 
@@ -12,9 +14,9 @@ from ashtune._src.space.space import Space
 MOST_PRICE = 4.0
 # Decision 63 (docs/decisions/0063-wide-ranges-in-logarithms.md).
 WIDE = 1000.0
-"""A range of positive numbers is modelled on a logarithmic scale if its high end is at least this
-multiple of its low end. The good values of such a range are often in a thousandth of its linear
-scale, which the kernel cannot resolve.
+"""The model uses a logarithmic scale for a range of positive numbers if the high end is at least
+this many times the low end. The good values of such a range often fill only a thousandth of a
+linear scale, and the kernel cannot resolve such a small part.
 """
 
 
@@ -22,14 +24,14 @@ class GP(Search, frozen=True):
     """Propose configurations with a large expected improvement relative to their training time.
 
     Args:
-        first: How many of the first trials use no results, and cover the space evenly.
-            Configurations with results from before the study count too.
+        first: How many trials at the start of the study cover the space evenly, without using
+            results. Configurations with results from before the study count too.
         random_share: Fraction of the later trials that is random.
-        ahead: How many proposals are made in advance when the waiting time is used up. With 0 each
-            trial waits for its proposal (10 to 25 ms).
-        price: The expected improvement is divided by ``seconds ** price`` of a trial's training.
-            With 0 the training time does not count. With ``price=0`` and ``ahead=0`` a study on one
-            worker can be reproduced.
+        ahead: How many proposals are made in advance when trials have used up the time that they
+            may wait. With 0, each trial waits for its own proposal (10 to 25 ms).
+        price: The expected improvement of a trial is divided by ``seconds ** price``, where
+            ``seconds`` is the trial's training time. With 0 the training time does not count. With
+            ``price=0`` and ``ahead=0`` a study on one worker can be reproduced.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -71,7 +73,8 @@ class GP(Search, frozen=True):
         return self.price > 0
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
-        from ashtune._src.search.gp_proposer import GPProposer  # which imports numpy and scipy
+        # this module imports numpy and scipy
+        from ashtune._src.search.gp_proposer import GPProposer
 
         return GPProposer(
             _with_logarithms(space), seed, max_resource,

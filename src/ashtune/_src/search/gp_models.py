@@ -1,8 +1,8 @@
 """The Gaussian processes of the search: of losses, of training time, of success and of memory.
 
-Each process is built from arrays of the trials that the search has seen. Its kernel is fitted to
-the results that were known at the last refit (rule 7 of ``gp_proposer.py``), and its values are all
-results known now.
+Each process is built from arrays of the trials that the search has seen. The kernel is fitted to
+the results that were known at the last refit (rule 7 of ``gp_proposer.py``). The process is
+conditioned on all results that are known now.
 """
 
 import math
@@ -20,19 +20,23 @@ from ashtune._src.search.scalarisation import clip_outliers, scalarise, weights_
 
 FEWEST_RESULTS = 3
 FEWEST_PAIRS = 5
-"""The losses of a rung are mapped to the next one if at least five trials have results at both."""
+"""The losses of a rung are mapped to the next rung if at least five trials have results at both
+rungs.
+"""
 LEAST_RATIO = 0.1
 MOST_RATIO = 1.0
-"""A spread is never stretched, and shrinks at most ten times from one rung to the next: pairs are
-few.
+"""From one rung to the next, the spread of the losses is multiplied by a factor between these
+numbers. The limits prevent extreme factors, since the factor is estimated from few pairs.
 """
 FITS_NOISE = 0.01
-"""The noise of "fits into memory", as a fitted noise would blur its sharp boundary."""
+"""The noise of the process "fits into memory". A fitted noise would blur the sharp boundary between
+configurations that fit and those that do not.
+"""
 
 
 class Values(NamedTuple):
-    """What a process is conditioned on: inputs, shape (n, d) or (n, d + 1), and values, shape (n,)
-    or (n, 1 + m).
+    """The data of a process: inputs, shape (n, d) or (n, d + 1), and values, shape (n,) or (n, 1 +
+    m).
     """
 
     rows: Array
@@ -40,12 +44,12 @@ class Values(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """Values that are scaled to mean 0 and variance 1, and what they are scaled by.
+    """Values that are scaled to mean 0 and variance 1, with their original mean and scale.
 
     Args:
         rows: The inputs, shape (n, d) or (n, d + 1).
         values: The scaled values, shape (n,).
-        mean, scale: The values themselves are ``values * scale + mean``.
+        mean, scale: The original values are ``values * scale + mean``.
     """
 
     rows: Array
@@ -61,7 +65,7 @@ class Model(NamedTuple):
     scaled: Scaled
 
     def means(self, rows: Array) -> Array:
-        """Return the predicted values at some rows, in their own unit, shape (n,)."""
+        """Return the predicted values at some rows, in the original unit, shape (n,)."""
         means: Array = self.process.means(rows) * self.scaled.scale + self.scaled.mean
         return means
 
@@ -75,11 +79,11 @@ class ShownResults:
     Attributes:
         trials: The trials that are used.
         points: Their points, shape (t, d).
-        losses: One row for each result: the trial's point, and the resource scaled to [0, 1]; and
-            the losses, or keys.
+        losses: For each result, a row of inputs (the trial's point, and the resource scaled to [0,
+            1]) and a value (the loss, or the key).
         owners: The trial of each result.
-        beside: What is modelled beside the losses, if there is enough of it, by its name: "paces",
-            "success", "fits".
+        beside: The data of the other quantities that are modelled, by name: "paces", "success" and
+            "fits". A quantity with too few data is missing.
     """
 
     def __init__(self, seen: SeenTrials) -> None:
@@ -109,8 +113,8 @@ class ShownResults:
         self._add_fits(seen)
 
     def _height(self, resource: int) -> float:
-        """Scale a resource by its logarithm: 0 is the lowest resource with a result, 1 the top
-        rung.
+        """Scale a resource logarithmically to [0, 1]: 0 is the lowest resource with a result, and 1
+        is the top rung.
         """
         if self._least >= self._top or resource <= 0:
             return 1.0
@@ -122,10 +126,11 @@ class ShownResults:
             self.beside[name] = Scaled(rows, scaled, float(values.mean()), float(values.std()))
 
     def _add_success(self, seen: SeenTrials) -> None:
-        """Add 1 for each finite result and 0 for each of the newest failures, if a trial failed.
+        """If a trial has failed, add the data of "success": 1 for each finite result, and 0 for
+        each of the newest failures.
 
-        A failure has the resource of the rung that it did not reach. A trial without enough memory
-        is neither.
+        The resource of a failure is that of the rung that the trial did not reach. A trial that ran
+        out of memory counts neither as success nor as failure.
         """
         failed = sorted(trial for trial in seen.failures if seen.fits.get(trial, 1.0) >= 0)[
             -MOST_NEWEST:
@@ -144,8 +149,8 @@ class ShownResults:
         self._add("success", np.concatenate([results, rows]), values)
 
     def _add_fits(self, seen: SeenTrials) -> None:
-        """Add the values of rule 8 for the newest trials without memory and for others, if a trial
-        lacked memory.
+        """If a trial ran out of memory, add the data of "fits": the values of rule 8 for the newest
+        trials that ran out of memory, and for other trials.
         """
         too_large = [trial for trial, value in seen.fits.items() if value < 0][-MOST_NEWEST:]
         if too_large:
@@ -154,7 +159,8 @@ class ShownResults:
                 *(trial for trial in self.trials if seen.fits.get(trial, 1.0) >= 0),
             ]
             values = np.array([seen.fits.get(trial, 1.0) for trial in trials])
-            # They are not scaled: 0 is where memory ends, and what is expected far from all trials.
+            # These values are not scaled, because 0 must stay the boundary of memory. 0 is also
+            # what the process predicts far from all trials.
             self.beside["fits"] = Scaled(np.array([seen.points[trial] for trial in trials]), values)
 
     def plain_losses(self, seed: int, trial: int, *, is_mapped: bool) -> Array | None:
@@ -162,9 +168,10 @@ class ShownResults:
 
         Args:
             seed: The seed of the study.
-            trial: The trial that is proposed; its number chooses the weights of several losses.
-            is_mapped: Whether the losses of all rungs are brought to the scale of the highest one
-                first.
+            trial: The number of the trial that is proposed. With several losses, it decides the
+                weights of the losses.
+            is_mapped: Whether the losses of all rungs are first mapped to the scale of the highest
+                rung.
         """
         losses = self.losses.values
         if not len(losses):
@@ -181,24 +188,22 @@ class ShownResults:
         return self.losses.values.ndim == 1
 
     def fit(self, rows: Array, values: Array) -> Kernel:
-        """Fit a kernel to values, which are standardised, at points or at
-        points with a resource.
-        """
+        """Fit a kernel to standardised values. Each row is a point, or a point and a resource."""
         return Kernel.fit(rows, values, self.categories(rows))
 
     def process(self, rows: Array, values: Array, kernel: Kernel) -> GaussianProcess:
         return GaussianProcess(rows, values, self.categories(rows), kernel)
 
     def categories(self, rows: Array) -> NDArray[np.bool_]:
-        """Return which columns of some rows are categories; the resource, if the rows have it, is a
-        number.
+        """Return which columns of some rows are categories. If the rows have a column for the
+        resource, this column is not a category.
         """
         return np.array([*self._columns, False][: rows.shape[1]])
 
 
 class Kernels:
-    """The kernels, fitted to the results that were shown at the last refit. Each one is fitted when
-    it is needed.
+    """The kernels, fitted to the results that the model used at the last refit. Each kernel is
+    fitted only when it is needed.
     """
 
     def __init__(self, shown: ShownResults) -> None:
@@ -217,16 +222,16 @@ class Kernels:
         return self._fitted[name]
 
     def model_of(self, name: str, now: ShownResults) -> Model | None:
-        """Return a model of something beside the losses, with all values known now; None if there
-        is too little.
+        """Return a model of a quantity other than the losses, such as "paces", with all values
+        known now. If there are too few values, return None.
         """
         found = now.beside.get(name)
         if found is None:
             return None
         at_refit = self._shown.beside.get(name)
         if at_refit is None:
-            # The first values came after the refit. This kernel is not stored, as a proposal may
-            # not depend on which proposals were made before.
+            # The first values of this quantity came after the refit. This kernel is not stored,
+            # because a proposal must not depend on which proposals were made earlier.
             kernel = now.fit(found.rows, found.values)
         else:
             if name not in self._fitted:
@@ -240,10 +245,11 @@ class Kernels:
 def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Array:
     """Map the losses of each rung to the scale of the highest rung.
 
-    Where the lowest rung has a spread a hundred times that of the top rung, the differences at the
-    top would otherwise be smaller than the noise of one model of all losses. From one rung to the
-    next, trials with results at both define a line: their medians meet, and the spread changes by
-    the ratio of their interquartile ranges.
+    The spread of losses at the lowest rung may be a hundred times the spread at the top rung.
+    Without the mapping, one model of all losses would then have a noise larger than the differences
+    at the top rung. From one rung to the next, losses are mapped linearly, by the trials that have
+    results at both rungs: the median is mapped to the median, and the spread is multiplied by the
+    ratio of the interquartile ranges.
 
     Args:
         losses: Shape (n,), infinite for a trial without enough memory.
@@ -254,7 +260,8 @@ def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Ar
     for height, owner, loss in zip(heights.tolist(), owners, losses.tolist(), strict=True):
         if loss < math.inf:
             by_height.setdefault(height, {})[owner] = loss
-    # Trials that ended themselves early have resources of their own, which are no rungs.
+    # The results of trials that ended themselves early have other resources, which are not those of
+    # rungs.
     rungs = [height for height in sorted(by_height) if len(by_height[height]) >= FEWEST_PAIRS]
     mapped = losses.copy()
     for low, high in pairwise(rungs):
@@ -274,7 +281,7 @@ def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Ar
 
 
 def at_top(points: Array) -> Array:
-    """Return rows of points at the top rung, shape (n, d + 1)."""
+    """Return points with the resource of the top rung as an additional column, shape (n, d + 1)."""
     return np.concatenate([points, np.ones((len(points), 1))], axis=1)
 
 

@@ -1,22 +1,23 @@
-"""Proposes by a Gaussian process over all rungs, which weighs the expected improvement against the
-training time.
+"""Proposes configurations by a Gaussian process of the results of all rungs. Proposals have a large
+expected improvement relative to their training time.
 
 Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the
 waiting proposals. A proposal uses no clock and no stored random state.
 Rule 2: one Gaussian process models all rungs. The resource is an input of the process, and the
 process predicts losses at the top rung. A model of the lowest rung alone would prefer
-configurations that learn fast only at the start. For every other trial, the losses of all rungs are
-brought to one scale first (``on_one_scale``).
+configurations that learn fast only at the start. For every second proposal, the losses of all rungs
+are first mapped to one scale (``on_one_scale``).
 Rule 3: for each trial without a result at the top rung, losses are drawn from the process and used
-like results (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2). The next proposal is therefore
-not close to a trial in training, nor to a paused trial. The loss of a paused trial is never better
-than that of the best finished trial, as the study may never promote the paused trial.
+like results (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2). Therefore the next proposal is
+close neither to a trial in training nor to a paused trial. The loss of a paused trial is never
+better than that of the best finished trial, as the study may never promote the paused trial.
 Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by
-its square root. Without this division, the model chose the slowest configurations, and was worse
-than random search.
-Rule 5: a failure is no loss. Another Gaussian process predicts the probability of success, by which
-the expected improvement is multiplied. A trial that did well and failed at a higher rung keeps its
-results, so its place stays good unless failures share it.
+the square root of the predicted training time. Without this division, the search chose the slowest
+configurations and was worse than random search.
+Rule 5: a failure is not treated as a loss. Another Gaussian process predicts the probability of
+success, and the expected improvement is multiplied by this probability. A trial that had good
+results and then failed at a higher rung keeps these results, so points near it stay promising
+unless several trials near it fail.
 Rule 6: the first ten trials cover the space evenly (a Latin hypercube), and a tenth of all other
 trials are random. If a configuration has results from before the study, it replaces one of the
 first ten trials and is not proposed.
@@ -24,12 +25,13 @@ Rule 7: the kernels are fitted again when the number of results has grown by an 
 latest after 16 new results. Between two fits, the process uses each new result immediately. A fit
 takes four fifths of a proposal's time. With several losses, the kernel is fitted for each proposal,
 because the weights of the losses differ from trial to trial (``scalarisation.py``).
-Rule 8: a third Gaussian process predicts whether a configuration fits into memory. Its values are
--1 for trials that ran out of memory, and for other trials the logarithm of the memory limit divided
-by the memory that the trial used, from 0 to 1. A trial of unknown memory has the value 1. The
-expected improvement is multiplied by the squared probability of a positive value.
-Rule 9: a proposal does not join a cluster of five or more near trials, none of which reached the
-top rung.
+Rule 8: a third Gaussian process predicts whether a configuration fits into memory. The value of a
+trial that ran out of memory is -1. The value of any other trial is the logarithm of the ratio
+between the memory limit and the trial's memory, limited to the range from 0 to 1. If a trial's
+memory is unknown, its value is 1. The expected improvement is multiplied by the squared probability
+that the value is positive.
+Rule 9: a cluster is a group of trials that are near each other. If a cluster has five or more
+trials and none of them reached the top rung, no proposal is near these trials.
 
 The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md`` and
 ``docs/decisions/0082-never-worse-than-chance.md``.
@@ -56,7 +58,9 @@ whichever comes first.
 """
 # Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 FEWEST_IN_CLUSTER = 5
-"""The size of a cluster of rule 9. Random draws have clusters of two or three among 64 trials."""
+"""The smallest size of a cluster in rule 9. Among 64 random draws, clusters have only two or three
+trials.
+"""
 
 
 class GPProposer(Proposer):
@@ -64,9 +68,9 @@ class GPProposer(Proposer):
     time.
 
     Attributes:
-        first, random_share, price: As in the options of the search.
+        first, random_share, price: The options of the search with these names.
         seed: The seed of the study.
-        seen: What is known of all trials.
+        seen: The data of all trials.
         kernels: The kernels, fitted to the results at the time of the last refit (rule 7).
         proposed: Points of proposals that have not started.
     """
@@ -111,8 +115,8 @@ class GPProposer(Proposer):
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the configuration with the best score that a short search finds; None if the trial
-        must be random.
+        """Return the configuration with the best score that a short search finds. If the trial must
+        be random, return None.
         """
         seen = self.seen
         chance = np.random.default_rng([self.seed, trial, 1])
@@ -138,11 +142,13 @@ class GPProposer(Proposer):
         return None
 
     def score(self, trial: int, chance: np.random.Generator) -> Score | None:
-        """Return what scores the points for a new trial; None if the results tell nothing."""
-        # Where low rungs mislead, mapped losses let them mislead the model too. Where the lowest
-        # rung has a much larger spread, unmapped losses hide the differences at the top. On the
-        # battery of worlds, always mapping gained nothing over never mapping, and taking turns did
-        # (decision 82).
+        """Return an object that scores points for a new trial. If the results are too few or all
+        equal, return None.
+        """
+        # If low rungs are misleading, mapped losses of low rungs mislead the model too. If the
+        # lowest rung has a much larger spread, unmapped losses hide the differences at the top
+        # rung. In the benchmark of simulated tasks, always mapping was not better than never
+        # mapping, but mapping for every second proposal was better (decision 82).
         is_mapped = trial % 2 == 1
         shown = ShownResults(self.seen)
         values = shown.plain_losses(self.seed, trial, is_mapped=is_mapped)

@@ -1,7 +1,7 @@
 """Scores configurations by expected improvement, time, success, memory and priors, and searches for
 the best score.
 
-What a trial that has no result at the top rung contributes is drawn from the model: see rule 3 of
+For a trial without a result at the top rung, a loss is drawn from the model: see rule 3 of
 ``gp_proposer.py``.
 """
 
@@ -20,17 +20,21 @@ from ashtune._src.space.space import Space
 DRAWS = 16
 # Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 MOST_PAUSED = 24
-"""Losses are drawn for the 24 paused trials with the lowest predicted losses: near the others, no
-proposal is made anyway.
+"""Losses are drawn only for the 24 paused trials with the lowest predicted losses. The other paused
+trials do not matter, since no proposal is made near them.
 """
 FEWEST_FINISHED = 3
-"""Losses are drawn for paused trials if at least this many trials have a result at the top rung."""
+"""Losses are drawn for paused trials only if at least this many trials have a result at the top
+rung.
+"""
 LEAST_SUCCESS = 0.02
-"""The least probability of success, so that a region without success stays possible."""
+"""The smallest probability of success that is used, so that a region without success can still be
+proposed.
+"""
 # Decision 72 (docs/decisions/0072-out-of-memory.md).
 FITS_POWER = 2
-"""The power of the probability that a configuration fits into memory: the best ones are often near
-the boundary.
+"""The probability that a configuration fits into memory is raised to this power, because the best
+configurations are often near the boundary.
 """
 BELIEF = 1.0
 """The expected improvement is multiplied by
@@ -42,8 +46,8 @@ TRIAL_CENTRES = 2
 ROUNDS = 4
 STEPS = 128
 STEP = 0.2
-"""A search scores random points, then points near the best points and trials; each of these rounds
-halves the steps.
+"""The search first scores random points. Then it scores points near the best points and trials, in
+several rounds. The size of the steps starts at this value and is halved in each round.
 """
 
 
@@ -52,9 +56,9 @@ class Score:
 
     Args:
         seen: All trials.
-        shown: Their results that the model uses now.
+        shown: The results that the model uses now.
         values: The standardised losses of these results, shape (n,).
-        is_mapped: Whether these losses were brought to one scale.
+        is_mapped: Whether these losses were mapped to one scale.
         kernels: The kernels of the last refit.
         chance: The random generator of this trial.
         price: The exponent of the training time.
@@ -89,11 +93,11 @@ class Score:
         """Draw losses at the top rung for trials without a result there, and find the best loss of
         each draw (rule 3).
 
-        A paused trial could be ignored. Then the points near it stay as promising as before, and
-        the search proposes them again and again. A paused trial could also count with its drawn
-        loss. Then the lowest of many draws would be the best loss, but no trial would ever have it,
-        because the study may never promote the trial. Therefore the loss of a paused trial is
-        drawn, and is never below the best loss of a finished trial.
+        If paused trials were ignored, the points near them would stay promising, and the search
+        would propose them again and again. If the drawn loss of a paused trial counted without a
+        limit, the best loss would be the lowest of many draws. Perhaps no trial would ever reach
+        this loss, because the study may never promote the paused trial. Therefore the loss of a
+        paused trial is drawn, but is never below the best loss of a finished trial.
         """
         shown = self._shown
         means = model.means(at_top(shown.points))
@@ -101,8 +105,8 @@ class Score:
         self.centres = shown.points[order[:TRIAL_CENTRES]]
         finished = [row for row, trial in enumerate(shown.trials) if seen.is_at_top(trial)]
         best = np.array([means[finished].min() if finished else means.min()])
-        # With fewer finished trials, the model knows next to nothing about the top rung: to draw
-        # from the first finished trial on was worse at five full trainings.
+        # With fewer finished trials, the model knows almost nothing about the top rung. With draws
+        # from the first finished trial on, results after five full trainings were worse.
         paused: list[TrialId] = []
         if len(finished) >= FEWEST_FINISHED:
             paused = [
@@ -138,8 +142,8 @@ class Score:
         return score + self._belief * self._space.log_belief(points)
 
     def log_success(self, rows: Array) -> Array:
-        """Return the logarithm of the probability of success at points with
-        a resource, shape (n,).
+        """Return the log-probability of success at each row, shape (n,). A row is a point followed
+        by a resource.
         """
         if self._success is None:
             return np.zeros(len(rows))

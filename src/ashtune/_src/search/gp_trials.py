@@ -1,4 +1,4 @@
-"""What the search by a Gaussian process remembers of the trials of a study."""
+"""The data of a study's trials that the search by a Gaussian process stores."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,12 +17,12 @@ Point = tuple[float, ...]
 
 MOST_BEST = 40
 MOST_NEWEST = 40
-"""In a long study, the model uses only the 40 best and the 40 newest trials, and the best of at
-most 40 branches: a fit takes O(n^3).
+"""A fit takes O(n^3) time. So in a long study, the model uses only the 40 best trials, the 40
+newest trials, and the best trial of each of at most 40 branches of the space.
 """
 DIGITS = 9
-"""Coordinates are rounded to this many digits, as conversion to a configuration and back changes
-the last bits.
+"""Coordinates are rounded to this many digits, because a conversion to a configuration and back
+changes the last bits.
 """
 MOST_CLUSTERED = 500
 NEAR = 0.05
@@ -32,25 +32,28 @@ this share of its range.
 
 
 class SeenTrials:
-    """The points, results, failures, speed and memory of all trials that the search was told of.
+    """The points, results, failures, speed and memory of all trials that the search knows.
 
     Args:
         space: The search space.
         top: The resource of the top rung.
 
     Attributes:
-        points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
+        points: Each trial's point in the unit cube. The coordinate of an inactive hyperparameter is
+            0.5.
         losses: For each trial with a result, the loss by resource. With several losses or
-            constraints, the key. A trial that ran out of memory has an infinite loss at resource 0.
-            With the probability of rule 8 alone, every second trial ran out of memory, as memory
-            ends sharply, often near the best trials.
+            constraints, the key instead of the loss. A trial that ran out of memory has an infinite
+            loss at resource 0. Without this infinite loss, every second trial ran out of memory,
+            because the boundary of memory is sharp and often near the best trials: the probability
+            of rule 8 alone was not enough.
         failures: For each trial that failed, the rung at which it failed. Its earlier results stay
             in ``losses``.
-        resources: The largest resource of a result of each rung; a trial that ended itself early
-            has a smaller one.
-        paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
-        fits: The values of rule 8 of ``gp_proposer.py``, for trials whose memory is known or that
-            ran out of memory.
+        resources: For each rung, the largest resource of a result. A trial that ended itself early
+            has a smaller resource.
+        paces: For each trial, the logarithm of the seconds per unit of resource in the trial's
+            first job.
+        fits: The values of rule 8 of ``gp_proposer.py``, for trials with known memory and for
+            trials that ran out of memory.
         training: The trials that train now.
         from_before: The numbers, all below 0, of the configurations with results from before the
             study.
@@ -60,7 +63,7 @@ class SeenTrials:
         self.space = space
         self.top = top
         self.points: dict[TrialId, Point] = {}
-        self._tried: set[Point] = set()  # the same points, for lookup
+        self._tried: set[Point] = set()  # the same points as a set, for fast lookup
         self._branches: dict[TrialId, tuple[bool, ...]] = {}  # which hyperparameters are active
         self.losses: dict[TrialId, dict[int, Any]] = {}
         # by the highest resource with finite losses
@@ -119,8 +122,8 @@ class SeenTrials:
         return self._highest.get(trial, 0) >= self.top
 
     def is_paused(self, trial: TrialId) -> bool:
-        """Return whether a trial of the study has results, does not train, has not failed and is
-        not at the top.
+        """Return whether a trial of the study is paused: it has results, is not in training, has
+        not failed, and has not reached the top rung.
         """
         is_over = trial in self.failures or trial in self.from_before or self.is_at_top(trial)
         return not (is_over or trial in self.training)
@@ -128,10 +131,10 @@ class SeenTrials:
     def shown(self) -> list[TrialId]:
         """Return the trials that the model uses, in the order of their numbers. O(n log n).
 
-        Few trials are all used. Of many, the best ones and the newest ones are used; and the best
-        ones of each branch, where some hyperparameters depend on others. Otherwise the model would
-        forget a branch that has no trial among the best and the newest, and would search it again
-        or never.
+        If there are few trials, all are used. If there are many, the model uses the best trials and
+        the newest trials. If some hyperparameters depend on others, it also uses the best trials of
+        each branch of the space. Otherwise the model would forget a branch without a trial among
+        the best and the newest, and would search this branch again or never.
         """
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
@@ -146,8 +149,8 @@ class SeenTrials:
         return sorted(chosen)
 
     def _best_first(self) -> Iterator[TrialId]:
-        """Yield all trials with results: those of the highest rung first, the best of each rung
-        first.
+        """Yield all trials with results, sorted by highest rung, and within a rung by loss, the
+        best trial first.
         """
         for resource in sorted(self._standings, reverse=True):
             for _, trial in ranked(
@@ -157,12 +160,13 @@ class SeenTrials:
 
 
 class Clusters:
-    """Finds clusters of near trials among the newest trials, and whether a trial of a cluster
-    reached the top rung.
+    """Finds clusters of near trials among the newest trials, and records whether a trial of a
+    cluster reached the top rung.
     """
 
     def __init__(self, seen: SeenTrials) -> None:
-        # A result from before the study may lie below the present top rung, and never reaches it.
+        # A configuration from before the study may have a result below the present top rung, and
+        # will never reach this rung.
         newest = [trial for trial in seen.points if trial not in seen.from_before][-MOST_CLUSTERED:]
         self._places = np.array([seen.points[trial] for trial in newest]).reshape(
             len(newest), len(seen.space.columns)
@@ -175,10 +179,11 @@ class Clusters:
         )
 
     def is_below_top(self, point: Point, fewest: int) -> bool:
-        """Return whether a point has a cluster of at least ``fewest`` trials, none of which has a
-        result at the top.
+        """Return whether a point belongs to a cluster of at least ``fewest`` trials without a
+        result at the top rung.
 
-        The cluster has the trials near the point, the trials near these, and so on. O(n d).
+        The cluster consists of the trials near the point, the trials near these trials, and so on.
+        O(n d).
         """
         is_near = np.abs(self._places - np.array(point)).max(axis=1) <= NEAR
         clusters = np.unique(self._clusters[is_near])

@@ -55,9 +55,9 @@ class GridDesign:
         space: The space; choices of weight 0 are left out.
         points: How many values each numeric range gets: one number for all ranges, or one for each
             name. The values are evenly spaced (on a log scale if the range is log) and include both
-            ends; a single value is the middle of the range. Values of an integer range are rounded,
-            so there may be fewer; without a number, an integer range gets all its integers. A float
-            range needs a number.
+            ends. A single value is the middle of the range. In an integer range, values are
+            rounded, so there may be fewer values. If an integer range has no number, all its
+            integers are used. A float range needs a number.
 
     Raises:
         SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
@@ -108,8 +108,8 @@ class GridDesign:
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
-    """Return the user's number of grid points for each numeric range. A range without such a number
-    is left out.
+    """Return the number of grid points that the user gave for each numeric range. A range without a
+    number is left out.
     """
     ranges = [name for name, column in space.columns.items() if column.choices is None]
     if points is None:
@@ -142,15 +142,17 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
 
 
 def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
-    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``; a single
-    point is the middle.
+    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``. If there is
+    a single point, it is the middle.
     """
     import numpy as np
 
     if points == 1:
-        # Halves (or square roots) are combined, as the sum (or product) of the ends may overflow.
+        # The middle is computed from halves (or square roots), because the sum (or product) of the
+        # ends may overflow.
         return [float(np.sqrt(low) * np.sqrt(high) if is_log else low / 2 + high / 2)]
     space = np.geomspace if is_log else np.linspace
     spaced = space(low, high, points)
-    # The ends are given as they are: numpy's may differ in the last bit, and be out of range.
+    # The ends are replaced by the exact numbers, because the ends that numpy returns may differ in
+    # the last bit and be out of range.
     return [float(low), *spaced[1:-1].tolist(), float(high)]

@@ -9,14 +9,16 @@ from ashtune._src.space.space import Space
 
 # Decision 23 (docs/decisions/0023-searches.md).
 LARGEST_ENUMERATED = 100_000
-"""The maximum number of points that are checked one by one, in half a second or less."""
+"""The maximum number of points that are checked one by one. The check takes half a second or less.
+"""
 
 
 class Lattice:
     """All combinations of given values of the hyperparameters, each with a number (point).
 
-    A point has one digit for each hyperparameter; the last hyperparameter has the lowest digit. The
-    digit of an inactive hyperparameter is 0, so each configuration has exactly one point.
+    A point is a number with one digit for each hyperparameter. The last hyperparameter has the
+    lowest digit. The digit of an inactive hyperparameter is 0, so each configuration has exactly
+    one point.
 
     Args:
         space: The space of the values.

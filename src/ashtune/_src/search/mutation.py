@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 SPARE = 2
-"""How many replacements are drawn for a forbidden mutation. If all replacements are forbidden, the
+"""How many other mutations are drawn if a mutation is forbidden. If all of them are forbidden, the
 trial is random.
 """
 
@@ -33,7 +33,7 @@ class Mutation(Search, frozen=True):
         first: How many results the search needs before it proposes; results from before the study
             count.
         step: Standard deviation of a change, as a fraction of the range. An unordered choice is
-            drawn again instead.
+            replaced by a random choice.
         random_share: Fraction of the trials that is random.
 
     Raises:
@@ -71,8 +71,8 @@ class _Mutating(Proposer):
     result.
 
     All mutations for a block of trials are made together, because numpy makes many mutations in
-    about the time of one. If this proposer is the stand-in of another search, it runs in the driver
-    (see :meth:`Search.stand_in`).
+    about the same time as one mutation. If this proposer is the stand-in of another search, it runs
+    in the driver (see :meth:`Search.stand_in`).
     """
 
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
@@ -80,14 +80,16 @@ class _Mutating(Proposer):
         self._space = space
         self._seed = seed
         self._results = 0
-        self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
+        # the best result as (rung, minus the loss, minus the trial)
+        self._best: tuple[int, float, int] = (-1, 0.0, 0)
         self._configuration: dict[str, object] = {}
         # With several losses: the highest rung with a result, and the Pareto front there.
         self._rung = -1
         self._front: list[tuple[Key, int, dict[str, object]]] = []
         self._mutations: list[dict[str, object] | None] = []
         self._made_for: object = None  # the best result and the block of these mutations
-        self._asked = (-1, 0)  # the trial asked for last, and how many times
+        # the last trial that needed a proposal, and how often it was asked for
+        self._asked = (-1, 0)
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         self._results += 1
@@ -116,7 +118,7 @@ class _Mutating(Proposer):
         )
 
     def _choose_one_of_several(self, trial: int) -> None:
-        """Choose the result of the Pareto front that is the best with the weights of ``trial``."""
+        """Choose the best result of the Pareto front by the weights of ``trial``."""
         import numpy as np
 
         keys = np.array([key for key, _, _ in self._front])
@@ -136,7 +138,7 @@ class _Mutating(Proposer):
         if trial != asked_trial:
             times = 0
         self._asked = (trial, times + 1)
-        if times:  # the mutation of the block was tried before, or was forbidden
+        if times:  # the block's mutation for this trial was tried before, or was forbidden
             [configuration] = self._make([self._seed, *self._asked], 1)
         else:
             if self._made_for != (self._best, block):
@@ -173,17 +175,17 @@ class _Mutating(Proposer):
         chance = np.random.default_rng(seeds)
         is_random = chance.random(trials) < self._options.random_share
         places = self._space.place(self._configuration)
-        # a value inactive now may be active after the mutation
+        # a hyperparameter that is inactive now may be active after the mutation
         points = chance.random((trials, len(places)))
         for column, place in enumerate(places):
             if place is not None:
                 points[:, column] = place
         columns = self._space.columns.values()
         is_category = np.array([column.is_category for column in columns])
-        # at least to the next value
+        # a step reaches at least the next value
         steps = np.array([max(self._options.step, column.spacing) for column in columns])
         moved = take_steps(points, steps, is_category, chance)
-        # clipping alone would often give the bound itself
+        # with clipping, the value would often be the bound itself
         reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)
         mutations = self._space.at(reflected)
         return [

@@ -1,4 +1,5 @@
-"""Search by a sampler of Optuna, which uses the results of one rung, like the model of BOHB.
+"""Search by a sampler of Optuna. The sampler uses the results of only one rung, like the model of
+BOHB.
 
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774,
 section 4.1: the model uses the highest rung that has enough results. Alternatives: see
@@ -6,11 +7,11 @@ section 4.1: the model uses the highest rung that has enough results. Alternativ
 
 Rule 1: each proposal comes from a new sampler. A proposal depends only on the seed, the trial's
 number and the earlier results.
-Rule 2: a sampler sees finished trials with one loss each, and running trials, but no pruned trials.
-Several losses are combined into one number, with different weights for each trial
+Rule 2: a sampler sees finished trials with one loss each, and running trials. It sees no trials as
+pruned. Several losses are combined into one number, with different weights for each trial
 (``scalarisation.py``).
-Rule 3: the proposer's process imports Optuna. The driver also imports Optuna, to check that the
-sampler can be made.
+Rule 3: the process of the proposer imports Optuna. The driver also imports Optuna, to check that
+the sampler can be created.
 Rule 4: the journal has the class name and options of the sampler, not a pickle, so reading a
 journal executes no code.
 """
@@ -48,15 +49,17 @@ if TYPE_CHECKING:
 
     Sampler: TypeAlias = str | type[BaseSampler]
 else:
-    Sampler = str  # the form in a journal
+    Sampler = str  # the type of a sampler in a journal
 
 LEAST_RESULTS = 10
 MOST_BEST = 100
 MOST_NEWEST = 100
-"""The most finished trials (best and newest) and running trials (newest) that a sampler sees."""
+"""A sampler sees at most this many of the best finished trials, of the newest finished trials, and
+of the newest running trials.
+"""
 MOST_INTEGERS = 10
-"""For longer integer ranges, a sampler proposes floats, which are rounded: five times as fast, with
-equal results.
+"""For integer ranges with more values, a sampler proposes floats, which are then rounded. This is
+five times as fast, and the results are equally good.
 """
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
@@ -77,8 +80,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
             together (``multivariate=True, group=True, constant_liar=True``).
         options: Arguments of the class, except the seed: a dict of plain values.
         random_share: Fraction of the trials that is random.
-        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its
-            own proposal.
+        ahead: How many proposals are made before their trials start. With 0 each trial waits for
+            its own proposal.
 
     Raises:
         SettingsError: If the class was not found, or an option is out of its range.
@@ -126,7 +129,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
             options = OURS.get(name, {})
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # many options of Optuna are called experimental
+                # Optuna warns that many of its options are experimental
+                warnings.simplefilter("ignore")
                 sampler: BaseSampler = kind(**options, seed=seed)
         except Exception as error:  # noqa: BLE001 - any exception of a foreign class
             raise SettingsError(
@@ -144,8 +148,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
     @property
     def first_proposed(self) -> int:
-        """The number of random trials at the start of a study. A sampler proposes only if there are
-        results.
+        """The number of random trials at the start of a study, because a sampler needs results to
+        propose.
         """
         return LEAST_RESULTS
 
@@ -191,8 +195,8 @@ class OptunaProposer(Proposer):
     """Asks a sampler of Optuna for proposals, based on the results of one rung.
 
     Attributes:
-        losses: Each trial's loss by rung, infinite for a failure; with several losses or
-            constraints, the key.
+        losses: Each trial's loss by rung. The loss of a failure is infinite. With several losses or
+            constraints, the key is stored instead.
         running: The trials in training.
         known: The numbers, all below 0, of the configurations with results from before the study.
     """
@@ -217,7 +221,7 @@ class OptunaProposer(Proposer):
         self._tried: set[object] = set()
         # proposals that have not started
         self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))
-        # a sampler's attributes for its proposed trials
+        # the attributes that samplers have set for their proposed trials
         self._notes: dict[object, dict[str, Any]] = {}
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
@@ -238,8 +242,8 @@ class OptunaProposer(Proposer):
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the sampler's first proposal with a new configuration; None if the trial must be
-        random.
+        """Return the sampler's first proposal whose configuration is new. If the trial must be
+        random, return None.
         """
         chance = random.Random(f"{self._seed} {trial}")
         rung = max(
@@ -353,8 +357,8 @@ class OptunaProposer(Proposer):
 
 
 class SampledAxis:
-    """A hyperparameter in the form that samplers use. Choices become indices, long integer ranges
-    become float ranges.
+    """A hyperparameter in the form that samplers use. Choices become indices, and long integer
+    ranges become float ranges.
 
     Attributes:
         is_constant: Whether the hyperparameter has only one value, so that the sampler does not see

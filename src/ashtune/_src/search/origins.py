@@ -1,8 +1,8 @@
 """Makes and classifies the origins of configurations. An origin is the journal's text about a
 configuration's source.
 
-Rule: an origin that begins with "random" or "design" marks a random draw, which depends on no
-result.
+Rule: an origin that begins with "random" or "design" means that the configuration is a random draw,
+which depends on no result.
 """
 
 from enum import IntEnum
@@ -18,19 +18,19 @@ _CONFIRMATION = "confirms "
 
 
 class Sort(IntEnum):
-    """The source of a configuration: a draw, a model, the mutation of another configuration, or the
-    user.
+    """The kind of source of a configuration: a random draw, a model, the mutation of another
+    configuration, or the user.
     """
 
     RANDOM = 0
     MODEL = 1
     MUTATION = 2
     STANDING_IN = 3
-    """Made by the stand-in, usually as a mutation, because no proposal was ready."""
+    """A proposal of the stand-in, usually a mutation, because no other proposal was ready."""
     OTHER = 4
     """A repetition of another trial: neither a draw nor a proposal."""
     ENQUEUED = 5
-    """Enqueued by the user, or the best of another task."""
+    """A configuration that the user enqueued, or the best configuration of another task."""
 
 
 PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
@@ -48,8 +48,8 @@ def results_text(results: int, known: int) -> str:
 
 
 def mutation_text(parent: int) -> str:
-    """Return the origin of a mutation; a ``parent`` below 0 is a configuration from before the
-    study.
+    """Return the origin of a mutation. ``parent`` is the trial that was mutated; if it is below 0,
+    it is a configuration from before the study.
     """
     return f"{_MUTATION}{parent}" if parent >= 0 else f"{_MUTATION}a result from before"
 

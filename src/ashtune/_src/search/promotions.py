@@ -4,15 +4,15 @@ Source: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26,
 Fisher's exact test from one table to several tables. One table counts the trials of one stretch
 (see rule 1), by source and by promotion. The ratio of the promoted shares is computed by Mantel and
 Haenszel (*J. Natl. Cancer Inst.* 22, 1959), and the ratio's interval by Greenland and Robins,
-*Biometrics* 41, 1985. The null hypothesis says that all trials of a stretch are equally likely to
-be promoted. Promotion quotas may differ between stretches.
+*Biometrics* 41, 1985. The null hypothesis is that all trials of a stretch are equally likely to be
+promoted. The probability of promotion may differ between stretches.
 
 Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecutive trials that
 entered at the same rung. Trials before the first proposal are not compared, because early trials
 had few competitors.
-Rule 2: a trial is compared when it has a result at its entry rung. Trials that failed at any rung
-are not compared, because a mistake in the training function says nothing about the search. Trials
-that were withdrawn, were enqueued, or confirm other trials are not compared.
+Rule 2: a trial is compared as soon as it has a result at its entry rung. Trials that failed at any
+rung are not compared, because an error in the training function says nothing about the search.
+Withdrawn trials, enqueued trials and confirming trials are not compared either.
 Rule 3: the stretch of a trial does not depend on the trial's source or promotion.
 """
 
@@ -33,8 +33,8 @@ from ashtune._src.search.origins import Sort, sort_of
 STRETCH = 20
 _NOT_JUDGED = -1
 NEGLIGIBLE = 1e-18
-"""Smaller probabilities at both ends of a distribution are dropped, so that it does not have an
-entry per trial.
+"""Probabilities below this number are dropped at both ends of a distribution. Otherwise the
+distribution would have an entry for each trial.
 """
 TWO_SIDED_95 = 1.959964
 
@@ -86,7 +86,7 @@ class Promotions(Observer):
             case TrialPromoted(trial=trial):
                 self._grow(trial)
                 self._promoted[trial] = True
-            case TrialFailed(trial=trial):  # it is never trained again
+            case TrialFailed(trial=trial):  # a withdrawn or failed trial is never trained again
                 self._grow(trial)
                 self._entered[trial] = _NOT_JUDGED
             case _:
@@ -105,7 +105,7 @@ class Promotions(Observer):
         O(trials).
         """
         stretches: list[list[TrialId]] = []
-        at: dict[int, list[TrialId]] = {}  # by entry rung, the stretch that is not full yet
+        at: dict[int, list[TrialId]] = {}  # for each entry rung, the stretch that is not full yet
         first = next((n for n in range(len(self.sorts)) if self.sorts[n] in sorts), len(self.sorts))
         for number in range(first, len(self.sorts)):
             trial = TrialId(number)
@@ -158,10 +158,10 @@ class Chances(msgspec.Struct, frozen=True):
     be promoted.
 
     Args:
-        as_many: The chance of at least the observed number of promoted random draws; small if
-            proposals are worse.
-        as_few: The chance of at most the observed number of promoted random draws; small if
-            proposals are better.
+        as_many: The probability of at least the observed number of promoted random draws. It is
+            small if proposals are worse than random draws.
+        as_few: The probability of at most the observed number of promoted random draws. It is small
+            if proposals are better than random draws.
         fewest: The smallest possible ``as_few`` with these trials and promotions. If ``fewest`` is
             large, the data cannot show that any model is better.
     """
@@ -177,7 +177,7 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
     """
     import numpy as np
 
-    # of ``begin``, ``begin + 1``, ... promoted random draws
+    # the probabilities of ``begin``, ``begin + 1``, ... promoted random draws
     begin = 0
     probabilities = np.ones(1)
     promoted = 0
@@ -197,8 +197,8 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
 
 
 def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
-    """Return the promoted share of proposals divided by the promoted share of random draws; None if
-    a share is 0.
+    """Return the promoted share of proposals divided by the promoted share of random draws. If
+    either share is 0, return None.
     """
     ours = theirs = spread = 0.0
     for each in stretches:
@@ -219,8 +219,8 @@ def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
 
 
 def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
-    """Return the least possible number of promoted random draws, and the probabilities of this and
-    larger numbers.
+    """Return the smallest possible number of promoted random draws, and the probabilities of this
+    number and of each larger number.
     """
     n = stretch.trials
     promoted = stretch.proposed_promoted + stretch.random_promoted

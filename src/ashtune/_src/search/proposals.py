@@ -1,18 +1,18 @@
 """Proposals of a search that learns: a thread collects them from the proposer, and the driver gives
 them to new trials.
 
-Rule 1: trials may wait until their proposals are ready. The waits of all trials together take at
-most ``FREE_WAIT_SECONDS`` plus a fraction of the workers' training time. When the study's waiting
-time is used up, proposals are made in advance. A trial without a ready proposal gets a proposal of
-the stand-in, or the design's configuration.
+Rule 1: trials may wait until their proposals are ready. In total, all trials wait at most
+``FREE_WAIT_SECONDS`` plus a fraction of the workers' training time. When the study's waiting time
+is used up, proposals are made in advance. If no proposal is ready for a trial, the trial gets a
+proposal of the stand-in, or the design's configuration.
 Rule 2: a proposer that raises an exception, or proposes a configuration outside of the space, is
 dropped with a message. Without a proposer, new trials get their configurations from the design.
 Rule 3: a resumed study reads the configurations of earlier trials from the journal, and tells a new
 proposer all events of the journal.
 Rule 4: a proposal is not used if an earlier trial has the same configuration. Floats are rounded to
 twelve digits before configurations are compared.
-Rule 5: the first trials get their configurations from the design. The model's process therefore
-starts after the workers, at the study's first result.
+Rule 5: the first trials get their configurations from the design. Therefore the model's process
+does not start together with the workers, but at the study's first result.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
 Rule 7: the journal's first line stores the results from before the study. A new proposer first gets
 the results from before the study. Each configuration with earlier results replaces one of the first
@@ -24,16 +24,18 @@ trials.
 
 # Theory of operation
 # -------------------
-# Two threads work here. The driver's thread calls event(), followed(), tick(), tried() and
-# take(); none of them computes a model. The proposer's thread runs _work(): it tells the proposer
-# what happened, asks for a proposal, and stores it in _ready. Both threads share the fields that
-# stand together in __init__, under the one condition _changed; _news is a deque, which one thread
-# appends to and the other pops from without the lock. The driver's thread calls close() of the
-# proposer, perhaps during a proposal; its own thread calls all other methods.
+# Two threads work here. The driver's thread calls event(), followed(), tick(), tried() and take();
+# none of them computes a model. The proposer's thread runs _work(): it tells the proposer what
+# happened, asks for a proposal, and stores it in _ready. The two threads share a group of fields in
+# __init__ and use them only while they hold the condition _changed. The exception is the deque
+# _news: the driver's thread appends to it and the proposer's thread pops from it without the lock.
+# The driver's thread calls the proposer's close(), perhaps during a proposal. The proposer's thread
+# calls all other methods of the proposer.
 #
-# Nothing is written here. The driver tells a result only after it is in the journal. It flushes the
-# start of a trial with a proposal of a model or a mutation before it sends the order, because such
-# a proposal cannot be drawn again.
+# This module writes no file. The driver calls event() with a result only after the result is in the
+# journal. If a trial's configuration is a proposal of a model or a mutation, the driver flushes the
+# start of the trial to the journal before it sends the order to a worker, because such a proposal
+# cannot be computed again.
 #
 # A study passes through these states, and only in this direction:
 #
@@ -54,41 +56,45 @@ trials.
 #
 # The last three have no thread that proposes.
 #
-# OPENING is a separate state, because the first proposal takes much longer than the others: a
-# process starts, and imports numpy and scipy. Its time would spoil the estimate of what a
-# proposal costs, so it is not measured; and a trial may wait for it longer than for a later one,
-# since a search that starts late would otherwise lose its first trials.
+# OPENING is a separate state, because the first proposal takes much longer than later proposals: a
+# process starts, and imports numpy and scipy. This time is not used to estimate how long a proposal
+# takes. A trial may wait longer for the first proposal than for later proposals. Otherwise a search
+# that starts late would have no part in the first trials.
 #
-# At most one trial waits at a time, since the driver's thread is the one that waits. Its state is
-# _caller:
+# At most one trial waits at a time, since the driver's thread itself waits. The state of this wait
+# is _caller:
 #
 #   NOBODY      no trial waits
 #   WAITS       a trial waits: the next proposal is made now, whatever the share of Rule 6
 #   GAVE_UP     the last wait ended without a proposal: no trial waits again until a proposal is
 #               made, so that one slow proposal costs one wait and not one for each free worker
 #
-# What is held: at most ``ahead`` ready proposals and one for a waiting trial. _tried and _begun
-# grow with the trials. _news has no limit: it waits until the thread takes it.
+# Memory: there are at most ``ahead`` ready proposals, plus one proposal for a waiting trial. _tried
+# and _begun grow with the number of trials. _news has no limit: events stay in it until the
+# proposer's thread takes them.
 #
-# Why a budget of waits (Rule 1) and not "always wait" or "never wait": with 1 ms trainings,
-# always waiting makes the model the bottleneck of the study; never waiting gives the trials of a
-# short study to the design. The budget bounds what a study can lose: five seconds, plus a fifth of
-# the training time. Two kinds of studies are exceptions: a search that proposes nothing in advance
-# (most_ahead 0) is waited for up to WAIT_SECONDS each time, so that a study on one worker can be
-# reproduced; another fused study never waits.
+# Why the total wait is limited (Rule 1): if trials always waited, the model would be the bottleneck
+# of a study with trainings of 1 ms. If trials never waited, all trials of a short study would get
+# configurations of the design. With the limit, a study loses at most five seconds plus a fifth of
+# the training time. There are two exceptions. If a search proposes nothing in advance (most_ahead
+# is 0), each trial waits up to WAIT_SECONDS, so that a study on one worker can be reproduced. A
+# trial of any other fused study never waits.
 #
-# The stand-in runs in the driver's thread, and is dropped if it raises. Its proposals are not
-# checked here: one outside of the space ends the session, as an exception of the design does.
+# The stand-in runs in the driver's thread. If it raises an exception, it is not used any more. Its
+# proposals are not checked here: a proposal outside of the space ends the session, as an exception
+# of the design does.
 #
-# Why proposals in advance, if they know less than later ones: a proposal made while all workers
-# are busy costs the workers no wait. As long as trials may wait, only the first proposal is made
-# in advance, so that each one knows all results. Once the budget is used up, most_ahead proposals
-# are kept ready, but at most one for each worker (Rule 6 limits their cost).
+# Why proposals are made in advance, although they use fewer results than later proposals: while all
+# workers are busy, a proposal makes no worker wait. As long as trials may wait, only the first
+# proposal is made in advance, so that later proposals use all results. When the total wait has
+# reached its limit, most_ahead proposals are kept ready, but at most one for each worker (Rule 6
+# limits their cost).
 #
-# Why a configuration is proposed only once (Rule 4): a training is deterministic here except for
-# its seed, so a second trial of the same configuration teaches the search nothing; repeated
-# trials belong to ``confirm``. Twelve digits, because a float that passed through a logarithm and
-# back differs in the last digits.
+# Why a configuration is proposed only once (Rule 4): the search assumes that a training is
+# deterministic except for its seed, so a second trial of the same configuration teaches the search
+# nothing. To repeat a configuration with other seeds, a user sets ``confirm``. Floats are rounded
+# to twelve digits, because a float that is converted to its logarithm and back differs in the last
+# digits.
 
 import enum
 import math
@@ -118,27 +124,27 @@ CLOSE_SECONDS = 1.0
 SHARE = 0.05
 """Proposals in advance take at most this fraction of the workers' time."""
 WAIT_SECONDS = 60.0
-"""The longest wait of one trial. If the wait gives no proposal, no trial waits again before a
-proposal is made.
+"""The longest wait of one trial. If no proposal is ready after this wait, no trial waits again
+until a proposal is made.
 """
 # Decision 43 (docs/decisions/0043-a-trial-waits-for-its-proposal.md).
 FREE_WAIT_SECONDS = 5.0
 WAIT_SHARE = 0.2
-"""How long a study may wait for proposals: these seconds, plus this fraction of each worker's
-training time.
+"""A study may wait for proposals for ``FREE_WAIT_SECONDS`` seconds, plus the fraction
+``WAIT_SHARE`` of each worker's training time.
 """
 MOST_ASKED = 6
-"""How often a proposer is asked for one trial if its proposals were tried before. After that the
-design is used.
+"""How often a proposer is asked for a trial's proposal if all its proposals were tried before.
+After that, the trial gets the design's configuration.
 """
 MOST_DRAWN = 256
-"""At most this many configurations of an endless design are tested for one trial, which takes 1 ms.
-If all of them were tried before, the trial gets the last of them.
+"""For one trial, at most this many configurations of an endless design are tested, which takes 1
+ms. If earlier trials have tried all of them, the trial gets the last one.
 """
 
 
 class _State(enum.Enum):
-    """What the proposer of a study does; the table is at the top of this module."""
+    """The state of a study's proposer; see the table at the top of this module."""
 
     WAITING = enum.auto()
     OPENING = enum.auto()
@@ -149,7 +155,7 @@ class _State(enum.Enum):
 
 
 class _Caller(enum.Enum):
-    """Whether a trial waits for a proposal; the table is at the top of this module."""
+    """Whether a trial waits for a proposal; see the table at the top of this module."""
 
     NOBODY = enum.auto()
     WAITS = enum.auto()
@@ -189,9 +195,9 @@ class Proposals(Observer):
 
     Args:
         goal: Converts metrics to losses and violations.
-        grouped_by: Hyperparameters whose values are equal within a run of trials. A ready proposal
-            that continues the run is taken first; if no proposal is ready, the design continues the
-            run.
+        grouped_by: Hyperparameters whose values are equal within a run of consecutive trials. A
+            ready proposal with the same values as the present run is taken first. If no proposal is
+            ready, the design gives a configuration with these values.
         known: Results from before the study, with their configurations: see :meth:`Proposer.know`.
 
     Attributes:
@@ -224,19 +230,19 @@ class Proposals(Observer):
         self._goal = goal
         self._seed = seed
         self._grouped_by = grouped_by
-        self._rungs: dict[TrialId, int] = {}  # of new trials whose configuration is not known yet
+        self._rungs: dict[TrialId, int] = {}  # new trials whose configuration is not known yet
         self._begun: set[TrialId] = set()
         self._has_end = design.size is not None
-        # configurations; in an endless design their hashes, to save memory
+        # tried configurations; if the design is endless, only their hashes, to save memory
         self._tried: set[object] = set()
         self._last_key: tuple[object, object] = (None, None)
-        self._number = 0  # the design's configurations before this number were tried
+        self._number = 0  # all configurations of the design below this number were tried
         self._run: tuple[object, int] = (None, 0)
         self._changed = threading.Condition()
-        # Both threads use these, under the lock:
+        # Both threads use these fields, while they hold the lock:
         self._news: deque[Job | Result] = deque()
         self._ready: list[Proposal | None] = []
-        self._next = 0  # no proposal is asked for a trial below this number
+        self._next = 0  # no proposal is requested for a trial below this number
         self._state = _State.WAITING
         self._caller = _Caller.NOBODY
         self._is_idle = False  # the thread waits until it is notified
@@ -244,13 +250,13 @@ class Proposals(Observer):
         self._rests_until = 0.0
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
-        # Only the study's own thread uses these:
+        # Only the study's own thread uses these fields:
         self.waits = 0
         self.waited = 0.0
         self.waited_at_first = 0.0
-        self._trained = 0.0  # seconds, by all workers together
+        self._trained = 0.0  # the total training seconds of all workers
         self._stand_in = None if grouped_by else search.stand_in(space, seed)
-        self._stand_in_known = known  # what the stand-in was not told yet
+        self._stand_in_known = known  # the events that the stand-in has not received yet
         self._stand_in_news: deque[Result] = deque()
         self._thread: threading.Thread | None = None
 
@@ -268,12 +274,13 @@ class Proposals(Observer):
 
         Args:
             known: Configurations by trial.
-            workers: Number of workers of the session; the most proposals that are made in advance.
-            trials: Number of trials of the study, None for no end. If all trials follow the design,
-                there is no thread.
-            complain: Called with one line if the proposer is dropped.
-            open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a
-                separate process.
+            workers: The number of workers of the session. At most one proposal for each worker is
+                made in advance.
+            trials: The number of trials of the study; None for no limit. If all these trials use
+                the design, no thread is started.
+            complain: A function that is called with one line if the proposer is not used any more.
+            open_apart: A function that takes a search, a space, a seed and ``max_resource``, and
+                returns a proposer that runs in a separate process.
         """
         if trials is not None and trials <= self._first_proposed:
             self._end(_State.WITHOUT)
@@ -293,7 +300,8 @@ class Proposals(Observer):
                 max_resource,
             ),
         )
-        # The waits of earlier sessions do not count either, so neither does their training.
+        # The waiting time of earlier sessions does not count, so their training time must not count
+        # either.
         self._trained = 0.0
         self._state = _State.OPENING
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
@@ -336,7 +344,7 @@ class Proposals(Observer):
                 self._begun.add(trial)
                 with self._changed:
                     self._next = max(self._next, trial + 1)
-                    if trial < self._first_proposed:  # an enqueued trial is noted nowhere else
+                    if trial < self._first_proposed:  # an enqueued trial is recorded nowhere else
                         self._changed.notify_all()
                 self._news.append(Job(trial, self._rungs.pop(trial, 0)))
             case _:
@@ -397,8 +405,8 @@ class Proposals(Observer):
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
-        """Return a key that is equal for equal configurations. The last key is stored, as it is
-        often needed again.
+        """Return a key that is equal for equal configurations. The last key is stored, because it
+        is often needed again.
         """
         last, key = self._last_key
         if configuration is not last:
@@ -409,8 +417,8 @@ class Proposals(Observer):
         return key
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Return (True, answer). If there is no answer yet, return (False, None); without a
-        proposer, (True, None).
+        """Return (True, answer) if there is an answer. If there is no answer yet, return (False,
+        None). Without a proposer, return (True, None).
         """
         with self._changed:
             self._next = max(self._next, trial)
@@ -465,7 +473,7 @@ class Proposals(Observer):
         took = time.monotonic() - began
         if was_proposing:
             self.waited += took
-        else:  # the start of a process, which does not count
+        else:  # this wait includes the start of a process, so it does not count
             self.waited_at_first += took
 
     def _stand_in_for(self, trial: int) -> Proposal | None:
@@ -475,7 +483,8 @@ class Proposals(Observer):
         if self._stand_in is None or self._options is None:
             return None
         try:
-            # Told only now: a study whose proposals are always ready never asks the stand-in.
+            # The stand-in gets the events only when it is needed. If proposals are always ready, it
+            # is never needed.
             for earlier, configuration in self._stand_in_known:
                 self._stand_in.know(earlier, dict(configuration))
             self._stand_in_known = ()
@@ -508,8 +517,8 @@ class Proposals(Observer):
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
     def _draw(self, trial: int, why: str) -> Proposal:
-        """Return the next untried configuration of the design; an endless design is searched from
-        ``trial`` on.
+        """Return the next untried configuration of the design. In an endless design, the search for
+        it starts at the number ``trial``.
         """
         number = self._number if self._has_end else max(trial, self._number)
         last = math.inf if self._has_end else number + MOST_DRAWN - 1
@@ -558,8 +567,8 @@ class Proposals(Observer):
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
-        """Wait for work; return the trial that needs a proposal, -1 if there are only new events,
-        None at the end.
+        """Wait for work. Return the trial that needs a proposal, -1 if there are only new events,
+        or None at the end.
         """
         with self._changed:
             while True:
@@ -575,8 +584,8 @@ class Proposals(Observer):
             return max(self._next, self._first_proposed) + len(self._ready) if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Return the seconds until the next proposal is due, 0 or less if it is due now; None if
-        none is needed yet.
+        """Return the seconds until the next proposal is due. If it is due now, return 0 or less. If
+        no proposal is needed yet, return None.
         """
         is_wanted = self._caller is not _Caller.NOBODY
         most = ahead
@@ -591,7 +600,7 @@ class Proposals(Observer):
         while self._news:
             news = self._news.popleft()
             if news.trial not in known:
-                continue  # a driver was killed before it wrote the trial's start
+                continue  # an earlier driver was killed before it wrote the trial's start
             if isinstance(news, Job):
                 proposer.started(news, known.view(news.trial))
             else:
@@ -623,7 +632,7 @@ class Proposals(Observer):
 
     def _end(self, state: _State) -> bool:
         """Stop the thread. Unless the session ends, delete waiting events and proposals. Return
-        whether it had run.
+        whether the thread had run.
         """
         with self._changed:
             is_first = self._state not in _ENDED

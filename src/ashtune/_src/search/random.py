@@ -5,8 +5,9 @@ Points are computed in blocks, because a block takes little more time than one p
 the sequence is a pure function of the seed and ``b``.
 
 Rule 1: trial ``i`` gets the allowed point number ``i``, counted from 0. A point is not allowed if
-its configuration is forbidden or, in a finite space, repeats an earlier configuration. If some
-points are not allowed, all earlier points must be drawn to find a trial's point.
+its configuration is forbidden. In a finite space, a point is also not allowed if its configuration
+repeats an earlier configuration. If a space has points that are not allowed, all earlier points
+must be drawn to find the point of a trial.
 Rule 2: the sequence is part of the file format, because another sequence would change the next
 trials of a resumed study.
 """
@@ -30,21 +31,21 @@ if TYPE_CHECKING:
     Points: TypeAlias = NDArray[np.float64]
 
 BLOCK = 256
-_BLOCKS_KEPT = 4  # a resumed driver may ask for a few old trials
-_EMPTY_BLOCKS = 4  # a space is refused if it forbids all configurations of this many blocks
+_BLOCKS_KEPT = 4  # after a resume, the driver may need the configurations of a few old trials
+_EMPTY_BLOCKS = 4  # a space is refused if all configurations in this many blocks are forbidden
 
 
 class DrawnDesign:
     """A design that maps the points of a sequence to configurations.
 
     In a finite space of at most 100,000 combinations, the design gives each configuration exactly
-    once. In a larger finite space, the design never ends and may rarely repeat a configuration. If
-    a float of the space is not always active, a configuration may also be repeated.
+    once. In a larger finite space, the design never ends and may rarely repeat a configuration. A
+    configuration may also be repeated if a float hyperparameter of the space is not always active.
 
     Args:
         space: The search space.
-        points: Returns a block of the sequence by its number, shape ``(BLOCK, hyperparameters)``,
-            within [0, 1].
+        points: A function that takes the number of a block and returns this block of the sequence,
+            shape ``(BLOCK, hyperparameters)``, within [0, 1].
     """
 
     def __init__(self, space: Space, points: "Callable[[int], Points]") -> None:
@@ -54,9 +55,9 @@ class DrawnDesign:
         self._order: list[int] = []  # in a finite space: trial -> point of the lattice
         self._had: set[int] = set()
         self._next_block = 0
-        self._ends = [0]  # with forbidden clauses: total trials up to each block
-        # Only a few blocks are kept, so that memory does not grow; the others are drawn again when
-        # needed.
+        self._ends = [0]  # with forbidden clauses: the total number of trials up to each block
+        # Only a few blocks are kept, so that memory does not grow. Other blocks are drawn again
+        # when they are needed.
         self._block = lru_cache(maxsize=_BLOCKS_KEPT)(self._valid_configurations)
 
     @property
@@ -138,8 +139,8 @@ class DrawnDesign:
         return {point: trial for trial, point in enumerate(self._order)}
 
     def _extend_order(self, lattice: Lattice) -> None:
-        """Append the new configurations of the next block; after enough blocks, append all other
-        configurations.
+        """Append the new configurations of the next block. After enough blocks, append all
+        configurations that were not drawn.
 
         A plain shuffle of all configurations would ignore weights and log scales. With equal
         weights, ``n`` random points miss about a third of ``n`` configurations.
@@ -177,7 +178,7 @@ class Random(Search, frozen=True):
 
 
 def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
-    """Return a random design, whose first ``covering`` points (at most ``BLOCK``) cover the space
+    """Return a random design. Its first ``covering`` points (at most ``BLOCK``) cover the space
     evenly.
 
     These points are a Latin hypercube: if each range is cut into ``covering`` equal parts, each
@@ -191,9 +192,9 @@ def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
         numbers = _random_numbers(space, seed, block)
         if block == 0 and covering:
             first = numbers[:covering]
-            # The ranks of independent numbers are a random permutation, which chooses the part of
-            # each point. A Sobol sequence is as good (decision 82), but to import scipy's takes
-            # longer than the first trials.
+            # The ranks of independent random numbers are a random permutation, which assigns a part
+            # of the range to each point. A Sobol sequence would be as good (decision 82), but the
+            # import of scipy's Sobol sequence takes longer than the first trials.
             parts = first.argsort(axis=0).argsort(axis=0)
             numbers[:covering] = (parts + first * len(first) % 1) / len(first)
         return space.random_points(numbers)
@@ -205,8 +206,9 @@ def _random_numbers(space: Space, seed: int, *key: int) -> "Points":
     """Return the random numbers of one block of configurations, shape ``(BLOCK, draws)``."""
     import numpy as np
 
-    # RandomState's streams are frozen by numpy's policy (NEP 19); Generator's are not. The block
-    # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
+    # numpy guarantees that RandomState always draws the same numbers (NEP 19), but Generator may
+    # change. The block's number is a spawn key, because SeedSequence([s, 0]) equals
+    # SeedSequence([s]).
     sequence = np.random.SeedSequence(seed, spawn_key=key)
     return np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
 
@@ -217,16 +219,16 @@ def completed(
     """Return a user's configurations in plain values. Hyperparameters that are not given are drawn
     at random.
 
-    If possible, a configuration differs from the configurations before it. Draws depend on the seed
-    and on the configuration's index, which is its trial's number.
+    If possible, each configuration differs from all previous configurations. The random draws
+    depend on the seed and on the configuration's index, which is the number of its trial.
 
     Raises:
-        SpaceError: If none of ``BLOCK`` draws gives a valid configuration in which each given
-            hyperparameter is active.
+        SpaceError: If ``BLOCK`` draws give no valid configuration in which all hyperparameters that
+            the user gave are active.
     """
     found: list[dict[str, object]] = []
     for trial, configuration in enumerate(configurations):
-        # No block of a design has a key of two numbers.
+        # The key has two numbers, so it differs from the keys of the design's blocks.
         points = space.random_points(_random_numbers(space, seed, trial, BLOCK))
         drawn = space.completions(configuration, points)
         first = next(drawn)
@@ -263,8 +265,8 @@ class _Sequence:
         self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
 
     def block(self, block: int) -> "Points":
-        """Return a block, shape ``(BLOCK, width)``. If blocks are skipped, each earlier trial costs
-        0.1 us.
+        """Return a block, shape ``(BLOCK, width)``. If blocks are skipped, each skipped trial takes
+        0.1 microseconds.
         """
         sequence = self._sequence
         if sequence.num_generated > block * BLOCK:

@@ -4,17 +4,17 @@ trial.
 Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive
 Multiobjective Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each trial, weights
 with the sum 1 are drawn uniformly. The scaled losses ``f_i`` are combined by the augmented
-Tchebycheff function ``max(w_i f_i) + 0.05 sum(w_i f_i)``. When the weights change, the minimum of
-the combined number moves along the whole Pareto front.
+Tchebycheff function ``max(w_i f_i) + 0.05 sum(w_i f_i)``. Different weights have their minimum at
+different points of the Pareto front, so all parts of the front are searched.
 
 Rule 1: the weights of a trial are a pure function of the seed and the trial's number.
-Rule 2: a loss is scaled to its range among the results at the highest resource that has at least
-five results.
+Rule 2: each loss is scaled by the range of its values at one resource: the highest resource that
+has at least five results.
 Rule 3: a result that violates a constraint gets a larger number than every feasible result.
 """
 
-# Decision 31 (docs/decisions/0031-several-objectives.md): a search that learns sees one number,
-# with other weights for each trial.
+# Decision 31 (docs/decisions/0031-several-objectives.md): a search that learns sees one number for
+# each result, with different weights for each trial.
 
 from typing import TYPE_CHECKING
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 AUGMENTED = 0.05
 ENOUGH = 5
 CLIP = 2.0
-"""Larger values are clipped to this height above the median, in units of the distance from the best
-to the median.
+"""Values are clipped at the median plus this many times the distance between the best value and the
+median.
 """
 FARTHEST = 1e6
-"""Losses farther from the least are clipped to this distance, in units of the range."""
+"""Losses are clipped at the smallest loss plus this many times the range."""
 
 
 def weights_for(seed: int, trial: int, losses: int) -> "Array":
@@ -47,7 +47,8 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
     Args:
         keys: The violation and the losses of each result, shape (n, 1 + m); infinite for a failure.
         weights: Shape (m,).
-        resources: The resource of each result, in any unit, shape (n,); by default all are equal.
+        resources: The resource of each result, in any unit, shape (n,). By default all resources
+            are equal.
 
     Returns:
         Shape (n,), infinite for failures.
@@ -82,14 +83,15 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
         if len(feasible):
             worst = feasible.max()
             extent = max(np.ptp(feasible), extent)
-        # A violation half as large as usual adds a third of ``extent``, and any at most all of it.
+        # A violation half as large as the usual violation adds a third of ``extent``. No violation
+        # adds more than ``extent``.
         values[is_violating] = worst + extent * amounts / (amounts + np.median(amounts))
     return values
 
 
 def clip_outliers(values: "Array") -> "Array":
-    """Clip the values of each column at its median plus ``CLIP`` times the distance from its best
-    value to the median.
+    """Clip the values of each column at the column's median plus ``CLIP`` times the distance
+    between its best value and its median.
 
     If half of the values equal the best value, infinite values become the worst finite value, and
     no other value changes.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Design(Protocol):
     """A numbered sequence of configurations.
 
-    ``configuration`` is a pure function: it returns the same configuration for a trial's number at
-    every call, in any order of calls, and in a resumed study.
+    ``configuration`` is a pure function: it always returns the same configuration for the same
+    trial number, in any order of calls and also in a resumed study.
     """
 
     @property
@@ -43,17 +43,17 @@ class Design(Protocol):
         """
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the number of the trial with this configuration; None if no trial has it, or the
-        design never ends.
+        """Return the number of the trial with this configuration. If no trial has it, or the design
+        never ends, return None.
         """
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A configuration for a new trial. ``origin`` is a short text in the journal that names the
-    configuration's source.
+    """A configuration for a new trial. ``origin`` is a short text that names the configuration's
+    source. The journal stores this text.
 
-    An origin that begins with "random" or "design" marks a draw that uses no results. The module
-    ``search/promotions.py`` compares proposals with random draws.
+    An origin that begins with "random" or "design" means that the configuration is a draw that uses
+    no results. The module ``search/promotions.py`` compares proposals with random draws.
     """
 
     configuration: dict[str, object]
@@ -70,8 +70,8 @@ class Proposer:
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Record that a job of a trial has begun; a job may begin again, for example after the loss
-        of its worker.
+        """Record that a job of a trial has begun. The same job may begin again, for example after
+        its worker was lost.
 
         Does nothing by default.
 
@@ -84,9 +84,9 @@ class Proposer:
         """Record the result of a job.
 
         Args:
-            result: Smaller losses are better. If the trial failed, or its training function refused
-                the configuration, the losses are ``math.inf``, and resource and seconds are 0. A
-                promoted trial has several results.
+            result: The result; smaller losses are better. If the trial failed, or its training
+                function refused the configuration, the losses are ``math.inf``, and resource and
+                seconds are 0. A promoted trial has several results.
             configuration: The active hyperparameters of the trial.
         """
         raise NotImplementedError
@@ -96,9 +96,10 @@ class Proposer:
         call :meth:`observe`.
 
         Args:
-            result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is
-                the highest rung that its resource reaches, or else the lowest rung. The result is
-                never a failure, and has 0 seconds.
+            result: The result's trial number is -1 for the first configuration, -2 for the second,
+                and so on. The result's rung is the highest rung that its resource reaches. If it
+                reaches no rung, it is the lowest rung. The result is never a failure, and has 0
+                seconds.
             configuration: The active hyperparameters.
         """
         self.observe(result, configuration)
@@ -108,12 +109,12 @@ class Proposer:
         design's configuration.
 
         Args:
-            trial: The trial's number. If the trial starts before the proposal is ready, the next
-                trial gets the proposal. If the proposed configuration was tried before, the same
-                number is asked for again.
+            trial: The trial's number. If this trial starts before the proposal is ready, the next
+                trial gets the proposal. If the proposed configuration was tried before, the method
+                is called again with the same number.
 
         Returns:
-            A configuration of the space in plain values, as :meth:`Space.check` accepts it.
+            A configuration of the space in plain values, which :meth:`Space.check` accepts.
         """
         raise NotImplementedError
 
@@ -127,12 +128,12 @@ class Search(Part, frozen=True):
     """The base class of all searches. A search is a frozen struct of options.
 
     A subclass of ``Search`` has its options as fields and makes its design in :meth:`build`. A
-    search that learns also overrides :meth:`proposer`. The journal stores a search with the name
-    that ``core/parts.py`` defines.
+    search that learns also overrides :meth:`proposer`. The journal stores a search by the name that
+    ``core/parts.py`` defines.
     """
 
     def build(self, space: "Space", seed: int) -> Design:
-        """Return the design, which gives the configuration of every trial without a proposal.
+        """Return the design. Every trial without a proposal gets its configuration from the design.
 
         Args:
             space: The search space.
@@ -145,37 +146,38 @@ class Search(Part, frozen=True):
         raise NotImplementedError
 
     design_origin: ClassVar[str] = "design"
-    """The origin, in the journal, of a trial that follows the design: "random" or "design"."""
+    """The origin that the journal stores for a trial that uses the design: "random" or "design"."""
     is_apart: ClassVar[bool] = False
     """Whether the proposer runs in a separate process, because a proposal takes more than a few
     milliseconds.
     """
 
     def proposer(self, space: "Space", seed: int, max_resource: int) -> Proposer | None:
-        """Return a new proposer, which has no results yet; None by default. The proposer's thread
-        calls this method.
+        """Return a new proposer, which has no results yet. By default, return None. The proposer's
+        thread calls this method.
 
         Args:
             space: The search space.
             seed: The seed of the study.
-            max_resource: The resource of the top rung, for which good configurations are wanted.
+            max_resource: The resource of the top rung. The search wants configurations that are
+                good at this resource.
         """
         return None
 
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
-        """Return the proposer of trials without a ready proposal. If None is returned, the trials
-        use the design.
+        """Return a fast proposer for trials without a ready proposal. If the method returns None,
+        these trials use the design.
 
-        The driver waits for the stand-in, which must need only microseconds. A proposal of a
-        stand-in outside of the space ends the session, because the driver has no other proposal
-        ready.
+        The driver waits for the stand-in, so the stand-in must need only microseconds. If the
+        stand-in proposes a configuration outside of the space, the session ends, because the driver
+        has no other proposal ready.
         """
         return None
 
     @property
     def most_ahead(self) -> int:
-        """The number of proposals to make in advance when the waiting time is used up; at most one
-        for each worker.
+        """The number of proposals to make in advance when trials have used up the time that they
+        may wait. At most one proposal for each worker is made in advance.
 
         If fewer proposals are made in advance, each proposal uses newer results. If no proposals
         are made in advance, all trials wait for their proposals, so a study on one worker can be
@@ -198,15 +200,15 @@ class Search(Part, frozen=True):
 
     @property
     def weighs_seconds(self) -> bool:
-        """Whether proposals depend on the seconds of results; if not, a study's scheduler ignores
+        """Whether proposals depend on the seconds of results. If not, a study's scheduler ignores
         seconds too.
         """
         return False
 
 
 def refuse_outside(trial: int, size: int | None) -> None:
-    """Raise IndexError if ``trial`` is outside ``range(size)``; a size of None means a design
-    without end.
+    """Raise IndexError if ``trial`` is outside ``range(size)``. A size of None means that the
+    design never ends.
     """
     if trial < 0 or (size is not None and trial >= size):
         raise IndexError(

@@ -20,8 +20,8 @@ SEARCHES: Registry[Search] = Registry(
 
 
 def learns(record: Mapping[str, Any]) -> bool:
-    """Return whether the search of a study learns from results; return True if the search is not
-    installed.
+    """Return whether the search of a study learns from results. If the search is not installed,
+    return True.
 
     Raises:
         SettingsError: If the journal's first line names no search, or its options do not fit.
@@ -46,14 +46,14 @@ def design_of(
     of the search.
 
     Args:
-        enqueued: Configurations that come first, as :meth:`Space.check` returns them.
-        grouped_by: Hyperparameters that must be equal for trials to train together; empty for the
-            search's own order.
-        trials: The number of trials when the study began, which limits the length of runs.
+        enqueued: Configurations that come first, in the form that :meth:`Space.check` returns.
+        grouped_by: Hyperparameters whose values must be equal so that trials can train together. If
+            empty, configurations have the search's own order.
+        trials: The number of trials when the study began. This number limits the length of runs.
 
     Raises:
-        SpaceError: If the space does not suit the search, for example a float range without grid
-            points.
+        SpaceError: If the space does not suit the search, for example if a float range has no
+            number of grid points.
     """
     design: Design = search.build(space, seed)
     if grouped_by:

@@ -1,9 +1,9 @@
 """Reads the losses, times and failures of each trial from a study's journal, for a simulation.
 
 Withdrawn and confirming trials are left out. In the simulation, a failed trial fails again after
-the same time. If a part of a trial was trained twice, for example after a kill, only the last
-training of this part counts. A job always counts up to its rung, even if its last report came
-earlier. Values between two reports are interpolated.
+the same time. If a part of a trial was trained twice, for example after a kill, only the second
+training of this part counts. A job counts as trained up to its rung, even if its last report came
+before the rung. Values between two reports are interpolated.
 
 The first job of a worker may take longer, because of imports, data or compilation. The extra time
 of a first job is subtracted if it is much larger than the usual deviation of job times.
@@ -57,8 +57,9 @@ class ObservedJob(msgspec.Struct):
     """One job of a trial, with its worker, its resources, its time and its ending.
 
     ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is an ending code
-    of the timeline. ``wait`` is the number of seconds between the order and the start of the job;
-    None if unknown. ``is_void`` means that the job does not count, because its worker died.
+    of the timeline. ``wait`` is the number of seconds between the driver's order and the start of
+    the job; None if unknown. If ``is_void`` is True, the job does not count, because its worker
+    died.
     """
 
     serial: int
@@ -80,8 +81,8 @@ class ObservedTrial(msgspec.Struct):
     """One trial of a recorded study.
 
     ``releases`` has the seconds of each release, by resource. ``rung_of`` maps the resource of a
-    job's last report to the resource of the job's rung. ``is_left_out`` means that the trial was
-    withdrawn, or confirms another trial.
+    job's last report to the resource of the job's rung. If ``is_left_out`` is True, the trial was
+    withdrawn or confirms another trial.
     """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
@@ -98,8 +99,8 @@ class ObservedTrial(msgspec.Struct):
         return pieces[-1].target if pieces else 0
 
     def pieces(self) -> list[ObservedJob]:
-        """Return the jobs that led to the trial's final state, without jobs whose epochs were
-        trained again later.
+        """Return the jobs that led to the trial's final state. Jobs whose epochs were trained again
+        later are left out.
         """
         pieces: list[ObservedJob] = []
         for job in self.jobs:
@@ -129,9 +130,9 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
 # What a recording can know and what it cannot
 # --------------------------------------------
 # A journal has seconds of jobs, and the times at which messages arrived. It has no times of orders
-# (decision 3, docs/decisions/0003-journal.md), so a replay of the controller is needed to tell a
-# wait for the driver from a wait for other trials. Where the scheduler is not installed, nobody
-# knows this, and no wait is taken from the study (decision 68,
+# (decision 3, docs/decisions/0003-journal.md). Therefore the controller is replayed to distinguish
+# a wait for the driver from a wait for other trials. If the scheduler is not installed, these waits
+# cannot be distinguished, and the simulation uses no wait of the study (decision 68,
 # docs/decisions/0068-one-fold-of-workers.md).
 #
 #   taken from the journal       losses, seconds of jobs and of saving, waits, start of workers
@@ -141,22 +142,22 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
 #                                not say by how much. The guide asks for a record on a full node.
 #
 # Why the first job of a worker is corrected. Imports, data and compilation happen once for each
-# worker, not for each trial. If the extra time of two workers stayed in their recorded jobs, a
-# replay with 64 workers would still have two slow jobs, not 64. But a first job may also be slow by
-# chance. Taking chance out would make a replay with the same choices differ from the study, so
-# nothing is taken unless it is clear.
+# worker, not for each trial. If two recorded jobs kept the extra time of their two workers, a
+# replay with 64 workers would have two slow jobs and not 64. But a first job may also be slow by
+# chance. If chance were removed, a replay with the same choices would differ from the study.
+# Therefore extra time is subtracted only if it is clear.
 
 FEWEST = 5
 """The least number of jobs for a median."""
 CLEARLY = 3.0
-"""The extra time is clear if it is more than this multiple of the median absolute deviation of
-other jobs' times.
+"""The extra time is clear if it is more than this many times the median absolute deviation of other
+jobs' times.
 """
 
 
 def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
-    """Subtract the extra time from each worker's first job, and return the extra time; return 0 if
-    it is too small.
+    """Subtract the extra time from each worker's first job, and return the extra time. If it is too
+    small, change nothing and return 0.
     """
     firsts: dict[WorkerId, ObservedJob] = {}
     others: list[ObservedJob] = []
@@ -172,7 +173,8 @@ def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
     warmup = median(job.seconds - median(usual) for job, usual in compared)
     if warmup <= CLEARLY * median(_spread(usual) for _, usual in compared):
         return 0.0
-    # No job becomes faster than the fastest of its kind: the median is too much for some workers.
+    # No job becomes faster than the fastest similar job, because the median extra time is too much
+    # for some workers.
     for job, usual in compared:
         job.seconds = max(job.seconds - warmup, min(job.seconds, *usual))
     return warmup
@@ -198,15 +200,17 @@ def _spread(seconds: Sequence[float]) -> float:
 
 
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
-# A resource may count samples: one trial can then have 10^9 units, and a list of its losses would
-# take the memory of the machine. The user can count in thousands and gets the same prediction.
+# If the resource counts samples, one trial can have 10^9 units of resource, and a list of its
+# losses would fill the memory of the machine. If the user counts in thousands of samples instead,
+# the prediction is the same.
 MOST_VALUES = 30_000_000
-"""The maximum number of losses, of all trials and units of resource, which take 240 MB."""
+"""The maximum total number of losses: one for each trial and unit of resource. They take 240 MB."""
 
 
 def traces_of(study: StudyReader) -> Traces:
-    """Return the traces of a study's trials and the timing of the study, read from its journal. Ask
-    by ``study.computed``: a second call would subtract the extra time of first jobs again.
+    """Return the traces of a study's trials and the timing of the study, read from the journal. Get
+    this value from ``study.computed`` and do not call this function twice: each call subtracts the
+    extra time of first jobs.
 
     Raises:
         StudyError: If no trial was trained, or the study has several objectives or constraints.
@@ -227,11 +231,11 @@ def traces_of(study: StudyReader) -> Traces:
 
 
 class Recorder(Observer):
-    """Collects the traces of a study's trials from its events: an analysis of the reader."""
+    """An analysis that collects the traces of a study's trials from the study's events."""
 
     @classmethod
     def of(cls, study: StudyReader) -> "Recorder":
-        """Return a recorder of a study, which has been told nothing."""
+        """Return a recorder of a study, which has received no events yet."""
         return cls(study.goal, study.ladder)
 
     def __init__(self, goal: Goal, ladder: Ladder) -> None:
@@ -241,15 +245,15 @@ class Recorder(Observer):
         self._lost: WorkerLost | None = None  # the last event, if a worker with a job was lost
         self._starts: list[float] = []
         self._saves: list[float] = []
-        self._unsaved = 0  # how many results and orders to save gave no checkpoint
+        self._unsaved = 0  # how many results and how many orders to save led to no checkpoint
         self._saved = 0
         self._held = 0
         self._jobs = 0
         self._began = 0.0
         self._sessions = 0
-        # Whether a replay with the same choices can give the same study. Whatever a simulation
-        # leaves out, such as a lost worker or a pause, makes this false, and the prediction is then
-        # a median over replays, like any other.
+        # Whether a replay with the same choices can give the same study. This is False if the study
+        # had an event that a simulation leaves out, such as a lost worker or a pause. Then the
+        # prediction is a median over several replays, as for other choices.
         self._is_smooth = True
 
     def event(self, event: Event) -> None:
@@ -284,15 +288,15 @@ class Recorder(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Count the orders to save a trial, and mark a trial as failed if it failed because its
-        worker died.
+        """Count the orders to save a trial. If a trial failed because its worker died, mark the
+        trial as failed.
         """
         if type(what) is Release:
             self._unsaved += what.keep
         elif type(what) is TrialFailed and self._lost is not None:
-            self._of(what.trial).jobs.pop()  # the job is not repeated
+            self._of(what.trial).jobs.pop()  # the simulation does not repeat this job
             self._jobs -= 1
-            self._fail(self._lost, LOST, 0.0)  # the timeline has its time
+            self._fail(self._lost, LOST, 0.0)  # the timeline has the time of this job
 
     def traces(
         self,
@@ -302,13 +306,14 @@ class Recorder(Observer):
         seed: int = 0,
         is_whole: bool = True,
     ) -> Traces:
-        """Return the traces of the study; the study's ``timeline`` has the times between jobs.
+        """Return the traces of the study. The times between jobs are read from the study's
+        ``timeline``.
 
         Raises:
             StudyError: If no trial was trained, or there are too many units of resource.
         """
         work = timeline.work()
-        if not timeline.knows_orders:  # then these times include waits for other trials
+        if not timeline.knows_orders:  # without orders, these times include waits for other trials
             work = msgspec.structs.replace(work, driver=0 * work.driver)
         self._take_waits(work)
         trials = [trial for trial in self._trials if not trial.is_left_out]
@@ -370,7 +375,7 @@ class Recorder(Observer):
                 compiling[lane] += driver + seconds
                 continue
             if trial >= len(waiting):
-                continue  # no event of this trial
+                continue  # the trial has no event
             if kind == SAVING:
                 self._trials[trial].releases[self._ladder.rungs[rung]] = driver + seconds
             elif waiting[trial] and waiting[trial][0].ending == ending:
@@ -443,9 +448,10 @@ class Recorder(Observer):
             clock.append(total)
         rate = usual
         if trial.fails:
-            rate = 0.0  # beyond its last job, it fails immediately
+            rate = 0.0  # after its last job, the trial fails immediately
         elif pieces:
-            # The first job of a trial builds its model, so it says too much about the next one.
+            # The first job of a trial also builds the model, so its time per epoch is too long for
+            # the next job.
             rate = pieces[-1].rate
             if len(pieces) == 1:
                 rate *= later
@@ -467,9 +473,10 @@ class Recorder(Observer):
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":
         """Return the loss of a trial at each resource up to the last report."""
-        # Reports may be rare. A rung of the prediction may lie between two of them, and a straight
-        # line is the least that can be assumed. Before the first report, and beside one that is not
-        # finite, there is no line: the next report counts.
+        # Reports may be rare, and a rung of the prediction may lie between two reports. The
+        # simplest assumption is a straight line between them. Before the first report, and next to
+        # a report that is not finite, there is no such line, so the value of the next report is
+        # used.
         losses = array("d")
         before = math.inf
         low = 0

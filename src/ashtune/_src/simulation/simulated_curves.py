@@ -1,8 +1,8 @@
 """Learning curves and times of simulated trials. Each curve has a recorded part and a continuation.
 
-The most likely continuation is constant at the last recorded value, because fitted curves did not
-predict better (decision 51). A random continuation changes like the curve of another trial that has
-a longer record. No continuation leaves the range of the recorded values.
+The most likely continuation is constant: it stays at the last recorded value, because fitted curves
+did not predict better (decision 51). A random continuation has the same changes as the curve of
+another trial that has a longer record. No continuation leaves the range of the recorded values.
 """
 
 import math
@@ -37,23 +37,22 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return the behaviour of the simulated workers; ``more`` replaces fields of this
-        behaviour.
+        """Return the behaviour of the simulated workers. The arguments ``more`` replace fields of
+        this behaviour.
         """
         return replace(self.does, **more)
 
 
 def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
-    """Return the function (trial, resource) -> loss, which continues the recorded curve of each
-    trial.
+    """Return a function (trial, resource) -> loss that continues the recorded curve of each trial.
 
     Args:
-        draw: 0 for the most likely continuations; each other number gives other random
+        draw: 0 for the most likely continuations. Each other number gives different random
             continuations.
     """
     trials = traces.trials
-    # Decision 51 (docs/decisions/0051-what-if-without-laws.md). The best value of a prediction is
-    # read as a promise, so it is never better than anything that was recorded.
+    # Decision 51 (docs/decisions/0051-what-if-without-laws.md). A reader understands the best value
+    # of a prediction as a promise, so it is never better than the best recorded value.
     low, high = _bounds(traces)
     by_length = sorted(
         (trial for trial in trials if not trial.fails), key=lambda trial: trial.known
@@ -61,12 +60,13 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
     @lru_cache(maxsize=CACHED_TRIALS)
     def draw_longer(trial: int) -> Trace | None:
-        """Return a random trial with a longer record than ``trial``; None if there is none, or if
-        ``draw`` is 0.
+        """Return a random trial with a longer record than ``trial``. If there is no such trial, or
+        if ``draw`` is 0, return None.
         """
-        # Any longer curve, not one of a similar trial: trials with longer records were promoted, so
-        # they are better than this one. The range may therefore be too optimistic about short
-        # curves; how often it holds is measured (benchmarks/whatif_honesty.py).
+        # Any longer curve may be drawn, not only the curve of a similar trial. Trials with longer
+        # records were promoted, so they are better than this trial, and the range may be too
+        # optimistic for short curves. benchmarks/whatif_honesty.py measures how often the range has
+        # the true value.
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:
@@ -81,7 +81,8 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
             return math.inf
         last = trace.losses[-1] if trace.known else math.inf
         change = 0.0
-        # The change of the other curve, and not its value: the level of this trial is known.
+        # The other curve gives only the change and not the value, because the level of this trial's
+        # curve is known.
         other = draw_longer(trial)
         if other is not None:
             change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
@@ -139,9 +140,9 @@ def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     An epoch takes ``(0.5 + w) * epoch_seconds``.
     """
 
-    # From a hash and not from a generator: a trial has the same curve in any order of calls, so two
-    # schedulers are compared on the same trials. The order must differ a little between rungs, or
-    # else no promotion would ever be wrong.
+    # The numbers come from a hash and not from a random generator. So a trial has the same curve in
+    # any order of calls, and two schedulers are compared with the same trials. The order of the
+    # trials must differ a little between rungs, because otherwise no promotion would ever be wrong.
     def loss(trial: TrialId, resource: int) -> float:
         return _uniform(seed, trial, 0) + (0.25 + _uniform(seed, trial, 1) / 2) / math.sqrt(
             resource

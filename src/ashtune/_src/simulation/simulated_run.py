@@ -33,8 +33,8 @@ from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.training.worker_messages import Setup
 
 LOSS = Goal("loss", "min")
-# Observers want a tick now and then. Virtual time has no pace of its own, so a run that ends at a
-# given time has a thousand ticks, and one without an end has none.
+# Observers need a tick from time to time. Virtual time has no natural interval for ticks, so a run
+# with a given end has a thousand ticks, and a run without an end has none.
 TICKS = 1_000
 
 
@@ -53,16 +53,19 @@ def simulate(
     """Run a study with simulated workers in virtual time.
 
     Args:
-        scheduler: Decides which trial trains next and how long. A scheduler object cannot be used
-            again.
-        engine: A ``SimulatedEngine``, whose training reports the goal's metric.
+        scheduler: Decides which trial trains next and how long. The scheduler object cannot be used
+            for another run.
+        engine: A ``SimulatedEngine``. Its training must report the goal's metric.
         observers: Receive all events, as in a real study.
         trials: The number of trials to start; None for no limit, if ``until`` is given.
         until: The simulated time at which the study stops, in seconds. Jobs that are still running
             then have no result.
-        confirm: How many configurations to confirm after the search, and how often.
-        ledger: Where events are written, such as a journal; by default nowhere.
-        configurations: The configurations of the trials; by default the trial numbers.
+        confirm: How many configurations to confirm after the search, and how often each of them is
+            trained.
+        ledger: The object to which events are written, such as a journal. By default, events are
+            not written.
+        configurations: The configurations of the trials. By default, the only hyperparameter is the
+            trial number.
 
     Returns:
         The simulated time at which the study ended.
@@ -72,9 +75,8 @@ def simulate(
     """
     if trials is None and math.isinf(until):
         raise SettingsError("the simulation would never end; give trials= or until=")
-    # The controller, the loop and the scheduler are those of a real study. A second, simpler model
-    # of them would be a second set of rules, and a prediction by it would say nothing about this
-    # one.
+    # The controller, the loop and the scheduler are the same as in a real study. A simpler model of
+    # them would have its own rules, and its predictions would not be valid for the real rules.
     controller = Controller(scheduler, goal)
     session = SessionStarted(
         0.0,
@@ -123,8 +125,8 @@ def new_journal(
     seed: int,
     resource: str = "epoch",
 ) -> Iterator[Journal]:
-    """Create a study's directory with a new open journal. If the context raises a SettingsError,
-    delete the directory.
+    """Create a study's directory with a new journal, and open the journal in a context. If the code
+    in the context raises a SettingsError, delete the directory.
 
     The study's only hyperparameter is the trial number. The study can be read like any other study,
     but not resumed.

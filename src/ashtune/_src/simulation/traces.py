@@ -37,11 +37,11 @@ class JobTrace(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordedStudy(msgspec.Struct, frozen=True):
-    """The choices with which a study was recorded.
+    """The settings with which a study was recorded.
 
-    ``is_smooth`` means that a replay with the same choices gives exactly the recorded study. A
-    smooth study ran in one session to its end. A smooth study has no lost workers, no interrupted
-    jobs, and no withdrawn, confirming or jointly trained trials. ``scheduler`` is None if unknown.
+    If ``is_smooth`` is True, a replay with the same choices gives exactly the recorded study. Such
+    a study ran in one session to its end. It has no lost workers, no interrupted jobs, and no
+    withdrawn, confirming or jointly trained trials. ``scheduler`` is None if unknown.
     """
 
     scheduler: Scheduler | None
@@ -94,14 +94,15 @@ class Trace(msgspec.Struct):
 
     def seconds(self, start: int, target: int) -> float:
         """Return the seconds of training from the resource ``start`` to the resource ``target``."""
-        # The recorded job, if the prediction has the same job: a difference of two sums would
-        # differ from it in the last bits, and two results could change their order.
+        # If the prediction has the same job as the record, the recorded time is used. A difference
+        # of two sums would differ from this time in the last bits, and two results could change
+        # their order.
         job = self.jobs.get((start, target))
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
     def wait(self, start: int, target: int, usual: float) -> float:
-        """Return the recorded wait before a job, or before a job from the same start; ``usual`` if
-        not recorded.
+        """Return the recorded wait before this job, or else before a job with the same start. If no
+        such wait is recorded, return ``usual``.
         """
         job = self.jobs.get((start, target)) or next(
             (job for at, job in self.jobs.items() if at[0] == start), None
@@ -123,8 +124,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     warmup: float = 0.0
 
     def start(self, number: int) -> float:
-        """Return the time, in seconds, when a worker joins; the median time for a worker without a
-        record.
+        """Return the time in seconds at which a worker joins. If this time is not recorded, return
+        the median of the recorded times.
         """
         if number < len(self.starts):
             return self.starts[number]
@@ -161,10 +162,11 @@ def read_table(
 
     Args:
         path: The ``.npz`` file.
-        values: The array of the metric, trials by epochs; by default the array with the metric's
+        values: The name of the array of the metric, shape (trials, epochs); by default the metric's
             name. Indices select a part of an array with more dimensions, as in ``val_accuracy[0]``.
-        times: The array of the total seconds of training after each epoch. A value that is below an
-            earlier value is raised to that value. By default, each epoch takes ``epoch_seconds``.
+        times: The name of the array of the total seconds of training after each epoch. If a value
+            is below an earlier value, it is raised to the earlier value. By default, each epoch
+            takes ``epoch_seconds``.
         epoch_seconds: The seconds of each epoch if ``times`` is not given.
 
     Raises:
@@ -175,8 +177,8 @@ def read_table(
 
     clock = None
     if times:
-        # Rounded seconds may fall by a little, and a job of negative length would break the
-        # simulation.
+        # Rounded total seconds may decrease a little, and a job with negative seconds would break
+        # the simulation.
         clock = np.maximum.accumulate(_array(path, times), axis=1)
         if not (clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()):
             raise SettingsError(

@@ -2,10 +2,11 @@
 other choices.
 
 The trials and their order are the same as in the recorded study. Curves are continued beyond their
-recorded part (``simulation/simulated_curves.py``). A prediction names the share of epochs that were
-not recorded. A promotion can depend on the order of two results. A prediction is therefore the
-median of several replays, in which the times of jobs vary a little. If the choices are those of the
-recorded study, one replay is enough. The simulation ignores waits for a busy driver.
+recorded part (``simulation/simulated_curves.py``). A prediction gives the share of epochs that were
+not recorded. A promotion can depend on the order in which two results arrive. Therefore a
+prediction is the median of several replays, in which the times of jobs vary a little. If the
+choices are those of the recorded study, one replay is enough. The simulation ignores waits for a
+busy driver.
 """
 
 import math
@@ -47,21 +48,22 @@ from ashtune._src.simulation.traces import RecordedStudy, Traces
 #                       does not cover what the replay leaves out, so it is too narrow: on nine sets
 #                       of curves, 48 to 100 % of the ranges had the true wall time.
 
-# Each replay is a whole simulated study, so they are few. More of them would not cover what a
-# replay leaves out.
+# There are only a few replays, because each replay simulates a whole study. More replays would not
+# include the effects that every replay leaves out.
 DRAWS = 10
 """The number of replays with random continuations and times, in addition to
 the most likely replay.
 """
-# Decision 11 (docs/decisions/0011-what-if.md): jobs take 1 % more or less. It is enough to exchange
-# two results that arrive almost together, which can change a promotion and all that follows from
-# it.
+# Decision 11 (docs/decisions/0011-what-if.md): jobs take 1 % more or less time. This is enough to
+# change the order of two results that arrive almost together, and so to change a promotion and all
+# later events.
 JITTER = 0.01
 """The standard deviation of the logarithm of a job's time in random replays."""
-# Bisection alone would be wrong: more trials may take less time, as other trials are promoted.
+# A bisection alone would be wrong: more trials may take less time, because different trials are
+# promoted.
 PARTS = 16
-"""The number of equally spaced numbers of trials that are tried for a
-budget, before a bisection.
+"""To find the number of trials for a budget, this many equally spaced numbers of trials are tried
+before a bisection.
 """
 
 
@@ -80,8 +82,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     first result at the top rung; None if there is no such result. ``speed_up`` is the wall time
     with one worker divided by ``wall_seconds``. ``efficiency`` is ``speed_up`` divided by the
     number of workers. ``continued`` is the share of trained epochs that were not recorded. ``best``
-    is the metric of the best trial at the highest rung; None if it is not known, because no trial
-    was recorded up to this rung, or because all trials failed.
+    is the metric of the best trial at the highest rung. It is None if no trial was recorded up to
+    this rung, or if all trials failed.
     """
 
     scheduler: str
@@ -165,8 +167,8 @@ class Predictor:
         return Choices(scheduler, ladder, factor, workers, trials or there)
 
     def replay(self, choice: Choices, draw: int = 0) -> Replayed:
-        """Simulate a study with one continuation for each curve; draw 0 has the most likely
-        continuations.
+        """Simulate a study with one continuation for each curve. With ``draw=0``, these are the
+        most likely continuations.
         """
         if (choice, draw) not in self._known:
             self._known[choice, draw] = self._simulate(choice, draw)
@@ -184,7 +186,7 @@ class Predictor:
         return median(one.wall for one in self._replays(choice))
 
     def prediction(self, choice: Choices) -> Prediction:
-        """Return the prediction for some choices; each predicted number is the median of all
+        """Return the prediction for some choices. Each predicted number is the median of all
         replays.
         """
         replays = self._replays(choice)
@@ -194,7 +196,8 @@ class Predictor:
         losses = sorted(one.best for one in replays)
         bests = [goal.value(loss) for loss in losses if math.isfinite(loss)]
         likely = median_low(losses)
-        # The lower median: it is the number of a replay, and with inf the mean of two would be inf.
+        # The lower median is used, because it is the number of one of the replays. The mean of the
+        # two middle numbers would be inf if one of them is inf.
         first = median_low([one.first for one in replays])
         best = None
         if math.isfinite(likely):
@@ -219,12 +222,12 @@ class Predictor:
         )
 
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
-        """Return choices with about the fewest workers that meet a ``deadline`` in seconds; None if
-        no number does.
+        """Return choices with about the smallest number of workers that meets a ``deadline`` in
+        seconds. If no number meets it, return None.
 
         More workers are not always faster, because other trials may be promoted. Therefore, the
-        numbers 1, 2, 3, 4, 6, 8, 12, 16 ... are tried in ascending order. Numbers below the first
-        number that is fast enough are searched by bisection. The returned number of workers is fast
+        numbers 1, 2, 3, 4, 6, 8, 12, 16 ... are tried in ascending order until one is fast enough.
+        Then the numbers below it are searched by bisection. The returned number of workers is fast
         enough, but a smaller number may also be fast enough.
         """
 
@@ -239,13 +242,12 @@ class Predictor:
         return None
 
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
-        """Return choices with about the most trials for a budget of ``worker_seconds``; None if one
-        trial needs more.
+        """Return choices with about the largest number of trials for a budget of
+        ``worker_seconds``. If even one trial needs more, return None.
 
-        More trials do not always take longer. Therefore, sixteenths of all trials and the numbers
-        1, 2, 3, 4, 6, 8, 12
-        ... are tried in descending order, before a bisection. A larger number of trials may also be
-        possible.
+        More trials do not always take longer. Therefore, multiples of a sixteenth of all trials and
+        the numbers 1, 2, 3, 4, 6, 8, 12 ... are tried in descending order, before a bisection. A
+        larger number of trials may also be possible.
         """
 
         def is_affordable(trials: int) -> bool:
@@ -274,8 +276,8 @@ class Predictor:
         return [self.replay(choice, draw) for draw in range(draws + 1)]
 
     def _simulate(self, choice: Choices, draw: int) -> Replayed:
-        # All choices of one draw get the same luck, so a difference between two choices is not due
-        # to different continuations.
+        # All choices use the same random numbers in one draw, so a difference between two choices
+        # is not caused by different continuations.
         curves = self._curves(draw)
         goal = self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
@@ -289,8 +291,8 @@ class Predictor:
         utilisation = 0.0
         if wall > 0:
             utilisation = tally.training_seconds / (choice.workers * wall)
-        # Above the longest record, a result is a guess for every trial, and so is which one is
-        # best.
+        # Above the longest record, the result of every trial is a guess, so it is unknown which
+        # trial is best.
         best = math.inf
         if tally.best and tally.best.resource <= self._longest:
             best = tally.best.loss
@@ -335,8 +337,8 @@ def ladders(recorded: Ladder, factors: Sequence[Reduction]) -> list[Ladder]:
 
 
 def _factor_text(ladder: Ladder) -> str:
-    """Return the reduction factor of a ladder as text, or its range if the factor differs between
-    rungs.
+    """Return the reduction factor of a ladder as text. If the factor differs between rungs, return
+    its range.
     """
     factors = {float(1 / kept) for kept in ladder.kept}
     if not factors:
@@ -355,8 +357,8 @@ def _steps(most: int) -> list[int]:
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
-    """Return the least number from ``low`` to ``high`` for which ``is_so`` is true; ``is_so(high)``
-    must be true.
+    """Return the smallest number from ``low`` to ``high`` for which ``is_so`` is true.
+    ``is_so(high)`` must be true.
     """
     while low < high:
         middle = (low + high) // 2

@@ -26,7 +26,8 @@ def is_of_configspace(given: object) -> bool:
 
 
 def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
-    """Return the record of a ConfigurationSpace: its JSON, in which ``meta`` keeps only the prior.
+    """Return the record of a ConfigurationSpace. The record is the JSON of ConfigSpace, but
+    ``meta`` has only the prior.
 
     Raises:
         SpaceError: If a choice, or the type of a hyperparameter, cannot be written.
@@ -52,8 +53,8 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
 
 
 def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]:
-    """Return the record of the ConfigSpace hyperparameter that a user's dict has under the key
-    ``name``.
+    """Return the record of a ConfigSpace hyperparameter. The user's dict has this hyperparameter
+    under the key ``name``.
 
     Raises:
         SpaceError: If the hyperparameter has another name, or cannot be written.
@@ -81,17 +82,17 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
     with needs_extra("configspace", "ConfigSpace"):
         from ConfigSpace import ConfigurationSpace
     try:
-        # ConfigSpace 1.2.2 prints to stdout for one kind of forbidden clause; stdout is for
-        # results.
+        # For one kind of forbidden clause, ConfigSpace 1.2.2 prints to stdout, which must contain
+        # only results.
         with contextlib.redirect_stdout(io.StringIO()):
-            # Decoding changes the record.
+            # A copy is decoded, because decoding changes the record.
             return ConfigurationSpace.from_serialized_dict(copy.deepcopy(record["space"]))
     except Exception as error:  # noqa: BLE001 - ConfigSpace may raise anything here
         raise SpaceError(f"ConfigSpace cannot represent the space: {error_line(error)}") from None
 
 
 def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]) -> None:
-    """Sort the values of a clause, because the values may come from a set, whose order differs
+    """Sort the values of a clause, because they may come from a set, and the order of a set differs
     between processes.
     """
     for part in clause.get("clauses", ()):

@@ -7,8 +7,8 @@ normal or beta.
 Rule: a journal stores a hyperparameter in ConfigSpace's JSON format, which other tools can read.
 """
 
-# Decision 55 (docs/decisions/0055-spaces-without-configspace.md): importing ConfigSpace took each
-# process 0.75 s and 65 MB, so its JSON is the format of exchange only.
+# Decision 55 (docs/decisions/0055-spaces-without-configspace.md): the import of ConfigSpace took
+# 0.75 s and 65 MB in each process, so ashtune uses only its JSON format.
 
 # Theory of operation
 # -------------------
@@ -21,10 +21,11 @@ Rule: a journal stores a hyperparameter in ConfigSpace's JSON format, which othe
 #            the range
 #   floats   a point                                the point
 #
-# A normal or beta distribution changes the coordinate before all other steps (``at``), so before a
-# logarithmic scale. ``place`` is the inverse of ``at`` up to the last bits, because
-# logarithms and quantiles round. So code that compares points rounds them (``gp_trials.DIGITS``),
-# and code that compares configurations rounds floats (``plain.rounded_identity``).
+# A normal or beta distribution changes the coordinate before all other steps of ``at``, also before
+# a logarithmic scale. ``place`` is the inverse of ``at`` except for the last bits, because
+# logarithms and quantiles have rounding errors. Therefore code that compares points rounds them
+# (``gp_trials.DIGITS``), and code that compares configurations rounds floats
+# (``plain.rounded_identity``).
 #
 # The parts of an integer range are computed in floats, which lose digits above 2**53. The last step
 # therefore uses Python's integers, and limits the result to the range.
@@ -51,11 +52,12 @@ LEAST_WEIGHT = 1e-9
 """The least probability that a normal distribution must have within the range."""
 
 MOST_SHOWN = 20
-"""Of a longer list of choices, messages show the first three and the last."""
+"""If a list of choices is longer, messages show only the first three choices and the last choice.
+"""
 
 
 class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A hyperparameter in the record of a space. ``type`` decides which fields are used; ``meta``
+    """A hyperparameter in the record of a space. ``type`` decides which fields are used. ``meta``
     has the prior.
     """
 
@@ -78,7 +80,7 @@ class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     value: Any = None
     meta: dict[str, Any] | None = None
     default_value: Any = None  # not used
-    q: None = None  # the steps of a ConfigSpace before 1.0
+    q: None = None  # the steps of a range, written by ConfigSpace before version 1.0
 
 
 class Normal(NamedTuple):
@@ -241,7 +243,8 @@ class Column:
         deviation = given.sigma
         if given.type.startswith("beta"):
             self._shape = _Beta(given.alpha, given.beta)
-            # Below 1, the density of a beta distribution is infinite at an end of the range.
+            # If a parameter is below 1, the density of a beta distribution is infinite at an end of
+            # the range.
             has_weight = 1 <= min(given.alpha, given.beta) < math.inf
             self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
         else:
@@ -285,8 +288,8 @@ class Column:
         return numbers if self.choices is None else [self.choices[position] for position in numbers]
 
     def ranks(self, coordinates: "Coordinates") -> "NDArray[Any]":
-        """Return the numbers at coordinates of shape ``(n,)``; for choices, the positions of the
-        choices.
+        """Return the numbers at coordinates of shape ``(n,)``. For choices, return the positions of
+        the choices.
         """
         import numpy as np
 
@@ -327,8 +330,8 @@ class Column:
         return self._positions[hashable(choice)]
 
     def snap(self, coordinates: "Coordinates") -> "Coordinates":
-        """Replace each coordinate by the middle of all coordinates that give the same value. Floats
-        are not changed.
+        """Replace each coordinate by the middle of all coordinates that give the same value.
+        Coordinates of float hyperparameters are not changed.
         """
         import numpy as np
 
@@ -351,13 +354,14 @@ class Column:
             numbers = np.exp(self._log_bottom + coordinates * self._log_width)
         else:
             numbers = self._bottom + coordinates * self._width
-        # Rounding errors of exp and log may leave the range by one bit.
+        # Because of rounding errors of exp and log, a number may be outside of the range by one
+        # bit.
         inside: Coordinates = np.clip(numbers, self._bottom, float(self.high))
         return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
-        """Divide the range into n equal parts, one for each integer; return the index of the part
-        of each number.
+        """Divide the range into n equal parts, one for each integer. Return for each number the
+        index of its part.
         """
         import numpy as np
 
@@ -366,7 +370,7 @@ class Column:
         return parts
 
     def _middles(self, numbers: "Coordinates") -> "Coordinates":
-        """Return the coordinates of numbers; an integer is given as the difference from the lowest
+        """Return the coordinates of numbers. An integer is given as its difference from the lowest
         integer.
         """
         import numpy as np
@@ -383,8 +387,8 @@ class Column:
         return inside if self._shape is None else self._shape.share(inside)
 
     def every_value(self) -> Sequence[object] | None:
-        """Return all values that can be drawn, in order; None if the values are floats. O(1) for
-        integers.
+        """Return all values that can be drawn, in order. If the values are floats, return None.
+        O(1) for integers.
         """
         if self.is_integer:
             return range(int(self.low), int(self.high) + 1)
@@ -405,7 +409,7 @@ class Column:
             if self.choices is not None:
                 key = hashable(given)
                 if isinstance(key, float) and key not in self._positions:
-                    # a multiple of a step in Optuna has rounding errors, as 3 * 0.1
+                    # in Optuna, a multiple of a step has rounding errors, such as 3 * 0.1
                     key = rounded(key)
                 return self.choices[self._positions[key]]
             if self.is_within(given):

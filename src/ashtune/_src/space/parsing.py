@@ -8,8 +8,9 @@
 """
 
 # Decision 55 (docs/decisions/0055-spaces-without-configspace.md): a list of ascending numbers
-# counts as ordered, because the model then explained .96 of the variance of a quadratic function
-# after 30 points, and .68 if the numbers were names. ``Choice`` says that they are names.
+# counts as ordered. In a test with a quadratic function and 30 points, the model then explained .96
+# of the variance, but only .68 if the numbers counted as names. With ``Choice``, numbers count as
+# names.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -29,8 +30,8 @@ MOST_STEPS = 10_000
 
 
 class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """A conditional hyperparameter, which is in ``trial.config`` only if another hyperparameter has
-    a given value.
+    """A conditional hyperparameter. It is in ``trial.config`` only if another hyperparameter has a
+    given value.
 
     Write ``When("solver", "sgd", (0.0, 1.0))``, or ``When("layers", above=2, values=(0.0, 1.0))``
     for a range.
@@ -38,13 +39,13 @@ class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     Args:
         name: The name of the other hyperparameter. If the other hyperparameter is not in
             ``trial.config``, this hyperparameter is also not in ``trial.config``.
-        value: The value of the other hyperparameter, or a list of values. If the single value is a
-            list, write a tuple.
+        value: The value of the other hyperparameter, or a list of its possible values. If a single
+            value is itself a list, write this value as a tuple.
         values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or
             another ``When``.
-        above: The other hyperparameter must be greater than this one of its values. It must have
-            numbers or an order.
-        below: The other hyperparameter must be less than this one of its values.
+        above: The condition is that the other hyperparameter is greater than this value. The other
+            hyperparameter must have numbers or ordered choices.
+        below: The condition is that the other hyperparameter is less than this value.
 
     Example:
         >>> space = {"solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}
@@ -74,8 +75,8 @@ class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
 
 class Ordered(msgspec.Struct, frozen=True):
-    """Ordered choices. Models expect similar results of neighbouring choices. A mutation takes a
-    neighbouring choice.
+    """Ordered choices. Models assume that neighbouring choices have similar results. A mutation
+    changes a choice to a neighbouring choice.
 
     A list of ascending numbers counts as ordered even without ``Ordered``.
 
@@ -114,13 +115,12 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
 
     Args:
         mapping: For each name, a range ``(low, high)`` or ``(low, high, "log")``, a list of
-            choices, a constant, an
-            :class:`Ordered`, a :class:`Choice` or a hyperparameter of ConfigSpace; or a
-            :class:`~ashtune.Prior` or
-            :class:`When` with one of these. A range includes both ends. A range of two ints has
-            only integers. A dict of a .json file is also possible.
-            ``{"low": 0, "high": 100, "step": 5}`` is the ordered choices 0, 5, ..., 100; if the
-            step does not divide the range, the last choice is below ``high``, as in Optuna.
+            choices, a constant, an :class:`Ordered`, a :class:`Choice` or a hyperparameter of
+            ConfigSpace; or a :class:`~ashtune.Prior` or :class:`When` with one of these. A range
+            includes both ends. A range of two ints has only integers. A dict of a .json file is
+            also possible. ``{"low": 0, "high": 100, "step": 5}`` means the ordered choices 0, 5,
+            ..., 100. If the step does not divide the range, the last choice is below ``high``, as
+            in Optuna.
 
     Raises:
         SpaceError: If a name or value is not valid.
@@ -150,10 +150,11 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
 
 
 def written(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dict of which :func:`record_of` returns this record. A range with a step becomes a
+    """Return the dict from which :func:`record_of` makes this record. A range with a step becomes a
     list of choices.
 
-    Distributions, conditions and forbidden clauses that only ConfigSpace can express are left out.
+    The dict leaves out distributions, conditions and forbidden clauses that only ConfigSpace can
+    express.
     """
     conditions: dict[str, list[Mapping[str, Any]]] = {}
     for condition in record["space"].get("conditions", ()):
@@ -205,8 +206,8 @@ def _as_written(entry: Mapping[str, Any]) -> Any:
 
 
 def _of_dict(name: str, values: Any) -> Any:
-    """Convert the forms of a .json file, which are dicts, to the other forms; return other values
-    unchanged.
+    """If a hyperparameter is written as a dict, as in a .json file, convert it to the usual form.
+    Return other values unchanged.
     """
     match values:
         case {"low": low, "high": high, "log": bool(is_log), **rest} if not rest:
@@ -238,9 +239,11 @@ def _of_dict(name: str, values: Any) -> Any:
 
 
 def _steps(name: str, *bounds: object) -> Ordered:
-    """Return the numbers from the low end, in steps, to at most the high end."""
+    """Return the numbers of a range with a step: from the low end, in steps, up to at most the high
+    end.
+    """
     numbers = [_number(bound) for bound in bounds]
-    # Sums of floats have rounding errors, such as 0.1 + 0.2.
+    # The numbers are rounded, because sums of floats such as 0.1 + 0.2 have rounding errors.
     low, high, step = (Decimal(str(number or 0)) for number in numbers)
     fits = low < high and 0 < step <= high - low < step * MOST_STEPS
     if None in numbers or not fits:
@@ -254,8 +257,8 @@ def _steps(name: str, *bounds: object) -> Ordered:
 
 
 def _conditions(child: str, when: When) -> list[dict[str, Any]]:
-    """Return the records of a condition: two if the other hyperparameter must be in a range with
-    two ends.
+    """Return the records of a condition. There are two records if the condition has both ``above``
+    and ``below``.
     """
     bounds = {"GT": when.above, "LT": when.below}
     kinds = [
@@ -268,7 +271,7 @@ def _conditions(child: str, when: When) -> list[dict[str, Any]]:
             "When('layers', above=2, values=(0.0, 1.0)) with above=, below= or both"
         )
     if has_value:
-        # A list has several values; a tuple is one value, which is a list in the record.
+        # A list means several values. A tuple means one value, which becomes a list in the record.
         kinds = [{"type": "EQ", "value": plain(when.value)}]
         if isinstance(when.value, list):
             kinds = [{"type": "IN", "values": plain(when.value)}]
@@ -309,8 +312,8 @@ def _is_ascending(choices: list[Any]) -> bool:
 
 
 def is_log_range(values: Any) -> bool:
-    """Return whether a value is a list ``[low, high, "log"]``, which a tuple or JSON would make a
-    range.
+    """Return whether a value is a list ``[low, high, "log"]``. As a tuple, or in JSON, this value
+    would be a range.
     """
     return isinstance(values, list) and _is_log(values) and None not in map(_number, values[:2])
 

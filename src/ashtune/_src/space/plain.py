@@ -24,7 +24,7 @@ def plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         try:
             return [plain(part) for part in value]
-        except RecursionError:  # or a list that contains itself
+        except RecursionError:  # too many levels, or a list that contains itself
             raise SpaceError(
                 f"{shown(value)} is nested too deeply; give a name, from which your training "
                 f"function makes the value"
@@ -37,7 +37,8 @@ def plain(value: object) -> object:
         value = value.item()
     if value is None or type(value) is bool:
         return value
-    if type(value) is str and value.encode(errors="ignore").decode() == value:  # no lone surrogate
+    # the second condition: the text has no lone surrogate
+    if type(value) is str and value.encode(errors="ignore").decode() == value:
         return value
     if type(value) is int and -WIDEST <= value < WIDEST:
         return value
@@ -76,7 +77,7 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
 
 
 def hashable(value: object) -> object:
-    """Return a hashable form of a plain value; equal values have equal forms."""
+    """Return a hashable form of a plain value. Equal values have equal forms."""
     return tuple(map(hashable, value)) if isinstance(value, list) else value
 
 
@@ -102,7 +103,8 @@ def rounded_identity(configuration: Mapping[str, object]) -> object:
 
 def fresh(configuration: dict[str, object]) -> dict[str, object]:
     """Return a deep copy of a configuration."""
-    # A training function may change its configuration, and must not change the study's.
+    # A training function may change its own configuration, but must not change the study's
+    # configuration.
     return {
         name: plain(value) if type(value) is list else value
         for name, value in configuration.items()

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     Coordinates = NDArray[np.float64]
 
 # Decision 33 (docs/decisions/0033-priors-and-others-samplers.md): half of the draws ignore the
-# priors, which limits the cost of a wrong one.
+# priors, so a wrong prior costs at most half of the draws.
 SHARE = 0.5
 """The fraction of random draws that follow the priors; the other draws ignore the priors."""
 DEVIATION = 0.15
 """The standard deviation of draws that follow a prior, relative to the range."""
 CHOICE_SHARE = 0.75
-"""The probability of the prior's choice, for unordered choices, in the draws that follow the
-priors.
+"""In the draws that follow the priors, an unordered hyperparameter has the prior's choice with this
+probability.
 """
 META = "prior"
 """The key of the prior in the ``meta`` of a hyperparameter."""
@@ -35,10 +35,10 @@ class Prior(msgspec.Struct, frozen=True):
     """A hyperparameter with a value that you believe to be good.
 
     Half of the random configurations are drawn near the priors of all hyperparameters that have a
-    prior. The other half of the random configurations ignores all priors, so a wrong prior costs
-    random search half of its trials. ``search="gp"`` also prefers configurations near the priors,
-    and this preference decreases with the number of results. In a
-    ``ConfigSpace.ConfigurationSpace``, write ``meta={"prior": 3e-3}``.
+    prior. The other half ignores all priors. So with a wrong prior, random search loses half of its
+    trials. ``search="gp"`` also prefers configurations near the priors, and this preference
+    decreases with the number of results. In a ``ConfigSpace.ConfigurationSpace``, write
+    ``meta={"prior": 3e-3}``.
 
     Args:
         values: The values of the hyperparameter: ``(low, high)``, ``(low, high, "log")`` or a list

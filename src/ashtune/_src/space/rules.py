@@ -41,9 +41,9 @@ class _Condition(NamedTuple):
 
     Args:
         names: The hyperparameters that the condition uses.
-        where: For which of n configurations the condition holds, shape (n,). ``where`` takes for
-            each hyperparameter in ``names`` its ranks (see :meth:`Column.ranks`), shape (n,), and
-            where it is active, shape (n,).
+        where: A function that returns for which of n configurations the condition holds, shape
+            (n,). Its arguments are, for each hyperparameter in ``names``, the ranks (see
+            :meth:`Column.ranks`), shape (n,), and whether the hyperparameter is active, shape (n,).
     """
 
     holds: Callable[[Mapping[str, Any]], bool]
@@ -57,10 +57,12 @@ class Rules:
 
     Args:
         conditions: Records of conditions, as ConfigSpace writes them.
-        valid: Returns whether a configuration is valid; None if all configurations are valid.
+        valid: A function that returns whether a configuration is valid; None if all configurations
+            are valid.
 
     Attributes:
-        parents_first: All hyperparameters, each after the hyperparameters that its conditions use.
+        parents_first: All hyperparameters, sorted so that each comes after the hyperparameters that
+            its conditions use.
         conditional: The hyperparameters with conditions.
         has_clauses: Whether a combination of values may be forbidden.
         asked: How many configurations were checked.
@@ -112,7 +114,7 @@ class Rules:
         return all(rule.holds(values) for rule in self._conditions.get(name, ()))
 
     def remove_inactive(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Remove the inactive hyperparameters from ``values``; return the same dict."""
+        """Remove the inactive hyperparameters from the dict ``values``, and return this dict."""
         for name, rules in self._conditions.items():
             for rule in rules:
                 if not rule.holds(values):
@@ -121,8 +123,8 @@ class Rules:
         return values
 
     def active(self, points: "Mapping[str, NDArray[np.float64]]") -> "dict[str, Mask]":
-        """Return for each hyperparameter with conditions whether it is active at n points, shape
-        (n,).
+        """For each hyperparameter with conditions, return whether it is active at each of n points,
+        shape (n,).
 
         Args:
             points: The coordinate of each hyperparameter in [0, 1] at these points, shape (n,).
@@ -135,7 +137,7 @@ class Rules:
             if name in self._conditions:
                 masks = [rule.where(known) for rule in self._conditions[name]]
                 mask = reduce(operator.and_, masks)
-                # a rule without parts has no array
+                # an empty rule has no array
                 found[name] = np.broadcast_to(mask, len(points[name]))
             if name in self._parents:
                 ranks = self._columns[name].ranks(points[name])
@@ -186,7 +188,7 @@ class Rules:
             several = [column.member(value) for value in record["values"]]
             return _test(
                 column,
-                # `or` would fail for arrays of numbers, which have no truth value
+                # `or` would fail for arrays of numbers, because an array has no truth value
                 lambda value: reduce(operator.or_, (value == each for each in several), False),
                 f"{column.name} in {several}",
             )
@@ -213,8 +215,8 @@ class Rules:
 
 
 def _test(column: Column, test: Callable[[Any], Any], text: str) -> _Condition:
-    """Return the condition that ``test`` is true for one hyperparameter. ``test`` takes a choice,
-    or numbers.
+    """Return the condition that ``test`` is true for one hyperparameter. The argument of ``test``
+    is a choice or an array of numbers.
     """
     name = column.name
 
@@ -225,7 +227,7 @@ def _test(column: Column, test: Callable[[Any], Any], text: str) -> _Condition:
         if column.choices is None:
             is_true = test(ranks)
         else:
-            # Each choice is tested once, and not each of n configurations.
+            # Each choice is tested once, which is faster than testing each of n configurations.
             is_true = np.array([test(each) for each in column.choices])[ranks]
         found: Mask = is_active & is_true
         return found
@@ -237,7 +239,7 @@ def _combine(parts: list[_Condition], *, is_and: bool) -> _Condition:
     every = all if is_and else any
     combine: Callable[[Any, Any], Any] = operator.and_ if is_and else operator.or_
     joint = " and " if is_and else " or "
-    of_none: Any = is_and  # what a rule without parts says, which an altered journal may have
+    of_none: Any = is_and  # the value of an empty rule, which an altered journal may have
     return _Condition(
         lambda values: every(part.holds(values) for part in parts),
         f"({joint.join(part.text for part in parts)})",

@@ -1,14 +1,14 @@
 """``Space``: the search space.
 
-The user's space is first converted to a record, and the space is built from the record. A resumed
-study, which reads the record from its journal, therefore has exactly the same space as the first
-session.
+The user's space is first converted to a record, and then a ``Space`` is built from the record. A
+resumed study reads the record from its journal. Therefore it has exactly the same space as the
+first session.
 
 Rule: reading a record executes no code from the record.
 """
 
-# Decision 23 (docs/decisions/0023-searches.md): one map from the unit cube to the space serves
-# random draws, Sobol points and mutations.
+# Decision 23 (docs/decisions/0023-searches.md): random draws, Sobol points and mutations use the
+# same map from the unit cube to the space.
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -53,8 +53,8 @@ class Space:
 
     Args:
         record: The record that :meth:`to_record` returns.
-        valid: Returns whether a configuration (without inactive hyperparameters) is valid; None if
-            all are valid.
+        valid: A function that returns whether a configuration (without inactive hyperparameters) is
+            valid; None if all configurations are valid.
 
     Attributes:
         names: The names of the hyperparameters, in the user's order.
@@ -98,7 +98,7 @@ class Space:
         Args:
             space: A dict as for ``record_of()``, a ``ConfigSpace.ConfigurationSpace``, or a Space.
                 A tuple among the choices becomes a list.
-            valid: The same function as for the class.
+            valid: The same as the argument ``valid`` of the class.
 
         Raises:
             SpaceError: If the space is of another type or empty, or a name or value in it is not
@@ -121,8 +121,8 @@ class Space:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], valid: Valid | None = None) -> "Space":
-        """Return the space of a record that :meth:`to_record` returned; no code from the record is
-        executed.
+        """Return the space of a record that :meth:`to_record` has returned. No code from the record
+        is executed.
 
         Raises:
             SpaceError: If the record is not valid.
@@ -140,8 +140,8 @@ class Space:
         return self._record
 
     def as_written(self) -> dict[str, object]:
-        """Return the hyperparameters as a user writes them. What only ConfigSpace can express is
-        left out.
+        """Return the hyperparameters as a user writes them. Parts of the space that only
+        ConfigSpace can express are left out.
         """
         return written(self._record)
 
@@ -158,8 +158,8 @@ class Space:
         return values
 
     def members(self, configuration: Mapping[str, object]) -> dict[str, object]:
-        """Check the names and values of a configuration, which may be partial; return it in plain
-        values, in order.
+        """Check the names and values of a configuration, which may be partial. Return it in plain
+        values, in the order of ``names``.
 
         Raises:
             SpaceError: If a name is unknown, or a value is out of range.
@@ -183,10 +183,11 @@ class Space:
     def completions(
         self, configuration: Mapping[str, object], points: "NDArray[np.float64]"
     ) -> Iterator[dict[str, object]]:
-        """Yield the valid configurations at points, in which a user's partial configuration
-        replaces drawn values.
+        """Yield configurations at points, with the values of a user's partial configuration in
+        place of drawn values. Only valid configurations are yielded.
 
-        If a given hyperparameter is inactive at a point, nothing is yielded for this point.
+        If a hyperparameter of the partial configuration is inactive at a point, nothing is yielded
+        for this point.
 
         Raises:
             SpaceError: If a name is unknown, a value is out of range, or no point gives a valid
@@ -201,7 +202,7 @@ class Space:
             else:
                 yield values
         if len(complaints) == len(points):
-            # of a draw in which the most given hyperparameters are active
+            # complaints about the draw in which the most given hyperparameters are active
             raise SpaceError(max(complaints)[1])
 
     def _complaints(
@@ -228,11 +229,11 @@ class Space:
     def at(
         self, points: "NDArray[np.float64]", given: Mapping[str, object] = _NOTHING
     ) -> list[dict[str, object]]:
-        """Return the configurations at points, without inactive hyperparameters; a configuration
+        """Return the configurations at points, without inactive hyperparameters. The configurations
         may be forbidden.
 
         Args:
-            points: Coordinates in [0, 1], of shape ``(n, hyperparameters)``, the columns in the
+            points: Coordinates in [0, 1], shape ``(n, hyperparameters)``. The columns have the
                 order of ``names``.
             given: Values that replace the values at the points.
         """
@@ -256,8 +257,8 @@ class Space:
         return len(self.names) + bool(self.beliefs)
 
     def random_points(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return points of random configurations, of shape ``(n, hyperparameters)``; half of the
-        points follow priors.
+        """Return points of random configurations, shape ``(n, hyperparameters)``. Half of the
+        points follow the priors.
 
         Args:
             numbers: Independent uniform numbers in [0, 1), of shape ``(n, draws)``.
@@ -284,8 +285,8 @@ class Space:
         return logarithms
 
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
-        """Return the point of a configuration: a coordinate for each hyperparameter, None if it is
-        inactive.
+        """Return the point of a configuration: a coordinate for each hyperparameter, or None if the
+        hyperparameter is inactive.
         """
         return [
             column.place(configuration[name]) if name in configuration else None
@@ -293,8 +294,8 @@ class Space:
         ]
 
     def snap(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Replace each point by the middle of all points with the same configuration; inactive
-        coordinates are 0.5.
+        """Replace each point by the middle of all points with the same configuration. The
+        coordinate of an inactive hyperparameter becomes 0.5.
         """
         import numpy as np
 

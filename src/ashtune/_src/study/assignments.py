@@ -5,8 +5,8 @@ Rule 2: if a worker is still saving a trial, the next job for the trial waits un
 saved.
 Rule 3: a trial that kills two workers fails.
 Rule 4: a worker has one job at a time, unless the worker offers places for several jobs.
-Rule 5: an idle worker that saved a trial also continues the trial. The order of jobs does not
-depend on workers.
+Rule 5: if the worker that saved a trial is idle, this worker continues the trial. The order of jobs
+does not depend on workers.
 """
 
 from array import array
@@ -30,11 +30,13 @@ class Deaths:
     def __init__(self) -> None:
         self._of: dict[TrialId, int] = {}
         self.out_of_memory: set[TrialId] = set()
-        """The trials that are trained alone, because a worker ran out of memory with them."""
+        """The trials that must be trained alone on a worker, because a worker ran out of memory
+        while it trained them.
+        """
 
     def is_failure(self, event: WorkerLost) -> bool:
-        """Record a lost worker, and return whether its trial fails. A trial that does not fail is
-        trained again.
+        """Record a lost worker, and return whether the worker's trial fails. A trial that does not
+        fail is trained again.
         """
         if event.trial is None:
             return False
@@ -113,10 +115,12 @@ class Assignments:
         self.releasing: dict[TrialId, Holding] = {}
         # trials whose checkpoints are being saved but not needed
         self.to_discard: set[TrialId] = set()
-        self._offers: dict[WorkerId, Offer] = {}  # only of workers that made an offer
-        # Ordered sets. In a plain dict, the search for the first key passes over all removed keys.
+        self._offers: dict[WorkerId, Offer] = {}  # only workers that offered several places
+        # Ordered sets. A plain dict would be slow, because the search for its first key skips all
+        # removed keys.
         self._idle: OrderedDict[WorkerId, None] = OrderedDict()
-        self._spare: OrderedDict[WorkerId, None] = OrderedDict()  # busy, with a free place
+        # workers that are busy and have a free place
+        self._spare: OrderedDict[WorkerId, None] = OrderedDict()
         self._given_back: deque[Job] = deque()
         self._waiting: dict[TrialId, Job] = {}
         self.deaths = Deaths()
@@ -138,8 +142,8 @@ class Assignments:
         return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
-        """Whether any worker can take a job. A worker that holds the trial ``holding`` can release
-        the trial first.
+        """Whether any worker can take a job. The worker that holds the trial ``holding`` counts
+        too, because it can release this trial.
         """
         if self._idle or self._spare:
             return True
@@ -205,8 +209,8 @@ class Assignments:
             self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
-        """Remove and return the oldest job to assign again. Return None if no job is to be
-        assigned again.
+        """Remove and return the oldest of the jobs to assign again. If there is no such job, return
+        None.
         """
         return self._given_back.popleft() if self._given_back else None
 
@@ -229,8 +233,8 @@ class Assignments:
         self._waiting[job.trial] = job
 
     def release(self, trial: TrialId) -> Holding | None:
-        """Record that a trial is saved or its worker is lost. A job that waited for the trial can
-        now be assigned.
+        """Record that a trial is saved, or that its worker is lost. A job that waited for this
+        trial can now be assigned.
         """
         job = self._waiting.pop(trial, None)
         if job is not None:
@@ -238,8 +242,8 @@ class Assignments:
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Assigned | None:
-        """Remove a lost worker. Return its job if the job's trial fails. Its other jobs are
-        assigned again.
+        """Remove a lost worker. If the trial of one of the worker's jobs fails, return this job.
+        The worker's other jobs are assigned again.
         """
         worker = event.worker
         self._leave(worker)
@@ -249,7 +253,8 @@ class Assignments:
         failed: Assigned | None = None
         for trial in [t for t, assigned in self.running.items() if assigned.worker == worker]:
             assigned = self.running.pop(trial)
-            # A worker with several places dies of one trial; the others are not to blame.
+            # If a worker with several places dies, only one trial is the cause. The other trials do
+            # not count a death.
             if trial == event.trial and self.deaths.is_failure(event):
                 failed = assigned
             else:

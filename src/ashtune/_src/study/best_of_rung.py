@@ -1,17 +1,17 @@
 """The best results of one rung, in order, and their Pareto front.
 
-Who asks: the controller, for the trials that keep their checkpoints or are confirmed
-(``checkpoint_index.py``), and the tally, for the best trial that views show
-(``analysis/counts.py``). Both keep the same results, so a view names one of the trials whose
-checkpoints are deleted last.
+Two classes use this module. The controller needs the trials that keep their checkpoints or are
+confirmed (``checkpoint_index.py``). The tally needs the best trial that views show
+(``analysis/counts.py``). Both get the same best trials, so the checkpoint of the best trial that a
+view shows is deleted last.
 
-Rule: a withdrawal takes the result of a trial back. The trial's place goes to the next kept result,
-which may be a result that only the withdrawn one dominated.
+Rule: a withdrawal removes the result of a trial. The next kept result takes its place. This may be
+a result that only the withdrawn result dominated.
 """
 
-# A scheduler ranks its rungs itself (schedulers/ranking.py). It needs the result of rank ``quota``
-# among all results of a rung, where this class keeps only the first ones. A scheduler of a user's
-# own also has to work without the books of a study.
+# A scheduler ranks its rungs itself (schedulers/ranking.py). A scheduler needs the result of rank
+# ``quota`` among all results of a rung, but this class keeps only the best results. Also, a user's
+# own scheduler must work without the other data of a study.
 
 import math
 from bisect import insort
@@ -34,15 +34,15 @@ class BestOfRung(Generic[T]):
     """The ``KEPT`` best results of one rung. Each result has a key (violation, loss, ...) and a
     trial.
 
-    With several losses, up to twice as many results are kept, so that ranking them, which costs
-    more, is rare.
+    With several losses, up to twice as many results are kept. So the results, whose ranking takes
+    longer with several losses, are seldom ranked.
     """
 
     def __init__(self) -> None:
         self.results: dict[TrialId, T] = {}
         """The kept results, by trial."""
         self._order: list[Entry] = []
-        self._front: list[Entry] | None = None  # with several losses, after someone has asked
+        self._front: list[Entry] | None = None  # the front with several losses, once it is needed
 
     def wants(self, key: Key) -> bool:
         """Return whether a result is finite and would be kept. O(1)."""
@@ -76,9 +76,9 @@ class BestOfRung(Generic[T]):
             self._keep([entry for entry in self._order if entry[1] != trial])
 
     def leaders(self, count: int = 1) -> list[Entry]:
-        """Return the key and the trial of the best ``count`` results, in order. With several
-        losses, return the Pareto front, the smallest first loss first; the list is the same one
-        until the front changes.
+        """Return the keys and trials of the best ``count`` results, in order. With several losses,
+        return the Pareto front, sorted by the first loss in ascending order. Until the front
+        changes, each call returns the same list object.
         """
         if not self._order or len(self._order[0][0]) == _OF_ONE_LOSS:
             return self._order[:count]
@@ -102,7 +102,7 @@ def _with(front: list[Entry], entry: Entry) -> list[Entry]:
 
 
 def _replaces(one: Entry, other: Entry) -> bool:
-    """Return whether ``other`` is not in a front because ``one`` is: it violates the constraints
-    more, is dominated, or is an equal result of a later trial.
+    """Return whether ``one`` excludes ``other`` from a front: ``other`` violates the constraints
+    more, is dominated by ``one``, or is an equal result of a later trial.
     """
     return one < other and (one[0][0] < other[0][0] or is_as_good(one[0], other[0]))

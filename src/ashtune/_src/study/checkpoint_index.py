@@ -1,9 +1,9 @@
 """Records which checkpoints exist, and decides which checkpoints the engine must delete.
 
 Rule 1: the best trials of each rung keep their checkpoints, since each of these trials may become
-the best trial. With one objective, the best trial of each rung and all trials to be confirmed keep
-their checkpoints. With several objectives, each rung's Pareto front keeps its checkpoints, since
-any new result may change the preferred trial.
+the best trial. With one objective, the best trial of each rung and all trials that will be
+confirmed keep their checkpoints. With several objectives, each rung's Pareto front keeps its
+checkpoints, since any new result may change the preferred trial.
 Rule 2: if a best trial is withdrawn, the next best trial replaces it. The next best trial may have
 no checkpoint.
 """
@@ -57,8 +57,8 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return the checkpoint that a job will read. The checkpoint stays until the trial's next
-        checkpoint.
+        """Return the checkpoint that a job will read. This checkpoint is kept until the trial has
+        its next checkpoint.
         """
         saved = self._saved.get(trial)
         if saved is not None:
@@ -68,12 +68,13 @@ class CheckpointIndex:
     def put(
         self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float
     ) -> list[Order]:
-        """Record a checkpoint. Return orders to delete the trial's older checkpoint and checkpoints
-        above the limit.
+        """Record a checkpoint. Return orders to delete the trial's older checkpoint, and other
+        checkpoints if the total size exceeds the limit.
         """
         orders: list[Order] = []
         older = self._forget(trial)
-        # At the same resource, the new checkpoint has replaced the older one under its path.
+        # At the same resource, the new checkpoint has the same path and has already replaced the
+        # older checkpoint.
         if older is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
         saved = Saved(worker, resource, size, next(self._serial))
@@ -94,7 +95,8 @@ class CheckpointIndex:
                 continue  # the trial's next checkpoint will be in the heap
             latest = self._saved.get(least)
             if latest is None or latest.serial != serial:
-                continue  # entries of deleted checkpoints stay in the heap until they come up
+                # a deleted checkpoint has an entry until this entry is at the top of the heap
+                continue
             if least in self._bests:
                 bests.append(entry)
             else:
@@ -107,16 +109,16 @@ class CheckpointIndex:
         return orders
 
     def end_use(self, trial: TrialId) -> None:
-        """Record that no job will resume from a trial's checkpoint. The size limit deletes this
-        checkpoint first.
+        """Record that no job will resume from a trial's checkpoint. If the total size exceeds the
+        limit, this checkpoint is deleted first.
         """
         if trial in self._in_use:
             self._in_use.discard(trial)
             heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
 
     def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
-        """Record the checkpoint of an interrupted job. The size limit
-        deletes this checkpoint last.
+        """Record the checkpoint of an interrupted job. If the total size exceeds the limit, this
+        checkpoint is deleted last.
         """
         # The job will be assigned again before any new job, so its checkpoint is needed soon.
         return self.put(
@@ -124,8 +126,8 @@ class CheckpointIndex:
         )
 
     def remove(self, trial: TrialId) -> list[Order]:
-        """Forget a trial's checkpoint, and return the order to delete it. Without a checkpoint,
-        return [].
+        """Forget a trial's checkpoint, and return the order to delete it. If the trial has no
+        checkpoint, return [].
         """
         saved = self._forget(trial)
         if saved is None:
@@ -159,8 +161,8 @@ class RungBests:
 
     @property
     def highest(self) -> tuple[int, list[TrialId]]:
-        """The highest rung with a result, and the rung's best trials in order, or (-1, []) without
-        any result.
+        """The highest rung with a result, and this rung's best trials in order. If there is no
+        result, (-1, []).
         """
         for rung in reversed(range(len(self._rungs))):
             if self._rungs[rung].results:
@@ -177,7 +179,7 @@ class RungBests:
         )
 
     def confirm(self, count: int) -> None:
-        """Set how many trials of the highest rung are to be confirmed."""
+        """Set how many trials of the highest rung will be confirmed."""
         self._to_confirm = max(1, count)
         self._choose()
 

@@ -1,9 +1,9 @@
 """Reads and writes checkpoints, which have the paths ``checkpoints/<trial>.<resource>``.
 
 If the user saves an object, a checkpoint is a file with a pickle and a check value. If the user
-saves files, a checkpoint is a folder. A trial's older checkpoint stays until the newer checkpoint
-is in the journal. Therefore, the checkpoint that the journal names exists even if a process is
-killed.
+saves files, a checkpoint is a folder. A trial's older checkpoint is deleted only after the newer
+checkpoint is in the journal. Therefore, even if a process is killed, the checkpoint in the journal
+exists.
 
 Rule 1: if a checkpoint has a wrong size or check value, the trial of the checkpoint begins again.
 Rule 2: only files and folders whose names have ashtune's own form are deleted, and no link is
@@ -11,8 +11,8 @@ followed. If ``checkpoints`` itself is a link to another folder, the study has i
 the other folder.
 Rule 3: no trial fails because of an error of the disk.
 
-The checkpoints of a study may be in a store at a remote address: see ``remote.py``. Then a worker
-has its own copy of the earlier checkpoint during a job.
+The checkpoints of a study may be in a remote store: see ``remote.py``. Then, during a job, the
+worker has its own copy of the earlier checkpoint.
 
 Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes
 code, so only the driver's own workers load pickles, while a study is run or resumed. Reading
@@ -45,12 +45,12 @@ from ashtune._src.study.remote import PATIENT, Patience, RemoteFolder, is_remote
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
 SAVED_BY_ANY = re.compile(r"saved\.pickle(\.of-rank-\d+)?", re.ASCII)
-"""The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, and of
-the others.
+"""The names of the files with the objects that the processes of a trial have saved: ``SAVED`` for
+process 0, and a name with a suffix for each other process.
 """
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.(unfinished|earlier)(\.d)?)", re.ASCII)
-"""The form of names that ashtune gives to checkpoints: complete, unfinished, received, or copied
-from a store.
+"""The form of the names that ashtune gives to checkpoints. A checkpoint may be complete,
+unfinished, received, or copied from a store.
 """
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
@@ -58,8 +58,8 @@ END = struct.Struct("<8sI")
 MARK = b"ashtune1"
 # Decision 15 (docs/decisions/0015-checkpoints-that-hold.md).
 SYNC_SECONDS = 1.0
-"""A pickle is synced if its job trained longer than this, so that a power loss costs about a second
-of training.
+"""A pickle is synced if its job trained longer than this. So a power loss costs about one second of
+training.
 """
 
 
@@ -80,8 +80,8 @@ class Checkpoints:
         return RemoteFolder.of(self._study, self.patience)
 
     def begin_session(self, checkpoints: str) -> None:
-        """Open the study's store, if it has one, or if the option ``checkpoints`` is the address of
-        one.
+        """Open the study's store, if the study has a store or the option ``checkpoints`` is the
+        address of a store.
 
         Raises:
             StudyError: If the store cannot be used.
@@ -101,7 +101,9 @@ class Checkpoints:
             self.remote.delete([f"{trial}.{resource}"])
 
     def wait_for_deletions(self) -> None:
-        """Wait until the store has deleted checkpoints, but not long. Print what is left."""
+        """Wait a short time until the store has deleted checkpoints. Print the checkpoints that are
+        not deleted yet.
+        """
         if self.remote is not None:
             self.remote.wait_for_deletions()
 
@@ -109,7 +111,7 @@ class Checkpoints:
         """If a trial has a checkpoint at a resource, make this checkpoint survive a power loss."""
         path = self.of(trial, resource)
         with suppress(OSError):
-            if self.disk.status(path).is_file:  # folders are synced when they are committed
+            if self.disk.status(path).is_file:  # a folder was already synced when it was committed
                 sync_file(self.disk, path)
                 self.disk.sync_folder(self.folder)
 
@@ -144,8 +146,8 @@ class Checkpoints:
             delete(self.disk, f"{self.folder}/{name}")
 
     def _move_in(self, keep: set[str]) -> None:
-        """Let the link ``checkpoints`` point to this study's own subfolder of a folder that studies
-        may share.
+        """Change the link ``checkpoints``: let it point to this study's own subfolder. Other
+        studies may use the folder to which the link pointed.
         """
         disk = self.disk
         folder = self.folder
@@ -161,7 +163,7 @@ class Checkpoints:
             ) from None
         own = f"ashtune-{self._study.name[:40]}-{os.urandom(6).hex()}"
         disk.make_folder(f"{folder}/{own}")
-        for name in keep:  # the user may have moved a full checkpoint folder there
+        for name in keep:  # the user may have moved a folder with checkpoints to this place
             with suppress(OSError):
                 disk.rename(f"{folder}/{name}", f"{folder}/{own}/{name}")
         disk.sync_folder(folder)
@@ -176,7 +178,9 @@ def _names_of(wanted: dict[TrialId, int]) -> set[str]:
 
 
 def _unwanted(names: list[str], wanted: dict[TrialId, int]) -> list[str]:
-    """Return the names of ashtune's own form, without the wanted checkpoints (Rule 2)."""
+    """Return the names that have ashtune's own form (Rule 2), without the names of wanted
+    checkpoints.
+    """
     keep = _names_of(wanted)
     return [name for name in names if OURS.fullmatch(name) and name not in keep]
 
@@ -186,8 +190,8 @@ class CheckpointWriter:
 
     Args:
         start: The resource of the earlier checkpoint; 0 for a new trial.
-        worker: The number of the writing worker. A worker counted as lost may still train this
-            trial elsewhere.
+        worker: The number of the writing worker. Files of different workers have different names,
+            because a worker that counts as lost may still train this trial.
         size: The size of the earlier checkpoint in bytes, from the journal; None if unknown.
     """
 
@@ -221,15 +225,16 @@ class CheckpointWriter:
                 self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
-        # contents at the last rung, if the trial continued in place
+        # the folder's contents at the last rung, if the trial continued in place
         self._at_rung: dict[str, tuple[int, int]] = {}
         self._elsewhere = ""
 
     def _flaw_of_earlier(self, size: int | None) -> str:
-        """Return the flaw of the earlier checkpoint, or "". If the checkpoint is in a remote store,
-        first copy it.
+        """Return a text that says what is wrong with the earlier checkpoint, or "". If the
+        checkpoint is in a remote store, first copy it.
         """
-        # The disk first, even if there is a store: an interrupted session may have left it here.
+        # The disk is searched first, even if there is a store, because an interrupted session may
+        # have left the checkpoint on the disk.
         flaw = flaw_of(self._disk, self._earlier, size)
         remote = self._checkpoints.remote
         if not flaw or remote is None:
@@ -263,7 +268,7 @@ class CheckpointWriter:
         """Return the object in the earlier checkpoint, or None if the checkpoint has no object.
 
         Raises:
-            CheckpointUnread: If the checkpoint existed when this job began, and cannot be read now.
+            CheckpointUnread: If the checkpoint existed when this job began, but cannot be read now.
         """
         if not self._earlier:
             return None
@@ -272,7 +277,7 @@ class CheckpointWriter:
             with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
                 reader = io.BufferedReader(opened, BUFFER_BYTES)
                 return read_saved(reader, self._disk.status(path).size, unpickle)
-            # raises if the checkpoint is gone, not if a folder has no pickle
+            # raises if the checkpoint does not exist any more, but not if a folder has no pickle
             self._disk.status(self._earlier)
         except OSError as error:
             raise self._unread(error) from None
@@ -291,17 +296,17 @@ class CheckpointWriter:
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
-        """Ignore the earlier checkpoint from now on. Return False if the checkpoint's files were
-        already copied.
+        """Ignore the earlier checkpoint from now on. If the checkpoint's files were already copied,
+        return False.
         """
         self._earlier = ""
         return self._at_opening is None
 
     def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
-        """Save an object with ``dump``, by default cloudpickle, and replace the object saved
-        before.
+        """Save an object with ``dump``, which is cloudpickle by default. This object replaces an
+        object that was saved before.
 
-        An error of the disk is recorded in ``problem``. A promoted trial without a saved object
+        An error of the disk is recorded in ``problem``. If a promoted trial has no saved object, it
         begins again.
         """
         if dump is None:
@@ -342,12 +347,13 @@ class CheckpointWriter:
             CheckpointUnread: If the earlier checkpoint cannot be copied.
         """
         if self._at_opening is None:
-            delete(self._disk, self._unfinished_folder)  # left by a worker that was killed
+            # a worker that was killed may have left this folder
+            delete(self._disk, self._unfinished_folder)
             try:
                 self._fill_folder()
             except OSError as error:
                 delete(self._disk, self._unfinished_folder)
-                if self._earlier:  # a resumed trial must not find an empty folder
+                if self._earlier:  # a resumed trial must not get an empty folder
                     raise self._unread(error) from None
                 self._note(error)
                 import tempfile
@@ -357,8 +363,9 @@ class CheckpointWriter:
         return Path(self._elsewhere or self._unfinished_folder)
 
     def _fill_folder(self) -> None:
-        # A copy: a job that is killed, or changes a file and cannot save, would otherwise take the
-        # checkpoint away (decision 66, docs/decisions/0066-no-checkpoint-is-moved.md).
+        # The files are copied. Otherwise a job that is killed, or changes a file and then cannot
+        # save, would destroy the checkpoint (decision 66,
+        # docs/decisions/0066-no-checkpoint-is-moved.md).
         if self._earlier and self._disk.status(self._earlier).is_folder:
             copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED_BY_ANY)
         else:
@@ -369,17 +376,17 @@ class CheckpointWriter:
         if self._elsewhere:
             return {}
         folder = self._unfinished_folder
-        # the user has put a link there, perhaps to the whole disk
+        # the user may have put a link here, for example to the whole disk
         if not self._disk.status(folder).is_folder:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
         return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, folder)}
 
     def commit(self, resource: int) -> int | None:
-        """Turn the written files into the trial's checkpoint at ``resource``; return its size in
+        """Turn the written files into the trial's checkpoint at ``resource``. Return its size in
         bytes.
 
-        Return None if nothing was written, since the files of the earlier checkpoint do not contain
-        the later training.
+        If nothing was written, return None, since the files of the earlier checkpoint do not
+        contain the training since then.
         """
         if self._not_saved or not (self._has_saved or self._at_opening is not None):
             return None
@@ -414,7 +421,7 @@ class CheckpointWriter:
                 remote.push(written, os.path.basename(final))
                 delete(disk, written)
         except InterruptedError as error:
-            # The study stops: the next session finds the checkpoint on this disk.
+            # The study stops, so the checkpoint stays on this disk. The next session finds it here.
             remote = None
             folder = self._checkpoints.folder
             self._left_here = f"checkpoint left in {folder}: {error.strerror}"
@@ -433,7 +440,7 @@ class CheckpointWriter:
 
     def go_on(self) -> None:
         """Record that the worker continues the trial, and delete the object that was saved at the
-        rung before.
+        previous rung.
 
         The user's files stay in the folder. The files become a checkpoint only if the user changes
         a file.
@@ -466,7 +473,7 @@ class CheckpointWriter:
         self._forget_saved()
 
     def fail(self, problem: str) -> None:
-        """Record that another process of the trial could not save its part, so that nothing is
+        """Record that another process of the trial could not save its part. Then no checkpoint is
         committed.
         """
         self._not_saved = problem
@@ -484,7 +491,8 @@ class CheckpointWriter:
 
 
 class PartWriter(CheckpointWriter):
-    """Writes what a process above 0 of a trial saves, into the folder that process 0 commits.
+    """For a process of a trial other than process 0: writes what this process saves into the folder
+    that process 0 commits.
 
     Args:
         folder: The unfinished folder, which process 0 has made.
@@ -495,7 +503,7 @@ class PartWriter(CheckpointWriter):
         self, checkpoints: Checkpoints, trial: TrialId, start: int, *, folder: str, process: int
     ) -> None:
         super().__init__(checkpoints, trial, 0)
-        # process 0 has made it if the store is remote
+        # if the store is remote, process 0 has created the folder
         copy = f"{folder.removesuffix('.unfinished.d')}.earlier"
         if start:
             self._earlier = checkpoints.of(trial, start)
@@ -505,8 +513,8 @@ class PartWriter(CheckpointWriter):
         self._name = f"{SAVED}.of-rank-{process}"
 
     def _path_of_saved(self) -> str:
-        """Return the path of what this process has saved. If it has saved nothing, process 0 has
-        saved for all.
+        """Return the path of the object that this process has saved. If it has saved nothing,
+        return the path of the object of process 0, which then is for all processes.
         """
         own = f"{self._earlier}/{self._name}"
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -523,8 +531,8 @@ class PartWriter(CheckpointWriter):
         return f"{self._folder}/{self._name}"
 
 
-# Paths are strings here: for thousands of small files, pathlib and shutil.rmtree would cost more
-# than the writing.
+# Paths are strings here, because for thousands of small files pathlib and shutil.rmtree would take
+# longer than the writing.
 
 
 class Checked:
@@ -535,7 +543,7 @@ class Checked:
         self.crc = 0
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``; return the number of written bytes."""
+        """Write all of ``data``. Return the number of written bytes."""
         self.crc = zlib.crc32(data, self.crc)
         return int(self._file.write(data))
 
@@ -553,8 +561,8 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:
-    """Return the flaw of a checkpoint as text, or "" if it has no flaw. The size is checked unless
-    ``size`` is None.
+    """Return a text that says what is wrong with a checkpoint, or "" if nothing is wrong. The size
+    is checked unless ``size`` is None.
     """
     try:
         status = disk.status(path)

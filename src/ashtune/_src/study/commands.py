@@ -7,16 +7,16 @@ answers. The driver writes an event to the journal for each command that has an 
 Rule 1: a driver reads the folder ``control`` only if the user started the driver with ``control``.
 At its start, the driver empties this folder, so that commands in a copied study are never executed.
 Rule 2: the folder ``control`` is no link, and only the driver's user can access this folder. The
-driver opens this folder once, and ignores a folder that replaces it later.
-Rule 3: the file of a command is written under another name, and renamed when the file is complete.
-The driver deletes a command's file before it executes the command. A sender deletes a command's
-file to withdraw the command. A command is executed only if the driver deletes the command's file
-before the sender does.
+driver opens this folder once. If another folder replaces it later, the driver ignores the other
+folder.
+Rule 3: the file of a command is first written under another name, and renamed when the file is
+complete. The driver deletes the file before it executes the command. A sender withdraws a command
+by deleting its file. So a command is executed only if the driver deletes the file first.
 """
 
 # Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder needs no thread, port or
-# protocol, and belongs to the study's owner. The driver alone writes the journal, so replay, audit
-# and resume need nothing else.
+# protocol, and belongs to the study's owner. Only the driver writes the journal, so replay, audit
+# and resume need only the journal.
 
 import errno
 import os
@@ -123,7 +123,8 @@ class CommandFolder:
         self._path = path
         self._folder = _open_folder(path)
         for file in DISK.names(self._folder):
-            with suppress(OSError):  # withdrawn, or a folder, which is harmless
+            # the command was withdrawn, or this is a folder, which is harmless
+            with suppress(OSError):
                 DISK.unlink(file, at=self._folder)
                 found = _FILE.fullmatch(file)
                 if found is not None:
@@ -134,7 +135,7 @@ class CommandFolder:
         an error.
         """
         names: list[str] = []
-        with suppress(OSError):  # the file system does not respond for a moment
+        with suppress(OSError):  # the file system does not respond at the moment
             names = DISK.names(self._folder)
         for found in filter(None, map(_FILE.fullmatch, names)):
             command = self._read_and_delete(found[0])
@@ -152,7 +153,8 @@ class CommandFolder:
         """Refuse the waiting commands, and accept no more commands. Answers to commands stay in the
         folder.
         """
-        # Until no command is left: a sender may add one while the others are answered.
+        # The loop runs until no command is left, because a sender may add a command while the
+        # others are answered.
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
@@ -164,7 +166,7 @@ class CommandFolder:
                 with suppress(OSError):  # a folder is harmless
                     DISK.unlink(file, at=self._folder)
         DISK.close(self._folder)
-        with suppress(OSError):  # unless an answer or a command is left
+        with suppress(OSError):  # this fails if an answer or a command is left
             DISK.remove_folder(str(self._path))
 
     def __enter__(self) -> Self:
@@ -186,7 +188,7 @@ class CommandFolder:
         try:
             DISK.unlink(file, at=self._folder)
         except OSError:
-            return None  # withdrawn, or a folder of this name
+            return None  # the command was withdrawn, or a folder has this name
         return command
 
 
@@ -194,8 +196,8 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     """Send a command to the driver of a study, and wait for its answer.
 
     Args:
-        seconds: The time after which the command is withdrawn. If the driver has read the command
-            already, the function waits for the answer once more.
+        seconds: The time after which the command is withdrawn. If the driver has already read the
+            command then, the function waits for the answer for this time again.
 
     Raises:
         StudyError: If the driver refuses the command, or does not answer.

@@ -2,8 +2,8 @@
 msgpack to save memory.
 
 Rule: a configuration that the user enqueues replaces the planned configuration of the next new
-trial. In a finite space, the enqueued and the planned configuration swap places, so that no
-configuration is tried twice.
+trial. In a finite space, the enqueued configuration and the planned configuration exchange their
+trials, so that no configuration is tried twice.
 """
 
 # The rule: decision 42 (docs/decisions/0042-control-from-the-page.md).
@@ -27,7 +27,7 @@ from ashtune._src.space.space import Space
 
 
 class EncodedConfiguration(Mapping[str, Any]):
-    """A configuration that is decoded at its first use."""
+    """A configuration that is decoded when it is first used."""
 
     def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
@@ -51,15 +51,16 @@ class Configurations:
     design.
 
     Args:
-        space: The space against which a user's enqueued configurations are checked; None to accept
-            any.
-        written: The space without the user's function ``valid``, which the search has called
-            already. What the search gives is checked against this space; None to check nothing.
-        proposals: The proposals of a search that sees results, used instead of the design.
+        space: The space that a user's enqueued configurations must fit; None to accept any
+            configuration.
+        written: The space that the configurations of the search must fit; None to check nothing. It
+            does not have the user's function ``valid``, because the search has already called this
+            function.
+        proposals: The proposals of a search that learns from results. They are used instead of the
+            design.
         enqueued: How many of the first trials have configurations that the user enqueued at the
             start.
-        of_other_tasks: How many of the trials after these have the best configurations of other
-            tasks.
+        of_other_tasks: How many of the next trials have the best configurations of other tasks.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class Configurations:
         self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
         self._numbering = Numbering()
-        self._waiting: deque[dict[str, Any]] = deque()  # enqueued while the study runs
+        # configurations that are enqueued while the study runs
+        self._waiting: deque[dict[str, Any]] = deque()
         # a trial's place -> the place of its configuration in the design
         self._moved: dict[int, int] = {}
         self._encoder = msgspec.msgpack.Encoder()
@@ -101,7 +103,9 @@ class Configurations:
         confirms: TrialId | None = None,
         origin: str = "",
     ) -> None:
-        """Record the configuration of a started trial, which may confirm the trial ``confirms``."""
+        """Record the configuration of a started trial. If ``confirms`` is given, the started trial
+        confirms this trial.
+        """
         self._encoded[trial] = self._encoder.encode(configuration)
         if confirms is not None:
             self._numbering.confirms(trial)
@@ -119,9 +123,9 @@ class Configurations:
         finite.
 
         Raises:
-            SpaceError: If it is not in the space.
-            SettingsError: In a finite search, if it was tried or enqueued before, or is not in the
-                design.
+            SpaceError: If the configuration is not in the space.
+            SettingsError: If the search is finite, and the configuration was tried or enqueued
+                before, or is not in the design.
         """
         if self.space is not None:
             configuration = self.space.check(configuration)
@@ -148,12 +152,12 @@ class Configurations:
         self._waiting.append(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
-        """Choose and record the configuration of a new trial; return the configuration with its
+        """Choose and record the configuration of a new trial. Return the configuration and its
         origin.
 
         Raises:
-            SpaceError: If the search gives a configuration outside of the space, which no reader of
-                a journal accepts.
+            SpaceError: If the search gives a configuration outside of the space, because no reader
+                of a journal would accept it.
         """
         place = self._numbering.place(trial)
         if place < self._by_the_user:
@@ -191,8 +195,8 @@ class Configurations:
         return self._encoded[trial]
 
     def view(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a started trial. The configuration is decoded at its first
-        use.
+        """Return the configuration of a started trial. The configuration is decoded when it is
+        first used.
         """
         return EncodedConfiguration(self._encoded[trial])
 
@@ -200,8 +204,8 @@ class Configurations:
         return msgspec.msgpack.decode(self._encoded[trial], type=dict[str, Any])
 
     def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
-        """Move the planned configuration of ``place`` to the place at which the enqueued
-        configuration was planned.
+        """Move the configuration that was planned for the trial ``place`` to the trial for which
+        the enqueued configuration was planned.
         """
         if self.proposals is not None or self._design.size is None:
             return
@@ -210,7 +214,7 @@ class Configurations:
             return
         instead = self._moved.pop(place, place)
         if instead != wanted:
-            # Where ``wanted`` is planned now: an earlier swap may have moved it.
+            # Find where ``wanted`` is planned now, because an earlier exchange may have moved it.
             planned_at = next(
                 (at for at, number in self._moved.items() if number == wanted), wanted
             )

@@ -7,12 +7,13 @@ driver replays the journal.
 Rule 1: a result counts as soon as a worker reports it, even if the trial's checkpoint is not saved
 yet.
 Rule 2: if a training function ends a trial early, the trial counts in its rung like any other
-trial. A trial that ended early may use a place in the rung's quota, but is not trained again.
+trial. A trial that ended early may be within the rung's quota and so use one of its places, but it
+is not trained again.
 Rule 3: a limit that the user set ends only the search. The confirming trials follow after the
 search (``core/confirm.py``). Any other reason to stop also stops the confirming trials.
 Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are assigned
 again after the pause. If a trial reaches its rung before the pause request arrives, the trial is
-released. A new session ends a pause.
+released. The pause ends when a new session starts.
 Rule 5: the best trials of each rung keep their checkpoints until other trials are better
 (``checkpoint_index.py``).
 """
@@ -24,14 +25,14 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 # Theory of operation
 # -------------------
 # handle() is a function of the events alone. The driver calls handle(), writes and flushes the
-# events that handle() accepted, and only then sends the orders. A refused event is never written.
-# A resumed driver calls handle() with the same events and gets the same orders, so the journal
-# holds events only. This is why nothing here may read a clock, draw a number or look into a
-# dictionary whose order depends on anything but events. A fact that influences an order is
-# therefore a field of an event: the size of a checkpoint, whether the worker still holds the trial,
-# how many jobs a worker takes.
+# events that handle() accepted, and only then sends the orders. A refused event is never written. A
+# resumed driver calls handle() with the same events and gets the same orders, so the journal holds
+# events only. Therefore no code here may read a clock, draw a random number, or use a dictionary
+# whose order does not depend on events alone. Each fact that influences an order is a field of an
+# event: the size of a checkpoint, whether the worker still holds the trial, and how many jobs a
+# worker takes.
 #
-# What the controller decides is split between four books, each with one subject:
+# Four objects keep the data for the controller's decisions. Each object has one subject:
 #
 #   book          what it answers                                             who changes it
 #   ------------  ----------------------------------------------------------  --------------------
@@ -88,20 +89,20 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #   the user pauses the study     as a limit, but stopping stays empty: the study is open, and no
 #                                 job begins.
 #
-# Two numberings of trials exist. The scheduler numbers its trials 0, 1, 2, ... without gaps,
-# since its quota counts them. Confirming trials take numbers of the study, but the scheduler
-# never sees them. Confirming.numbering translates: ``place`` is the scheduler's number, ``trial``
-# the study's number.
+# There are two numberings of trials. The scheduler numbers its trials 0, 1, 2, ... without gaps,
+# since its quota counts them. The study's numbers include confirming trials, which the scheduler
+# never sees. Confirming.numbering converts between them: ``place`` is the scheduler's number, and
+# ``trial`` is the study's number.
 #
-# Withdrawals are the only events that take a result back. Each part that keeps results therefore
-# has its own removal: CheckpointIndex.remove, RungBests.withdraw (which asks best_of_rung.py, as
-# the tally does), and withdraw of the scheduler's machine.
+# Only a withdrawal removes a result. Therefore each part that keeps results has a method for it:
+# CheckpointIndex.remove, RungBests.withdraw (which uses best_of_rung.py, as the tally does), and
+# withdraw of the scheduler's machine.
 #
-# No event is kept. The memory grows with the trials (two bytes for each here, the rest in the
-# scheduler) and with the checkpoints that exist, one record for each.
+# Events are not kept. The memory grows with the number of trials (two bytes per trial here, the
+# rest in the scheduler) and with the number of existing checkpoints (one record per checkpoint).
 #
 # A study ends when the scheduler has no job, no job runs, and no trial is being saved.
-# _nothing_to_do is the scheduler's last answer; any event that may change the answer clears it.
+# _nothing_to_do stores the scheduler's last answer. Any event that may change the answer resets it.
 
 import math
 from typing import assert_never
@@ -144,18 +145,19 @@ PROMOTED_WITHDRAWN = 100
 """A study stops after this many withdrawn promoted trials in a row. Results of new trials do not
 end this row.
 
-New trials replace the withdrawn ones, so that otherwise a study with an endless search would never
-end.
+New trials replace the withdrawn trials, so without this limit a study with an endless search might
+never end.
 """
 # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
 PROMOTED_FAILURES = 5
-"""A study stops after this many failures of promoted trials in a row for one reason: probably, all
-of them will fail.
+"""A study stops after this many failures in a row of promoted trials for the same reason: probably,
+all promoted trials will fail.
 
-If the user allows more than four times as many failures before the first result, a quarter of this
-number counts. A failure counts only if no trial that continued in the same way, in place or from
-its checkpoint, has a result in this session: a function that never restores still has results in
-place.
+If the user allows more than four times as many failures before the first result, a quarter of the
+user's number is used instead. A trial continues either in place or from its checkpoint. A failure
+counts only if no trial that continued in the same way has a result in this session. The two ways
+are separate, because a training function that never restores can still have results of trials that
+continued in place.
 """
 
 
@@ -186,8 +188,8 @@ class Controller:
         self._failed = goal.failed
         self._configurations = _limit(configurations)
         self._assignments = Assignments()
-        self._allowed = 0.0  # trials that the scheduler may start, without replacements
-        self._replaced = 0  # withdrawn trials that another trial may replace
+        self._allowed = 0.0  # how many trials the scheduler may start, not counting replacements
+        self._replaced = 0  # how many withdrawn trials another trial may replace
         self._not_replaced = 0  # withdrawn trials for which no unused configuration was left
         self._ended_early: set[TrialId] = set()
         self.arrivals = Arrivals()
@@ -197,19 +199,20 @@ class Controller:
         self._has_result = False  # whether this session has a result
         # whether promoted trials with a result in this session were in place
         self._ways_that_work: set[bool] = set()
-        self._promoted_failures = [0, 0]  # in a row for one reason: from a checkpoint, in place
+        # failures in a row for one reason, of trials from a checkpoint and of trials in place
+        self._promoted_failures = [0, 0]
         self._why_promoted_fail = ""
         self._failures_allowed = math.inf
         self._resource_allowed = math.inf
-        self._targets: Losses = ()  # inf for an objective without a target
+        self._targets: Losses = ()  # the target of an objective; inf if it has no target
         self._is_at_target = False
         self._patience = math.inf
-        self._since_better = 0  # results at the top rung since the best result
+        self._since_better = 0  # how many results the top rung got since its best result
         self._best_at_top = math.inf
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
         self._bests = RungBests()
-        # their checkpoints stay until other trials are better
+        # the checkpoints of these trials are kept until other trials are better
         self._kept_as_best: set[TrialId] = set()
         self._confirmations = Confirming(lambda: self._bests.highest)
         self._ends_search_only = False  # whether the reason to stop ends only the search
@@ -220,8 +223,8 @@ class Controller:
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
-        """Whether the study stops because its first or its promoted trials failed, or
-        configurations were invalid.
+        """Whether the study stops because its first trials or its promoted trials failed, or
+        because its configurations were invalid.
         """
 
     @property
@@ -289,7 +292,8 @@ class Controller:
             at_once = type(event) is events.StopRequested and not self._ends_search_only
             held: dict[TrialId, Assigned | Holding] = {**self._assignments.running}
             if at_once:
-                held.update(self._assignments.releasing)  # their workers may wait for a store
+                # the workers of these trials may wait for a store
+                held.update(self._assignments.releasing)
             followed += [
                 Pause(one.worker, trial, at_once)
                 for trial, one in held.items()
@@ -389,7 +393,7 @@ class Controller:
         rung = event.rung
         resource = event.resource
         curve: tuple[tuple[int, float], ...] = ()
-        if self._scheduler.reads_curves:  # only of the first objective
+        if self._scheduler.reads_curves:  # a curve has only the first objective
             curve = tuple([(at, self._goal.loss(metrics)) for at, metrics in event.curve])
         place = self._confirmations.numbering.place(trial)
         self._scheduler.record(
@@ -489,7 +493,7 @@ class Controller:
         *,
         seconds: float = 0.0,
     ) -> list[Followed]:
-        """Record a failure: the trial is ranked last in its rung, and is not trained again."""
+        """Record a failure. The trial is ranked last in its rung and is not trained again."""
         job = assigned.job
         failure = TrialFailed.of(job, event)
         if job.trial not in self._confirmations.of:
@@ -547,8 +551,8 @@ class Controller:
         job = Job(self._confirmations.numbering.place(job.trial), job.rung)
         replace = False
         if self._scheduler.replaces(job):
-            # Each allowed trial, started or not, has a reserved configuration: a replacement needs
-            # a further one.
+            # Each allowed trial, started or not, has a reserved configuration. A replacement needs
+            # an additional configuration.
             replace = self._allowed + self._replaced < self._configurations
             self._replaced += replace
             self._not_replaced += not replace
@@ -562,7 +566,9 @@ class Controller:
         return removed
 
     def _end_the_row(self, trial: TrialId) -> None:
-        """Note that a trial was not withdrawn: it has a result, or failed."""
+        """End the row of withdrawn trials, because a trial was not withdrawn: it has a result, or
+        failed.
+        """
         self._withdrawn_in_a_row[0] = 0
         if self.arrivals[trial] >= 0:
             self._withdrawn_in_a_row[1] = 0
@@ -572,7 +578,7 @@ class Controller:
         self._assignments.dismiss_all()
         self._scheduler.lengthen(ladder)
         if len(ladder.rungs) > len(self._rungs):
-            # There is no result at the new top rung yet, so no result is better or worse.
+            # The new top rung has no result yet, so no result is the best.
             self._since_better = 0
             self._best_at_top = math.inf
         self._rungs = ladder.rungs
@@ -602,10 +608,11 @@ class Controller:
         """
         # replacements are not among the allowed trials
         most = self._configurations - self._replaced
-        # With fewer trials than before, free configurations can replace trials that were withdrawn
-        # without replacement.
+        # If fewer trials are allowed than before, some configurations become free. They can replace
+        # trials that were withdrawn without a replacement.
         allowed = min(_limit(trials) + self._not_replaced, most)
-        # The scheduler may refuse the number. Nothing has changed then, so a replay agrees.
+        # The scheduler may refuse the number. The state is still unchanged then, so a replay has
+        # the same state.
         self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
         self._allowed = allowed
         self._is_searched = False
@@ -648,7 +655,7 @@ class Controller:
         self._stop_at(reason)
 
     def _end_job(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
-        """Record that a worker has ended its job and is free; return the job."""
+        """Record that a worker has ended its job and is free. Return the job."""
         assigned = self._unassign(worker, trial, rung)
         self._assignments.end_job(worker)
         return assigned
@@ -668,9 +675,9 @@ class Controller:
         """Give jobs to free workers: each job to the worker that saved its trial, or else to the
         longest idle worker.
 
-        ``holding`` is the trial of a worker that has just reported a result. This worker continues
-        its trial if the trial is promoted. A worker with a trial takes another trial only if no
-        other worker is free.
+        ``holding`` is the trial of a worker that has just reported a result. If this trial is
+        promoted, this worker continues it. The worker gets another trial only if no other worker is
+        free.
         """
         orders: list[Followed] = []
         assignments = self._assignments
@@ -709,8 +716,9 @@ class Controller:
             trial = self._confirmations.numbering.trial(job.trial)
             if trial not in self._ended_early:
                 break
-            self._scheduler.pass_over(job)  # the training function has ended this trial
-        # A trial may enter above the lowest rung: then it has no result, and is not promoted.
+            self._scheduler.pass_over(job)  # the training function has ended this trial early
+        # If a trial enters above the lowest rung, it has no result yet. Then this job is not a
+        # promotion.
         if job.rung:
             rung = self.arrivals[trial]
             if rung >= 0:

@@ -1,4 +1,4 @@
-"""The differences of two studies, in the words in which a user asks for a study."""
+"""The differences between two studies, described with the names of the user's options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,9 @@ from ashtune._src.study.settings import MOST_SHOWN, Settings
 
 
 def differences(there: Settings, here: Settings) -> list[str]:
-    """Return the differences of two studies in the user's words, without differences of names,
-    dates and versions. Both have the types that are read from a file.
+    """Return the differences between two studies as text with the names of the user's options.
+    Differences of names, dates and versions are left out. The settings of both studies must have
+    the types that are read from a file.
     """
     texts = _differences(_options(there), _options(here))
     if there.space != here.space:
@@ -36,8 +37,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _key(value: object) -> tuple[type, bytes]:
-    """Return a key of a value. The order of a dict does not count; 1 and 1.0 differ, also a range
-    and two choices.
+    """Return a key by which values are compared. The order of a dict does not count. 1 and 1.0 are
+    different, and so are a range and two choices.
     """
     return type(value), msgspec.json.encode(value, order="sorted")
 
@@ -63,7 +64,7 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 _NOT_OPTIONS = (
     *("format", "ashtune", "created", "name"),
-    *("goal", "rungs", "kept", "valid"),  # these have words of their own
+    *("goal", "rungs", "kept", "valid"),  # for these differences there are other texts
     *("space", "configurations"),
 )
 _WORDS = {
@@ -71,13 +72,13 @@ _WORDS = {
     "grouped_by": "hyperparameters of a group",
     "grouped_for": "trials",
 }
-"""The names of fields in the user's words, where they differ."""
+"""The user's names for fields, if they differ from the names of the fields."""
 _MISSING = "not given"
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
-    """Return the difference of two values as text. If the values are too long, compare their first
-    different parts.
+    """Return the difference between two values as text. If the values are too long, describe only
+    their first different parts.
     """
     if max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
         one = _parts(there)

@@ -58,8 +58,8 @@ class Disk:
     """The disk of this machine. Paths are strings. Every method raises OSError if the operation
     fails.
 
-    ``at`` is the descriptor of the folder to which a path is relative. A walk that uses descriptors
-    stays in its folder tree, even if folders are renamed during the walk.
+    ``at`` is the descriptor of the folder to which a path is relative. A walk through folders that
+    uses descriptors never leaves its folder tree, even if folders are renamed during the walk.
     """
 
     def open(
@@ -82,11 +82,11 @@ class Disk:
         os.close(file)
 
     def read(self, file: int, size: int) -> bytes:
-        """Read at most ``size`` bytes; return no bytes at the end of the file."""
+        """Read at most ``size`` bytes. At the end of the file, return no bytes."""
         return os.read(file, size)
 
     def read_at(self, file: int, size: int, offset: int) -> bytes:
-        """Read at most ``size`` bytes from ``offset`` on, without a change of the file position."""
+        """Read at most ``size`` bytes from ``offset`` on. The file position does not change."""
         return os.pread(file, size, offset)
 
     def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
@@ -141,8 +141,8 @@ class Disk:
         if not LINUX:
             os.chmod(path, FOLDER_FOR_THE_OWNER, dir_fd=at, follow_symlinks=False)
             return
-        # On Linux chmod follows links, but a descriptor opened with O_NOFOLLOW is never of a link's
-        # target.
+        # On Linux, chmod follows links. Therefore the folder is first opened with O_NOFOLLOW, which
+        # never opens the target of a link.
         folder = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
         try:
             os.chmod(f"/proc/self/fd/{folder}", FOLDER_FOR_THE_OWNER)
@@ -181,7 +181,8 @@ def read_whole(path: str, most: int) -> bytes:
     """Return the content of a file.
 
     Raises:
-        OSError: If it is no regular file, has more than ``most`` bytes, or the disk refuses.
+        OSError: If the path is no regular file, the file has more than ``most`` bytes, or the disk
+            refuses to read it.
     """
     with OpenFile(DISK, path, os.O_RDONLY) as file:
         data = io.BufferedReader(file, BUFFER_BYTES).read(most + 1)
@@ -208,7 +209,7 @@ class OpenFile(io.RawIOBase):
         return self._writes
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; return the number of bytes that were read."""
+        """Read into a buffer. Return the number of bytes that were read."""
         data = self._disk.read(self.descriptor, min(len(buffer), READ_BYTES))
         buffer[: len(data)] = data
         return len(data)
@@ -260,12 +261,12 @@ def write_new(
     Args:
         mark: The end of the temporary name. Processes that write the same file at the same time
             need different marks.
-        mode: The permissions, less the umask.
+        mode: The permissions before the umask is applied.
         is_synced: Whether the new file survives a power loss.
     """
     temporary = f"{path}.{mark}"
     with suppress(FileNotFoundError):
-        disk.unlink(temporary)  # left by a killed process, or a link
+        disk.unlink(temporary)  # a file that a killed process left, or a link
     with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as file:
         write_all(disk, file.descriptor, data)
         if is_synced:
@@ -290,7 +291,7 @@ def reason_of(error: OSError | ValueError) -> str:
     """Return in words why a file operation failed."""
     if not isinstance(error, OSError):
         return str(error)
-    if error.errno == errno.ELOOP:  # the system's text speaks of too many links
+    if error.errno == errno.ELOOP:  # the system's own text is about too many links
         return "a symbolic link, which is not followed"
     return str(error.strerror)
 

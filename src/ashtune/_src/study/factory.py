@@ -32,12 +32,13 @@ from ashtune._src.study.settings import Settings, first_ladder, names_of
 
 
 class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A study's settings, and the parts that a driver builds from them, each built once.
+    """A study's settings, and the parts that a driver builds from them. Each part is built only
+    once.
 
-    A new study is built from the user's arguments (:func:`new_study`), a study that continues from
-    its journal (:func:`built_study`). ``ladder`` is the ladder of the session to come, which may
-    have more rungs at the top than ``ladder_before``. The controller has no events yet. If
-    ``is_new``, the journal has no events.
+    :func:`new_study` builds a new study from the user's arguments. :func:`built_study` builds an
+    existing study from its journal. ``ladder`` is the ladder of the next session. It may have more
+    rungs at the top than ``ladder_before``, the ladder of the session before. The controller has no
+    events yet. If ``is_new`` is True, the journal has no events.
     """
 
     settings: Settings
@@ -56,9 +57,11 @@ class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
         return _caution(self.scheduler, self.search)
 
     def view(self) -> SchedulerView:
-        """Return a view of the scheduler, in which the controller's machine is told the results."""
-        # A second machine: a view asks about a study without results, which the controller's
-        # machine cannot answer any more after the first result.
+        """Return a view of the scheduler. The machine that gets the results is the controller's
+        machine.
+        """
+        # A second machine is built, because a view asks about a study without results. After the
+        # first result, the controller's machine cannot answer such questions.
         view = scheduler_view(self.settings, self.ladder)
         return msgspec.structs.replace(view, told=self.controller.machine)
 
@@ -74,7 +77,7 @@ def new_study(
     seed: int,
     **more: Any,
 ) -> BuiltStudy:
-    """Return a new study, which is not on disk yet. ``more`` are further fields of ``Settings``.
+    """Return a new study, which is not on disk yet. ``more`` has additional fields of ``Settings``.
 
     Raises:
         SettingsError: If the settings cannot be written to a journal, or no study can be built from
@@ -96,15 +99,17 @@ def new_study(
         **more,
     )
     try:
-        # Written and read once, so that the study has the values that a resumed study will read.
+        # The settings are encoded and decoded once, so that the study has the same values as a
+        # resumed study.
         settings = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(
             f"the study cannot be stored in a journal ({type(error).__name__}: {error})"
         ) from None
     if space.rules.has_clauses:
-        # The study counts the invalid draws. It must not count the checks of enqueued and earlier
-        # results, nor the draws of another study with the same Space.
+        # The study counts its invalid draws. The counts are reset, so that they include neither the
+        # checks of enqueued configurations and earlier results nor the draws of another study with
+        # the same Space.
         space = Space.from_record(settings.space, space.rules.valid)
     return _built(settings, scheduler, search, space, ladder, is_new=True)
 
@@ -115,7 +120,7 @@ def built_study(
     """Return the study of a journal.
 
     Args:
-        ladder: The ladder of the last session; None for the first ladder.
+        ladder: The ladder of the last session; None for the study's first ladder.
         valid: The user's function that says which configurations are valid, if there is one.
 
     Raises:
@@ -145,10 +150,10 @@ def _built(
     *,
     is_new: bool = False,
 ) -> BuiltStudy:
-    """Build the controller and the configurations. The returned settings have the number of
-    configurations.
+    """Build the controller and the configurations. In the returned settings, the number of
+    configurations is set.
     """
-    # The first session called `valid` for the given configurations already.
+    # The first session has already called `valid` for the given configurations.
     written = Space.from_record(settings.space) if space.rules.has_clauses else space
     others = settings.of_other_tasks
     design = design_of(
@@ -208,8 +213,8 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
 
 @contextmanager
 def _first_line() -> Iterator[None]:
-    """If code in this context raises an error, add to the error's text that line 1 of the journal
-    is the cause.
+    """If code in this context raises an error, add to its text that line 1 of the journal is the
+    cause.
     """
     try:
         yield

@@ -1,5 +1,5 @@
-"""Functions that walk, copy, sync and delete folders, find places for copies of a study, and make
-temporary folders.
+"""Functions that walk, copy, sync and delete folders, check the paths of copies of a study, and
+make temporary folders.
 
 Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small
 files. No function follows a link. A study's directory may belong to another user, so no copy is
@@ -21,7 +21,7 @@ from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, w
 
 
 def check_directory(directory: "str | os.PathLike[str]") -> Path:
-    """Return the path of a folder that the user named; ``~`` is the user's home.
+    """Return the path of a folder that the user named. ``~`` means the user's home.
 
     Raises:
         SettingsError: If the name is empty, no path, or has characters that cannot be shown.
@@ -35,7 +35,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
-    """Yield path and status of all entries, except folders, in a folder and its subfolders. No link
+    """Yield the path and the status of each file and link in a folder and its subfolders. No link
     is followed.
     """
     for name in disk.names(folder):
@@ -114,7 +114,7 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
         # A training function may have copied read-only folders, which cannot be emptied.
         if status.mode & 0o700 != 0o700:
             disk.make_writable(path, at=at)
-        # fails if a link has replaced the folder
+        # this fails if a link has replaced the folder
         folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)
         try:
             for name in disk.names(folder):
@@ -126,8 +126,8 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
 
 
 def rename(disk: Disk, path: str, final: str) -> None:
-    """Rename a file or folder. An older file or folder with the new name is replaced, since no
-    journal names it.
+    """Rename a file or folder. If an older file or folder has the new name, it is replaced, since
+    no journal refers to it.
     """
     try:
         disk.rename(path, final)
@@ -137,7 +137,7 @@ def rename(disk: Disk, path: str, final: str) -> None:
 
 
 class ScratchDirectory:
-    """The temporary folder of this process. The folder is made at its first use.
+    """The temporary folder of this process. The folder is made when it is first used.
 
     A killed process cannot delete its folder. The next process on the machine deletes such a
     folder.
@@ -148,7 +148,7 @@ class ScratchDirectory:
         self._process = os.getpid()
 
     def folder(self) -> Path:
-        """Return the temporary folder; make the folder if necessary."""
+        """Return the temporary folder, and make it if necessary."""
         if self._folder is None:
             import tempfile
 
@@ -188,7 +188,7 @@ class ScratchDirectory:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a temporary folder, which is deleted after the ``with`` block."""
+    """Make a temporary folder. It is deleted after the ``with`` block."""
     scratch = ScratchDirectory()
     try:
         with scratch.deleted_at_sigterm():
@@ -202,7 +202,7 @@ def _delete_those_of_the_dead(temporary: Path, prefix: str) -> None:
         pid = folder.name.removeprefix(prefix).partition("-")[0]
         with suppress(FileNotFoundError):
             if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
-                delete(DISK, str(folder))  # a folder of another user stays
+                delete(DISK, str(folder))  # a folder of another user is not deleted
 
 
 def _lives(pid: int) -> bool:

@@ -4,17 +4,17 @@ and ``jq``.
 The first line describes the study (``Settings``). Every other line is an event.
 
 Rule 1: an event is written before the driver acts on the event, so a killed driver loses no event.
-Rule 2: the events that the driver handles and writes together are a *turn*. An incomplete last
-turn, which only a kill during a write can cause, is dropped. Any other unreadable line is an error,
-whose message names the line.
+Rule 2: a *turn* is the group of events that the driver handles and writes together. An incomplete
+last turn is ignored. Only a kill during a write can cause it. Any other unreadable line is an
+error, whose message names the line.
 Rule 3: reading a journal executes no code, since lines are only decoded into known types.
 Rule 4: the last line of a turn ends with a check value, such as ``"crc":"1a2b3c4d"``. The check
 value is the CRC-32 of all turns up to this turn, without the check values and the line ends after
 them. If a line is altered, lost, doubled or moved, the next check value and all later check values
 are wrong. The first line of the journal is a turn.
-Rule 5: a line survives a power loss after the next :meth:`Journal.sync`, about a second after the
-line was written. When a journal is opened for writing, the whole file is first copied, so that all
-earlier lines survive a power loss.
+Rule 5: after the next :meth:`Journal.sync`, which is about a second after a line was written, the
+line survives a power loss. When a journal is opened for writing, the whole file is first copied, so
+that all earlier lines survive a power loss.
 Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the
 earlier events.
 """
@@ -46,14 +46,14 @@ from ashtune._src.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladd
 
 NAME = "journal.jsonl"
 MOST_LINE_BYTES = 1 << 24
-"""Maximum length of the lines of a turn together. Reading a line of this length takes about 300 MB
-of memory.
+"""Maximum total length of the lines of a turn. Reading a line of this length takes about 300 MB of
+memory.
 """
 BLOCK = 1 << 18
 """Number of bytes read at a time."""
 CHECK_BYTES = 18
 _CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}\n')
-"""The end of a turn. Within a line these bytes cannot occur, since JSON has no line end there."""
+"""The end of a turn. These bytes cannot occur inside a line, since JSON text has no line end."""
 
 _events = msgspec.json.Decoder(Event)
 _settings = msgspec.json.Decoder(Settings)
@@ -88,8 +88,8 @@ class JournalReader:
     Args:
         position: The byte at which to begin, which must be the start of a turn; 0 for the first
             event.
-        only: Yield only events whose lines contain one of these byte strings; this is many times
-            faster.
+        only: If given, yield only events whose lines contain one of these byte strings. This is
+            many times faster.
 
     Raises:
         JournalError: If the journal was not found, or no turn begins at ``position``.
@@ -139,7 +139,7 @@ class JournalReader:
         ends, checks, problem = self._turns(block)
         block = block[: ends[-1]]
         unreadable_line = 0
-        # Most blocks have no wanted line: their lines are not even split.
+        # Most blocks have no wanted line, so their lines need not be split.
         if self._only and not self._only.search(block):
             self._lines += block.count(b"\n")
             self.position += ends[-1]
@@ -172,8 +172,8 @@ class JournalReader:
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
 
     def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
-        """Return the ends and the check values of a block's turns, and the problem after the last
-        turn, if any.
+        """Return the ends and the check values of a block's turns. If there is an error after the
+        last turn, return this error too.
         """
         ends = [0]
         checks = [self._check]
@@ -196,8 +196,8 @@ class JournalReader:
         )
 
     def _whole(self, file: int, position: int, end_of: Callable[[bytes], int]) -> bytes:
-        """Return some complete turns or lines from ``position`` on, or nothing if no complete line
-        follows.
+        """Return some complete turns or lines from ``position`` on. If no complete line follows,
+        return nothing.
         """
         size = BLOCK
         while True:
@@ -259,7 +259,8 @@ class JournalReader:
 
 def end_of_turns(block: bytes) -> int:
     """Return where the last complete turn in a block ends, or 0 if no turn ends in the block."""
-    # From the end, as a block has thousands of turns, and the last one is wanted.
+    # The search starts at the end, because a block has thousands of turns and only the last turn is
+    # needed.
     end = block.rfind(b"\n")
     while end >= 0:
         if _CHECK.match(block, max(0, end - CHECK_BYTES)):
@@ -281,7 +282,7 @@ def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) ->
     """Yield the events of a journal. ``only`` selects events as for :class:`JournalReader`.
 
     Raises:
-        JournalError: If a line cannot be read; an incomplete last line is no error.
+        JournalError: If a line cannot be read. An incomplete last line is no error.
     """
     return chain.from_iterable(
         batch.events for batch in JournalReader(path, disk=disk, only=only).read()
@@ -341,7 +342,7 @@ def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
     """Open a journal for reading, if it is a regular file."""
     try:
         file = disk.open(str(path), os.O_RDONLY)
-    except (OSError, ValueError) as error:  # a ValueError for a NUL in the path
+    except (OSError, ValueError) as error:  # ValueError: the path contains NUL
         raise JournalError(f"{path}: {reason_of(error)}; give the directory of a study") from None
     try:
         yield file

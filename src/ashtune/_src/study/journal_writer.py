@@ -2,8 +2,8 @@
 
 # Theory of operation
 # -------------------
-# The journal is the only thing that must survive. A write passes three places, and each protects
-# against another accident:
+# The journal is the only file that must survive. Events pass through three places. Each place
+# protects them from more kinds of accidents:
 #
 #   place               reached by  survives               who calls it
 #   ------------------  ----------  ---------------------  ----------------------------------------
@@ -11,23 +11,26 @@
 #   the kernel's cache  flush()     kill -9 of the driver  the driver, before it acts on the events
 #   the disk            sync()      a power loss           a thread, once per second
 #
-# flush() comes before the orders of a turn are sent (Rule 1 of ``journal.py``): an order that was
-# sent without its events in the file would be unknown to the next driver. The one exception is
-# the start of a trial that neither a model nor a mutation proposed, which may be written with the
-# next turn: the next driver chooses a configuration again, and a random one is the same.
+# flush() is called before the orders of a turn are sent (Rule 1 of ``journal.py``). If an order
+# were sent before its events are in the file, the next driver would not know the order. There is
+# one exception: the start of a trial that neither a model nor a mutation proposed may be written
+# with the next turn. The next driver chooses the configuration again, and a random draw gives the
+# same configuration.
 #
-# The driver does not wait for sync(), because a sync of a network disk is slow: a power loss may
-# cost the last second of results, and those trials are trained again. Checkpoints are therefore
-# deleted two seconds after their order, when a sync has normally passed, and at the session's end
-# only after a sync that succeeded (``engines/checkpoint_store.py``).
+# The driver does not wait for sync(), because a sync of a network disk is slow. After a power loss,
+# the results of the last second may be missing, and their trials are trained again. Therefore a
+# checkpoint is deleted only two seconds after the order to delete it, because normally a sync has
+# ended by then. At the session's end, checkpoints are deleted only after a successful sync
+# (``engines/checkpoint_store.py``).
 #
-# There is one writer: the caller holds the study's lock. A session replays the whole journal before
-# it opens it here, so damage and other formats are refused before anything is written.
+# There is only one writer, because the caller holds the study's lock. A session replays the whole
+# journal before it opens the journal for writing. So a damaged journal, or a journal of another
+# format, is refused before anything is written.
 #
-# Turns. All events that the driver handles together are written with one check value. The check
-# value includes the one before it, so it covers the whole file: a line that is changed, lost,
-# doubled or moved is noticed at the next turn. A turn is whole or it does not count: a reader
-# that sees half of a turn waits for the rest, and the next driver cuts it.
+# Turns: all events that the driver handles together are written with one check value. Each check
+# value depends on the previous check value, so it covers the whole file up to its turn. If a line
+# is changed, lost, doubled or moved, the next check value is wrong. An incomplete turn does not
+# count: a reader waits for the rest of the turn, and the next driver deletes it.
 #
 # What happens when
 #
@@ -52,11 +55,12 @@
 #                            close() in the child must not flush what the parent will write
 #                            itself, so it compares process numbers.
 #
-# Every opening copies the file, even though most files are sound, since the failed sync may have
-# happened in a driver that no longer exists (decision 3, docs/decisions/0003-journal.md).
+# The file is copied each time it is opened, even though most files have no damage, because a sync
+# may have failed in an earlier driver (decision 3, docs/decisions/0003-journal.md).
 #
-# The check value is a CRC-32 and not a cryptographic hash: it finds accidents. Against someone
-# who forges a journal nothing here helps; a reader believes no number of a journal in any case.
+# The check value is a CRC-32 and not a cryptographic hash, because it must only find accidents. It
+# does not protect against a person who forges a journal. Readers of a journal therefore check its
+# numbers.
 
 import errno
 import os
@@ -135,8 +139,8 @@ class Journal:
     def flush(self) -> None:
         """Hand the turn to the operating system, so that its events survive the driver's death.
 
-        If Ctrl-C interrupted a write, every later :meth:`flush` raises, since the end of the file
-        is unknown.
+        If Ctrl-C interrupted a write, every later :meth:`flush` raises an error, since the end of
+        the file is unknown.
         """
         if self._sync_error is not None:
             raise self._refusal(self._sync_error)
@@ -170,7 +174,7 @@ class Journal:
         if len(lines) <= MOST_LINE_BYTES - CHECK_BYTES:
             self._put(lines)
             return
-        for event in turn:  # each line is its own turn
+        for event in turn:  # each line becomes a turn
             self._put(self._line(event))
 
     def _line(self, event: Event) -> bytes:
@@ -187,7 +191,7 @@ class Journal:
         """Put a turn into the buffer. The check value of a turn is the last field of the turn's
         last line.
         """
-        body = lines[:-2]  # without the last brace and line end
+        body = lines[:-2]  # the line without its last brace and line end
         self._check = check = crc32(body, self._check)
         self._buffer += body
         self._buffer += b',"crc":"%08x"}\n' % check
@@ -200,8 +204,8 @@ class Journal:
         If another thread runs a sync, wait for the end of that sync.
 
         Returns:
-            Whether all flushed events survive a power loss; False forever after the disk has
-                refused a sync.
+            Whether all flushed events survive a power loss. After the disk has refused a sync, the
+                result is always False.
         """
         with self._syncing:
             if self._is_unsynced and self._sync_error is None:
@@ -243,7 +247,7 @@ class Journal:
         """Copy the whole journal to a new file, and rename the new file to the journal's name.
 
         After a failed sync, Linux treats unwritten data as written. Later syncs of the file
-        succeed, but a power loss leaves holes in the file (Rebello et al., *Can Applications
+        succeed, but after a power loss the file has holes (Rebello et al., *Can Applications
         Recover from fsync Failures?*, ATC 2020).
         """
         for tries_left in reversed(range(TRIES)):
@@ -261,7 +265,7 @@ class Journal:
         disk = self._disk
         temporary = f"{self._path}.new"
         with suppress(FileNotFoundError):
-            disk.unlink(temporary)  # left by a killed driver
+            disk.unlink(temporary)  # a killed driver may have left this file
         # the owner may have allowed others to read it
         mode = stat.S_IMODE(disk.status(str(self._path)).mode)
         file = disk.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, mode)
@@ -274,13 +278,13 @@ class Journal:
                 write_all(disk, file, block)
             disk.sync(file)
             disk.rename(temporary, str(self._path))
-            # otherwise a power loss may restore the old file
+            # without this sync, a power loss may restore the old file
             if not disk.sync_folder(str(self._path.parent)):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
         except OSError:
             disk.close(file)
             with suppress(OSError):
-                disk.unlink(temporary)  # a full disk needs the room
+                disk.unlink(temporary)  # on a full disk, the space is needed
             raise
         before = self._file
         self._file = file

@@ -1,5 +1,5 @@
-"""A lock of the operating system that allows one driver at a time on a study, and ends with the
-driver's process.
+"""A lock of the operating system that allows only one driver at a time for a study. The lock ends
+with the driver's process.
 """
 
 import os
@@ -16,7 +16,7 @@ NAME = "driver.lock"
 
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
 _changing = threading.RLock()
-"""This lock is taken from the opening of a study's lock file until its ``StudyLock`` is in
+"""This lock is held while a study's lock file is open and its ``StudyLock`` is not yet in
 ``_held``, and during a release. A fork waits for this lock, so that the forked process finds every
 open lock file in ``_held``.
 """
@@ -59,7 +59,7 @@ class StudyLock:
             raise StudyError(
                 f"{path}: {error.strerror}; choose a directory on a file system with locks"
             ) from None
-        with suppress(OSError):  # a full disk: the lock works without the name
+        with suppress(OSError):  # the disk is full, but the lock works without the driver's name
             disk.truncate(file, 0)
             disk.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         return file

@@ -1,9 +1,9 @@
-"""Stores the training function of a study for the workers. This function is pickled by value, once
+"""Stores the training function of a study for the workers. The function is pickled by value, once
 per study.
 """
 
-# Decision 54 (docs/decisions/0054-what-travels-by-value.md): an object that cannot be sent is
-# named, by looking into functions, classes and closures (_carried).
+# Decision 54 (docs/decisions/0054-what-travels-by-value.md): if an object cannot be pickled, the
+# error names it. To find it, _carried looks into functions, classes and closures.
 
 import inspect
 import os
@@ -89,8 +89,8 @@ def _size(value: Any) -> int:
 
 
 def _carried(value: Any, where: str, met: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield the place and value of each object in a function's pickle, also inside functions,
-    classes and callables.
+    """Yield the place and the value of each object in a function's pickle. Objects inside
+    functions, classes and callables are included.
     """
     if id(value) in met or isinstance(value, ModuleType):
         return

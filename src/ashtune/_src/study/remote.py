@@ -2,7 +2,7 @@
 ``s3://bucket/studies``.
 
 The file ``checkpoints.url`` in a study's directory has the address of the study's own folder in the
-store. All processes that see this file use the store. A checkpoint is one object in the store, a
+store. All processes that find this file use the store. A checkpoint is one object in the store, a
 tar file. A worker first writes a checkpoint to its disk, and then copies the checkpoint to the
 store. Before a job, the worker copies the earlier checkpoint to its disk. If an object is
 incomplete, its trial begins again.
@@ -10,11 +10,12 @@ incomplete, its trial begins again.
 Each error of a store is raised as an OSError, so that a store is treated like a disk.
 """
 
-# Decision 79 (docs/decisions/0079-checkpoints-in-a-store.md). Why a copy: object stores have no
-# rename, and users' libraries need real paths. Why one tar file: it is one request to delete, and
-# an interrupted copy of a folder would mix the files of two checkpoints. Its last member says that
-# the file is complete, as some libraries end an interrupted upload as an object. Why a token: two
-# copies of a study would otherwise restore each other's checkpoints.
+# Decision 79 (docs/decisions/0079-checkpoints-in-a-store.md). Why a worker makes a copy on its
+# disk: object stores have no rename, and users' libraries need real paths. Why a checkpoint is one
+# tar file: one request deletes it, and an interrupted copy of a folder would mix the files of two
+# checkpoints. The last member of the tar file shows that the file is complete, because some
+# libraries leave an incomplete object after an interrupted upload. Why the folder has a token:
+# otherwise two copies of a study would restore each other's checkpoints.
 
 import copy
 import errno
@@ -45,28 +46,29 @@ URL_FILE = "checkpoints.url"
 MOST_URL_BYTES = 4096
 INSIDE = "checkpoint"
 END = "complete"
-"""The names in a tar file: of the checkpoint, and of an empty file at the end."""
+"""The names in a tar file: ``INSIDE`` is the checkpoint, and ``END`` is an empty file at the end.
+"""
 SUFFIX = ".tar"
 OWNER = "owner"
 """An object with the token of the last session. A copy of the study's directory does not know this
 token.
 """
 LEAST_TOKEN = 16
-"""A user name with fewer characters is no token."""
+"""A user name in an address is a secret token only if it has at least this many characters."""
 MOST_AT_ONCE = 500
 WAIT_SECONDS = 10.0
-"""A store that has not answered for this time is named on the terminal."""
+"""If a store has not answered for this time, a line on the terminal says so."""
 STEP_SECONDS = 0.05
 LAST_SECONDS = 0.5
-"""When the study is stopped, a store must answer within this time."""
+"""While the study is being stopped, a store must answer within this time."""
 _Result = TypeVar("_Result")
 
 
 class Patience(msgspec.Struct):
-    """What a process does while it waits for a store.
+    """Defines what a process does while it waits for a store.
 
-    ``is_stopped`` returns whether the study is being stopped. ``tell`` gets one line if the store
-    does not answer.
+    ``is_stopped`` is a function that returns whether the study is being stopped. ``tell`` is called
+    with one line if the store does not answer.
     """
 
     is_stopped: Callable[[], bool] = lambda: False
@@ -126,7 +128,7 @@ class StoreCall:
                 and thread.is_alive()
             ):
                 self.is_given_up = True
-                patience.last_seconds = 0.0  # the worker's other trials do not wait again
+                patience.last_seconds = 0.0  # the other trials of this worker must not wait again
                 raise InterruptedError(
                     errno.EINTR, "the store did not answer before the study was stopped", address
                 )
@@ -139,7 +141,7 @@ class StoreCall:
 
 
 class Answered:
-    """A file of a store. Each piece that was read or written is noted as an answer to a call."""
+    """A file in a store. Each piece that was read or written counts as an answer of the store."""
 
     def __init__(self, file: Any, call: StoreCall) -> None:
         self._file = file
@@ -162,7 +164,7 @@ class Answered:
 def refused_by_store(address: str) -> Iterator[None]:
     """Replace an OSError by a StudyError.
 
-    The message advises to train all trials again only if another attempt cannot help.
+    The message advises to train all trials again, but only if another attempt cannot succeed.
     """
     try:
         yield
@@ -170,7 +172,8 @@ def refused_by_store(address: str) -> Iterator[None]:
         advice = f"remove {URL_FILE} to train all trials again"
         if error.errno == errno.ENOENT:
             advice = f"restore it, or {advice}"
-        # Only this module raises EINVAL and EBUSY: _errors() gives ENOENT or EIO.
+        # EINVAL and EBUSY come from this module itself. Errors of a store are ENOENT or EIO,
+        # because of _errors().
         elif error.errno not in (errno.EINVAL, errno.EBUSY):
             advice = "try again when the store is available; the checkpoints are unchanged"
         raise StudyError(f"{address}: {error.strerror}; {advice}") from None
@@ -186,8 +189,8 @@ def check_address(name: str, address: str) -> None:
 
     Raises:
         ExtraMissing: If fsspec is not installed.
-        SettingsError: If fsspec does not know the kind of address, or the address is not the same
-            for all processes.
+        SettingsError: If fsspec does not know the kind of address, or if the address means
+            different places in different processes.
     """
     with needs_extra("remote", "fsspec"):
         import fsspec
@@ -206,8 +209,8 @@ def check_address(name: str, address: str) -> None:
 
 
 class RemoteFolder:
-    """The folder of a study in a store. ``tokens`` are those that the object ``owner`` may have at
-    the next session.
+    """The folder of a study in a store. ``tokens`` has the tokens that the object ``owner`` may
+    contain at the start of the next session.
     """
 
     def __init__(
@@ -242,8 +245,8 @@ class RemoteFolder:
 
     @classmethod
     def begin(cls, study: Path, address: str, patience: Patience = PATIENT) -> None:
-        """At the start of a session, note in the store that the study uses its folder. Make a new
-        folder if necessary.
+        """At the start of a session, write a note to the store that the study uses its folder. Make
+        a new folder if necessary.
 
         ``address`` is the address that the user gives, or an empty text.
 
@@ -255,7 +258,7 @@ class RemoteFolder:
         if folder is None and not address:
             return
         if folder is None:
-            # fsspec gives other characters a meaning
+            # other characters have a special meaning in fsspec
             name = re.sub(r"[^\w.-]", "_", study.name[:40], flags=re.ASCII)
             folder = cls(
                 f"{address.rstrip('/')}/ashtune-{name}-{os.urandom(6).hex()}", patience=patience
@@ -271,8 +274,8 @@ class RemoteFolder:
                 folder._claim(study, is_new=False)
 
     def _moved_to(self, address: str) -> "RemoteFolder":
-        """Return this folder below an address, which may differ in the user
-        and the password only.
+        """Return this folder at another address. The addresses may differ only in the user and the
+        password.
         """
         above, _, name = self.address.rpartition("/")
         if without_userinfo(above) != without_userinfo(address):
@@ -282,7 +285,7 @@ class RemoteFolder:
     def _claim(self, study: Path, *, is_new: bool) -> None:
         token = os.urandom(8).hex()
         earlier = self._wait(lambda: self._earlier_owner(is_new=is_new))
-        # Outside of _errors(), which would replace EBUSY by EIO.
+        # This code is outside of _errors(), which would replace EBUSY by EIO.
         if not is_new and earlier not in self._tokens:
             raise OSError(errno.EBUSY, "another copy of the study has used this folder")
         write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, earlier]).encode())
@@ -324,7 +327,7 @@ class RemoteFolder:
                 tar.addfile(tarfile.TarInfo(END), io.BytesIO())
         except Exception:
             with suppress(Exception):
-                self._files.rm_file(there)  # an interrupted upload may end as an object
+                self._files.rm_file(there)  # an interrupted upload may leave an incomplete object
             raise
 
     def pull(self, name: str, path: str) -> None:
@@ -363,8 +366,8 @@ class RemoteFolder:
         ]
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete checkpoints later, since the driver does not wait for a
-        store. Errors are ignored.
+        """Delete checkpoints in another thread, since the driver must not wait for a store. Errors
+        are ignored.
         """
         for name in names:
             DELETIONS.add(self, f"{name}{SUFFIX}")
@@ -381,8 +384,8 @@ class RemoteFolder:
                         self._files.rm_file(path)
 
     def wait_for_deletions(self) -> None:
-        """Wait until the objects are deleted. If the wait is too long, print what is left, and
-        continue.
+        """Wait until the objects are deleted. If the wait is too long, print which objects are
+        left, and continue.
         """
         before = DELETIONS.left
         left = DELETIONS.wait(self._patience.is_stopped)
@@ -410,8 +413,8 @@ class RemoteFolder:
 
     @property
     def _secrets(self) -> list[str]:
-        """The user with the password, and the password, as they are in the address and as a library
-        decodes them.
+        """The secrets in the address: the user with the password, and the password alone. Each is
+        given as it is in the address, and as a library decodes it.
 
         A user without a password is a secret only if the name is long enough for a token.
         """
@@ -425,7 +428,7 @@ class RemoteFolder:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raise an error of the store's library as an OSError with a reason, and without a
+        """Convert an error of the store's library to an OSError that has the reason but no
         password.
         """
         try:
@@ -439,7 +442,7 @@ class RemoteFolder:
                 reason = getattr(error, "strerror", "") or error_line(error, sys.maxsize)
             for secret in self._secrets:
                 reason = reason.replace(secret, "***")
-            # A traceback must not show the library's own text, which may have the password.
+            # A traceback must not show the library's own text, because it may contain the password.
             raise OSError(
                 number, one_line(reason, REASON), without_userinfo(self.address)
             ) from None
@@ -467,8 +470,8 @@ def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
 
 
 class Deletions:
-    """Deletes objects in a thread. What is left at the end of the process is deleted by the study's
-    next session.
+    """Deletes objects in a thread. If objects are left at the end of the process, the study's next
+    session deletes them.
     """
 
     def __init__(self) -> None:
@@ -483,7 +486,8 @@ class Deletions:
     def add(self, folder: RemoteFolder, name: str) -> None:
         """Queue the deletion of an object."""
         self._queue.put((folder, name))
-        if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
+        # a forked process does not have the thread
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="ashtune-deletions", daemon=True)
             self._thread.start()
 

@@ -1,18 +1,18 @@
 """Replay: the controller handles the events of a journal again, which restores the state of the
 study.
 
-The journal contains no verdicts and orders. The controller compares each event with its own orders.
-After the first difference, or if the study's scheduler is unknown, verdicts (but not orders) are
-derived from the events alone. If no orders are known, a promotion is derived when the promoted
-trial's job ends.
+The journal contains no verdicts and orders. Each event is compared with the orders of the
+controller. After the first difference, or if the study's scheduler is unknown, verdicts (but not
+orders) are derived from the events alone. Without orders, a promotion is known only when the
+promoted trial's job ends.
 
 Rule: an event is refused if its trial never started or its rung does not exist, since observers
 keep arrays with one item per trial and rung. A trial is refused if its configuration is outside of
 the study's space.
 """
 
-# Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): one replay gives what
-# followed from each event, to a live study and to readers of a journal.
+# Decision 21 (docs/decisions/0021-observers-verdicts-replay.md): the same replay tells a live study
+# and the readers of a journal what followed from each event.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -49,9 +49,9 @@ class Replay:
     from each event.
 
     Args:
-        controller: A new controller without events; None to derive verdicts from events alone,
-            which is faster.
-        rungs: The number of rungs, needed without a controller.
+        controller: A new controller without events. If it is None, verdicts are derived from events
+            alone, which is faster.
+        rungs: The number of rungs; needed if there is no controller.
     """
 
     def __init__(self, controller: Controller | None = None, *, rungs: int = MOST_RUNGS) -> None:
@@ -64,13 +64,13 @@ class Replay:
         self._left_out = 0
         self._space: Space | None = None
         self.difference = ""
-        """How the journal differs from the controller's orders, for example by other rules; empty
-        if both are equal.
+        """A text about the first difference between the journal and the controller's orders, for
+        example because of other rules. It is empty if there is no difference.
         """
 
     def check_space(self, settings: Settings) -> None:
-        """Refuse configurations outside of a study's space from now on. If the space is unreadable,
-        refuse none.
+        """From now on, refuse configurations outside of a study's space. If the space is
+        unreadable, refuse no configuration.
         """
         with suppress(SpaceError):
             self._space = Space.from_record(settings.space)
@@ -172,15 +172,15 @@ class Replay:
         return self._controller.stopping
 
     def _check(self, event: Event) -> None:
-        """Raise if the trial has not started, the rung does not exist, or the configuration is
-        outside of the space.
+        """Raise an error if the trial has not started, the rung does not exist, or the
+        configuration is outside of the space.
         """
         if isinstance(event, TrialStarted):
             if self._space is not None:
                 try:
                     self._space.check(event.configuration)
                 except SpaceError as error:
-                    # the advice is for users who give a value
+                    # the advice in the message is only for a user who gives a value
                     reason = str(error).partition(";")[0]
                     raise JournalError(f"trial {event.trial}: {reason}") from None
             started = len(self._highest)
@@ -209,7 +209,7 @@ class Replay:
         trial = event.trial
         rung = event.rung
         arrived = self._highest[trial]
-        # the trial must have been promoted
+        # the trial ended a job at a higher rung, so it was promoted
         if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:
             self._on_their_way[trial] = rung
             verdicts.append(TrialPromoted(trial, arrived, rung))

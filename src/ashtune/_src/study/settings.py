@@ -1,7 +1,7 @@
 """The settings of a study (the first line of its journal), and the study's ladder.
 
-Rule: a session may add rungs at the top. A session that adds rungs keeps the lower rungs and their
-fractions of promoted trials. Events of earlier sessions can therefore be read with the longer
+Rule: a session may add rungs at the top. Such a session keeps the lower rungs and the fractions of
+trials that these rungs promote. Therefore events of earlier sessions can be read with the longer
 ladder.
 """
 
@@ -29,13 +29,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``rungs`` and ``kept`` are the record of the study's first ladder. ``space``, ``scheduler`` and
     ``search`` are records of these parts (``core/parts.py``). ``enqueued`` are the configurations
     of the first trials. ``configurations`` is the number of all configurations, or None if there is
-    no limit. ``known`` has results from before the study. The search learns from results of the
-    same task; of other tasks, the configurations are trained after ``enqueued``. Trials with the
-    same values of ``grouped_by`` come one after another, in groups. The size of a group depends on
-    ``grouped_for``, the number of trials at the start. ``resource`` is the name of the unit of
-    training, in the singular. If ``valid``, the user gave a function that decides which
-    configurations are valid. Only a driver needs the user's function. If ``simulated``, no trial
-    was trained, and the study cannot be resumed.
+    no limit. ``known`` has results from before the study. The search learns only from results of
+    the same task. From results of other tasks, only the configurations are used: they are trained
+    after ``enqueued``. Trials with the same values of ``grouped_by`` come one after another, in
+    groups. The size of a group depends on ``grouped_for``, the number of trials at the start.
+    ``resource`` is the name of the unit of training, in the singular. If ``valid`` is True, the
+    user gave a function that decides which configurations are valid. Only a driver needs this
+    function. If ``simulated`` is True, no trial was really trained, and the study cannot be
+    resumed.
     """
 
     format: int = FORMAT
@@ -75,8 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names_of(space: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names of the hyperparameters in the record of a space, or nothing if the record
-    has no names.
+    """Return the names of the hyperparameters in the record of a space. If the record has no names,
+    return nothing.
     """
     names = space.get("names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
@@ -88,7 +89,7 @@ def first_ladder(settings: Settings) -> Ladder:
 
 
 def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
-    """Return the ladder of a session. ``before`` is the ladder of the session before.
+    """Return the ladder of a session. ``before`` is the ladder of the previous session.
 
     Raises:
         JournalError: If the session changes an earlier rung instead of adding rungs above.
@@ -110,8 +111,8 @@ def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
     """Return the ladder with which a study continues if the user gives the ladder ``wanted``.
 
     The returned ladder is the present ladder ``now``, lengthened up to the top rung of ``wanted``.
-    The function returns None if ``wanted`` does not reach the top of ``first``, or differs from
-    ``first`` below that top.
+    If ``wanted`` does not reach the top rung of ``first``, or differs from ``first`` below this
+    rung, the function returns None.
     """
     top = first.rungs[-1]
     low = first.top

@@ -33,8 +33,8 @@ OLDEST = (2, 6)
 
 
 class States(dict[str, Any]):
-    """Maps names to state dicts. ``random`` is the state of the random generators when the state
-    dicts were made.
+    """Maps names to state dicts. ``random`` is the state of the random generators at the time when
+    the state dicts were made.
     """
 
     def __init__(self, states: Mapping[str, Any], random: Any) -> None:
@@ -135,10 +135,11 @@ def no_weights(error: Exception) -> str:
 
 
 def check(state: Any, name: str) -> None:
-    """Raise if a state contains a value that is no tensor, plain value or container. O(entries).
+    """Raise an error if a state contains a value that is no tensor, plain value or container.
+    O(entries).
 
     Raises:
-        ObjectiveError: If ``weights_only`` could not read the state; the message names the entry.
+        ObjectiveError: If ``weights_only`` could not read the state. The message names the entry.
     """
     for place, value in _others(state, ""):
         kind = type(value)
@@ -153,7 +154,7 @@ def check(state: Any, name: str) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    # b"" cannot be read again
+    # ``weights_only`` cannot read b""
     return type(value) in PLAIN and (type(value) is not bytes or bool(value))
 
 

@@ -1,4 +1,6 @@
-"""A rank above 0 of a trial: it runs the training function, and follows the decisions of rank 0."""
+"""A rank of a trial other than rank 0: it runs the training function, and follows the decisions of
+rank 0.
+"""
 
 import signal
 import sys
@@ -28,9 +30,7 @@ LOOK_SECONDS = 0.02
 
 
 class StillTraining(Unsure):
-    """Raised in a rank that has failed if rank 0 does not end the training function within
-    ``STOP_SECONDS``.
-    """
+    """Raised in a failed rank if rank 0 does not end the function within ``STOP_SECONDS``."""
 
     def __init__(self, failure: JobFailed) -> None:
         super().__init__(f"rank 0 still trains after a failure: {failure.reason}")
@@ -38,7 +38,7 @@ class StillTraining(Unsure):
 
 
 class FollowingJob(RunningJob):
-    """The job of a rank above 0, which takes each decision from rank 0 and reports nothing."""
+    """The job of a rank other than rank 0. It takes decisions from rank 0 and reports nothing."""
 
     def __init__(
         self, begin: Begin, setup: Setup, mailbox: Mailbox, hear: Callable[[], Decision | End]
@@ -48,7 +48,7 @@ class FollowingJob(RunningJob):
         self.agree = self._follow
 
     def _follow(self, decide: Callable[[], bool]) -> bool:
-        """Return the next decision of rank 0 in place of the result of ``decide``."""
+        """Do not call ``decide``, but return the next decision of rank 0."""
         del decide
         if self.phase != "training":
             return False
@@ -78,7 +78,7 @@ class FollowingJob(RunningJob):
 
 
 class Follower:
-    """Trains the trials of rank 0 in another rank, which ``ranks`` describes."""
+    """Trains the trials of rank 0 in another rank. ``ranks`` describes this other rank."""
 
     def __init__(self, leader: Channel, ranks: Ranks) -> None:
         # Typed as Any, because these ranks exchange other messages than worker and driver.
@@ -104,7 +104,7 @@ class Follower:
         while True:
             begin = self._mailbox.next()
             if not isinstance(begin, Begin):
-                # It belongs to a job that this rank ended before rank 0 did.
+                # The message belongs to a job that this rank ended before rank 0 did.
                 continue
             self._is_over = False
             if begin.is_after_failure:
@@ -114,8 +114,8 @@ class Follower:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._mailbox.send(ended)
             if ended.failure is not None:
-                # Ends the process group, so that a rank that waits for this one in a collective
-                # operation gets an error and does not hang.
+                # This ends the process group. A rank that waits for this rank in a collective
+                # operation then gets an error and does not hang.
                 self._ranks.leave()
                 self._wait_for_the_others(job.failed(ended.failure))
             while not self._is_over:

@@ -1,13 +1,13 @@
-"""A job in the worker collects reports, asks the driver at the rung, and decides whether training
+"""A job in a worker: it collects reports, asks the driver at the rung, and decides whether training
 continues.
 """
 
 # Theory of operation
 # -------------------
-# The training function is the user's code: it reports when it wants, from threads, from forked
-# processes, after it has returned, or not at all. The driver needs exactly one end of each job.
-# This class stands between them: everything that the function does passes through here, under one
-# lock, and is refused with a sentence if it makes no sense.
+# The training function is the user's code. It may report at any time, from threads, from forked
+# processes, after it has returned, or not at all. But the driver needs exactly one message about
+# the end of each job. This class is between the function and the driver: all calls of the function
+# pass through it, under one lock. A call that makes no sense is refused with an error message.
 #
 #   phase      meaning                                    what may follow
 #   ---------  -----------------------------------------  -----------------------------------------
@@ -22,21 +22,22 @@ continues.
 #   over       the end of the job is sent                 nothing
 #
 # The rung is inside of the loop. When the loop over trial.epochs() has trained to the target,
-# may_go_on() sends the result and waits for the answer. If the trial is promoted, the loop simply
-# trains more: the model stays in memory, and the function never learns that a rung was there.
-# Otherwise the loop ends, and the function returns as it would anyway. This is the reason for the
-# whole class: a function with one loop works at every rung without a line about rungs.
+# may_go_on() sends the result and waits for the driver's answer. If the trial is promoted, the loop
+# continues: the model stays in memory, and the function does not notice the rung. Otherwise the
+# loop ends, and the function returns as usual. This is the purpose of this class: a function with
+# one loop works at every rung and needs no code for rungs.
 #
-# What is sent first? A held result is sent before its checkpoint is written, since the worker keeps
-# the model. A result that is known only when the function has ended is sent after its checkpoint is
-# complete: another worker may get the trial as soon as the driver has the message. If the worker
-# dies before the result, the driver assigns the job again; if it dies afterwards, the result counts
-# and only the checkpoint is lost.
+# What comes first, the result or the checkpoint? If the trial is held, the result is sent before
+# the checkpoint is written, since the worker keeps the model. If the result is known only after the
+# function has ended, it is sent after the checkpoint is complete, because another worker may get
+# the trial as soon as the driver has the message. If the worker dies before it has sent the result,
+# the driver assigns the job again. If it dies later, the result counts, and only the checkpoint is
+# lost.
 #
-# Which resource does a report have? In a loop over trial.epochs(): the epoch. Without that loop:
-# a single report is the result at the target (most functions of scikit-learn), several reports
-# count one epoch each, in the user's own loop. A report can therefore move: it is noted at start
-# + 1, and moved to the target at the end if no other one came.
+# Which resource does a report have? In a loop over trial.epochs(): the epoch. Without that loop: a
+# single report is the result at the target (most functions of scikit-learn), several reports count
+# one epoch each, in the user's own loop. Therefore the resource of a report can change: a report is
+# first recorded at start + 1. If it is still the only report at the end, it is moved to the target.
 #
 # What happens when
 #
@@ -65,10 +66,10 @@ continues.
 #                                   begins an epoch of which the others know nothing; they would
 #                                   wait for it in an all-reduce forever.
 #
-# All reports since the last rung are held, and go out in one message.
+# All reports since the last rung are kept, and sent in one message.
 #
-# The lock is an RLock, since report() may be called inside of a callback that may_go_on() started
-# in the same thread.
+# The lock is an RLock, because may_go_on() may run a callback that calls report() in the same
+# thread.
 
 import threading
 import time
@@ -103,7 +104,7 @@ class RunningJob:
 
     ``phase`` is "training" while the function trains, and "reported" while the driver has not
     answered a result. ``phase`` is "releasing" if the worker must release the trial, and "pausing"
-    if the job is paused. ``phase`` is "failed" after a failure at the rung was sent, and "over"
+    if the job must pause. ``phase`` is "failed" after a failure at the rung was sent, and "over"
     after the end of the job was sent. ``clock`` measures the job's seconds.
 
     Rule 1: after a result, the worker sends the driver only messages that follow from the driver's
@@ -145,14 +146,16 @@ class RunningJob:
         the exception.
         """
         self.agree: Callable[[Callable[[], bool]], bool] = _decide_alone
-        """Decides, with a function that decides for this rank, whether all ranks continue."""
+        """A function that decides for all ranks whether they continue. Its argument is a function
+        that decides for this rank.
+        """
         self._asked_for_start = False
-        # A remark on a report or a loop that came after the result; the result stays valid.
+        # A remark about a report or a loop that came after the result. The result stays valid.
         self._late = ""
         # Whether the training function has ended, so that its threads may not use the trial.
         self._is_closed = False
-        # Whether it has returned or reported, even invalidly. Decides whether a failure counts as
-        # one of a function that never trained.
+        # Whether the training function has returned or made a report, even an invalid one. If not,
+        # a failure counts as the failure of a function that never trained.
         self._has_ended_training = False
         self._loop: object = None
         self._lock = threading.RLock()
@@ -164,7 +167,7 @@ class RunningJob:
         self._next_progress = time.perf_counter() + setup.progress_seconds
 
     def begin_loop(self) -> object:
-        """Begin a loop over ``trial.epochs()``; return a token that identifies this loop."""
+        """Begin a loop over ``trial.epochs()``. Return a token that identifies this loop."""
         with self._lock:
             self._check_may_speak()
             is_second = self._loop is not None
@@ -181,7 +184,8 @@ class RunningJob:
                         "trial.report() was called before the loop over trial.epochs(); report "
                         "inside the loop"
                     )
-                # Not in other phases: the event of a pause still needs the epoch.
+                # The epoch is not reset in other phases, because the event of a pause still needs
+                # it.
                 self.epoch = 0
             elif is_second and self.phase == "releasing":
                 self._late = (
@@ -192,7 +196,7 @@ class RunningJob:
             return self._loop
 
     def may_go_on(self, loop: object, trained: int) -> bool:
-        """Return whether a loop trains another epoch after ``trained`` epochs; at the rung, the
+        """Return whether a loop trains another epoch after ``trained`` epochs. At the rung, the
         driver decides.
         """
         with self._lock:
@@ -238,8 +242,8 @@ class RunningJob:
                 )
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
-        """Add the metrics of the current epoch. If not ``is_loop``, the report is outside of a loop
-        over epochs.
+        """Add the metrics of the current epoch. If ``is_loop`` is False, the report is outside of a
+        loop over epochs.
         """
         resource = (self.epoch or self.target) if is_loop else self._resource_outside(metrics)
         self.reports.add(resource, metrics)
@@ -263,7 +267,7 @@ class RunningJob:
 
     @property
     def has_trained_in_loop(self) -> bool:
-        """Whether the ended loop over epochs has trained: the loop has reported, or was ended
+        """Whether the loop that has ended was a training loop: the loop has reported, or was ended
         early.
 
         A loop without a report may only have counted the epochs.
@@ -274,8 +278,8 @@ class RunningJob:
         """Add a report at a resource, outside the loop over epochs.
 
         Returns:
-            Whether training continues; False if the study stops, which ends the job at this
-                resource.
+            Whether training continues. If the study stops, the result is False, and the job ends at
+                this resource.
 
         Raises:
             ObjectiveError: If the report is invalid.
@@ -296,8 +300,8 @@ class RunningJob:
             return self.phase == "training"
 
     def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
-        """Return the resource of a report outside ``trial.epochs()``; a single report is later
-        moved to the target.
+        """Return the resource of a report outside of ``trial.epochs()``. If the report stays the
+        only one, it is later moved to the target.
 
         In the user's own loop, each report of the study's metric counts as the next epoch, up to
         the target.
@@ -355,8 +359,8 @@ class RunningJob:
         return max(self._max_resource, self.target)
 
     def begin_again(self) -> bool:
-        """Restart the trial from 0, because its checkpoint cannot be read; return False if training
-        has begun.
+        """Restart the trial from 0, because its checkpoint cannot be read. If training has already
+        begun, return False.
         """
         has_begun = self.epoch > 0 or self.reports.last_resource >= 0
         # Other ranks have already got this start, so this rank alone cannot change it.
@@ -398,8 +402,8 @@ class RunningJob:
         )
 
     def _check_may_speak(self) -> None:
-        """Raise an error if a forked process uses the trial, or a thread or loop of an ended
-        training function.
+        """Raise an error if the trial is used by a forked process, or by a thread or loop of a
+        training function that has ended.
         """
         if process.pid != self._process:
             raise ObjectiveError(
@@ -444,8 +448,8 @@ class RunningJob:
             return ""
 
     def goes_on(self) -> bool:
-        """Send a result that was reported outside a loop over epochs, while the trial is still in
-        memory.
+        """Send a result that was reported outside of a loop over epochs, while the trial is still
+        in memory.
 
         Returns:
             Whether the trial continues in place, with a higher target.
@@ -457,7 +461,8 @@ class RunningJob:
             self._check_may_speak()
             if not self.agree(self._is_promoted):
                 return False
-            # In the next stretch, a report outside of a loop has no known resource either.
+            # On the way to the next rung, the resource of a report outside of a loop is unknown
+            # again.
             self.epoch = 0
             return True
 
@@ -494,7 +499,8 @@ class RunningJob:
         if self.reports.last_resource < epoch:
             self._report_returned(returned, number)
         if self.reports.last_resource < epoch and not self.is_stopped:
-            # Not every epoch needs a report, but the rung does: the last one counts.
+            # Not every epoch needs a report, but the rung does. If the rung has no report, the last
+            # report is used.
             self.reports.repeat_at(epoch)
 
     def _conclude_outside(self, returned: Any, number: Mapping[str, Any] | None) -> None:
@@ -508,8 +514,8 @@ class RunningJob:
             raise ObjectiveError(self._wrong_count(count))
 
     def _report_returned(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Treat the returned value as a report if the value has the study's metric, or if there is
-        no report.
+        """Treat the returned value as a report, if it has the study's metric or if there is no
+        report yet.
         """
         metrics = number
         if metrics is None and self.reports.last_resource < 0:
@@ -530,7 +536,7 @@ class RunningJob:
         )
 
     def tell(self) -> bool:
-        """Send the job's result, or a failure if the result is invalid; return whether the driver
+        """Send the job's result, or a failure if the result is invalid. Return whether the driver
         will answer.
         """
         complaint = self.refusal or self.reports.complaint
@@ -541,8 +547,8 @@ class RunningJob:
         return True
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
-        """Send a message, then set the phase. If sending fails, ``is_sure`` of the mailbox stays
-        False.
+        """Send a message, and then set the phase. If sending fails, the mailbox's attribute
+        ``is_sure`` stays False.
         """
         mailbox = self._mailbox
         mailbox.is_sure = False
@@ -557,12 +563,12 @@ class RunningJob:
         """
         with self._lock:
             self._is_closed = True
-            # An exception interrupted the wait for the answer, which will still come.
+            # An exception interrupted the wait for the answer, but the answer will still come.
             if self.phase == "reported":
                 self._mailbox.answer(self.trial, self.hear)
 
     def hear(self, answer: Assignment | Release) -> bool:
-        """Handle the driver's answer to a result; return whether the trial continues in place."""
+        """Handle the driver's answer to a result. Return whether the trial continues in place."""
         self._began = self._clock()
         if isinstance(answer, Release):
             self.phase = "releasing"
@@ -578,7 +584,9 @@ class RunningJob:
 
     @property
     def seconds(self) -> float:
-        """The seconds since the job began or the driver last answered, by the job's clock."""
+        """The seconds on the job's clock since the job began or, if later, since the driver's last
+        answer.
+        """
         return round(self._clock() - self._began, 6)
 
     def finished(
@@ -632,13 +640,13 @@ class RunningJob:
 
 
 def _decide_alone(decide: Callable[[], bool]) -> bool:
-    """Return the decision of this rank, which has no other ranks to ask."""
+    """Return the decision of this rank, because there are no other ranks."""
     return decide()
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
-    """Convert the value that a training function returned to metrics; None if the study's metric is
-    missing.
+    """Convert the value that a training function returned to metrics. If the study's metric is
+    missing, return None.
     """
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}
     value = metrics.get(metric)

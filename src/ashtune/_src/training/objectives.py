@@ -1,4 +1,4 @@
-"""Loads a study's training function; defines the optional methods of a training function."""
+"""Loads a study's training function, and defines the optional methods of a training function."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -34,17 +34,17 @@ class HasVersionParts(Protocol):
     """A training function that defines the values on which its version depends."""
 
     def version_parts(self) -> Mapping[str, Any]:
-        """Return, by name, the values that the results depend on."""
+        """Return the values on which the results depend, as a dict from name to value."""
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
-    """Return a study's training function and the function's file; add the file's folder to the
+    """Return a study's training function and the function's file. Add the file's folder to the
     module search path.
 
     Args:
         path: The path of a pickle, whose code is executed.
-        as_main: True in a process without its own script, such as a worker: ``__main__`` and
-            ``sys.argv`` are then taken from the function's script.
+        as_main: True in a process without its own script, such as a worker. Then ``__main__`` and
+            ``sys.argv`` are those of the function's script.
     """
     objective: Objective
     if as_main:
@@ -62,9 +62,9 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
         as_main: The same as in :func:`load_objective`.
 
     Raises:
-        ObjectiveError: If the function cannot be loaded, or if the function is defined in another
-            script than the script of this process: the function's classes would exist twice, and
-            trials could not read their checkpoints.
+        ObjectiveError: If the function cannot be loaded, or if it is defined in a different script
+            than the script of this process. In that case the function's classes would exist twice,
+            and trials could not read their checkpoints.
     """
     modules: Collection[str] = ()
     objective: Objective

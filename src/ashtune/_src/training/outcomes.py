@@ -25,17 +25,19 @@ from ashtune._src.training.worker_messages import Broken, Failure, Mailbox
 TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
-"""Names of classes, as the libraries may not be installed."""
+"""The names of exception classes. Names are used, because the libraries may not be installed."""
 _OUT_OF_MEMORY_WORDS = (
     "RESOURCE_EXHAUSTED",
     "CUDA error: out of memory",
     "DefaultCPUAllocator: can't allocate memory",
 )
-"""JAX and PyTorch raise a RuntimeError or a subclass with these words."""
+"""If no memory is left, JAX and PyTorch raise a RuntimeError, or a subclass of it, with one of
+these texts.
+"""
 
 
 class Outcomes:
-    """Reports to the driver how a worker's jobs end; ``file`` is the training function's file, for
+    """Reports to the driver how a worker's jobs end. ``file`` is the training function's file, for
     tracebacks.
     """
 
@@ -104,8 +106,8 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Return whether every trial would fail: a metric, an attribute of the trial or a name of
-    ashtune is missing, or a new trial failed before training.
+    """Return whether every trial would fail for the same reason: a metric, an attribute of the
+    trial or a name of ashtune is missing, or a new trial failed before training.
     """
     if isinstance(error, MetricMissing | NoSuchAttribute | NoSuchName):
         return True
@@ -114,7 +116,7 @@ def _is_misuse(error: BaseException, job: RunningJob) -> bool:
 
 
 def failure_of(error: BaseException, file: str) -> Failure:
-    """Return the failure that an exception is; ``file`` is the training function's file, for the
+    """Convert an exception to a failure. ``file`` is the training function's file, for the
     traceback.
     """
     return Failure(
@@ -137,8 +139,8 @@ def _problem(writer: CheckpointWriter) -> str:
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback without frames of this package; "" if no frame is left and the error is
-    ashtune's.
+    """Return the traceback without frames of this package. If no frame is left and the error is
+    ashtune's own, return "".
     """
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
@@ -152,5 +154,6 @@ def _user_traceback(error: BaseException, file: str) -> str:
     text = "".join(described.format())
     if file:
         text = text.replace(NAMELESS, file)
-    # Before the cut, which could leave the end of an address, with its password.
+    # Passwords are removed before the text is shortened. Otherwise the end of an address, with its
+    # password, could be left.
     return visible(text, keeps_newlines=True)[-TRACEBACK_CHARACTERS:]

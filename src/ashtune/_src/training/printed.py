@@ -1,8 +1,8 @@
-"""Find the printed output of a trial. The worker's log has this output before a mark that names the
-trial.
+"""Finds the printed output of a trial. In the worker's log, a mark that names the trial follows
+this output.
 
-If a trial has printed something, a mark is written when the trial leaves the worker. A worker that
-dies writes no mark, but the end of its log is in the journal.
+If a trial has printed something, the mark is written when the trial leaves the worker. If a worker
+dies, it writes no mark, but the journal has the end of its log.
 """
 
 import mmap
@@ -62,7 +62,7 @@ class Marks:
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
         except OSError:
-            # Standard output was closed by the training function, or is not a file.
+            # The training function has closed standard output, or standard output is not a file.
             return self._place
 
 
@@ -77,8 +77,9 @@ def read_printed(
     """Return the printed output of a trial, one text for each finished job, in ascending order of
     the jobs' starts.
 
-    By default, the logs of all workers are read; a log that is not a regular file is ignored.
-    ``most`` is the largest number of bytes per job; the beginning of longer output is left out.
+    By default, the logs of all workers are read. A log that is not a regular file is ignored.
+    ``most`` is the largest number of bytes per job. If an output is longer, its beginning is left
+    out.
 
     Raises:
         OSError: If a log cannot be read.
@@ -100,8 +101,8 @@ def read_printed(
 
 
 def _logs(folder: str, disk: Disk) -> dict[str, int]:
-    """Return the worker of each log file, by the file's name; empty if the folder does not exist or
-    is a link.
+    """Return a dict from the name of each log file to its worker. If the folder does not exist or
+    is a link, the dict is empty.
     """
     try:
         names = disk.names(folder) if disk.status(folder).is_folder else []

@@ -1,8 +1,8 @@
 """Profiles a worker: samples the stack while the worker trains, and writes the profile to a file.
 
-The time of waits for the driver is not counted. The file is JSON, not a pickle, because a study may
-come from another person. The file is written between two jobs and at shutdown, because a worker may
-be killed while it trains.
+The time in which the worker waits for the driver is not counted. The file is JSON, not a pickle,
+because a study may come from another person. The file is written between two jobs and at shutdown,
+because a worker may be killed while it trains.
 """
 
 import sys
@@ -41,8 +41,8 @@ _MEASURING = __file__
 
 
 class Stack(msgspec.Struct, frozen=True, array_like=True):
-    """A chain of function calls, outermost first, as indices into :attr:`WorkerProfile.frames`, and
-    its seconds.
+    """A chain of function calls, as indices into :attr:`WorkerProfile.frames`, and the seconds of
+    this chain. The outermost function is first.
     """
 
     frames: list[int]
@@ -81,7 +81,7 @@ def write_profile(study: Path, profile: WorkerProfile) -> None:
 
 
 def read_profiles(study: Path) -> Iterator[WorkerProfile]:
-    """Yield the profile of each worker of a study; a study without profiles yields nothing.
+    """Yield the profile of each worker of a study. If the study has no profiles, yield nothing.
 
     Raises:
         StudyError: If a profile cannot be read.
@@ -110,7 +110,8 @@ class StackSampler:
     def __init__(self, names: dict[str, str]) -> None:
         from pyinstrument import Profiler
 
-        # "disabled": the training function may run its own profiler in addition to this one.
+        # With "disabled", the training function may run its own profiler in addition to this
+        # profiler.
         self._profiler = Profiler(interval=SAMPLE_SECONDS, async_mode="disabled")
         self._names = names
         self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
@@ -122,7 +123,7 @@ class StackSampler:
     def start(self, root: FrameType) -> None:
         """Start to sample the functions that the frame ``root`` calls."""
         frame: FrameType | None = root
-        # Starts at 1, because the first frame of a pyinstrument stack is the thread.
+        # The index starts at 1, because the first frame of a pyinstrument stack is the thread.
         self._depth = 1
         while frame is not None:
             self._depth += 1
@@ -147,7 +148,7 @@ class StackSampler:
         self._profiler.start()
 
     def profile(self, worker: WorkerId) -> WorkerProfile:
-        """Return the stacks sampled so far; call :meth:`stop` before. O(stacks)."""
+        """Return the stacks that were sampled so far. Call :meth:`stop` first. O(stacks)."""
         places: dict[str, int] = {}
         stacks = [
             Stack([places.setdefault(frame, len(places)) for frame in stack], round(seconds, 6))
@@ -181,10 +182,10 @@ class StackSampler:
 
 
 class Profiler:
-    """A context manager that profiles the code of its block, except waits for the driver.
+    """A context manager that profiles the code in its block. Waits for the driver are not counted.
 
-    ``file`` is the training function's file; code that is pickled by value does not contain the
-    file's name.
+    ``file`` is the training function's file. It is needed, because code that is pickled by value
+    does not contain the file's name.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:
@@ -196,7 +197,8 @@ class Profiler:
         self._is_on = False
 
     def __enter__(self) -> None:
-        # If a profiler is already set, the training function uses one; two cannot be active.
+        # If a profiler is already set, the training function uses its own profiler. Two profilers
+        # cannot be active.
         if sys.getprofile() is None:
             self._sampler.start(sys._getframe(1))
             self._is_on = True
@@ -215,7 +217,9 @@ class Profiler:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Sample nothing in the block, which exchanges messages with the driver."""
+        """Sample nothing in the ``with`` block, because the code in it exchanges messages with the
+        driver.
+        """
         if self._is_on:
             self._sampler.stop()
         try:

@@ -12,22 +12,23 @@ driver handles these signals.
 # A program knows nothing of ashtune, so the job is over when the process ends, and its reports are
 # read from its output. Three questions follow from that:
 #
-# Which reports count? If there are as many as epochs to train, they are the learning curve. With
-# any other number, nobody knows their epochs, and only the last one counts, at the target. Programs
-# print metrics also for parts of an epoch, and a wrong curve would mislead schedulers that read
-# curves. A program that stops early has fewer reports, which are the first epochs.
+# Which reports count? If there are as many reports as epochs to train, they are the learning curve.
+# With any other number, the epochs of the reports are unknown, and only the last report counts, at
+# the target. Programs may also print metrics for parts of an epoch, and a wrong curve would mislead
+# schedulers that read curves. If a program stops early, its reports belong to the first epochs.
 #
 # When does a report end? A metric that is printed again begins the next report, but only if the
 # current report has all of the study's metrics. So a program may print loss and accuracy in one
 # line or in several, and in any order.
 #
-# When is the output at its end? Not at the end of the process: a child process in the background
-# may keep the pipe open for hours. Not before it either: what the pipe still holds may be the
-# result. So reading continues for LEFT_OPEN_SECONDS after the end, or until nothing is left.
+# When does the output end? Reading cannot continue until the pipe is closed: a child process in the
+# background may keep the pipe open for hours. Reading cannot stop when the process ends either: the
+# rest of the output in the pipe may have the result. Therefore reading continues until nothing is
+# left, or for LEFT_OPEN_SECONDS after the end of the process.
 #
 # The program ignores SIGINT, SIGTERM and SIGUSR1 from its start, since a batch system sends them to
-# the whole process group. If the program died of them, its trial would fail, while the driver only
-# wants to pause it. An ignored signal stays ignored after exec.
+# the whole process group. If these signals killed the program, its trial would fail, although the
+# driver only wants to pause it. An ignored signal stays ignored after exec.
 
 import atexit
 import hashlib
@@ -60,23 +61,25 @@ from ashtune._src.training.reports import MetricMissing, names_text
 from ashtune._src.training.trial import Trial
 
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
-"""Placeholders that every trial has; a hyperparameter of the same name takes precedence."""
+"""The placeholders that every trial has. If a hyperparameter has the same name, the hyperparameter
+is used.
+"""
 LARGEST_SCRIPT = 1_000_000
-"""The largest size in bytes of a file whose content is part of the function's version; an
-interpreter is larger.
+"""The content of a file is part of the function's version only if the file has at most this many
+bytes. An interpreter has more.
 """
 LARGEST_RESULT = 10_000_000
 """The largest size in bytes of a file with results."""
 READS_ALL = re.compile(rb"ASHTUNE_CONFIG|LaunchedTrial")
-"""Words of a program that takes the configuration from its environment."""
+"""If a program contains one of these words, it takes the configuration from its environment."""
 STOPPED = "stopped"
-"""The key in the last object of a file of results that is true if the program ended its trial on
-purpose.
+"""A key in the last object of a file of results. Its value is true if the program ended its trial
+on purpose.
 """
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
-"""How long to read output after the program's end if one of its child processes keeps the output
-open.
+"""If a child process of the program keeps the output open, the output is read for this many seconds
+after the program's end.
 """
 Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -95,7 +98,7 @@ class Program:
 
     In the arguments, ``{name}`` is replaced by the value of a hyperparameter. ``{start}``,
     ``{target}``, ``{trial}``, ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial)
-    and ``{result}`` (a file) are replaced by the job's values; ``{{`` becomes a brace. The
+    and ``{result}`` (a file) are replaced by the job's values. ``{{`` becomes a brace. The
     program's environment has the job's six values as ``ASHTUNE_START`` and so on, the configuration
     as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An argument
     with an inactive hyperparameter is left out.
@@ -146,7 +149,7 @@ class Program:
 
     @property
     def _script(self) -> str:
-        """The first argument that is not an option, if this argument is a file; otherwise an empty
+        """The first argument that is not an option. If this argument is not a file, an empty
         string.
         """
         word = next((word for word in self.command[1:] if not word.startswith("-")), "")
@@ -155,9 +158,9 @@ class Program:
     def version_parts(self) -> dict[str, Any]:
         """Return the command, and the digests of the current contents of its files."""
         files = {}
-        # In a fixed order, because the digest depends on it.
+        # The order must be fixed, because the digest depends on it.
         for word in filter(None, (self.command[0], self._script)):
-            # Most words are not names of files, and some cannot be names at all.
+            # Most words are not names of files, and some cannot even be names.
             with suppress(OSError, ValueError):
                 path = Path(self.folder, word)
                 if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
@@ -205,7 +208,7 @@ class Program:
             return True
         texts = [word.encode(errors="ignore") for word in self.command]
         for word in (program, *self.command):
-            # Most words are not names of files, and some cannot be names at all.
+            # Most words are not names of files, and some cannot even be names.
             with suppress(OSError, ValueError):
                 file = os.path.realpath(os.path.join(self.folder, word))  # noqa: PTH118 - any text
                 texts.append(read_whole(file, LARGEST_SCRIPT))
@@ -229,7 +232,8 @@ class Program:
             reports: list[dict[str, Any]] = _read(values["result"]) or printed.reports()
         is_stopped = reports[-1].get(STOPPED) is True
         for metrics in reports:
-            # Only true and false are the mark; a number is a metric of the user with this name.
+            # Only true and false have this special meaning. A number is a metric of the user that
+            # has this name.
             if isinstance(metrics.get(STOPPED), bool):
                 del metrics[STOPPED]
         if is_stopped:
@@ -277,8 +281,8 @@ class Program:
         try:
             last = ""
             for line in _lines(process):
-                # The disk may be full, or the log's encoding may lack a character. Neither is a
-                # fault of the program.
+                # The disk may be full, or the log's encoding may lack a character. The program did
+                # not cause such an error.
                 with suppress(OSError, UnicodeError):
                     sys.stdout.write(line)
                 last = line.strip() or last
@@ -307,8 +311,8 @@ class Printed:
     metrics. A metric that is printed after the study's metrics and before the next report belongs
     to the current report.
 
-    The study's metrics may have any names; names of other metrics must consist of letters, digits
-    and ``_./@:-``.
+    The study's metrics may have any names. The names of other metrics must consist of letters,
+    digits and ``_./@:-``.
     """
 
     def __init__(self, needed: Sequence[str], most: int) -> None:
@@ -362,8 +366,8 @@ class _Inactive(Exception):  # noqa: N818 - not an error: the argument is left o
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Let processes that start in the block ignore the signals by which a batch system announces a
-    job's end.
+    """Processes that start in the ``with`` block ignore the signals with which a batch system
+    announces the end of a job.
     """
     before = {}
     # Handlers can be set only in the main thread. In other threads, the program has its own process
@@ -390,7 +394,7 @@ def _lines(process: ChildProcess) -> Iterator[str]:
         if until == math.inf and process.is_dead:
             until = time.monotonic() + LEFT_OPEN_SECONDS
         part = process.read_output(LEFT_OPEN_SECONDS)
-        # Nothing was printed in this second, and the program still runs.
+        # The program printed nothing in this second, and still runs.
         if part is None and until == math.inf:
             continue
         if not part:

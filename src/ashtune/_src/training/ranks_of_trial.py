@@ -2,13 +2,14 @@
 decisions.
 
 Every rank runs the training function with its own trial. Rank 0 is the worker that the driver
-knows. Wherever the trial of rank 0 decides whether training continues, as at each step of
-``trial.epochs()``, rank 0 sends the decision to the other ranks, whose trials wait for it there.
+knows. At each step of ``trial.epochs()``, and wherever else a trial decides whether training
+continues, rank 0 sends its decision to the other ranks. There, the trials of the other ranks wait
+for this decision.
 
 Rule 1: rank 0 commits a checkpoint after all ranks have ended the training function.
 Rule 2: an exception in one rank fails the trial. The other ranks get ``STOP_SECONDS`` to end the
-training function. Then the worker ends, and with it all its ranks. The death of a rank is the death
-of the worker.
+training function. Then the worker ends with all its ranks. If a rank dies, the worker counts as
+dead.
 """
 
 # Decision 75 (docs/decisions/0075-ranks-of-a-trial.md).
@@ -27,15 +28,15 @@ of the worker.
 #   End        rank 0 -> others  rank 0 has left the function, or a rank has failed
 #   Ended      others -> rank 0  a rank has left the function, perhaps by an exception
 #
-# Rank 0 waits at the rung for the driver, and the others wait for rank 0. A decision is sent for
-# each epoch, though it is nearly always the same: a rank that assumed it would train an epoch too
-# many when the study stops.
+# At the rung, rank 0 waits for the driver, and the other ranks wait for rank 0. A decision is sent
+# for each epoch, though it is nearly always the same. A rank that did not wait for it would train
+# one epoch too many when the study stops.
 #
-# A rank that fails may leave the others inside of a collective operation, where no message
-# reaches them. So the failed rank leaves its process group, which raises an error in the others if
-# the backend notices, and after STOP_SECONDS the whole worker ends. The
-# communicator of MPI is replaced after a failure, because messages of the failed trial may be left
-# in it, and would be taken for messages of the next one.
+# When a rank fails, the other ranks may be in a collective operation, where no message reaches
+# them. So the failed rank leaves its process group. If the backend notices this, the other ranks
+# get an error. Otherwise the whole worker ends after STOP_SECONDS. MPI's communicator is replaced
+# after a failure, because messages of the failed trial may be left in it, and would be mistaken for
+# messages of the next trial.
 
 import os
 import sys
@@ -62,8 +63,8 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     """An order to a rank to train a trial. Rank 0 has made ``folder``, and has reserved the port of
     its own address.
 
-    If ``is_after_failure``, the earlier trial has failed, and its communicator may have messages
-    that nobody received.
+    If ``is_after_failure`` is True, the previous trial has failed, and its communicator may have
+    messages that no rank has received.
     """
 
     assignment: Assignment
@@ -85,16 +86,14 @@ class Decision(msgspec.Struct, frozen=True, tag=True):
 
 
 class End(msgspec.Struct, frozen=True, tag=True):
-    """Rank 0 has ended the training function, or ``is_failed`` because one
-    of the ranks has failed.
-    """
+    """Rank 0 has ended the training function. ``is_failed`` is True if a rank has failed."""
 
     is_failed: bool
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """A rank has ended the training function, perhaps by a failure. ``problem`` is about its
-    checkpoint.
+    """A rank has ended the training function, perhaps by a failure. ``problem`` describes a problem
+    with the rank's checkpoint.
     """
 
     trial: TrialId
@@ -113,8 +112,8 @@ class Ranks:
     """The rank of this process in a trial, the number of ranks, and the address of rank 0.
 
     Args:
-        local_rank: The index of this process among the ranks that see the same GPUs, and their
-            number.
+        local_rank: The index of this process among the ranks that see the same GPUs, and the number
+            of these ranks.
         comm: The communicator of the trial's ranks; None without MPI.
     """
 
@@ -136,12 +135,12 @@ class Ranks:
         self._before: dict[str, str | None] = {}
 
     def reserve(self) -> int:
-        """Reserve a port of this machine for this trial, unless a port is reserved; return the
+        """Reserve a port of this machine for this trial, unless one is already reserved. Return the
         port.
 
-        The reserving socket never listens. Another socket with ``SO_REUSEADDR``, which PyTorch
-        sets, can therefore listen on the port, while the system gives the port to nobody who asks
-        for a free one.
+        The socket that reserves the port never listens. Therefore another socket with
+        ``SO_REUSEADDR``, which PyTorch sets, can listen on the port. But if a program asks for any
+        free port, the system does not give it this port.
         """
         if not self.port:
             import socket
@@ -175,8 +174,8 @@ class Ranks:
             self.comm = self.comm.Dup()
 
     def leave(self) -> None:
-        """End the process group that the trial has left, restore the
-        variables, and free the port.
+        """End the process group if the trial has not ended it, restore the variables, and free the
+        port.
         """
         if not self.port:
             return
@@ -187,7 +186,7 @@ class Ranks:
             and distributed.is_available()
             and distributed.is_initialized()
         ):
-            # The group cannot be destroyed in order if another rank has died.
+            # If another rank has died, the group cannot be destroyed without an error.
             with suppress(Exception):
                 distributed.destroy_process_group()
         for name, value in self._before.items():
@@ -208,8 +207,8 @@ class Peers(Protocol):
         """Send a message to all other ranks."""
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
-        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit.
-        Yield the messages.
+        """Wait for messages of the other ranks, and yield them. The wait takes at most ``seconds``;
+        None means no limit.
         """
 
 
@@ -234,8 +233,8 @@ class OtherRanks:
             self._is_after_failure = False
 
     def agree(self, job: RunningJob, decide: Callable[[], bool]) -> bool:
-        """Return the result of ``decide``, which says whether the trial continues, after all its
-        ranks know it.
+        """Call ``decide``, which returns whether the trial continues. Send this decision to all
+        ranks, and return it.
         """
         if job.phase != "training":
             return decide()
@@ -256,7 +255,7 @@ class OtherRanks:
             raise RankFailed(failure.reason)
 
     def finish(self) -> str:
-        """Wait until the other ranks have ended the training function; return their problems with
+        """Wait until the other ranks have ended the training function. Return their problems with
         the checkpoint.
 
         Raises:
@@ -271,8 +270,8 @@ class OtherRanks:
         return next((ended.problem for ended in self._ended if ended.problem), "")
 
     def failure(self, own: str) -> Failure | None:
-        """Return how another rank has failed; None if it has failed for the reason ``own``, as this
-        rank has.
+        """Return how another rank has failed. If it has failed for the same reason ``own`` as this
+        rank, return None.
         """
         if self._trial is None:
             return None
@@ -312,8 +311,8 @@ class OtherRanks:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Raise Unsure if a handler or thread of the training function raises an exception, as a
-    message may be lost.
+    """If a signal handler or a thread of the training function raises an exception in the block,
+    raise Unsure, because a message may be lost.
     """
     try:
         yield

@@ -12,10 +12,11 @@ from ashtune._src.core.plaintext import one_line, shown
 
 
 class Reports:
-    """The reports since the last rung; the last report is the job's result.
+    """The reports since the last rung. The last report is the job's result.
 
     Args:
-        goal: The study's objectives and constraints; every report must have their metrics.
+        goal: The study's objectives and constraints. Every report must have the metrics of all of
+            them.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -31,7 +32,7 @@ class Reports:
         """The resource of the last report; -1 without a report."""
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
-        """Add the metrics at a resource; a second report at the same resource is merged into the
+        """Add the metrics at a resource. A second report at the same resource is merged into the
         first report.
 
         Raises:
@@ -47,7 +48,7 @@ class Reports:
         self.last_resource = resource
 
     def plain(self, metrics: Mapping[str, Any]) -> dict[str, float | None]:
-        """Return the metrics of a report as plain numbers; a value that is not finite becomes None.
+        """Return the metrics of a report as plain numbers. A value that is not finite becomes None.
 
         Raises:
             ObjectiveError: If a name is invalid, or a value is not a number.
@@ -79,8 +80,8 @@ class Reports:
         self.last_resource = resource
 
     def difference(self, returned: Mapping[str, Any] | None) -> str:
-        """Return the study's first metric whose returned value differs from the last report, or an
-        empty string.
+        """Return the first of the study's metrics whose returned value differs from the value in
+        the last report. If there is none, return an empty string.
         """
         if returned is None or not self._reports:
             return ""
@@ -109,8 +110,8 @@ class Reports:
 
     @property
     def complaint(self) -> str:
-        """An error message that names the study's metrics that are not finite; empty if all are
-        finite.
+        """An error message that names those metrics of the study that are not finite. It is empty
+        if all are finite.
         """
         metrics = self.metrics
         wrong = [name for name in self.needed if metrics.get(name) is None]
@@ -123,11 +124,11 @@ class Reports:
 
 
 def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> Mapping[str, Any]:
-    """Return the metrics of a report, which are given by name, in a dict, or as the value of the
+    """Return the metrics of a report. They can be given by name, in a dict, or as the value of the
     only metric.
 
     Args:
-        result: A dict, or the value of the study's metric; None if the metrics are given by name.
+        result: A dict, or the value of the study's metric. None if the metrics are given by name.
         named: The metrics given by name.
         needed: The study's metrics.
 
@@ -181,7 +182,9 @@ def names_text(metrics: Mapping[str, Any]) -> str:
 
 
 def is_flag_or_text(value: Any) -> bool:
-    """Return whether a value, also of numpy, is not a metric, although ``float`` accepts it."""
+    """Return whether a value is a truth value or a text, also of numpy. ``float`` accepts such
+    values, but they are no metrics.
+    """
     return isinstance(value, bool | str | bytes | bytearray) or type(value).__name__ in (
         "bool",
         "bool_",
@@ -189,7 +192,8 @@ def is_flag_or_text(value: Any) -> bool:
 
 
 def number_of(name: str, value: Any) -> float | None:
-    """Return a metric as a float; None for a value that is not finite, which JSON cannot represent.
+    """Return a metric as a float. If it is not finite, return None, because JSON cannot represent
+    it.
 
     Raises:
         ObjectiveError: If the value is not a number.

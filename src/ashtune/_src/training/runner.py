@@ -1,13 +1,13 @@
-"""Run the training function on an assignment; exceptions are reported to the driver and never end
-the worker.
+"""Runs the training function for an assignment. Exceptions are reported to the driver and do not
+end the worker.
 """
 
-# The order in run() matters. The checkpoint is committed after all ranks have left the function,
-# since each of them writes into the same folder. The outcome is sent after the commit, because
-# another worker may get the trial as soon as the driver has the message. After an exception, the
-# ranks leave their process group first: other ranks may wait for this one in a collective
-# operation. Then the driver's answer to an earlier result is awaited, because the driver's next
-# message would otherwise be taken for an answer of the next job.
+# The order of the steps in run() matters. The checkpoint is committed after all ranks have left the
+# function, since all ranks write into the same folder. The outcome is sent after the commit,
+# because another worker may get the trial as soon as the driver has the message. After an
+# exception, this rank first leaves the process group, because other ranks may wait for this rank in
+# a collective operation. Then it waits for the driver's answer to an earlier result, because
+# otherwise this answer would be mistaken for an answer to the next job.
 
 import os
 import sys
@@ -75,8 +75,8 @@ class PreparedTrial(NamedTuple):
 
 
 def patience_of(setup: Setup, mailbox: Mailbox) -> Patience:
-    """Return how a worker waits for a store: the driver tells the user, and orders the worker to
-    stop.
+    """Return the object that defines how a worker waits for a store. The driver tells the user
+    about the wait, and can order the worker to stop.
     """
     return Patience(mailbox.is_to_end, lambda text: mailbox.send(Waiting(setup.worker, text)))
 
@@ -94,7 +94,7 @@ def prepare_trial(
     """Return the trial of an assignment, ready for the training function, and start the job's
     clock.
 
-    The checkpoint is synced after a time on ``saving_clock``, which by default is ``clock``.
+    ``saving_clock`` decides whether the checkpoint is synced. By default it is ``clock``.
     """
     writer = CheckpointWriter(
         checkpoints,
@@ -176,7 +176,7 @@ class TrialRunner:
                     if problem:
                         writer.fail(problem)
                 remark = job.conclude(returned)
-                # An exception of a thread of the function may have interrupted the exchange of
+                # An exception from a thread of the function may have interrupted the exchange of
                 # messages.
                 if not self._mailbox.is_sure:
                     raise Unsure
@@ -204,8 +204,8 @@ class TrialRunner:
             raise Unsure("other ranks still train after a failure")
 
     def _hear_out(self, job: RunningJob) -> None:
-        """Wait for the driver's answer to a result, even after an exception. Other messages must be
-        sent later.
+        """Wait for the driver's answer to a result, even after an exception. Until then, no other
+        message may be sent.
         """
         while job.phase == "reported":
             try:
@@ -281,10 +281,11 @@ def runner_of(
     profiler: AbstractContextManager[None] | None = None,
     others: OtherRanks | None = None,
 ) -> Runner:
-    """Return the training function's own runner if it makes one, otherwise a :class:`TrialRunner`.
+    """Return the training function's own runner if it has one, otherwise a :class:`TrialRunner`.
 
     Raises:
-        ObjectiveError: If several ranks are to train a program, or a function with its own runner.
+        ObjectiveError: If a trial has several ranks, and the training function is a program or has
+            its own runner.
     """
     if others is not None:
         from ashtune._src.training.program import Program

@@ -1,5 +1,4 @@
-"""``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random
-generators.
+"""``trial.checkpoint(model=..., optimizer=...)``: saves PyTorch objects and the random generators.
 
 The objects are saved when the loop over the epochs ends, in the state that the next epoch would
 need. If the loop ends without a report, another loop may be the training loop, so the objects are
@@ -20,7 +19,8 @@ from ashtune._src.training.job import RunningJob
 WORDS = 624
 """The number of words of a Mersenne Twister.
 
-NumPy does not check the position in the words, and would read beyond the last word.
+NumPy does not check the position in the words. With a wrong position, NumPy would read beyond the
+last word.
 """
 LENGTHS = ("T_max", "T_0", "step_size", "total_steps", "total_iters", "milestones", "_milestones")
 """PyTorch's names for the length of a learning rate schedule."""
@@ -90,7 +90,8 @@ class StatefulObjects:
         set_random_states(saved.random)
 
     def save(self) -> None:
-        """Save the objects, once. If the file cannot be written, no exception is raised.
+        """Save the objects, unless they are already saved. If the file cannot be written, no
+        exception is raised.
 
         Raises:
             ObjectiveError: If a state could not be read as weights only.
@@ -152,7 +153,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
-    """Set the states of the random generators; states of missing GPUs are skipped.
+    """Set the states of the random generators. The states of GPUs that are missing now are skipped.
 
     Raises:
         StudyError: If the states are invalid.
@@ -193,8 +194,8 @@ def _plain(value: Any) -> Any:
 
 
 def change_of_length(saved: Any, made: Any) -> str:
-    """Return how the length of a learning rate schedule differs from the saved length, or an empty
-    string.
+    """Return a text about the difference between the length of a learning rate schedule and the
+    saved length. If there is no difference, return an empty string.
 
     A state of a ``torch.optim.lr_scheduler`` contains the schedule's length, so a schedule that
     loads a state also gets the saved length. Objects other than schedules have no length.

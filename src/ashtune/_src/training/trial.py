@@ -17,8 +17,8 @@ from ashtune._src.training.stateful import StatefulObjects
 
 
 class FixedConfig(dict[str, Any]):
-    """A configuration that cannot be changed, because the journal has its values. Copies of it can
-    be changed.
+    """A configuration that cannot be changed, because its values are in the journal. Copies of it
+    can be changed.
     """
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
@@ -34,7 +34,7 @@ class FixedConfig(dict[str, Any]):
 
 
 class Trial:
-    """A configuration to train, passed to the training function, which
+    """A configuration to train. It is passed to the training function, which
 
     1. restores the model, or builds a new one: ``model = trial.restore() or build(trial.config)``;
     2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each
@@ -97,7 +97,7 @@ class Trial:
             )
         return self.config[name]
 
-    # Hidden from type checkers, so that they refuse unknown attributes.
+    # This method is hidden from type checkers, so that they refuse unknown attributes.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -116,14 +116,16 @@ class Trial:
 
     @property
     def start(self) -> int:
-        """The resource (epochs, trees, steps) to which this trial is already trained; 0 for a new
-        trial.
+        """The resource (epochs, trees, steps) up to which this trial is already trained; 0 for a
+        new trial.
         """
         return self._job.look_up_start()
 
     @property
     def target(self) -> int:
-        """The resource to which the trial is to be trained now: the resource of its rung."""
+        """The resource up to which the trial must be trained now, which is the resource of its
+        rung.
+        """
         return self._job.target
 
     @property
@@ -163,8 +165,8 @@ class Trial:
         reports and decides.
 
         The training function runs in each rank, with the same configuration and seed.
-        :meth:`epochs` ends in all ranks where it ends in rank 0. The study takes the reports of
-        rank 0 only.
+        :meth:`epochs` ends at the same epoch in all ranks. The study uses only the reports of rank
+        0.
         """
         return self._ranks.rank
 
@@ -189,8 +191,8 @@ class Trial:
         The variables are MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE, LOCAL_RANK and
         LOCAL_WORLD_SIZE. The port is reserved for this trial. LOCAL_RANK is the index of this
         process among the processes that see the same GPUs, so it is 0 if each process has its own
-        GPUs. When the training function ends, the variables get their earlier values, and a
-        process group that is left is destroyed.
+        GPUs. When the training function ends, the variables get their earlier values. If the
+        process group still exists then, it is destroyed.
 
         Returns:
             The variables, by name.
@@ -204,7 +206,8 @@ class Trial:
         return self._ranks.set_variables()
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
+        """Yield the numbers of the epochs to train, from ``start + 1`` up to and including
+        ``target``. The first epoch of a trial is 1.
 
         The report at the target decides whether the loop continues. If the trial is promoted
         immediately, the loop continues, and nothing is saved or loaded. Otherwise the loop ends.
@@ -262,8 +265,8 @@ class Trial:
     def needs_checkpoint(self) -> bool:
         """Whether a checkpoint saved now may be useful.
 
-        The value is False if this trial can no longer be promoted and is not the best trial of its
-        rung.
+        The value is False if this trial cannot be promoted any more and is not the best trial of
+        its rung.
         """
         return self._job.may_save()
 
@@ -285,7 +288,7 @@ class Trial:
                 ``torch.Generator``.
 
         Returns:
-            The resource to which the objects are trained, :attr:`start`; 0 for a new trial.
+            The resource up to which the objects are trained: :attr:`start`, or 0 for a new trial.
 
         Raises:
             ObjectiveError: If an object's state cannot be saved in this way, or other objects were
@@ -332,22 +335,22 @@ class Trial:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
-        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint`; None
-        for a new trial.
+        """Return the object that :meth:`save` has saved, or the state dicts that :meth:`checkpoint`
+        has saved. For a new trial, return None.
 
-        Each rank of a trial gets the object that it has saved. A rank that has saved none gets the
-        object of rank 0.
+        Each rank of a trial gets the object that this rank has saved. A rank that has saved no
+        object gets the object of rank 0.
         """
         self._job.mark_restored()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for your own files, as an alternative to :meth:`save`; the folder has the files
-        of earlier jobs.
+        """A folder for your own files, as an alternative to :meth:`save`. The folder contains the
+        files of the trial's earlier jobs.
 
-        All ranks of a trial have the same folder. It becomes a checkpoint when all ranks have
-        ended.
+        All ranks of a trial have the same folder. It becomes a checkpoint when the training
+        function has ended in all ranks.
         """
         self._job.mark_restored()
         return self._checkpoint.directory()
@@ -359,14 +362,14 @@ _OPTUNAS = {
     "set_user_attr": "remove it, or report a number in addition to the metric: "
     "trial.report(loss=..., size=...)",
 }
-"""What replaces attributes of Optuna's trials."""
+"""The advice for attributes that only Optuna's trials have."""
 CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
-"""A context variable, so that each thread that trains has its own trial."""
+"""It is a context variable, so that each thread that trains has its own trial."""
 
 
 def current_trial() -> Trial | None:
-    """Return the current trial; None outside a training function, and in functions of
-    :func:`fused`.
+    """Return the current trial. Outside of a training function, and in functions of :func:`fused`,
+    return None.
 
     Use this function in code that does not get the trial as an argument, or that also runs without
     ashtune. Pass the trial to threads that you start, because in most Python versions, new threads

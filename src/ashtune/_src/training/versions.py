@@ -1,5 +1,5 @@
-"""The version of a training function: digests of its source and of the user's own files that are
-imported.
+"""The version of a training function: digests of the function's source and of the user's own files
+that it imports.
 
 From the function's own file or notebook, the version contains the function, and the statements that
 define the names that the function uses. The version contains the user's other files as a whole, but
@@ -10,17 +10,18 @@ and objects of a user's class also by state.
 
 # Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md).
 #
-# The version answers one question: would the trained trials have the same results under the code of
-# today? Text is compared, because a walk over bytecode had to know Python's compiler, caches, enums
-# and dataclasses from inside, and could not compare versions of Python. The price: a changed
-# comment is a change, too. In the function's own file only the statements that the function reaches
-# count, so that ``tune(..., trials=200)`` in the same script is not part of it. In other files the
-# whole text counts, because an import executes all of it.
+# The version answers one question: would the trained trials have the same results with the present
+# code? The text of the code is compared, not its bytecode. To compare bytecode, this module had to
+# know details of Python's compiler, caches, enums and dataclasses, and could not compare different
+# versions of Python. The disadvantage is that a changed comment counts as a change. In the
+# function's own file, only the statements to which the function refers count, so
+# ``tune(..., trials=200)`` in the same script does not count. In other files the whole text counts,
+# because an import executes all of it.
 #
 # Most objects have no text. Plain values and arrays count by value, and objects of a user's class
-# by class and state. Any other object counts by its class alone: its repr may contain an address,
-# which differs in each process. An object that was seen before is named by its number, since
-# objects may contain each other.
+# by class and state. Any other object counts only by its class, because its repr may contain an
+# address, which differs in each process. If an object occurs again, only its number is used,
+# because objects may contain each other.
 
 import ast
 import hashlib
@@ -48,10 +49,10 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
 _CODE = (FunctionType, type, MethodType, partial)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SCRIPT = ("__main__", "__mp_main__")
-"""The names of the main module, which gets the second name from multiprocessing."""
+"""The names of the main module. multiprocessing uses the second name."""
 _FOLDERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2])
-# One pattern, as every imported module is looked at before a study starts: a few hundred, or
-# thousands with a library such as torch.
+# There is only one pattern, to save time: before a study starts, every imported module is checked.
+# These are a few hundred modules, or thousands with a library such as torch.
 _NOT_THE_USERS = re.compile(
     "|".join(
         [
@@ -61,7 +62,7 @@ _NOT_THE_USERS = re.compile(
     ),
     re.DOTALL,
 )
-"""Matches the file of an installed package, of Python, or of ashtune."""
+"""Matches the path of a file that belongs to an installed package, to Python, or to ashtune."""
 
 Version = Mapping[str, str]
 _Definition = tuple[str, set[str]]
@@ -69,8 +70,8 @@ _Definition = tuple[str, set[str]]
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
-    """Return a digest of each part of a training function, by the part's name; empty if no digest
-    can be made.
+    """Return a dict from the name of each part of a training function to the part's digest. If no
+    digest can be made, the dict is empty.
     """
     try:
         return _Parts(objective).version()
@@ -79,18 +80,18 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 
 def version_before(journal: Path) -> dict[str, str]:
-    """Return the function's version in the study's last session; empty if
-    the version is unknown.
+    """Return the function's version in the study's last session. If the version is unknown, return
+    an empty dict.
     """
     return ([session.objective for session in sessions(journal) if session.objective] or [{}])[-1]
 
 
 def changes(before: Version, now: Version) -> list[str]:
-    """Return the names of the parts that differ between two versions; empty if a version is
-    unknown.
+    """Return the names of the parts that differ between two versions. If a version is unknown, the
+    result is empty.
 
-    A file that only one version imports is not listed, because the statement that imports the file
-    is listed.
+    If only one version imports a file, the file is not listed, because the statement that imports
+    it is listed.
     """
     if not before or not now:
         return []
@@ -103,7 +104,7 @@ def changes(before: Version, now: Version) -> list[str]:
 
 
 def _source_of(value: Any) -> str:
-    """Return the source of a function or class; "" if the source cannot be read."""
+    """Return the source of a function or class. If the source cannot be read, return ""."""
     try:
         return inspect.getsource(value)
     except (OSError, TypeError):
@@ -197,8 +198,8 @@ class _Parts:
         name = value.__qualname__
         if file is None or _NOT_THE_USERS.match(file):
             return f"{value.__module__}.{name}"
-        # The user's other files are parts as a whole, so a name is enough. A lambda has no unique
-        # name in its file, so its source is added.
+        # Each of the user's other files is a part as a whole, so the name is enough. A lambda has
+        # no unique name in its file, so its source is added.
         if value.__module__ not in (self._home, *_SCRIPT):
             return f"{value.__module__}.{name}" + (_source_of(value) if "<" in name else "")
         names = (
@@ -215,7 +216,8 @@ class _Parts:
         try:
             read = _names(ast.parse(textwrap.dedent(text)))[1]
         except SyntaxError:
-            # The lines of a lambda are not always a statement, for instance if it is an argument.
+            # The lines of a lambda are not always a complete statement, for instance if the lambda
+            # is an argument.
             read = set(value.__code__.co_names) if isinstance(value, FunctionType) else set()
         self._add(read, file, names)
         return text
@@ -238,8 +240,8 @@ class _Parts:
                 self._texts[name].append(self._text(module[name]))
 
     def _definitions(self, file: str) -> dict[str, list[_Definition]]:
-        """Return the statements of a file by the names that they define; empty if the file cannot
-        be parsed.
+        """Return the statements of a file by the names that they define. If the file cannot be
+        parsed, the result is empty.
         """
         if file not in self._of_files:
             lines = linecache.getlines(file)
@@ -265,7 +267,7 @@ def _codes(kind: type) -> Iterator[CodeType]:
 
 def _closure(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
-        # A cell is empty while its variable has no value yet.
+        # A closure cell is empty while its variable has no value yet.
         with suppress(ValueError):
             yield cell.cell_contents
 
@@ -288,7 +290,8 @@ def _statements(tree: ast.AST) -> list[ast.stmt]:
         if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
             found.append(node)
         else:
-            # reversed, because the last one is looked at first: the order of statements counts
+            # reversed, because the last item is processed first, and the order of statements must
+            # be kept
             waiting += reversed(list(ast.iter_child_nodes(node)))
     return found
 

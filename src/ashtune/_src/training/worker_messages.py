@@ -1,10 +1,9 @@
 """Messages between a driver and a worker, over any transport, and the worker's end of the
 connection.
 
-A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the
-events that the driver writes to the journal, and four other messages:
-:class:`~ashtune.events.Progress`, :class:`Alone`, :class:`Broken` and
-:class:`Waiting`.
+A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends
+events, which the driver writes to the journal, and four other messages:
+:class:`~ashtune.events.Progress`, :class:`Alone`, :class:`Broken` and :class:`Waiting`.
 """
 
 from collections import deque
@@ -31,11 +30,12 @@ from ashtune._src.core.orders import Pause, Release
 class Setup(msgspec.Struct, frozen=True, tag=True):
     """The information that a worker needs before its first job.
 
-    ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the
+    ``objective`` is the file with the training function, pickled by cloudpickle. ``path`` is the
     driver's ``sys.path``. ``progress_seconds`` is the least time between two :class:`Progress`
-    messages. ``places`` is the largest number of jobs that a worker may ask for, so that every
-    worker gets jobs; 0 means no limit. ``max_resource`` is the resource of the top rung; 0 if
-    unknown. ``processes`` is the number of processes that train each trial of the worker.
+    messages. ``places`` is the largest number of jobs that a worker may ask for at the same time,
+    so that every worker gets jobs. 0 means no limit. ``max_resource`` is the resource of the top
+    rung, or 0 if it is unknown. ``processes`` is the number of processes that train each trial of
+    the worker.
     """
 
     worker: WorkerId
@@ -52,12 +52,12 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """An order to train a trial from ``start`` to ``target``. If ``in_place``, the trial is still
-    in the worker.
+    """An order to train a trial from ``start`` to ``target``. If ``in_place`` is True, the trial is
+    still in the worker's memory.
 
-    ``size`` is the size in bytes of the checkpoint at ``start``; None without a checkpoint. If
-    ``alone``, the worker trains no other trial at the same time, because a worker died or ran out
-    of memory with this trial.
+    ``size`` is the size in bytes of the checkpoint at ``start``, or None if there is no checkpoint.
+    If ``alone`` is True, the worker trains no other trial at the same time, because a worker died
+    or ran out of memory while it trained this trial.
     """
 
     worker: WorkerId
@@ -81,8 +81,8 @@ class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """How a job failed: a reason in words, the traceback of the training function, and whether no
-    memory was left.
+    """Describes how a job failed: the reason in words, the traceback of the training function, and
+    whether no memory was left.
     """
 
     reason: str
@@ -94,7 +94,8 @@ class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
     """A message which says that probably every trial will fail, for instance because the function
     cannot be loaded.
 
-    If another trial has already succeeded, the driver uses the event ``failure`` instead.
+    If another trial has already succeeded, the driver handles the event ``failure`` instead of this
+    message.
     """
 
     worker: WorkerId
@@ -111,7 +112,7 @@ class Waiting(msgspec.Struct, frozen=True, tag_field="event", tag="waiting"):
 
 
 TrialOrder = Assignment | Release | Pause
-"""An order of the driver about a trial, to the worker that trains or holds the trial."""
+"""An order about a trial that the driver sends to the worker that trains or holds the trial."""
 ToWorker = Setup | TrialOrder
 JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
 FromWorker = (
@@ -120,7 +121,7 @@ FromWorker = (
 
 
 class Shutdown(BaseException):
-    """Raised if the driver is gone or has no more work. A user's ``except Exception`` does not
+    """Raised if the driver has ended or has no more work. A user's ``except Exception`` does not
     catch this exception.
     """
 
@@ -143,9 +144,9 @@ class Channel(Protocol):
         lose the message.
 
         Raises:
-            Shutdown: When the driver is gone or has no more work; :meth:`poll` may raise it
-                instead.
-            Unsure: When an exception interrupted this call and a message may be lost.
+            Shutdown: If the driver has ended or has no more work. :meth:`poll` may raise it instead
+                of this method.
+            Unsure: If an exception interrupted this call and a message may be lost.
         """
 
     def poll(self) -> ToWorker | None:
@@ -166,7 +167,7 @@ class Mailbox:
         self.send = channel.send
         self._waiting: deque[ToWorker] = deque()
         self.is_sure = True
-        """False while a message is sent or taken, and after an exception in this time."""
+        """False while a message is being sent or taken, and after an exception during that time."""
 
     def wait(self) -> None:
         """Wait until :meth:`next` has a message to return."""
@@ -175,7 +176,7 @@ class Mailbox:
             self._collect()
 
     def next(self) -> ToWorker:
-        """Return the oldest message; wait until a message has arrived."""
+        """Wait until a message has arrived, and return the oldest message."""
         self.wait()
         return self._waiting.popleft()
 
@@ -184,8 +185,8 @@ class Mailbox:
         return self._waiting.popleft() if self._waiting else self._channel.poll()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait for the driver's order to continue or to release a trial; return the result of
-        ``hear``.
+        """Wait for the driver's order to continue or to release a trial. Call ``hear`` with it, and
+        return its result.
         """
         while (message := self._answer_to(trial)) is None:
             self._channel.wait()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 LEAST_LOG = 1e-12
-"""A log-uniform distribution from this value on becomes a logarithmic range; other ones are drawn
-by quantiles.
+"""If the low end of a log-uniform distribution is at least this value, the distribution becomes a
+logarithmic range. Other log-uniform distributions are drawn by quantiles.
 """
 
 

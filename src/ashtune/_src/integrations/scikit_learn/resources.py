@@ -15,13 +15,13 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _num_samples
 
 GROWING = ("n_estimators", "max_iter")
-"""Parameters for which a higher value means more training, with ``warm_start``."""
+"""Parameters that can be increased to train an estimator further with ``warm_start``."""
 FOLDS = "folds"
 SAMPLES = "n_samples"
 PARTIAL_FIT = "partial_fit"
 MOST_PASSES = 81
-"""Passes of ``partial_fit`` by default, because ``max_iter`` is a limit that ``fit`` seldom
-reaches.
+"""The default number of passes of ``partial_fit`` at the top rung. It is not ``max_iter``, because
+``max_iter`` is a limit that ``fit`` seldom reaches.
 """
 OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
 """Parameters that ``fit`` uses, and ``partial_fit`` ignores or cannot use."""
@@ -63,9 +63,9 @@ class Folds(Resource):
 class Plain(Resource):
     """The resource is a parameter of the estimator. A fit cannot continue from an earlier fit.
 
-    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. If a fit with
-    ``warm_start`` continued, the solver's state (such as the step size of SGD) would be lost, and
-    the score would differ.
+    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. If a fit continued
+    with ``warm_start``, the solver's state (such as the step size of SGD) would be lost, and the
+    score would differ.
     """
 
     def __init__(self, parameter: str) -> None:
@@ -116,8 +116,8 @@ class PartialFit(Resource):
             if len(estimator.steps) > 1:
                 before = estimator[:-1]
                 X = before.transform(X) if start else before.fit_transform(X, y)
-                # With memory=, fitting replaces the steps of the slice by fitted copies, so they
-                # are put back.
+                # With memory=, fitting replaces the steps of the slice by fitted copies, so these
+                # copies are stored in the pipeline.
                 estimator.steps[:-1] = before.steps
         seed = getattr(last, "random_state", None)
         if not start and isinstance(seed, numbers.Integral):
@@ -130,7 +130,9 @@ class PartialFit(Resource):
             start += _make_passes(last, target - start, *data, **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
-        """Train a new estimator without a break, and restore the original ``random_state``."""
+        """Train a new estimator to ``target`` without a pause at a rung, and restore the original
+        ``random_state``.
+        """
         last = _last_step(estimator)[0]
         own = {
             name: value
@@ -142,12 +144,12 @@ class PartialFit(Resource):
 
 
 def _make_passes(estimator: Any, passes: int, *data: Any, **fit: Any) -> int:
-    """Call ``partial_fit`` once. If possible, the call makes all passes. Return the number of
-    passes that the call made.
+    """Make one call that trains all passes if possible, or else one pass. Return the number of
+    passes that the call trained.
 
-    Each call checks the data and the parameters, which may take longer than a pass over some
+    Each call checks the data and the parameters. These checks may take longer than a pass over some
     thousand rows. After the checks, scikit-learn's SGD models and networks train in an inner
-    method, which makes all passes here:
+    method. Here this inner method makes all passes:
 
     - for SGD models, as ``fit`` with ``max_iter=passes`` and ``tol=None``: one seed for the orders
       of the rows;
@@ -169,7 +171,8 @@ def _make_passes(estimator: Any, passes: int, *data: Any, **fit: Any) -> int:
         elif "max_iter" in more:
             made = passes
             more["max_iter"] = passes
-            # With a tolerance, a pass that improves little would end the training before the rung.
+            # With a tolerance, the training would end before the rung if a pass improved the model
+            # only little.
             estimator.tol = None
         train(*given, **more)
 
@@ -190,7 +193,7 @@ def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None
 def resource_of(
     estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool
 ) -> Resource:
-    """Return the resource for an estimator, such as trees or rows, which grows from rung to rung.
+    """Return the resource that grows from rung to rung for an estimator, such as trees or rows.
 
     Args:
         has_fit_params: Whether ``fit`` gets arguments besides the data.
@@ -207,7 +210,8 @@ def resource_of(
         if prefix + name in known and f"{prefix}warm_start" in known
     ]
     if wanted == "auto":
-        # If the last step is searched, each candidate may have another one, with other parameters.
+        # If the last step is searched, each candidate may have a different last step with different
+        # parameters.
         if prefix.removesuffix("__") in searched:
             return Samples()
         free = [name for name in growing if name not in searched]
@@ -275,7 +279,7 @@ def _classes(y: Any) -> NDArray[Any]:
 
 
 def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
-    """Return the default of the top rung's resource.
+    """Return the default value of the top rung's resource.
 
     Raises:
         ValueError: If the estimator's parameter for the resource is not a number.
@@ -317,8 +321,8 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
-    """Return a pipeline's last step and the prefix of its parameters, or return another estimator
-    and "".
+    """Return the last step of a pipeline and the prefix of the step's parameters. If the estimator
+    is no pipeline, return the estimator and "".
     """
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"

@@ -30,7 +30,7 @@ def candidate_rows(
 ) -> list[CandidateRow]:
     """Return one row per candidate and rung, ordered by rung and then by trial."""
     configurations: dict[int, dict[str, Any]] = {}
-    # By rung and trial, the reason of a failure; "" for a result.
+    # For each rung and trial, the reason of the failure, or "" if there is a result.
     reached: dict[tuple[int, int], str] = {}
     for event in read_events(Path(study.directory, NAME)):
         match event:
@@ -57,8 +57,8 @@ def candidate_rows(
             name: _mean([row[name] for row in rows.values()])
             for name in ("fit_time", "score_time", *kinds)
         }
-        # An unused fold has the means of the used folds, so that the mean over folds stays the
-        # same.
+        # An unused fold gets the means of the used folds, so that the mean over all folds is the
+        # mean over the used folds.
         return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]
 
     return [

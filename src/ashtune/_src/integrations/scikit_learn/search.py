@@ -1,4 +1,5 @@
-"""A search like scikit-learn's searches, but with asynchronous halving and fits that are resumed.
+"""A search like scikit-learn's searches, but with asynchronous halving. Fits are resumed from rung
+to rung.
 
 Rule 1: the search is a :class:`sklearn.model_selection.BaseSearchCV` that runs its fits in a study.
 Scikit-learn's own functions do the other work of a search, such as routing and scoring.
@@ -101,10 +102,12 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             ranges ``(1e-4, 1e-1, "log")``; or a list of such dicts.
         resource: What grows from rung to rung: a parameter of the estimator, "n_samples",
             "partial_fit" (passes over the data), "folds" (of the cross-validation), or "auto".
-            "auto" means ``partial_fit`` if the estimator also has ``max_iter``, else
-            ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``, else samples.
+            "auto" means ``partial_fit`` if the estimator has ``partial_fit`` and ``max_iter``.
+            Otherwise it means ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``,
+            and samples if it has not.
         n_candidates: The largest number of candidates to try.
-        factor: Of every ``factor`` candidates, the best candidate continues.
+        factor: Of every ``factor`` candidates at a rung, the best candidate continues to the next
+            rung.
         min_resources: Resource of the lowest rung. The default is a ninth of the top rung's
             resource, or more if there are few candidates. "smallest" and "exhaust" mean the same as
             in scikit-learn.
@@ -116,18 +119,19 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             callable that chooses the best candidate.
         error_score: The score of a failed fit, or "raise".
         return_train_score: Whether to compute scores on the training data too.
-        random_state: Seed of the candidates and of samples.
-        n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` rank 0
-            directs the search, and the other ranks fit the candidates.
+        random_state: Seed for drawing candidates and samples.
+        n_jobs: Number of processes that fit candidates. With 1, this process fits them. Under
+            ``mpiexec``, rank 0 directs the search, and the other ranks fit the candidates.
         verbose: If above 0, the study prints its progress.
         search: A search of ashtune; by default a Gaussian process.
         scheduler: A scheduler of ashtune.
         time_limit: Seconds after which no fit begins.
-        directory: Directory of the study. A ``fit`` that starts again in the same directory
-            continues. The default is a temporary directory that is deleted with this object.
+        directory: Directory of the study. If ``fit`` is called again with the same directory, the
+            earlier search continues. The default is a temporary directory that is deleted with this
+            object.
 
     Attributes:
-        study_: The study: its report, figures and what-if.
+        study_: The study, which has the report, the figures and the what-if predictions.
         seed_: The seed of the study.
         n_resources_: The resource of each rung.
         n_candidates_: The number of candidates with a result at each rung.
@@ -213,8 +217,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             ValueError: If an argument is wrong, or all fits failed.
             AshtuneError: If the study cannot be run.
         """
-        # Called first: under mpiexec, the other ranks work for rank 0 from here on, and do not
-        # return.
+        # This call must be first: under mpiexec, it does not return on the other ranks, which from
+        # now on work for rank 0.
         has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None
         scorers, refit_metric = self._get_scorers()
         if callable(self.scoring) and isinstance(self.refit, str):
@@ -224,7 +228,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         routed = self._get_routed_params_for_fit(params)
         tasks = Tasks(self, X, y, params)
         splits = self._splits(X, y, routed.splitter.split)
-        # With a directory, fit may continue a study, which needs the seed of its first call.
+        # With a directory, fit may continue an earlier study. Such a study needs the seed of the
+        # first call of fit.
         kept = 0 if self.directory is not None else None
         chance = check_random_state(kept if self.random_state is None else self.random_state)
         self.seed_ = int(chance.randint(2**31 - 1))
@@ -354,7 +359,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         workers = joblib.effective_n_jobs(self.n_jobs)
         more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
         if self.min_resources == "auto":
-            # With fewer rungs, one of a few candidates still reaches the top.
+            # With fewer rungs, even one of only a few candidates reaches the top rung.
             if candidates < ENOUGH_FOR_THREE_RUNGS:
                 more["min_resource"] = -(
                     -self.max_resources_ // (1 if candidates == 1 else self.factor)
@@ -362,7 +367,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 if self.scheduler == "ash":
                     more["scheduler"] = Ash(ahead=1)
             elif SCHEDULERS.part(self.scheduler).least_share == LEAST_SHARE:
-                # The same lowest rung; tune then makes the ladder from the top rung down.
+                # The lowest rung stays the same, and tune computes the ladder from the top rung
+                # down.
                 more["min_resource"] = None
         if not has_ranks:
             more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}
@@ -380,7 +386,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
-            # Reported by _read, with the error that scikit-learn raises.
+            # _read reports this case, with the error that scikit-learn raises.
             pass
         except FunctionChanged:
             raise StudyError(
@@ -482,8 +488,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 def _split_by_row(
     parameters: Mapping[str, Any], rows: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return two dicts: the parameters that have one value per row of the data, and the other
-    parameters.
+    """Return two dicts. The first has the parameters that have one value per row of the data, and
+    the second has the other parameters.
     """
     by_row = {
         name: value for name,
@@ -493,8 +499,8 @@ def _split_by_row(
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of the values on which a score depends; their types' names if one cannot be
-    pickled.
+    """Return a digest of the values on which a score depends. If a value cannot be pickled, return
+    the names of the values' types.
     """
     try:
         digest: str = joblib.hash(values)

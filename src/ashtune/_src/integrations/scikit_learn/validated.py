@@ -1,22 +1,23 @@
 """The training function of a scikit-learn search, which fits and scores a candidate on each split
 of the data.
 
-Rule 1: a JSON file has the results of all splits for one candidate and rung. No JSON file is
+Rule 1: for each candidate and rung, a JSON file has the results of all splits. No JSON file is
 incomplete. The journal has only the main score of a candidate, and no score for a failed candidate.
 Rule 2: workers use the scikit-learn settings of the process that called ``fit``.
 """
 
 # Why the results of splits are files, and not in the journal: ``cv_results_`` needs the score and
-# the times of each split, and the journal has one value of each metric for a rung. A file is
-# written before the result is reported, so each result in the journal has its file, also after a
-# kill. A file without a result in the journal belongs to a rung that is trained again, and is
-# overwritten.
+# the times of each split, but the journal has one value of each metric for a rung. The file is
+# written before the result is reported, so each result in the journal has a file, even if the
+# process was killed. If a file has no result in the journal, its rung is trained again, and the
+# file is overwritten.
 #
-# Why the data are a file that is mapped into memory: each of n workers would else have its own
-# copy. The data are not part of the pickled function, which is read again for each worker.
+# Why the data are in a file that is mapped into memory: otherwise each of n workers would have its
+# own copy. The data are not part of the pickled function, because each worker reads this pickle.
 #
-# Why exceptions of ``error_score="raise"`` pass through a file: the user expects the exception of
-# the fit, with its type, from ``fit``, but the worker is another process, perhaps on another host.
+# Why the exceptions of ``error_score="raise"`` are written to a file: the user expects that the
+# search's ``fit`` raises the original exception, with its type. But the exception occurs in a
+# worker, which is another process, perhaps on another host.
 
 import json
 import os
@@ -100,15 +101,15 @@ class Validated:
             try:
                 self._train(trial)
             except (CannotGoOn, CheckpointUnread):
-                # The worker handles these two: the first ends the study, the second restarts the
-                # trial.
+                # The worker handles these two exceptions: the first ends the study, and the second
+                # restarts the trial.
                 raise
             except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
                 self._stop_with(error)
 
     def _train(self, trial: Trial) -> None:
-        """Train to the rung, and further while the study promotes the candidate immediately. Save
-        the estimators at the end.
+        """Train to the rung, and continue to the next rung whenever the study promotes the
+        candidate immediately. Save the estimators at the end.
 
         If a candidate cannot be promoted any more, nothing is saved. At the top rung, candidates
         are saved only if they are the best that this process has fitted, so that the study's best
@@ -126,8 +127,8 @@ class Validated:
             target = trial.target
             for split in range(len(rows), target) if is_by_folds else range(len(self._splits)):
                 estimator = estimators.pop(split, None)
-                # None for a new candidate, and for one whose fit failed on this split at the last
-                # rung.
+                # The estimator is None for a new candidate. It is also None if the fit failed on
+                # this split at the last rung.
                 is_new = estimator is None
                 if is_new:
                     estimator = self._candidate(trial.config)
@@ -224,7 +225,7 @@ class Validated:
 
     @property
     def _counted_failure(self) -> float | None:
-        """Return the main score of a failed fit, or None if a failed fit gets no score."""
+        """Return the main score that a failed fit gets, or None if a failed fit gets no score."""
         if self._error_score == "raise" or np.isnan(self._error_score):
             return None
         return float(self._error_score)
@@ -259,8 +260,8 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
     of the data.
 
     Args:
-        content: X, y, the arguments of ``fit`` with one value per row, and such arguments of the
-            scorers.
+        content: X, y, and those arguments of ``fit`` and of the scorers that have one value per
+            row.
     """
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))

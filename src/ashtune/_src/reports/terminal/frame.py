@@ -3,24 +3,25 @@ terminal.
 
 Rule 1: no line wraps, and a frame never has more lines than the terminal has rows. A small terminal
 shows no workers, no blank lines, no notes and few rungs.
-Rule 2: the time to draw a frame does not grow with the number of trials. A frame has few table
+Rule 2: the time to draw a frame does not depend on the number of trials. A frame has few table
 cells, since table cells are slow to draw.
 """
 
 # Theory of operation
 # -------------------
 # live.py draws a new Frame at each tick of the driver, five times a second on a terminal. A Frame
-# keeps nothing: it reads the tally, which the driver's process counts anyway. So a frame costs the
-# same after a million trials, and there is no second state that could differ.
+# has no state of its own: it reads the tally, which exists in the driver's process anyway. So a
+# frame takes the same time after a million trials, and no second state could differ from the tally.
 #
 # Rich asks for a frame's lines (__rich_console__), since only rich knows the size of the terminal
-# at that moment. The blocks are made first: progress, ladder, best, notes, workers. If all of them
-# fit, the spare rows show single workers. If not, notes, then the best result, then rungs lose
-# their last lines: what a small terminal must still show is the progress. A frame with one line too
-# many would scroll the terminal, and rich could not erase the old frame.
+# at that moment. The blocks are made first: progress, ladder, best, notes, workers. If all blocks
+# fit, the remaining rows show single workers. If not, lines are removed from the end of the notes,
+# then of the best result, then of the rungs, because even a small terminal must show the progress.
+# If a frame had one line too many, the terminal would scroll, and rich could not erase the old
+# frame.
 #
-# Bars are own objects and not cells: rich measures each cell of a table, which is most of the time
-# of a frame.
+# Bars are separate objects and not table cells, because rich measures each cell of a table, and
+# this takes most of the time of a frame.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,12 +59,12 @@ PROMOTED, PAUSED, FAILED, RUNNING = (
 
 
 class Frame:
-    """A frame that rich can draw. When rich draws the frame, the frame shows the tally's present
-    counts.
+    """A frame that rich can draw. The frame shows the counts that the tally has when rich draws the
+    frame.
 
     Args:
-        is_over: Whether the driver has ended. If it has, the frame omits the workers' states and
-            the remaining time.
+        is_over: Whether the driver has ended. If it has, the frame does not show the workers'
+            states and the remaining time.
     """
 
     def __init__(self, study: StudyReader, *, is_over: bool = False) -> None:
@@ -127,8 +128,8 @@ class Frame:
             yield _row(*bar, words)
 
     def _ladder(self, width: int) -> Iterator[Table]:
-        """Yield a line for each rung, the top rung first. The header's words have the colours of
-        the bars' parts.
+        """Yield a line for each rung, the top rung first. In the header, the word for each part of
+        a bar has the colour of this part.
         """
         rungs = self._tally.rungs[::-1]
         expected = (self._study.expected or [])[::-1]
@@ -276,8 +277,8 @@ class _Bar:
     """A bar of several colours and glyphs, as wide as its column.
 
     Args:
-        whole: The value that the bar's full width shows, or the sum of the parts if the sum is
-            larger.
+        whole: The value that corresponds to the bar's full width. If the sum of the parts is
+            larger, this sum is used.
         parts: The value and look of each part. A part above 0 has at least one character if the bar
             is wide enough.
     """
@@ -312,7 +313,9 @@ def _row(*cells: RenderableType) -> Table:
 
 
 def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text:
-    """Return a column of text: a name above numbers or texts. 0 is shown as "-", and None as ""."""
+    """Return a column of text: a name, and below it numbers or texts. 0 is shown as "-", and None
+    as "".
+    """
     column = Text(name, style, justify="right")
     for number in numbers:
         text = "-"

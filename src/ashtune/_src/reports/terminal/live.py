@@ -1,4 +1,4 @@
-"""Displays a running study: as a frame on a terminal or in a notebook, or as single lines in a log
+"""Displays a running study, as a frame on a terminal or in a notebook, or as single lines in a log
 or a pipe.
 
 A display draws only in :meth:`Display.tick`, so it needs no thread.
@@ -6,8 +6,8 @@ A display draws only in :meth:`Display.tick`, so it needs no thread.
 
 # Theory of operation
 # -------------------
-# The driver has a display among its observers and calls tick() in its loop. There is no thread, so
-# a display never reads a half-changed tally. display_for() chooses the kind:
+# The driver has a display among its observers and calls tick() in its loop. A display has no thread
+# of its own, so it never reads a tally while the tally changes. display_for() chooses the kind:
 #
 #   quiet                              Display         nothing
 #   a notebook, no stream given        NotebookDisplay the frame as HTML, in one cell
@@ -44,10 +44,11 @@ from ashtune._src.search.origins import Sort
 if TYPE_CHECKING:
     from rich.live import Live
 
-FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
+# a little less than the interval of the loop's ticks, so that every tick draws
+FRAME_SECONDS = 0.19
 LINE_SECONDS = 5.0
 NOTEBOOK_SECONDS = 0.5
-# JupyterLab fits 100 columns into 1280 pixels
+# 100 columns fit into 1280 pixels in JupyterLab
 NOTEBOOK_WIDTH = 96
 NOTEBOOK_HEIGHT = 40
 
@@ -56,7 +57,7 @@ class Display(Observer):
     """An observer and context manager that shows the study every ``seconds``. The base class itself
     shows nothing.
 
-    In the list of observers, the tally must precede the display, because the display reads the
+    The tally must come before the display in the list of observers, because the display reads the
     tally.
     """
 
@@ -67,8 +68,8 @@ class Display(Observer):
         self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show the study every ``seconds``. If the terminal or pipe is
-        closed, the study continues.
+        """Show the study every ``seconds``. If the terminal or pipe is closed, the study still
+        continues.
         """
         if now >= self._next:
             self._next = now + self._seconds
@@ -110,7 +111,7 @@ class LiveDisplay(Display):
         return Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
     def _show(self) -> None:
-        self._live.start()  # does nothing at later frames
+        self._live.start()  # this call does nothing at later frames
         self._live.refresh()
 
     def __exit__(self, *_: object) -> None:
@@ -153,8 +154,8 @@ class PlainDisplay(Display):
         self._warn()
 
     def _warn(self) -> None:
-        """Write one warning about the first trial whose checkpoint was lost, because this trial
-        must train again.
+        """Write one warning when a trial's checkpoint is lost for the first time, because such a
+        trial must train again.
         """
         problems = self._tally.saving_problems.groups()
         if problems and not self._has_warned:
@@ -212,13 +213,12 @@ class NotebookDisplay(Display):
 def display_for(
     study: StudyReader, *, stream: TextIO | None = None, quiet: bool = False
 ) -> Display:
-    """Return a display, which shows frames in a notebook or on a terminal, and lines on other
-    streams.
+    """Return a display. It shows frames in a notebook or on a terminal, and lines on other streams.
 
     Args:
         study: The study. Its tally must precede the display in the list of observers.
-        stream: The stream to write to. The default is the cell in a notebook, and stderr elsewhere,
-            since stdout is for results.
+        stream: The stream to which the display writes. The default is the cell in a notebook, and
+            stderr elsewhere, since stdout is for results.
     """
     if quiet:
         return Display(study)

@@ -1,5 +1,5 @@
-"""Writes views of a study: rich output on a terminal, HTML in a notebook, plain text elsewhere, or
-JSON.
+"""Writes views of a study, as rich output on a terminal, as HTML in a notebook, as plain text
+elsewhere, or as JSON.
 
 Rule: only rich writes control characters to a stream. Control characters in a user's text are
 escaped.
@@ -7,14 +7,15 @@ escaped.
 
 # Why rich's output passes Visible
 # --------------------------------
-# A study has texts of others: names, choices, reasons, tracebacks. A text with the escape character
-# could set the title of a terminal, hide lines, or print a link that is not what it says. Rich
-# removes some control characters and lets others pass. Visible escapes all of them in the segments
-# that rich has made, which is after wrapping and before rich's own codes for colours, so no view
-# can forget it.
+# A study has texts that other people may have written: names, choices, reasons, tracebacks. A text
+# with the escape character could set the title of a terminal, hide lines, or print a link with a
+# false text. Rich removes only some control characters. Visible escapes all control characters in
+# the segments that rich has made. This happens after wrapping and before rich adds its own codes
+# for colours, so it works for every view.
 #
-# A stream of another encoding than UTF-8 (LANG=C, a Windows-1252 pipe) gets escapes for what it
-# cannot write. An exception at the first curly quote of a reason would end a study's display.
+# If the encoding of a stream is not UTF-8 (LANG=C, a Windows-1252 pipe), characters that it cannot
+# write are escaped too. Otherwise the first curly quote in a reason would raise an exception and
+# end the study's display.
 
 import io
 import os
@@ -46,7 +47,7 @@ class Visible:
 
         for segment in console.render(self._view, options):
             text = visible(segment.text, keeps_newlines=True)
-            if options.ascii_only:  # no Unicode; the encoding may still have more than ASCII
+            if options.ascii_only:  # the encoding is not Unicode, but may have more than ASCII
                 text = (
                     text.replace("…", ".")
                     .encode(options.encoding, "backslashreplace")
@@ -162,7 +163,7 @@ def _encoding_of(stream: TextIO) -> str:
 def is_a_terminal(stream: TextIO) -> bool:
     """Return whether a stream is a terminal whose output a person can see.
 
-    If Open MPI's mpiexec started the process, the result is False, since a rank's stdout is always
-    a terminal.
+    If Open MPI's mpiexec started the process, return False, since it gives every rank a terminal as
+    stdout.
     """
     return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ

@@ -14,14 +14,14 @@ from ashtune._src.training.fused.programs import powers
 TURNS = 8
 TURN_SECONDS = 0.02
 WORTH = 0.97
-"""A larger number of lanes is chosen only if its time per lane is below this share of the smaller
-number's time.
+"""A larger number of lanes is chosen only if its time per lane is less than this share of the time
+per lane with the smaller number.
 """
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
     """The costs of an epoch with one lane and with the best number of lanes, and the times with all
-    tried numbers.
+    numbers that were tried.
     """
 
     steps: list[Step]
@@ -29,8 +29,8 @@ class Epochs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
-    """Return the costs and times of an epoch. The method :meth:`Batched.split` returns ``static``
-    and ``numbers``.
+    """Return the costs and times of an epoch. ``static`` and ``numbers`` are the values that
+    :meth:`Batched.split` returns.
     """
     sizing = choose_lanes(backend, static, numbers)
     steps = []
@@ -61,7 +61,7 @@ def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float])
 
 
 def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
-    """Call each function several times; return, for each number of lanes, the minimum time per
+    """Call each function several times. Return, for each number of lanes, the minimum time per
     lane.
 
     The functions are called in alternation, so a busy moment of the machine affects all functions.
@@ -81,7 +81,7 @@ def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
 
 
 def _run(program: FusedProgram, numbers: Mapping[str, float]) -> Callable[[], None]:
-    """Train one epoch, which compiles the program; return a function that trains all lanes for
+    """Train one epoch, which also compiles the program. Return a function that trains all lanes for
     another epoch.
     """
     lanes = [numbers] * program.variant.room

@@ -1,5 +1,5 @@
-"""A training function that trains trials together. As in usual training, each trial reports, pauses
-and saves.
+"""A training function that trains several trials together. Each trial reports, pauses and saves as
+in usual training.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class FusedObjective:
-    """A training function that trains many trials as lanes of one program; a call with one trial
-    trains it alone.
+    """A training function that trains many trials as lanes of one program. A call with one trial
+    trains this trial alone.
 
     The objective has the name of ``function``. Modules are imported from the folder that contains
-    the file of ``function``. ``backend(directory)`` returns a maker of programs; ``directory`` is
-    the study's directory, or None outside a study.
+    the file of ``function``. ``backend(directory)`` returns an object that makes programs.
+    ``directory`` is the study's directory, or None outside of a study.
 
     Raises:
         SettingsError: If ``lanes`` is not a whole number of at least 1.
@@ -89,8 +89,8 @@ class FusedObjective:
         trial.save(SavedState(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
-        """Return the costs and times of an epoch for a roofline: with one model, and with the best
-        number of lanes.
+        """Return the costs and times of an epoch for a roofline, both with one model and with the
+        best number of lanes.
         """
         from ashtune._src.training.fused.dry_run import count_epochs
 

@@ -14,23 +14,23 @@ from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.performance.roofline import Step
 
 MOST_EPOCHS = 64
-"""The largest number of epochs per call, which is the number of rows in a compiled program's arrays
-of metrics.
+"""The largest number of epochs per call. A compiled program's arrays of metrics have this number of
+rows.
 """
 State = Any
 """A pytree of arrays: parameters, optimizer state, and anything else that a step changes."""
 Data = Any
 """A pytree of arrays whose first axis counts examples."""
 Static = tuple[tuple[str, Any], ...]
-"""The static hyperparameters of a configuration, which identify its shape; trials of one shape can
-share a program.
+"""The static hyperparameters of a configuration. They identify the configuration's shape. Trials
+with the same shape can share a program.
 """
 Item = TypeVar("Item")
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """A kind of program: the number of lanes that a turn trains side by side, and the largest
-    number of turns.
+    """A kind of program. It has two numbers: how many lanes one turn trains side by side, and the
+    largest number of turns.
 
     ``train`` trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster but trains
     more slowly.
@@ -59,7 +59,7 @@ class LaneMetrics(msgspec.Struct, frozen=True):
     finite: Any
 
     def report(self, epoch: int, lane: int) -> dict[str, float]:
-        """Return one lane's metrics after an epoch; ``epoch`` is counted from 0 within the call."""
+        """Return one lane's metrics after an epoch. ``epoch`` is counted from 0 within the call."""
         return {name: float(values[epoch, lane]) for name, values in self.metrics.items()}
 
 
@@ -68,8 +68,8 @@ class FusedProgram(Protocol):
 
     ``compile_seconds`` is the total time so far for compiling (with tracing), for loading, and for
     waiting until another worker has compiled the program. ``build_seconds`` is the part of
-    ``compile_seconds`` that the program itself took, without the initial states. ``is_built_here``
-    is False if the program was loaded.
+    ``compile_seconds`` for the program itself, without the part for the initial states.
+    ``is_built_here`` is False if the program was loaded.
     """
 
     variant: Variant
@@ -95,8 +95,8 @@ class FusedProgram(Protocol):
     def together(
         self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]
     ) -> State:
-        """Return the stacked states of lanes; if all are None, return new states. Empty lanes copy
-        the first state.
+        """Return the stacked states of lanes. If all states are None, return new states. Empty
+        lanes get a copy of the first state.
         """
 
     def apart(self, state: State, lane: int) -> State:
@@ -107,13 +107,13 @@ class FusedProgram(Protocol):
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from epoch ``start`` to ``stop``; ``lanes`` may have fewer items than the
-        program's room.
+        """Train all lanes from epoch ``start`` to ``stop``. ``lanes`` may have fewer items than the
+        program's number of lanes.
         """
 
 
 class Backend(Protocol):
-    """A maker of programs from the user's functions.
+    """An object that makes programs from the user's functions.
 
     ``compile_seconds`` is the assumed compile time of the first program. ``most_turns`` is the
     largest number of lanes that a call can train one after another. ``gain`` is the estimated time
@@ -161,7 +161,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         batch_size: Examples per batch, or the name of the static hyperparameter with this number.
-        static: Hyperparameters that change shapes or the program; other hyperparameters are
+        static: Hyperparameters that change shapes or the program. All other hyperparameters are
             numbers, one per lane.
     """
 
@@ -238,7 +238,7 @@ def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
     try:
         parameters = list(signature(evaluate).parameters.values())
     except (TypeError, ValueError):
-        # Some builtin functions have no signature; they are called without the configuration.
+        # Some builtin functions have no signature. They are called without the configuration.
         return False
     asked = [
         each

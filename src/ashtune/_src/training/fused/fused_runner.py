@@ -1,8 +1,8 @@
 """The runner of fused training: trains a worker's trials in packs, as lanes of programs.
 
-The driver treats each lane as a usual job. The driver answers while the next pack is trained. If a
-pack fails, its lanes are trained again alone, so that only trials with errors fail. A job's seconds
-are its share of the pack's seconds.
+The driver treats each lane as a usual job. While the next pack is trained, the driver answers the
+results of the last pack. If a pack fails, each of its lanes is trained again alone, so that only
+trials with errors fail. A job's seconds are its share of the pack's seconds.
 """
 
 # Theory of operation
@@ -20,16 +20,17 @@ are its share of the pack's seconds.
 # messages, so that a pause or a new lane never waits for a whole rung.
 #
 # Why the worker asks for places for two packs: while one pack is trained, the driver answers the
-# results of the pack before, and the lanes of the next one arrive. With places for one pack only,
-# the worker would wait for the driver after every pack.
+# results of the previous pack, and the lanes of the next pack arrive. With places for only one
+# pack, the worker would wait for the driver after every pack.
 #
-# Why a failed pack is not a failed trial: an exception inside of one compiled call says nothing
-# about the lane that caused it. Each lane of the pack is trained again alone, from its state before
-# the pack, and only a lane that then fails is reported. A worker that dies leaves no exception, so
-# the driver marks such trials as ``alone``, and they come first, each in a pack of one lane.
+# Why a failed pack is not a failed trial: an exception inside of a compiled call does not say which
+# lane caused it. Each lane of the pack is trained again alone, from its state before the pack. Only
+# a lane that then fails is reported as failed. If a worker dies, there is no exception, so the
+# driver marks its trials as ``alone``. They are trained first, each in a pack of one lane.
 #
-# Why a job has its own clock: several jobs pass at the same time. The clock of a lane counts its
-# share of the seconds of its packs, without the compile time, which has a separate event.
+# Why a job has its own clock: several jobs run at the same time. The clock of a lane counts the
+# lane's share of the seconds of its packs. The compile time is not counted, because it has a
+# separate event.
 
 import time
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ from ashtune._src.training.worker_messages import (
 
 # Decision 12 (docs/decisions/0012-fused-studies.md).
 PROMOTION_SECONDS = 0.1
-"""The least time in seconds during which fuller packs may be trained before a promoted trial."""
+"""A promoted trial waits at least this many seconds if fuller packs can be trained before it."""
 
 
 class FusedRunner:
@@ -101,8 +102,8 @@ class FusedRunner:
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
-        """Train the assigned trial and all later trials, until the driver has answered every
-        result.
+        """Train the assigned trial and all trials that arrive later, until the driver has answered
+        every result.
         """
         self._take(assignment)
         while self._waiting or self._held:
@@ -175,7 +176,9 @@ class FusedRunner:
         self._line_up(lane)
 
     def _shape_of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
-        """Return the shape of a trial; the largest number of lanes of a shape is computed once."""
+        """Return the shape of a trial. The largest number of lanes is computed only once for each
+        shape.
+        """
         if static not in self._shapes:
             most = self._lanes or self._backend.most_lanes(static, numbers)
             is_fixed = self._lanes is not None
@@ -196,8 +199,8 @@ class FusedRunner:
     def _line_up(self, lane: Lane) -> None:
         """Add a waiting lane.
 
-        A promoted lane is due after its estimated training time, and at the earliest after
-        ``PROMOTION_SECONDS``.
+        A promoted lane is due after a wait that is as long as its estimated training time, but at
+        least ``PROMOTION_SECONDS``.
         """
         if lane.trained:
             epochs = lane.job.target - lane.trained
@@ -275,8 +278,8 @@ class FusedRunner:
         self._report(pack.lanes, metrics, start, seconds)
 
     def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
-        # A program that was loaded from the bank must not count as compiled: its short time would
-        # make later programs look cheap to compile.
+        # The time to load a program from the bank must not count as a compile time. Otherwise the
+        # estimated compile time of later programs would be too short.
         if not (seconds and program.is_built_here):
             return
         shape.note_compiled(program.variant, program.build_seconds)
@@ -290,7 +293,9 @@ class FusedRunner:
     def _report(
         self, lanes: Sequence[Lane], metrics: LaneMetrics, start: int, seconds: float
     ) -> None:
-        """Report the metrics of each lane after a call; a lane fails if its state is not finite."""
+        """Report the metrics of each lane after a call. If a lane's state is not finite, its trial
+        fails.
+        """
         going = [place for place, lane in enumerate(lanes) if lane.is_training]
         for place in going:
             lane = lanes[place]
@@ -321,7 +326,7 @@ class FusedRunner:
         self._save(lane)
 
     def _save(self, lane: Lane) -> None:
-        """Save a trial's state if the state is needed and not yet on disk; tell the driver that the
+        """If a trial's state is needed and not yet on disk, save it. Then tell the driver that the
         job has ended.
         """
         began = time.perf_counter()

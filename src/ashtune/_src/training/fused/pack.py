@@ -1,9 +1,9 @@
 """A pack is a list of lanes of the same shape and the same epochs, which a worker trains together.
 
-A promoted trial waits a moment, so that other trials can join its pack. After this wait, promoted
-trials are trained before new trials, and higher rungs before lower rungs. If a worker dies while it
-trains a trial, the trial is trained alone the next time, and before other trials. If the worker
-dies again, no other trial is lost.
+A promoted trial waits for a short time, so that other trials can join its pack. After this wait,
+promoted trials are trained before new trials, and trials at higher rungs before trials at lower
+rungs. If a worker dies while it trains a trial, this trial is next trained alone and before other
+trials. If that worker dies too, no other trial is lost.
 """
 
 import math
@@ -32,8 +32,8 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
     """A trial in a worker, trained as a lane of a program.
 
     ``state`` is the trial's state after ``trained`` epochs, or None for a new trial. ``is_saved``
-    says whether ``state`` is on disk. ``due`` is the time, by ``time.monotonic``, at which the lane
-    has waited long enough.
+    says whether ``state`` is on disk. ``due`` is the time (as in ``time.monotonic``) at which the
+    lane has waited long enough.
     """
 
     job: RunningJob
@@ -66,8 +66,8 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
 
 
 def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
-    """Return the next pack to train: the due pack at the highest rung, or the fullest pack if no
-    pack is due. O(n).
+    """Return the next pack to train: the due pack at the highest rung, or if no pack is due, the
+    pack with the most lanes. O(n).
 
     Args:
         waiting: The waiting lanes in order of arrival; at least one.
@@ -82,13 +82,13 @@ def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
     packs = {group: lanes[: lanes[0].shape.most] for group, lanes in groups.items()}
     due = [lane for lane in waiting if lane.due <= now]
     if due:
-        # If rungs are equal, max() takes the lane that has waited longest.
+        # If rungs are equal, max() returns the first lane, which has waited longest.
         return packs[max(due, key=lambda lane: lane.rung).group]
     return max(packs.values(), key=lambda pack: (len(pack) / pack[0].shape.most, pack[0].rung))
 
 
 class Pack:
-    """Lanes of one group, which are trained together in a program that has room for all of them.
+    """Lanes of one group that are trained together, in a program with enough lanes for all of them.
 
     All lanes of a pack are trained for ``trained`` epochs so far, and will be trained to
     ``target``.
@@ -106,13 +106,15 @@ class Pack:
 
     @property
     def going(self) -> list[Lane]:
-        """The lanes whose jobs have not ended; empty if the pack has reached the target."""
+        """The lanes whose jobs have not ended. The list is empty if the pack has reached the
+        target.
+        """
         if self.trained >= self.target:
             return []
         return [lane for lane in self.lanes if lane.is_training]
 
     def train(self, epochs: int) -> tuple[LaneMetrics, float]:
-        """Train for at most ``epochs`` epochs; return the metrics, and the seconds without the
+        """Train for at most ``epochs`` epochs. Return the metrics and the seconds, without the
         compile time.
         """
         stop = min(self.target, self.trained + epochs)
@@ -136,8 +138,8 @@ class Pack:
         lane.is_saved = False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Continue with the lanes that have not ended. If ``program`` has room for these lanes, it
-        trains them.
+        """Continue with the lanes that have not ended. If ``program`` has enough lanes for them, it
+        trains them from now on.
 
         A program that trains side by side keeps its ended lanes, because ended lanes cost no extra
         time. A program that trains in turn drops its ended lanes, because each lane costs a turn.

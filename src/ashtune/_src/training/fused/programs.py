@@ -1,22 +1,22 @@
-"""Choose the program for the next call of fused training from the measured times of earlier calls.
+"""Chooses the program for the next call of fused training, by the measured times of earlier calls.
 
 A shape has programs for 1, 4, 16 ... lanes side by side. The first program of a shape trains one
 lane and compiles quickly. Compiling a full program takes as long as hundreds of epochs of a small
-model. The time that an uncompiled program would have saved is therefore summed, and the program is
-compiled when the sum reaches its compile time. The total time is at most about twice the minimum
-(the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has
-compiled is used immediately.
+model. Therefore the time that a program would have saved so far is added up while the program is
+not compiled. The program is compiled when this sum reaches its compile time. The total time is at
+most about twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program
+that another worker has compiled is used immediately.
 
-The epoch time of an untried program is estimated from the nearest measured program. The slowdown of
-the quick program (1.1 times for a perceptron, 1.5 times for a convolution) cannot be estimated.
-Until the slowdown is measured, the whole time of the quick program counts as time that a full
-program would save.
+The epoch time of an untried program is estimated from the nearest measured program. The quick
+program is slower than the full program (1.1 times for a perceptron, 1.5 times for a convolution),
+but this factor cannot be estimated. Until it is measured, the whole time of the quick program
+counts as time that a full program would save.
 """
 
-# Nobody knows how long a study will be, so a program is compiled when it would already have paid
-# for itself. That needs no constant for the length of studies. The moving average of a program's
-# times falls immediately and rises slowly, because a busy moment of the machine makes times longer,
-# and never shorter.
+# The length of a study is unknown, so a program is compiled when it would already have saved its
+# compile time. This rule needs no assumption about the length of studies. The moving average of a
+# program's times falls immediately but rises slowly, because a busy machine can make times longer
+# but never shorter.
 
 import math
 from typing import NamedTuple
@@ -39,14 +39,14 @@ QUICK_COMPILING = 0.6
 variant.
 """
 DOUBLINGS = 4
-"""The time per lane is assumed constant beyond this number of doublings of the lanes of a measured
-variant.
+"""The time per lane of an untried variant is estimated for at most this many doublings of the lanes
+of a measured variant. Beyond that, it is assumed constant.
 """
 RECENT = 0.3
 """The weight of a new measured time in the moving average of the measured times."""
 CALL_SECONDS = 0.25
-"""The approximate duration of a call of a program; between two calls the
-worker looks for messages.
+"""The approximate duration of a call of a program. Between two calls, the worker looks for
+messages.
 """
 
 
@@ -58,8 +58,8 @@ class Call(NamedTuple):
 
 
 class Learnt(msgspec.Struct):
-    """The share of the quick program's time that the full program for one lane saves; one value for
-    all shapes.
+    """The share of the quick program's time that the full program for one lane saves. All shapes
+    have the same value.
     """
 
     quick_loss: float = 1.0
@@ -93,21 +93,21 @@ class Shape:
         self._backend = backend
         self._programs: dict[Variant, FusedProgram] = {}
         self._seconds: dict[Variant, float] = {}
-        # The seconds that each program would have saved so far, had it been compiled.
+        # The seconds that each program would have saved so far if it had been compiled.
         self._saved = dict.fromkeys(self._full, 0.0)
         self._compile_seconds = backend.compile_seconds
         self._learnt = learnt or Learnt()
 
     @property
     def is_at_another(self) -> bool:
-        """Whether another worker is compiling the shape's first program, and this worker has not
-        trained the shape.
+        """Whether another worker is compiling the shape's first program and this worker has not
+        trained the shape yet.
         """
         return not self._seconds and self._program(self._variants[0]).is_at_another
 
     @property
     def alone_seconds(self) -> float:
-        """The longest measured time of an epoch of one lane; 0 if no time was measured."""
+        """The longest measured time of an epoch of one lane, or 0 if no time was measured."""
         return max(
             (seconds for variant, seconds in self._seconds.items() if variant.lanes == 1),
             default=0.0,
@@ -127,13 +127,14 @@ class Shape:
         return Call(lanes, max(1, min(epochs, MOST_EPOCHS, turns // variant.turns_for(lanes))))
 
     def choose(self, lanes: int, epochs: int) -> FusedProgram:
-        """Return the program for the next call, given the numbers of lanes and epochs that are left
-        to train.
+        """Return the program for the next call. ``lanes`` and ``epochs`` are the numbers that are
+        left to train.
         """
         return self._program(self._choose(lanes, epochs))
 
     def _choose(self, lanes: int, epochs: int) -> Variant:
-        # No full program has a measured time, so no time can be estimated from the ratio of lanes.
+        # No full program has a measured time, so the ratio of lanes cannot be used to estimate a
+        # time.
         if all(variant.quick for variant in self._seconds):
             theirs = [
                 variant
@@ -150,7 +151,7 @@ class Shape:
                 variant: self._cost(variant, lanes) for variant in [*self._seconds, *self._full]
             }
             cheapest = min(self._seconds, key=costs.__getitem__)
-            # If costs are equal, min() takes a measured program, which comes first.
+            # If costs are equal, min() returns the first program, which has a measured time.
             wanted = min(costs, key=costs.__getitem__)
             if wanted in self._seconds or self._is_there(wanted):
                 return wanted
@@ -200,11 +201,11 @@ class Shape:
 
 
 def lanes_that_fit(state_bytes: int) -> int:
-    """Return the number of lanes whose states fit the second-level cache: a power of two from 1 to
+    """Return how many lanes' states fit the second-level cache, as a power of two from 1 to
     :data:`MOST_LANES`.
 
-    During training, a lane uses five to ten times the memory of its state, but never all at the
-    same time. For four shapes of the demo's network, this number of lanes was among the fastest
+    During training, a lane uses five to ten times the memory of its state, but never all of it at
+    the same time. For four shapes of the demo's network, this number of lanes was among the fastest
     (``benchmarks/fused_lanes.py``).
     """
     fits = second_cache_bytes() // max(1, state_bytes)
@@ -212,8 +213,8 @@ def lanes_that_fit(state_bytes: int) -> int:
 
 
 def powers(most: int) -> list[int]:
-    """Return the numbers of lanes to try: 1, 4, 16 ... and ``most``; each number needs a compiled
-    program.
+    """Return the numbers of lanes to try: 1, 4, 16 ... and ``most``. Each number needs its own
+    compiled program.
     """
     return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
 

@@ -1,1 +1,1 @@
-"""Fused training with JAX, whose compiler XLA makes programs from the user's pure functions."""
+"""Fused training with JAX. JAX's compiler XLA makes programs from the user's pure functions."""

@@ -1,17 +1,18 @@
 """The bank: a user's compiled programs, which all of the user's workers and studies share as files.
 
-JAX's own cache on disk saves only XLA's compile time. Tracing and lowering a whole program in
-Python take three times as long as loading the program's file. The bank's key therefore needs only a
-trace of the user's functions.
+JAX's own cache on disk saves only XLA's compile time: JAX must still trace and lower the whole
+program in Python, which takes three times as long as loading the program's file. To compute a key
+of the bank, only the user's functions must be traced.
 
-Rule 1: the key contains all that a program depends on: what JAX traced (:func:`trace_text`), the
-source of fused training, the version and the settings of JAX, and the machine.
+Rule 1: the key contains everything on which a program depends: the trace of the user's functions
+(:func:`trace_text`), the source code of fused training, the version and the settings of JAX, and
+the machine.
 Rule 2: only programs that this user has written are loaded, because a program's file can run any
 code.
 Rule 3: if a file cannot be written or used, the worker compiles the program.
 
-A worker locks a program's claim while it compiles the program. The lock ends when the worker ends,
-so a dead worker does not block other workers.
+While a worker compiles a program, it locks a file for this program, the claim. The lock ends when
+the worker ends, so a dead worker does not block other workers.
 """
 
 # Rules 1 and 2: decision 70 (docs/decisions/0070-a-bank-of-programs.md).
@@ -42,16 +43,14 @@ QUICKLY = {
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-"""XLA's options on the CPU. Compiling takes 0.5 times as long; an epoch of the demo takes 1.05 to
-1.2 times as long.
+"""XLA's options for quick compilation on the CPU. With these options, compiling takes 0.5 times as
+long, but an epoch of the demo takes 1.05 to 1.2 times as long.
 """
 CHEAPLY = {**QUICKLY, "xla_backend_optimization_level": 0}
 """Options for programs that run once, such as initial states."""
 LOOK_SECONDS = 0.02
 MOST_FILES = 1024
-"""The bank deletes its oldest programs beyond this number of files, which
-take about 0.3 MB each.
-"""
+"""If the bank has more files, it deletes its oldest programs. A file has about 0.3 MB."""
 THREADS_VARIABLE = "PJRT_NPROC"
 """The environment variable for the number of threads of JAX's CPU programs; by default the number
 of cores.
@@ -66,9 +65,9 @@ class ProgramBank:
     """The compiled programs of a user.
 
     Args:
-        is_worker: Whether this process stores what it compiles. A process of the user may have
-            JAX's own cache, and a program from JAX's cache cannot be stored: its calls would fail
-            in the process that loads it.
+        is_worker: Whether this process stores the programs that it compiles. A process of the user
+            may use JAX's own cache. A program from JAX's cache must not be stored, because its
+            calls would fail in the process that loads it.
     """
 
     def __init__(self, *, is_worker: bool) -> None:
@@ -77,8 +76,8 @@ class ProgramBank:
         self._is_worker = is_worker
 
     def load_or_compile(self, key: str, compile_it: Callable[[], Any]) -> tuple[Any, bool]:
-        """Return a program, and whether it was compiled here; wait for another worker that compiles
-        this program.
+        """Return a program, and whether this process compiled it. If another worker compiles this
+        program now, wait for it.
 
         A program with an empty key is not stored.
         """
@@ -119,7 +118,7 @@ class ProgramBank:
         )
 
     def _write(self, file: Path, program: Any) -> None:
-        # Some programs cannot be serialized, and some disks are full. Then this worker alone has
+        # Some programs cannot be serialized, and the disk may be full. Then only this worker has
         # the program.
         with suppress(Exception):
             content = pickle.dumps(serialize_executable.serialize(program))
@@ -132,8 +131,8 @@ class ProgramBank:
 
 
 def _load(file: Path) -> Any:
-    """Return the program in a file; None if the file was not found, is damaged or was not
-    written by this user.
+    """Return the program in a file. If the file was not found, is damaged or was not written by
+    this user, return None.
     """
     try:
         with OpenFile(DISK, str(file), os.O_RDONLY) as opened:
@@ -151,19 +150,19 @@ def _load(file: Path) -> Any:
 
 @contextmanager
 def _claim(claim: Path) -> Iterator[bool]:
-    """Lock a file until the block or this process ends; yield False if another worker has locked
-    the file.
+    """Lock a file until the block or this process ends. If another worker has locked the file,
+    yield False.
     """
     try:
         claim.parent.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
         opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
     except OSError:
-        # The folder is not writable, so workers share nothing, and each compiles.
+        # The folder is not writable, so workers share no programs, and each worker compiles.
         yield True
         return
     is_mine = True
     try:
-        # A file system may have no locks. Then every worker compiles, as without a bank.
+        # The file system may have no locks. Then every worker compiles, as without a bank.
         with suppress(OSError):
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -171,8 +170,8 @@ def _claim(claim: Path) -> Iterator[bool]:
                 is_mine = False
         yield is_mine
     finally:
-        # Unlinking before the unlock is safe: a worker that waits looks for the program again after
-        # it has locked the claim.
+        # The claim can safely be deleted before it is unlocked: a waiting worker looks for the
+        # program again after it has locked the claim.
         if is_mine:
             with suppress(OSError):
                 claim.unlink()
@@ -182,8 +181,8 @@ def _claim(claim: Path) -> Iterator[bool]:
 def trace_text(traced: Any) -> str:
     """Return a text that identifies a traced function, with a digest of its constants.
 
-    The text is "" if JAX calls Python functions after tracing, because the trace does not show what
-    these functions do.
+    If JAX calls Python functions after tracing, the text is "", because the trace does not show
+    what these functions do.
     """
     constants = hashlib.sha256()
     for value in _constants(traced):
@@ -194,8 +193,8 @@ def trace_text(traced: Any) -> str:
 
 
 def _constants(traced: Any) -> Iterator[Any]:
-    """Yield the arrays in a traced function, of which the text shows only the shapes; None for a
-    late Python call.
+    """Yield the constant arrays in a traced function, because the text has only their shapes. For a
+    Python function that is called after tracing, yield None.
     """
     yield from getattr(traced, "consts", ())
     for equation in traced.eqns:
@@ -211,8 +210,8 @@ def _constants(traced: Any) -> Iterator[Any]:
 
 @cache
 def _surroundings() -> str:
-    """Return, as text, what a program depends on besides the trace: this package, JAX, the
-    processor, threads, flags.
+    """Return a text with everything on which a program depends, except the trace: this package,
+    JAX, the processor, the number of threads, and flags.
     """
     sources = b"".join(
         file.read_bytes() for file in sorted(Path(__file__).parents[1].rglob("*.py"))

@@ -1,10 +1,11 @@
-"""JAX programs for fused training: each trains trials of one shape side by side, or one at a time.
+"""JAX programs for fused training. Each program trains trials of one shape side by side, or one
+after another.
 
 All trials begin with the same random key and have the same batches in the same order, so a trial's
-result does not depend on the other lanes. The order of the examples is drawn outside the compiled
-program, because drawing inside would double the compile time. Compiled programs and saved states
-use lists of arrays, not pytrees. A library may compare the objects in a pytree by identity, and an
-unpickled object has another identity.
+result does not depend on the other lanes. The order of the examples is drawn outside of the
+compiled program, because to draw it inside would double the compile time. Compiled programs and
+saved states use lists of arrays, not pytrees. A library may compare the objects in a pytree by
+identity, and an unpickled object has another identity.
 """
 
 import os
@@ -53,8 +54,8 @@ _EPOCHS_CACHED = 64
 class InitialStates:
     """Makes the initial states of trials of one shape, with the same random key for every trial.
 
-    JAX traces the user's functions once for a shape. What the trace contains identifies the shape's
-    programs in the bank.
+    JAX traces the user's functions once for each shape. The content of this trace identifies the
+    shape's programs in the bank.
     """
 
     def __init__(self, recipe: Recipe, static: Static, seed: int, bank: ProgramBank) -> None:
@@ -68,13 +69,13 @@ class InitialStates:
         self._structure: Any = None
         self._compile_seconds = 0.0
         self.key = ""
-        """The text of what JAX traced, a part of the keys of the shape's programs; "" before the
-        trace.
+        """The text of the trace, or "" before the trace. It is a part of the keys of the shape's
+        programs.
         """
 
     def trace(self, lane: Mapping[str, float]) -> list[Any]:
-        """Trace the user's functions, unless they are traced; return the shapes and types of the
-        state's leaves.
+        """Trace the user's functions, unless they are already traced. Return the shapes and types
+        of the state's leaves.
         """
         if self._traced is None:
             traced = jax.jit(self._init).trace(dict(lane))
@@ -133,8 +134,8 @@ class InitialStates:
         self._compile_seconds += perf_counter() - began
 
     def _init(self, numbers: Mapping[str, Any]) -> list[Any]:
-        """Return the leaves of the initial state; set ``_structure`` to the tree structure of the
-        state.
+        """Return the leaves of the initial state, and set ``_structure`` to the tree structure of
+        the state.
         """
         state = self._recipe.checked_init(
             jax.random.key(self._seed), {**dict(self._static), **numbers}
@@ -144,7 +145,7 @@ class InitialStates:
 
 
 class ExampleOrders:
-    """Draws the order of the examples in each epoch; the order depends only on the seed and the
+    """Draws the order of the examples in each epoch. This order depends only on the seed and the
     epoch.
     """
 
@@ -152,7 +153,8 @@ class ExampleOrders:
         self._examples = examples
         self._seed = seed
         self.stretch = lru_cache(maxsize=_STRETCHES_CACHED)(self._stretch)
-        # Stretches overlap if trials continue from different rungs, and share the epochs.
+        # If trials continue from different rungs, their stretches of epochs overlap, and use the
+        # same orders.
         self._order = lru_cache(maxsize=_EPOCHS_CACHED)(self._draw)
 
     def _stretch(self, start: int, stop: int) -> jax.Array:
@@ -226,7 +228,7 @@ class JaxProgram:
     def together(
         self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]
     ) -> State:
-        """Return the stacked states of lanes; each empty lane of the program gets a copy of the
+        """Return the stacked states of lanes. Each empty lane of the program gets a copy of the
         first state.
         """
         if states[0] is None:
@@ -247,7 +249,8 @@ class JaxProgram:
         """Train all lanes from epoch ``start`` to ``stop``, at most ``MOST_EPOCHS`` epochs. Do not
         change ``state``.
 
-        In a program of one lane, the lanes are trained one after another, by a call each.
+        In a program of one lane, the lanes are trained one after another, with one call for each
+        lane.
         """
         leaves, structure = jax.tree.flatten(state)
         stretch = (start, stop, self._orders.stretch(start, stop))
@@ -313,8 +316,8 @@ def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _join(parts: Sequence[Any], axis: int) -> Any:
-    """Return the arrays of several calls as one array on the host; the array of one call stays
-    where it is.
+    """Return the arrays of several calls as one array on the host. If there is only one call,
+    return its array, which stays on its device.
     """
     return np.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
@@ -331,20 +334,20 @@ class JaxBackend:
 
     Args:
         study: The directory of the study whose worker this process is; None outside of a study.
-        is_x64: Whether JAX has 64-bit numbers in the user's script; if so, JAX also has 64-bit
-            numbers in the workers.
+        is_x64: Whether JAX uses 64-bit numbers in the user's script. If it does, JAX also uses
+            64-bit numbers in the workers.
     """
 
     compile_seconds = 1.0
-    # Enough turns to make the overhead of a call negligible.
+    # This number of turns is large enough that the overhead of a call is negligible.
     most_turns = 16
 
     def __init__(
         self, recipe: Recipe, seed: int, study: Path | None, *, is_x64: bool = False
     ) -> None:
         prepare_jax()
-        # A worker has not run the user's script. With 32 bits, the worker's results would silently
-        # differ.
+        # A worker does not run the user's script, so it must set this option itself. With 32 bits,
+        # its results would differ without a message.
         if study is not None and is_x64:
             jax.config.update("jax_enable_x64", True)
         # A program from JAX's own cache cannot be stored in the bank: its calls would fail in the
@@ -357,8 +360,8 @@ class JaxBackend:
         self._bank = ProgramBank(is_worker=study is not None)
         self._initial: dict[Static, InitialStates] = {}
         self._orders = ExampleOrders(recipe.count_examples(), seed)
-        # On JAX's device, so that no call moves the data. jax.numpy.asarray would compile for each
-        # shape.
+        # The data are stored on JAX's device, so that no call moves them. jax.numpy.asarray would
+        # compile for each shape.
         self._data = jax.device_put((recipe.train, recipe.validation))
 
     @property

@@ -31,9 +31,9 @@ def fused(
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
-        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with
-            optax. The mean of each metric over an epoch is reported. Metrics of ``step`` and
-            ``evaluate`` must have different names.
+        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, for
+            example with optax. For each metric, the mean over an epoch is reported. Metrics of
+            ``step`` and ``evaluate`` must have different names.
         evaluate: (state, data) -> metrics on the validation data, after each epoch. If the function
             has a third argument without a default value, that argument is the configuration, as in
             ``init`` and ``step``.
@@ -43,12 +43,13 @@ def fused(
             hyperparameter.
         static: Hyperparameters that change shapes or the program (widths, depths, names). The
             functions get static hyperparameters as plain values. Other hyperparameters are traced
-            numbers; new values need no new program.
+            numbers, so new values need no new program.
         seed: The seed of the initial states and of the order of the batches.
-        lanes: The number of lanes that a program trains side by side; some lanes are empty if there
-            are too few trials. If ``lanes`` is given, results are bitwise the same, no matter which
-            trials are trained together. By default, the study measures the fastest number, up to
-            the number that fits the second-level cache, and the last digits of results may differ.
+        lanes: The number of lanes that a program trains side by side. If there are too few trials,
+            some lanes are empty. If ``lanes`` is given, the results of a trial are bitwise the
+            same, no matter which trials are trained together with it. By default, the study
+            measures which number is the fastest, up to the number that fits the second-level cache.
+            Then the last digits of results may differ.
 
     Raises:
         SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.
@@ -97,7 +98,7 @@ def fused(
         batch_size=batch_size,
         static=tuple(static),
     )
-    # Called for its check: it refuses data without examples, before a study begins.
+    # This call checks the data: it refuses data without examples before a study begins.
     recipe.count_examples()
     recipe.check_batch_size()
     is_x64 = bool(jax.config.jax_enable_x64)

@@ -17,7 +17,7 @@ from ashtune._src.training.fused.fused_protocol import Batched, Static, takes_co
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 Arrays = tuple[Any, ...]
-"""NumPy arrays, first the inputs, then the targets of loss and metrics; the first axis counts
+"""NumPy arrays: first the inputs, then the targets of loss and metrics. The first axis counts
 examples.
 """
 
@@ -43,7 +43,8 @@ class FunctionalModule:
         self._recipe = recipe
         self._static = dict(static)
         data = len(recipe.validation)
-        # If the data have no target, a second argument is a missing target, not the configuration.
+        # If the data have no target, a second argument of the function means a missing target, not
+        # the configuration.
         self._is_configured = data > 1 and takes_config(recipe.evaluate, data)
         self._outer = _with_tensors(module)
         slopes = torch.func.grad_and_value(self.loss, has_aux=True)
@@ -51,8 +52,8 @@ class FunctionalModule:
         self._scores = torch.func.vmap(self.score, in_dims=(0, 0, None, 0), randomness="same")
 
     def initial(self) -> tuple[Tensors, Tensors]:
-        """Return, for one lane, the trainable parameters, and all other parameters together with
-        the buffers.
+        """Return two dicts for one lane: the trainable parameters, and the other parameters
+        together with the buffers.
         """
         parameters = {
             name: tensor.detach()
@@ -80,7 +81,7 @@ class FunctionalModule:
     def score(
         self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers
     ) -> tuple[Tensors, Tensors]:
-        """Return the metrics of one lane, and the lane's buffers after the call; ``numbers`` has
+        """Return the metrics of one lane, and the lane's buffers after the call. ``numbers`` has
         scalar tensors.
         """
         outputs, buffers = self._call(parameters, buffers, data[0])
@@ -108,8 +109,8 @@ class FunctionalModule:
     def slopes_of_one(
         self, parameters: Tensors, buffers: Tensors, batch: Arrays
     ) -> tuple[Tensors, Tensors]:
-        """Return the result of :meth:`slopes` for one lane, several times faster, because
-        ``torch.func`` is not used.
+        """Return the result of :meth:`slopes` for one lane. This method is several times faster,
+        because it does not use ``torch.func``.
 
         The result equals that of :meth:`slopes` if the module draws the same random numbers without
         ``torch.func``.
@@ -132,7 +133,7 @@ class FunctionalModule:
         return scores
 
     def _configuration(self, parameters: Tensors, numbers: Numbers) -> dict[str, Any]:
-        """Return one lane's configuration for ``evaluate``; each number is a copy in the type of
+        """Return one lane's configuration for ``evaluate``. Each number is a copy in the type of
         the parameters.
         """
         dtype = next(iter(parameters.values())).dtype
@@ -144,8 +145,8 @@ class FunctionalModule:
         return {**self._static, **own}
 
     def _call(self, parameters: Tensors, buffers: Tensors, inputs: Any) -> tuple[Any, Tensors]:
-        # A module gets copies of its buffers, because it changes them in place, which breaks
-        # gradients.
+        # A module gets copies of its buffers, because it changes buffers in place, and changes in
+        # place make gradients wrong.
         given = {**parameters, **{name: buffer.clone() for name, buffer in buffers.items()}}
         outer = {f"module.{name}": tensor for name, tensor in given.items()}
         outputs, after = torch.func.functional_call(self._outer, outer, (inputs,))
@@ -195,8 +196,8 @@ def _kind(value: Any) -> str:
 
 @contextmanager
 def own_randomness(*seed: int) -> Iterator[None]:
-    """Seed PyTorch's random generator for the block, and restore the user's random state after the
-    block.
+    """Seed PyTorch's random generator for the ``with`` block, and restore the user's random state
+    after the block.
 
     ``torch.manual_seed`` would also seed the generators of all GPUs, whose states are not restored.
     """
@@ -217,12 +218,12 @@ def torch_seed(*seed: int) -> int:
 
 
 def tensors(arrays: Arrays, role: str) -> Arrays:
-    """Convert arrays to tensors, without a copy if possible; error messages name the arrays by
-    ``role``.
+    """Convert arrays to tensors, without a copy if possible. In error messages, ``role`` is the
+    name of the arrays.
 
     Raises:
-        ObjectiveError: If ``arrays`` is not a tuple, or an array has no examples, another length,
-            or an unknown type.
+        ObjectiveError: If ``arrays`` is not a tuple, or if an array has no examples, another length
+            than the others, or an unknown type.
     """
     if not isinstance(arrays, tuple | list) or not arrays:
         raise ObjectiveError(
@@ -242,7 +243,8 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
     floating-point.
 
     Raises:
-        ObjectiveError: If the module cannot be built, or its weights depend on more than the seed.
+        ObjectiveError: If the module cannot be built, or its weights do not depend on the seed
+            alone.
     """
     with own_randomness(seed):
         module = _call_module(recipe, static)
@@ -302,6 +304,6 @@ def _tensor(array: Any, name: str) -> Any:
         TypeError,
         ValueError,
         RuntimeError,
-    ) as error:  # ragged lists, texts, tensors on a GPU or with a gradient
+    ) as error:  # for ragged lists, for texts, and for tensors on a GPU or with a gradient
         first = str(error).splitlines()[0]
         raise ObjectiveError(f"{name} cannot be converted to a tensor: {first}") from error

@@ -1,12 +1,12 @@
-"""PyTorch's optimizers for stacked parameters; each lane has its own hyperparameters.
+"""PyTorch's optimizers for stacked parameters. Each lane has its own hyperparameters.
 
 Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and
-``torch.optim.AdamW`` (Loshchilov and Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's
-documentation states them.
+``torch.optim.AdamW`` (Loshchilov and Hutter, https://arxiv.org/abs/1711.05101), as in PyTorch's
+documentation.
 
 The state of an optimizer has all tensors that the optimizer keeps between steps, with the lanes
-along the first axis. A step changes the parameters and the optimizer's state in place, to use the
-cache well.
+along the first axis. A step changes the parameters and the optimizer's state in place, because this
+needs less cache.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ import torch
 from ashtune._src.core.errors import ObjectiveError
 
 Tensors = dict[str, Any]
-"""Tensors by parameter name, (lanes, ...) each."""
+"""For each parameter name, a tensor (lanes, ...)."""
 Numbers = dict[str, Any]
 """For each hyperparameter, a tensor (lanes,) in float64."""
 
 
 class Sgd:
-    """Stochastic gradient descent with momentum; weight decay is added to the gradient.
+    """Stochastic gradient descent with momentum. Weight decay is added to the gradient.
 
-    ``defaults`` has the default of each hyperparameter; None if every configuration must set the
-    hyperparameter.
+    ``defaults`` has the default of each hyperparameter. The default is None if every configuration
+    must set the hyperparameter.
     """
 
     defaults: ClassVar[Mapping[str, float | None]] = {
@@ -63,8 +63,8 @@ class AdamW:
     }  # fmt: skip
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
-        # Derived numbers are computed in float64 and rounded once: 1 - beta2 in float32 loses three
-        # digits.
+        # Numbers such as 1 - beta2 are computed in float64 and rounded once, because 1 - beta2 in
+        # float32 would lose three digits.
         self._numbers = numbers
         self._kept = _columns(1 - numbers["learning_rate"] * numbers["weight_decay"], parameters)
         self._first = _columns(1 - numbers["beta1"], parameters)
@@ -110,8 +110,8 @@ def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
 
 
 def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
-    """Return the optimizer's hyperparameters of all lanes; defaults replace missing
-    hyperparameters.
+    """Return the optimizer's hyperparameters of all lanes. Missing hyperparameters get their
+    defaults.
 
     Raises:
         ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks a
@@ -142,8 +142,8 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
 
 
 def some_numbers(optimizer: str) -> Numbers:
-    """Return example hyperparameters of a lane, each of shape (1,): the default, or 0.1 if there is
-    no default.
+    """Return example hyperparameters of a lane, each with shape (1,): the default, or 0.1 if there
+    is no default.
     """
     return numbers_of(
         optimizer,
@@ -156,8 +156,8 @@ def _columns(values: Any, parameters: Tensors) -> Tensors:
 
 
 def _column(values: Any, parameter: Any) -> Any:
-    """Return the lanes' numbers as (lanes, 1, ...), with the type and the number of axes of a
-    parameter.
+    """Return the lanes' numbers with shape (lanes, 1, ...), and with the type and the number of
+    axes of a parameter.
     """
     return values.to(parameter.dtype).reshape(-1, *[1] * (parameter.dim() - 1))
 

@@ -43,8 +43,8 @@ COUNTED_BY = (
 
 _ORDER = 0
 _DRAWS = 1
-"""The two kinds of random numbers in an epoch: the order of the examples, and the random numbers of
-the module.
+"""The codes of the two kinds of random numbers in an epoch: the order of the examples, and the
+random numbers of the module.
 """
 
 
@@ -88,7 +88,7 @@ class TorchProgram:
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from epoch ``start`` to ``stop``; the given state is not changed.
+        """Train all lanes from epoch ``start`` to ``stop``. The given state is not changed.
 
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
@@ -165,7 +165,7 @@ class TorchShape:
         self.proven = self._prove()
 
     def states(self, lanes: int) -> State:
-        """Return the initial states of new trials; the states of all trials are equal.
+        """Return the initial states of new trials. The states of all trials are equal.
 
         The optimizer changes the tensors in ``parameters``. Parameters without a gradient are in
         ``buffers``.
@@ -202,8 +202,8 @@ class TorchBackend:
     compile_seconds = 0.05
     most_turns = 1
     is_quick = False
-    # Measured with the demo, time per lane with 2, 4, ... 128 lanes, relative to one lane: 0.51,
-    # 0.26, 0.15, 0.09, 0.06, 0.05, 0.04.
+    # These times per lane with 2, 4, ... 128 lanes were measured with the demo, relative to one
+    # lane: 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04.
     gain = 0.65
 
     def __init__(
@@ -217,10 +217,10 @@ class TorchBackend:
         self._shapes: dict[Static, TorchShape] = {}
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return four times the number of lanes whose states fit the second-level cache, as a power
-        of two.
+        """Return four times the number of lanes whose states fit the second-level cache. The result
+        is a power of two.
 
-        PyTorch's calls have a large overhead, which costs more time than cache misses. For four
+        PyTorch's calls have a large overhead. It takes more time than cache misses do. For four
         shapes of the demo's network, the fastest number of lanes was at least four times the number
         that fits the cache.
 
@@ -233,18 +233,18 @@ class TorchBackend:
         )
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
-        """Return a program with one turn for the shape ``static``. Without a compiler, more turns
-        save no time.
+        """Return a program with one turn for the shape ``static``. More turns would save no time,
+        because PyTorch programs are not compiled.
         """
         return TorchProgram(self._shape(static), variant)
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
         """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time.
 
-        The operations and bytes of all steps in an epoch and of one evaluation are added.
-        Operations are counted for one lane and multiplied by the number of lanes. PyTorch would
-        count too many operations for several lanes: the lanes of a convolution are groups of one
-        convolution, and PyTorch's formula for the gradient counts each group several times.
+        The result is the sum over all steps of an epoch and one evaluation. Operations are counted
+        for one lane and multiplied by the number of lanes. PyTorch would count too many operations
+        for several lanes: the lanes of a convolution are groups of one convolution, and PyTorch's
+        formula for the gradient counts each group several times.
         """
         shape = self._shape(static)
         of_one, of_all = (

@@ -1,6 +1,4 @@
-"""Check on the first batches that a lane has the same results as the module
-alone, up to rounding.
-"""
+"""Checks with the first batches that a lane has the results of the module alone, up to rounding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +18,8 @@ from ashtune._src.training.fused.torch.module import (
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 _JUMP = 0.1
-"""The allowed difference of a metric, relative to the largest metric; an accuracy jumps if rounding
-changes a class.
+"""The allowed difference of a metric, relative to the largest metric. It is large, because an
+accuracy changes by a whole example if rounding changes a predicted class.
 """
 
 _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
@@ -30,10 +28,10 @@ _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 
 class Proven(msgspec.Struct, frozen=True):
     """The result of the check of a module: the names of the metrics, and the parameters without a
-    gradient. ``draws_otherwise`` says whether lanes draw other random numbers than the module
+    gradient. ``draws_otherwise`` is True if lanes draw different random numbers than the module
     alone.
 
-    PyTorch's optimizers do not change parameters without a gradient, not even by weight decay.
+    PyTorch's optimizers do not change parameters that have no gradient, not even by weight decay.
     """
 
     metrics: tuple[str, ...]
@@ -42,8 +40,8 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Proof:
-    """Checks that a lane has the same results together with another lane, alone, and without
-    ``vmap``, up to rounding.
+    """Checks that a lane has the same results, up to rounding, in three cases: together with
+    another lane, alone, and without ``vmap``.
 
     ``numbers`` has the optimizer's hyperparameters of both lanes, each of shape (1,). One check is
     enough for all trials.
@@ -56,8 +54,8 @@ class Proof:
                 f"{layer_words('', functional.module)} has no parameter to train; set "
                 "requires_grad of at least one"
             )
-        # Not the exact initial weights: with weights of exactly 0, differences could be hidden or
-        # depend on rounding.
+        # The check does not use the exact initial weights: if weights are exactly 0, differences
+        # could be hidden or depend on rounding.
         self._lanes = [
             {name: _shake(tensor) for name, tensor in parameters.items()} for _ in range(2)
         ]
@@ -71,8 +69,8 @@ class Proof:
         self._draws_otherwise = False
 
     def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
-        """Check training on ``batches`` and evaluation on ``validation``; raise ObjectiveError if a
-        result differs.
+        """Check training on ``batches`` and evaluation on ``validation``. If a result differs,
+        raise ObjectiveError.
         """
         for batch in batches:
             self._functional.module.train()
@@ -85,7 +83,7 @@ class Proof:
         return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
-        """Check that the functions ``alone`` and ``lanes`` have equal results; return the results
+        """Check that the functions ``alone`` and ``lanes`` have equal results. Return the results
         of the first lane.
         """
         with _watch(
@@ -111,8 +109,8 @@ class Proof:
             self._refuse_unlike(
                 both[lane], single[lane], "together with another lane; train it without lanes"
             )
-            # Stacked tensors have another memory layout, for which PyTorch draws other numbers.
-            # These are equally valid.
+            # Stacked tensors have a different memory layout, for which PyTorch draws different
+            # random numbers. These numbers are equally valid.
             if draws:
                 self._draws_otherwise |= self._unlike(single[lane], plain[lane]) is not None
             else:
@@ -205,11 +203,11 @@ class Proof:
 
 @contextmanager
 def _watch(module: Any, problem: str) -> Iterator[None]:
-    """Replace an exception by an error of one line, which names the layer that failed and the
+    """Replace an exception by an error of one line. The error names the layer that failed and the
     reason.
 
     Raises:
-        ObjectiveError: Instead of the exception.
+        ObjectiveError: In place of the exception.
     """
     entered: list[str] = []
     hooks = []

@@ -72,20 +72,21 @@ def fused_torch(
             "accuracy". If there is a target, one more argument without a default value gets the
             configuration: static hyperparameters as plain values, and all of the optimizer's
             hyperparameters as scalar tensors of the parameters' type. The function must compute
-            with tensors: ``if`` and ``.item()`` fail the trials.
+            with tensors: with ``if`` and ``.item()``, the trials fail.
         optimizer: "sgd" with ``learning_rate``, ``momentum`` and ``weight_decay``, or "adam"
             (AdamW) with ``learning_rate``, ``beta1``, ``beta2``, ``epsilon`` and ``weight_decay``.
-            Each hyperparameter of the study must be static or one of the optimizer's. The defaults
-            are those of ``torch.optim``, but weight decay is 0.
-        static: Hyperparameters that change shapes or the module (widths, depths, names); ``module``
-            gets only these.
+            Each hyperparameter of the study must be static, or a hyperparameter of the optimizer.
+            The defaults are those of ``torch.optim``, but the default weight decay is 0.
+        static: Hyperparameters that change shapes or the module (widths, depths, names). ``module``
+            gets only these hyperparameters.
         seed: The seed of the initial weights, of the order of the batches, and of the modules'
             random numbers.
-        lanes: The number of lanes of a program; some lanes are empty if there are too few trials.
+        lanes: The number of lanes of a program. If there are too few trials, some lanes are empty.
             If ``lanes`` is given, results of products, ReLU and tanh are bitwise the same, no
-            matter which trials are trained together; GELU and SiLU round the ends of arrays
-            differently. By default, the study measures the fastest number, up to four times the
-            number that fits the second-level cache, and the last digits of results may differ.
+            matter which trials are trained together. GELU and SiLU round the ends of arrays
+            differently. By default, the study measures which number is the fastest, up to four
+            times the number that fits the second-level cache. Then the last digits of results may
+            differ.
 
     Raises:
         SettingsError: If PyTorch is not installed, or ``lanes`` is not a whole number of at least
@@ -128,7 +129,7 @@ def fused_torch(
         static=tuple(static),
         optimizer=optimizer,
     )
-    # Called for its check: it refuses an unknown name before a study begins.
+    # This call checks the name: it refuses an unknown name before a study begins.
     rule(optimizer)
     recipe.check_batch_size()
     return FusedObjective(
