@@ -4,6 +4,7 @@ audit, what-if, report, notebook and terminal.
 
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from functools import cached_property
@@ -179,6 +180,26 @@ def ladder_texts(figure: dict[str, Any]) -> list[str]:
     return [text for each in figure["series"] if each["kind"] == "texts" for text in each["words"]]
 
 
+def check_ladder(views: Views) -> None:
+    """'Best METRIC' is the best of this metric; what the front's trial has is called otherwise."""
+    metric = views.reader.goal.metric
+    texts = ladder_texts(views.page["ladder"]["figure"])
+    assert texts == ladder_texts(msgspec.to_builtins(views.figures["ladder"]))
+    most = {
+        resource: value
+        for each in (views.page["best"]["over_time"], msgspec.to_builtins(views.figures["best"]))
+        for text in words_in(each)
+        for resource, value in re.findall(rf"^best (?:{metric} )?at epoch (\S+): (\S+)", text)
+    }
+    for rung, text in zip(views.tally.rungs, texts, strict=False):
+        for value in re.findall(rf"\nbest {metric} (\S+)", text):
+            assert value == most.get(str(rung.resource), value)
+    if views.reader.goal.others and views.tally.best is not None:
+        assert all(text.endswith(", knee of the front") for text in texts if "\n" in text)
+        assert views.page["head"]["best"]["chosen"] == "knee of the front"
+        assert "the knee of the front" in views.terminal
+
+
 def check_ticks(views: Views, folder: Path) -> None:
     """No axis has two equal ticks, on the page and in a notebook."""
     figures = {**views.page, "notebook": msgspec.to_builtins(views.figures)}
@@ -199,6 +220,7 @@ def check_ticks(views: Views, folder: Path) -> None:
 
 
 def check_all(views: Views, folder: Path) -> None:
+    check_ladder(views)
     check_ticks(views, folder)
 
 

@@ -251,7 +251,11 @@ def front_figure(
     series += [
         marks,
         replace(
-            _points("best", front[:1], goal), color=ORANGE, size=14, symbol="star", is_rimmed=True
+            _points(goal.chosen, front[:1], goal),
+            color=ORANGE,
+            size=14,
+            symbol="star",
+            is_rimmed=True,
         ),
     ]
     return Figure(

@@ -99,6 +99,7 @@ class HeadPart(PagePart):
             "resource": best.resource,
             "metrics": {name: short(value) for name, value in metrics},
             "origin": one_line(study.trials.origin(best.trial), ORIGIN_CHARACTERS),
+            "chosen": study.goal.chosen,
             "compared": one_line(compared_with_first(study.tally, unit=study.unit)),
         }
 

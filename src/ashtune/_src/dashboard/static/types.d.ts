@@ -48,6 +48,8 @@ interface HeadPart {
     resource: number;
     metrics: Record<string, number | null>;
     origin: string;
+    /** What the best is in a study of several objectives: "knee of the front"; "" with one objective. */
+    chosen: string;
     compared: string;
   } | null;
   utilisation: number | null;

@@ -120,12 +120,11 @@ function showBest(tileOfBest, head) {
     tileOfBest.say(isFruitless(head) ? "none" : "none yet", head.state === "running" || head.tried ? reason : "");
     return;
   }
-  const { trial, resource, metrics, origin, compared } = head.best;
+  const { trial, resource, metrics, origin, chosen, compared } = head.best;
   const [first, ...others] = head.objectives.map(({ metric }) => metric);
   const names = [first, ...others.map((metric) => `${metric} ${numberText(metrics[metric])}`)];
   setText(tileOfBest.value, numberText(bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
-  const chosen = others.length > 0 && "the best of the front, by the weights of the study";
   setText(tileOfBest.more, joined(chosen, origin && `by: ${origin}`, compared));
 }
 
