@@ -22,8 +22,10 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import Goal, Objective
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.dashboard.asked_views import AuditView, FrontView
+from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.routes import page_files
+from ashtune._src.dashboard.page_messages import PageAnswer
+from ashtune._src.dashboard.routes import Routes, page_files
 from ashtune._src.figures.best_figure import best_over_time_figure
 from ashtune._src.figures.curve_figure import curves_figure
 from ashtune._src.figures.figure import Figure
@@ -233,6 +235,28 @@ def served_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / path).write_bytes(file.data)
     (folder / "package.json").write_text('{"type": "module"}')
     return folder
+
+
+def test_studies_compared_have_their_own_metric_direction_and_unit(tmp_path: Path) -> None:
+    followed = []
+    for name, goal in (("a", Goal("accuracy", "max")), ("b", Goal("loss", "min"))):
+        study = MadeUpStudy(LADDER, 9, 2, goal=goal)
+        followed.append(
+            FollowedStudy(write_journal(tmp_path / name, study, resource=f"step {name}"))
+        )
+        followed[-1].open_now()
+        followed[-1].read_now()
+    answer = Routes(followed, lambda question: PageAnswer()).answer("api/compare", {})
+    assert isinstance(answer, bytes)
+    compared = json.loads(answer)
+    accuracy, loss = compared["table"]
+    assert (accuracy["goal"], loss["goal"]) == ("accuracy (max)", "loss (min)")
+    assert accuracy["result"].startswith("best accuracy = ")
+    assert loss["result"].startswith("best loss = ")
+    figure = compared["over_resource"]
+    assert figure["y"]["name"] == "accuracy (max), loss (min)"
+    assert [each["name"] for each in figure["series"]] == ["accuracy (max)", "loss (min)"]
+    assert figure["x"]["name"] == "step as, step bs trained, all trials together"
 
 
 @needs_node
