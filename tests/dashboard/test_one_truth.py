@@ -202,6 +202,13 @@ def check_ladder(views: Views) -> None:
         assert "the knee of the front" in views.terminal
 
 
+def check_failures(views: Views) -> None:
+    """Failures that differ in a machine, a device, a path or a request are one group."""
+    groups = [each for each in views.page["failures"]["groups"] if each["kind"] == "failed"]
+    assert sum(each["count"] for each in groups) == views.report["trials"]["failed"]
+    assert sum(each["reason"].startswith("TimeoutError") for each in groups) <= 1
+
+
 def check_ticks(views: Views, folder: Path) -> None:
     """No axis has two equal ticks, on the page and in a notebook."""
     figures = {**views.page, "notebook": msgspec.to_builtins(views.figures)}
@@ -223,6 +230,7 @@ def check_ticks(views: Views, folder: Path) -> None:
 
 def check_all(views: Views, folder: Path) -> None:
     check_ladder(views)
+    check_failures(views)
     check_ticks(views, folder)
 
 
