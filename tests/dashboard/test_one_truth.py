@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.jobs import Goal, Objective
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.dashboard.asked_views import AuditView, FrontView
@@ -30,6 +31,7 @@ from ashtune._src.figures.best_figure import best_over_time_figure
 from ashtune._src.figures.curve_figure import curves_figure
 from ashtune._src.figures.figure import Figure
 from ashtune._src.figures.ladder_figure import ladder_figure
+from ashtune._src.figures.looks import STATES
 from ashtune._src.reports.plot import plot
 from ashtune._src.reports.report import report_data, summary
 from ashtune._src.reports.terminal.frame import Frame
@@ -202,6 +204,16 @@ def check_ladder(views: Views) -> None:
         assert "the knee of the front" in views.terminal
 
 
+def check_waiting(views: Views) -> None:
+    """A pause by the user is no wait for other trials."""
+    shares = time_shares(views.reader.timeline)
+    states = ("driver", "barrier", "halted", "tail", "saving")
+    for name in states:
+        assert views.page["workers"]["rest"][STATES[name].name] == pytest.approx(
+            shares.share(getattr(shares, name)), abs=1e-4
+        )
+
+
 def check_failures(views: Views) -> None:
     """Failures that differ in a machine, a device, a path or a request are one group."""
     groups = [each for each in views.page["failures"]["groups"] if each["kind"] == "failed"]
@@ -230,6 +242,7 @@ def check_ticks(views: Views, folder: Path) -> None:
 
 def check_all(views: Views, folder: Path) -> None:
     check_ladder(views)
+    check_waiting(views)
     check_failures(views)
     check_ticks(views, folder)
 

@@ -142,8 +142,8 @@ def utilisation_figure(timeline: Timeline) -> Figure:
     edges = np.linspace(first, now, STRETCHES + 1)
     presence = seconds_within(work.joined, work.left, edges)
     shares = {}
-    for name, (begin, end) in _states(work).items():
-        if name not in ("compiling", "failed") or len(begin):
+    for name, (begin, end) in _states(work, timeline.pauses).items():
+        if name not in ("compiling", "failed", "halted") or len(begin):
             seconds = seconds_within(begin, end, edges)
             shares[name] = np.divide(
                 seconds, presence, out=np.zeros_like(seconds), where=presence > 0
@@ -279,17 +279,31 @@ def _lane_names(work: Work, places: int) -> list[str]:
     ]
 
 
-def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
+def _states(
+    work: Work, pauses: Sequence[tuple[float, float]]
+) -> "dict[str, tuple[Floats, Floats] | Floats]":
     """Return the begin times and the end times of each state's stretches."""
+    import numpy as np
+
+    def within(begin: "Floats", end: "Floats", windows: "npt.ArrayLike") -> "Floats":
+        """Return the parts of the stretches that are in one of the windows: begins and ends."""
+        first, last = np.reshape(windows, (-1, 2)).T[:, :, np.newaxis]
+        parts = np.stack([np.maximum(begin, first), np.minimum(end, last)])
+        return parts[:, parts[0] < parts[1]]
+
     ordered = work.begin - work.driver
     training, failed = training_rows(work)
     kinds = {
         "training": training, "failed": failed, "saving": work.kind == SAVING,
         "compiling": work.kind == COMPILING,
     }  # fmt: skip
+    barrier = (ordered - work.barrier, ordered)
+    tail = (work.left - work.tail, work.left)
+    between = [-np.inf, *np.ravel(pauses), np.inf]
     return {
         **{name: (work.begin[chosen], work.end[chosen]) for name, chosen in kinds.items()},
         "driver": (ordered, work.begin),
-        "barrier": (ordered - work.barrier, ordered),
-        "tail": (work.left - work.tail, work.left),
+        "barrier": within(*barrier, between),
+        "halted": np.hstack([within(*barrier, pauses), within(*tail, pauses)]),
+        "tail": within(*tail, between),
     }

@@ -186,6 +186,7 @@ class WorkersPart(PagePart):
             "training": shares.trained,
             "saving": shares.saving,
             "compiling": shares.compiling,
+            "halted": shares.halted,
         }
         if self.knows_orders:
             seconds |= {"driver": shares.driver, "barrier": shares.barrier, "tail": shares.tail}
