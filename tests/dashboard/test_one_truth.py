@@ -22,6 +22,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.jobs import Goal, Objective
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import share_text
 from ashtune._src.dashboard.asked_views import AuditView, FrontView
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.liveness import Standing
@@ -204,6 +205,23 @@ def check_ladder(views: Views) -> None:
         assert "the knee of the front" in views.terminal
 
 
+def check_busy(views: Views) -> None:
+    """How much of their time workers trained is one share."""
+    head = views.page["head"]["utilisation"]
+    if head is None:
+        assert views.tally.utilisation is None
+        return
+    assert head == pytest.approx(views.tally.utilisation, abs=1e-4)  # times are in microseconds
+    assert views.report["utilisation"] == pytest.approx(head, abs=2e-6)
+    busy = share_text(views.tally.utilisation or 0.0)
+    assert re.findall(r"(\S+ %) busy", views.terminal) == [busy] * 2
+    if views.tally.tried:
+        assert f"workers trained {busy} of the time" in views.report_text
+    workers = views.page["workers"]
+    trained = 1 - sum(workers["rest"].values())
+    assert trained == pytest.approx(head, abs=1e-3)
+
+
 def check_waiting(views: Views) -> None:
     """A pause by the user is no wait for other trials."""
     shares = time_shares(views.reader.timeline)
@@ -242,6 +260,7 @@ def check_ticks(views: Views, folder: Path) -> None:
 
 def check_all(views: Views, folder: Path) -> None:
     check_ladder(views)
+    check_busy(views)
     check_waiting(views)
     check_failures(views)
     check_ticks(views, folder)

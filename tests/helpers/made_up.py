@@ -267,7 +267,7 @@ class MadeUpStudy:
         self._at(max(0.0, self._saved_at.get(order.worker, 0.0) - self.now) + seconds, event)
 
     def _pause(self, worker: WorkerId, trial: TrialId) -> None:
-        for index, (_, number, event) in enumerate(self._due):
+        for index, (due, number, event) in enumerate(self._due):
             if getattr(event, "trial", None) == trial and isinstance(event, JobFinished):
                 paused = JobPaused(
                     self.now,
@@ -276,7 +276,7 @@ class MadeUpStudy:
                     rung=event.rung,
                     resource=event.start,
                     start=event.start,
-                    seconds=0.01,
+                    seconds=min(0.01, max(0.0, self.now - due + event.seconds)),
                 )
                 self._due[index] = (self.now, number, paused)
                 heapq.heapify(self._due)

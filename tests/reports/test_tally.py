@@ -156,7 +156,8 @@ def test_a_tally_is_the_same_live_and_from_the_journal(study: MadeUpStudy) -> No
     tell(read, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it
     assert what_happened(there) == what_happened(read)
     assert [rung.promoted for rung in there.rungs] == [rung.promoted for rung in read.rungs]
-    assert there.utilisation == pytest.approx(read.utilisation)
+    if not there.unfinished_seconds:  # only orders tell when a lost job began
+        assert there.utilisation == pytest.approx(read.utilisation)
     assert not there.running
     assert not any(rung.running for rung in there.rungs)
 

@@ -2,10 +2,10 @@
 
 The time that a worker is present has five parts: work, waits for the driver, the barrier, pauses by
 the user, and the idle tail. A worker works if it trains, saves, compiles a program, or waits until
-another worker has compiled the program. A worker waits for the driver if the study has a job for the worker, but the
-order has not arrived yet. A worker is at the barrier if it waits for other trials, because the
-study has no job for the worker now, but has a job later. The idle tail begins when the study has no
-more jobs for the worker.
+another worker has compiled the program. A worker waits for the driver if the study has a job for
+the worker, but the order has not arrived yet. A worker is at the barrier if it waits for other
+trials, because the study has no job for the worker now, but has a job later. The idle tail begins
+when the study has no more jobs for the worker.
 
 Rule 1: an event takes O(log n), and a job takes about 50 bytes.
 Rule 2: the rows of a worker do not overlap, even if clocks disagree. A row begins ``seconds``
