@@ -23,10 +23,12 @@ from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.jobs import Goal, Objective
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import share_text
+from ashtune._src.dashboard.answers import StudyCache, answer
 from ashtune._src.dashboard.asked_views import AuditView, FrontView
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.page_messages import PageAnswer
+from ashtune._src.dashboard.page_messages import PageAnswer, Question
+from ashtune._src.dashboard.parts.workers_part import MOST_LANES
 from ashtune._src.dashboard.routes import Routes, page_files
 from ashtune._src.figures.best_figure import best_over_time_figure
 from ashtune._src.figures.curve_figure import curves_figure
@@ -239,6 +241,32 @@ def check_failures(views: Views) -> None:
     assert sum(each["reason"].startswith("TimeoutError") for each in groups) <= 1
 
 
+def check_samples(views: Views) -> None:
+    """A figure that draws some of the results says of how many."""
+    results = sum(rung.finite for rung in views.reader.results.rungs)
+    figure = views.page["best"]["over_time"]
+    drawn = sum(
+        len(each["x"]) for each in figure["series"] if each.get("name", "").startswith("to ")
+    )
+    if drawn < results:
+        assert f"{drawn:,} of {results:,} results drawn" in figure["notes"]
+
+
+def check_lanes(views: Views) -> None:
+    """The lanes begin where all of them are known."""
+    figure = views.page["workers"]["timeline"]
+    work = views.reader.timeline.work().without_pauses()
+    is_shown = (work.end > figure["x"]["low"] + 1e-3) & (work.place[work.lane] < MOST_LANES)
+    assert sum(len(each["x"]) for each in figure["series"]) >= int(is_shown.sum())
+
+
+def check_extent(views: Views) -> None:
+    """An answer says of how many trials it is."""
+    question = Question(str(views.directory), 0, "audit", {})
+    answered = json.loads(answer(question, StudyCache()).json)
+    assert answered["tried"] == views.page["head"]["tried"]
+
+
 def check_ticks(views: Views, folder: Path) -> None:
     """No axis has two equal ticks, on the page and in a notebook."""
     figures = {**views.page, "notebook": msgspec.to_builtins(views.figures)}
@@ -263,6 +291,9 @@ def check_all(views: Views, folder: Path) -> None:
     check_busy(views)
     check_waiting(views)
     check_failures(views)
+    check_samples(views)
+    check_lanes(views)
+    check_extent(views)
     check_ticks(views, folder)
 
 
@@ -286,9 +317,9 @@ def test_studies_compared_have_their_own_metric_direction_and_unit(tmp_path: Pat
         )
         followed[-1].open_now()
         followed[-1].read_now()
-    answer = Routes(followed, lambda question: PageAnswer()).answer("api/compare", {})
-    assert isinstance(answer, bytes)
-    compared = json.loads(answer)
+    data = Routes(followed, lambda question: PageAnswer()).answer("api/compare", {})
+    assert isinstance(data, bytes)
+    compared = json.loads(data)
     accuracy, loss = compared["table"]
     assert (accuracy["goal"], loss["goal"]) == ("accuracy (max)", "loss (min)")
     assert accuracy["result"].startswith("best accuracy = ")

@@ -132,7 +132,7 @@ def _figure(
     if all(step.rung == highest[-1].rung for step in steps):
         del lines[0]  # both lines are the same
     is_log = first > 0 and place(steps[len(steps) // 2]) < EARLY * end
-    sample = results.sample()
+    sample, finite = results.sample()
     values = [goal.value(result.loss) for result in sample]
     series = points_by_rung(
         [significant(place(result)) for result in sample],
@@ -156,6 +156,7 @@ def _figure(
     y = metric_axis([goal.value(step.loss) for line, _, _ in lines for step in line], goal)
     worse = sum(value != y.within(value) for value in values) - y.beyond
     notes = [
+        f"{len(sample):,} of {plural(finite, 'result')} drawn" if len(sample) < finite else "",
         outside(y, "early step"),
         f"{plural(worse, 'worse result')} outside of the view" if worse > 0 else "",
         *(
