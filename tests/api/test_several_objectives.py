@@ -159,7 +159,7 @@ def test_the_pareto_front_holds_the_results_that_no_result_dominates(tmp_path: P
         one.trial for one in study.front
     ]
     figure = study.plot_front()
-    assert [trace.name for trace in figure.data][-2:] == ["front", "best"]
+    assert [trace.name for trace in figure.data][-2:] == ["front", "knee of the front"]
     assert list(figure.data[-2].x) == pytest.approx(
         [best.metrics["accuracy"] for best in study.front]
     )

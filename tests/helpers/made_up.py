@@ -4,7 +4,7 @@ import heapq
 import random
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ from ashtune._src.core.events import (
     JobPaused,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
     TrialStarted,
     TrialWithdrawn,
@@ -90,6 +92,19 @@ def tell(observer: Observer, *events: Event) -> None:
     replay.tell(events, [observer])
 
 
+Metrics = Callable[[float, int], dict[str, float | None]]
+
+
+def accuracy_and_loss(accuracy: float, _: int) -> dict[str, float | None]:
+    """Return the metrics of a trial of this accuracy."""
+    return {"accuracy": accuracy, "loss": 1 - accuracy}
+
+
+def odd_width(luck: float) -> str:
+    """Return the reason of a failure."""
+    return f"ValueError: width {luck:.6f} [bold]is odd[/bold]"
+
+
 class MadeUpStudy:
     """Iterating runs it; every event and order comes out in the order in which the loop shows them.
 
@@ -103,6 +118,10 @@ class MadeUpStudy:
         saves: Whether workers save their trials.
         learns: By how much the last trial is more accurate than the first, as where a search
             learns.
+        goal: What the scheduler ranks by.
+        metrics: Returns the metrics of a trial from its accuracy and its number.
+        pauses: For each pause by the user, when it begins and when it ends.
+        reason: The reason of a failure, from a random number below 1.
     """
 
     def __init__(
@@ -116,10 +135,15 @@ class MadeUpStudy:
         stop_after: int = 0,
         saves: bool = True,
         learns: float = 0.0,
+        goal: Goal = ACCURACY,
+        metrics: Metrics = accuracy_and_loss,
+        pauses: Sequence[tuple[float, float]] = (),
+        reason: Callable[[float], str] = odd_width,
     ) -> None:
         self.ladder = ladder
         self.trials = trials
-        self.controller = Controller(AshMachine(ladder, 0), ACCURACY)
+        self.goal = goal
+        self.controller = Controller(AshMachine(ladder, 0), goal)
         self.scheduler = view_of({"kind": "ash"}, ladder, ladder, 0)
         self.configurations: dict[TrialId, dict[str, Any]] = {}
         self.now = 0.0
@@ -129,6 +153,9 @@ class MadeUpStudy:
         self._stop_after = stop_after
         self._saves = saves
         self._learns = learns
+        self._metrics = metrics
+        self._pauses = pauses
+        self._reason = reason
         self._numbers = count()
         self._order = count()
         self._due: list[tuple[float, int, Event]] = []
@@ -152,6 +179,9 @@ class MadeUpStudy:
         yield from self._take(SessionStarted(self.now, 1e9, "1.0", "laptop", 1, trials=self.trials))
         for _ in range(self._workers):
             self._at(0.1, WorkerJoined(0, WorkerId(next(self._numbers)), 7, "laptop"))
+        for begin, end in self._pauses:
+            self._at(begin, StudyPaused(0))
+            self._at(end, StudyContinued(0))
         while self.controller.is_open and self._due:
             self.now, _, event = heapq.heappop(self._due)
             yield from self._take(msgspec.structs.replace(event, time=self.now))
@@ -208,7 +238,7 @@ class MadeUpStudy:
                 0,
                 **who,
                 seconds=seconds,
-                reason=f"ValueError: width {luck:.6f} [bold]is odd[/bold]",
+                reason=self._reason(luck),
                 traceback="Traceback (most recent call last):\n  File train.py, line 7\nValueError",
             )
         elif luck < self._trouble * 2 / 3:
@@ -225,10 +255,10 @@ class MadeUpStudy:
                 **who,
                 resource=order.target,
                 start=order.start,
-                metrics={"accuracy": accuracy, "loss": 1 - accuracy},
+                metrics=self._metrics(accuracy, order.trial),
                 seconds=seconds,
                 curve=[
-                    (e, {"accuracy": accuracy / 2, "loss": 1.0})
+                    (e, self._metrics(accuracy / 2, order.trial))
                     for e in range(order.start + 1, order.target)
                 ],
                 held=held,
@@ -237,7 +267,7 @@ class MadeUpStudy:
         self._at(max(0.0, self._saved_at.get(order.worker, 0.0) - self.now) + seconds, event)
 
     def _pause(self, worker: WorkerId, trial: TrialId) -> None:
-        for index, (_, number, event) in enumerate(self._due):
+        for index, (due, number, event) in enumerate(self._due):
             if getattr(event, "trial", None) == trial and isinstance(event, JobFinished):
                 paused = JobPaused(
                     self.now,
@@ -246,7 +276,7 @@ class MadeUpStudy:
                     rung=event.rung,
                     resource=event.start,
                     start=event.start,
-                    seconds=0.01,
+                    seconds=min(0.01, max(0.0, self.now - due + event.seconds)),
                 )
                 self._due[index] = (self.now, number, paused)
                 heapq.heapify(self._due)
@@ -297,7 +327,8 @@ class MadeUpReader(StudyReader):
         **changes: Any,
     ) -> None:
         super().__init__(
-            Path(directory), settings=settings_of(study.ladder), ladder=study.ladder, tally=tally,
+            Path(directory), settings=settings_of(study.ladder, goal=study.goal),
+            ladder=study.ladder, tally=tally,
             outcome=outcome,
         )  # fmt: skip
         self._made_up = study
@@ -343,7 +374,7 @@ def write_journal(
     return its directory.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    create(directory / NAME, settings_of(study.ladder, **changes))
+    create(directory / NAME, settings_of(study.ladder, **{"goal": study.goal, **changes}))
     with Journal(directory / NAME) as journal:
         for kind, what in study if steps is None else steps:
             if kind == "event":

@@ -21,6 +21,12 @@ test("ticks are round numbers within the axis", () => {
   assert.deepEqual(roundTicks({ ...AXIS, low: 0.04, high: 0.96 }, 3), [0.2, 0.4, 0.6, 0.8], "more than 0.5 alone");
 });
 
+test("no two ticks have the same text: whole numbers have no ticks between, and other ticks have enough digits", () => {
+  const texts = (axis, room) => ticksOf({ ...AXIS, ...axis }, room).map(([, text]) => text);
+  assert.deepEqual(texts({ high: 3, written: "count" }, 640), ["0", "1", "2", "3"]);
+  assert.deepEqual(texts({ low: -1000.2, high: -999.4 }, 320), ["-1000.2", "-1,000", "-999.8", "-999.6", "-999.4"]);
+});
+
 test("ticks of a time are whole in its unit", () => {
   assert.deepEqual(
     ticksOf({ ...AXIS, high: 7200, written: "seconds", unit: 60 }, 640).map(([at, text]) => [at % 60, text]),

@@ -192,7 +192,8 @@ def test_a_logarithmic_time_axis_contains_all_points() -> None:
 def test_the_comparison_figure_draws_each_study_by_the_goal_of_that_study() -> None:
     losses = folded([result(1, 0, 0.5)]).steps
     accuracies = folded([result(1, 0, 0.9)], ACCURACY).steps
-    over_time, _ = module.compared_figures(
-        [(LOSS, losses), (ACCURACY, accuracies)], LOSS, unit="epoch"
-    )
+    over_time, _ = module.compared_figures([(LOSS, losses), (ACCURACY, accuracies)], unit="epoch")
+    assert over_time.y.name == "loss (min), accuracy (max)"
+    assert [series.name for series in over_time.series] == ["loss (min)", "accuracy (max)"]
+    assert (over_time.y.low < 0.5, over_time.y.high > 0.9) == (True, True)
     assert [{y for y in series.y if y is not None} for series in over_time.series] == [{0.5}, {0.9}]

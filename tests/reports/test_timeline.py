@@ -25,6 +25,9 @@ from ashtune._src.core.events import (
     JobPaused,
     ProgramCompiled,
     SessionStarted,
+    StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -87,7 +90,7 @@ def steps_of(
 
 def parts_of(shares: TimeShares) -> list[float]:
     """Return the seconds of all that a worker's stay is made of."""
-    names = ("training", "failed", "saving", "compiling", "driver", "barrier", "tail")
+    names = ("training", "failed", "saving", "compiling", "driver", "barrier", "halted", "tail")
     return [getattr(shares, name) for name in names]
 
 
@@ -319,6 +322,31 @@ def test_the_timeline_does_not_count_compiling_as_waiting() -> None:
         "to epoch 1",
         "compiling programs",
     ]
+
+
+def test_a_pause_by_the_user_is_no_wait_for_other_trials() -> None:
+    """One worker is idle at the pause and gets a job after it; the other never gets another job."""
+    steps = [
+        BEGAN,
+        WorkerJoined(0.0, W),
+        WorkerJoined(0.0, V),
+        train(W, A),
+        train(V, B),
+        finished(2.0, W, A, 0, 2.0),
+        finished(2.0, V, B, 0, 2.0),
+        StudyPaused(3.0),
+        StudyContinued(10.0),
+        finished(12.0, V, B, 1, 2.0),
+        train(W, A, 1),
+        finished(14.0, W, A, 1, 2.0),
+        StudyPaused(15.0),
+        StopRequested(17.0, "Ctrl-C received"),
+    ]
+    timeline = timeline_of(steps)
+    shares = time_shares(timeline)
+    # W: 2 s trained, 8 + 3 s idle; V: 8 s wait for the driver, as it got no order. Then tails.
+    assert (shares.barrier, shares.halted, shares.training) == (3.0, 7.0 + 2.0 + 2.0, 8.0)
+    assert math.fsum(parts_of(shares)) == pytest.approx(2 * 17.0)
 
 
 def test_the_timeline_includes_work_of_lost_workers_and_killed_sessions() -> None:

@@ -152,7 +152,7 @@ def test_the_best_of_a_rung_match_a_recomputation_from_all_results(
         assert book.by_trial() == here
         assert book.steps == true.steps(rung)
     assert results.steps == true.steps(None)
-    sample = sorted(results.sample(), key=lambda each: each.epochs)
+    sample = sorted(results.sample()[0], key=lambda each: each.epochs)
     finite = [event for event in true.results if goal.loss(event.metrics) < math.inf]
     assert [(each.trial, each.rung) for each in sample] == [(e.trial, e.rung) for e in finite]
 

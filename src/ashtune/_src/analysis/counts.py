@@ -7,7 +7,7 @@ import msgspec
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
 from ashtune._src.core.order import preferred
-from ashtune._src.core.orders import without_numbers
+from ashtune._src.core.orders import template
 from ashtune._src.study.best_of_rung import BestOfRung, Entry
 
 # A function may put a random path or a configuration into its message, so that each of 100,000
@@ -29,8 +29,8 @@ class Group(msgspec.Struct):
 
 
 class Reasons:
-    """Counts failure reasons. Reasons that differ only in numbers are in the same group: see
-    :func:`without_numbers`.
+    """Counts failure reasons. Reasons of one template are in the same group: see
+    :func:`~ashtune._src.core.orders.template`.
 
     At most ``GROUPS_KEPT`` reasons have a group; all other reasons count only in ``total``.
     """
@@ -42,7 +42,7 @@ class Reasons:
     def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
         """Count one more failure reason."""
         self.total += 1
-        key = without_numbers(reason)
+        key = template(reason)
         group = self._groups.get(key)
         if group is not None:
             group.count += 1

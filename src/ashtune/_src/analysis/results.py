@@ -94,6 +94,12 @@ class RungResults:
         self._seen = len(self.losses)
         return steps
 
+    @property
+    def finite(self) -> int:
+        """The number of results, without failures and withdrawn trials. O(results)."""
+        pairs = zip(self.trials, self.losses, strict=True)
+        return sum(loss < math.inf and trial not in self.withdrawn for trial, loss in pairs)
+
     def sample(self, every: int) -> list[Improvement]:
         """Return every ``every``-th result, without failures and withdrawn trials."""
         sampled = map(self._result, range(0, len(self.losses), every))
@@ -173,13 +179,14 @@ class Results(Observer):
                 best.append(step)
         return best
 
-    def sample(self) -> list[Improvement]:
-        """Return a sample of all finite results, including results that are no improvement: all if
-        the study has at most ``MOST_IN_SAMPLE``.
+    def sample(self) -> tuple[list[Improvement], int]:
+        """Return a sample of all finite results, including results that are no improvement, and
+        the number of all: the sample is all if the study has at most ``MOST_IN_SAMPLE``.
         """
         count = sum(len(rung.losses) for rung in self.rungs)
         every = 1 << (count // (MOST_IN_SAMPLE + 1)).bit_length()
-        return list(chain(*(rung.sample(every) for rung in self.rungs)))
+        finite = sum(rung.finite for rung in self.rungs)
+        return list(chain(*(rung.sample(every) for rung in self.rungs))), finite
 
     def standings(self) -> list[tuple[int, float, TrialId]]:
         """Return (rung, loss, trial) of each trial with a finite result, the best trial first. O(n

@@ -2,7 +2,7 @@
 
 Rule 1: an event takes O(1), and a trial takes one byte, because a study may have a million trials.
 Rule 2: only events and verdicts are counted, so the counts from a journal are the same as in the
-study itself. Only the counts of running jobs need the orders.
+study itself. Only running jobs, and those that were lost or cut off, need the orders.
 """
 
 import math
@@ -65,6 +65,8 @@ class Tally(Observer):
         """The number of trials with a result or a failure, without withdrawn trials."""
         self.withdrawn = 0
         self.broken_off = 0
+        self.unfinished_seconds = 0.0
+        """The seconds of training that was lost with its worker, or cut off with its session."""
         self.saving_seconds = 0.0
         self.compile_seconds = 0.0
         self.programs: Counter[int] = Counter()
@@ -143,6 +145,8 @@ class Tally(Observer):
             case ProgramCompiled(seconds=seconds, lanes=lanes):
                 self.compile_seconds += seconds
                 self.programs[lanes] += 1
+                if event.worker in self.workers:
+                    self.workers[event.worker].free = self.now
             case StudyPaused():
                 self.is_paused = True
             case StudyContinued():
@@ -251,11 +255,13 @@ class Tally(Observer):
 
     @property
     def seconds_under_way(self) -> float:
-        """The seconds that busy workers have spent on their present jobs, summed over workers.
+        """The seconds that training workers have spent on their present jobs, summed over workers.
         O(workers).
         """
-        return max(
-            0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs)
+        return sum(
+            max(0.0, self.now - worker.since)
+            for worker in self.workers.values()
+            if worker.state == "training"
         )
 
     @property
@@ -278,7 +284,8 @@ class Tally(Observer):
         presence = self.presence
         if presence <= 0:
             return None
-        return min(1.0, (self.training_seconds + self.seconds_under_way) / presence)
+        trained = self.training_seconds + self.unfinished_seconds + self.seconds_under_way
+        return min(1.0, trained / presence)
 
     @property
     def best(self) -> BestResult | None:
@@ -486,12 +493,16 @@ class Tally(Observer):
         self.withdrawals.add(event.reason, event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:
+        if event.trial is None and event.worker in self.workers:  # it had begun none of its jobs
+            self.workers[event.worker].free = self.now
         self._depart(event.worker, self.now, is_lost=not event.is_dismissed)
         if not event.is_dismissed:
             self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _depart(self, number: WorkerId, time: float, *, is_lost: bool = False) -> None:
         if (worker := self._workers.leave(number, time, is_lost=is_lost)) is not None:
+            if worker.state == "training":
+                self.unfinished_seconds += max(0.0, time - worker.since)
             for rung in worker.jobs.values():
                 self.rungs[rung].running -= 1
 

@@ -1,11 +1,11 @@
 """The timeline, an observer that records the work and the waits of each worker.
 
-The time that a worker is present has four parts: work, waits for the driver, the barrier, and the
-idle tail. A worker works if it trains, saves, compiles a program, or waits until another worker has
-compiled the program. A worker waits for the driver if the study has a job for the worker, but the
-order has not arrived yet. A worker is at the barrier if it waits for other trials, because the
-study has no job for the worker now, but has a job later. The idle tail begins when the study has no
-more jobs for the worker.
+The time that a worker is present has five parts: work, waits for the driver, the barrier, pauses by
+the user, and the idle tail. A worker works if it trains, saves, compiles a program, or waits until
+another worker has compiled the program. A worker waits for the driver if the study has a job for
+the worker, but the order has not arrived yet. A worker is at the barrier if it waits for other
+trials, because the study has no job for the worker now, but has a job later. The idle tail begins
+when the study has no more jobs for the worker.
 
 Rule 1: an event takes O(log n), and a job takes about 50 bytes.
 Rule 2: the rows of a worker do not overlap, even if clocks disagree. A row begins ``seconds``
@@ -15,7 +15,8 @@ ended earlier.
 Rule 3: if the orders are unknown, every wait counts as a wait for the driver. If the orders are
 unknown, a job that is unfinished at the end of a session counts as idle tail.
 Rule 4: if a training function saves a checkpoint before it returns, the saving counts as training.
-Rule 5: if a worker waits because the study is paused, the wait counts as a wait for other trials.
+Rule 5: the part of the barrier and of the idle tail in which the user had paused the study counts
+as paused by the user, and not as a wait for other trials.
 """
 
 # Theory of operation
@@ -37,14 +38,16 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #
 #   part     what it says about the study
 #   -------  --------------------------------------------------------------------------------------
-#   barrier  no job existed: the rung was not full enough, the study was paused, or other trials
-#            had to end first
+#   barrier  no job existed: the rung was not full enough, or other trials had to end first
+#   halted   no job existed because the user had paused the study: nothing that a scheduler or the
+#            driver could improve. Rows keep it in their barrier; the sums take it out, from the few
+#            pauses of the study
 #   driver   a job existed, but the order had to be computed, written and sent: what faster code of
 #            ours would save
 #   seconds  training, saving or compiling
 #   tail     from the last work to the worker's leaving: the study had nothing left for this worker
 #
-# The sum of a worker's four parts is exactly its stay; time_shares() relies on this.
+# The sum of a worker's five parts is exactly its stay; time_shares() relies on this.
 #
 # Results that arrive together. A busy driver, or a worker with several jobs, hands over several
 # results at one time. The ``now`` of these results is equal, though only the last job has just
@@ -77,6 +80,7 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 # live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
 # ``array`` are used instead of lists of objects, so that a row takes about 50 bytes.
 
+import math
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -91,6 +95,8 @@ from ashtune._src.core.events import (
     JobPaused,
     ProgramCompiled,
     SessionStarted,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -201,7 +207,8 @@ class Work(msgspec.Struct, frozen=True):
 class RungSeconds(msgspec.Struct):
     """The seconds that all workers spent on the jobs to one rung. ``failed`` is the training time
     of failed, withdrawn or lost jobs, and ``training`` is the time of all other jobs. ``driver`` is
-    the time that workers waited for the driver before the work.
+    the time that workers waited for the driver before the work. In the ``halted`` time before the
+    work the study was paused by the user.
     """
 
     training: float = 0.0
@@ -210,9 +217,12 @@ class RungSeconds(msgspec.Struct):
     compiling: float = 0.0
     driver: float = 0.0
     barrier: float = 0.0
+    halted: float = 0.0
 
-    def add(self, row: WorkRow) -> None:
-        """Add a row of work to this rung."""
+    def add(self, row: WorkRow, halted: float) -> None:
+        """Add a row of work to this rung. In ``halted`` seconds of the row's barrier the study was
+        paused.
+        """
         if row.kind == SAVING:
             self.saving += row.seconds
         elif row.kind == COMPILING:
@@ -222,7 +232,8 @@ class RungSeconds(msgspec.Struct):
         else:
             self.training += row.seconds
         self.driver += row.driver
-        self.barrier += row.barrier
+        self.barrier += row.barrier - halted
+        self.halted += halted
 
 
 class RowSink(Protocol):
@@ -350,6 +361,10 @@ class Timeline(Observer):
         # sums of the workers' time are kept. The sums stay small for any number of jobs.
         self._seconds = [RungSeconds() for _ in ladder.rungs]
         self._workers = PresentWorkers()
+        self.pauses: list[tuple[float, float]] = []
+        """When the user's pauses began and ended, in seconds of the study's running time; a pause
+        that has not ended has no finite end.
+        """
         self._kept = AllRows()
         self._rows: RowSink = self._kept if rows is None else rows
         self._keeps_too = False
@@ -406,9 +421,28 @@ class Timeline(Observer):
         O(workers).
         """
         sums = [msgspec.structs.replace(rung) for rung in self._seconds]
-        for row in self._unfinished(now):
-            sums[row.rung].add(row)
+        for worker in self.workers.values():
+            row = cut(worker, now, CUT_OFF)
+            if row is not None:
+                sums[row.rung].add(row, self._halted(row, worker))
         return sums
+
+    def halted_within(self, begin: float, end: float) -> float:
+        """Return the seconds between two times of the study's running time in which the user had
+        paused the study. O(pauses).
+        """
+        return sum(max(0.0, min(end, last) - max(begin, first)) for first, last in self.pauses)
+
+    def _halted(self, row: WorkRow, worker: PresentWorker) -> float:
+        free = worker.free - worker.paused
+        return self.halted_within(free, free + row.barrier)
+
+    def _pause(self, *, begins: bool) -> None:
+        """End the pause by the user, if there is one, and begin another one if asked."""
+        if self.pauses and self.pauses[-1][1] == math.inf:
+            self.pauses[-1] = (self.pauses[-1][0], self.wall_seconds)
+        if begins:
+            self.pauses.append((self.wall_seconds, math.inf))
 
     def event(self, event: Event) -> None:
         """Process one event. O(log n)."""
@@ -432,7 +466,10 @@ class Timeline(Observer):
                 for worker in list(self.workers):
                     self._depart(worker, before, CUT_OFF)
                 self._workers.start_session(before, self.now)
+                self._pause(begins=False)
                 self.sessions += 1
+            case StudyPaused() | StudyContinued():
+                self._pause(begins=isinstance(event, StudyPaused))
             case WorkersChanged(workers=workers):
                 self._workers.change(workers, self.now)
             case ProgramCompiled():
@@ -522,7 +559,7 @@ class Timeline(Observer):
         worker.free = now
 
     def _store(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        self._seconds[row.rung].add(row)
+        self._seconds[row.rung].add(row, self._halted(row, worker))
         number = self._rows.add(row, worker, end, earlier)
         if self._keeps_too:
             return self._kept.add(row, worker, end, earlier)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """The seconds that all workers spent in each state.
 
-    The sum of all states is ``presence``. ``failed`` is the time of jobs that failed, were
+    The sum of all states is ``presence``. ``halted`` is the time in which workers had no job
+    because the user had paused the study. ``failed`` is the time of jobs that failed, were
     withdrawn, or were lost with their worker. ``absence`` is the time that workers' places were
     empty, and ``wall`` is the running time of all sessions together. ``places`` is the largest
     number of workers at the same time.
@@ -39,6 +40,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     compiling: float
     driver: float
     barrier: float
+    halted: float
     tail: float
     absence: float
     wall: float
@@ -48,7 +50,8 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def presence(self) -> float:
         """The seconds that workers were present, summed over all workers."""
-        return self.trained + self.saving + self.compiling + self.driver + self.barrier + self.tail
+        working = self.trained + self.saving + self.compiling
+        return working + self.driver + self.barrier + self.halted + self.tail
 
     @property
     def trained(self) -> float:
@@ -106,9 +109,13 @@ def time_shares(timeline: Timeline, now: float | None = None) -> TimeShares:
     rungs = timeline.rung_seconds(now)
     states = RungSeconds.__struct_fields__
     stays = timeline.stays(now)
+    sums = {state: sum([getattr(rung, state) for rung in rungs]) for state in states}
+    ends = [(stay.left - stay.paused, stay.tail) for stay in stays if stay.tail]
+    halted = sum([timeline.halted_within(end - tail, end) for end, tail in ends])
+    sums["halted"] += halted
     return TimeShares(
-        **{state: sum([getattr(rung, state) for rung in rungs]) for state in states},
-        tail=sum([stay.tail for stay in stays]),
+        **sums,
+        tail=sum([tail for _, tail in ends]) - halted,
         absence=timeline.absence,
         wall=timeline.wall_seconds,
         workers=len(stays),

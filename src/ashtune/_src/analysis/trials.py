@@ -30,7 +30,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Metrics, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed, without_numbers
+from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed, template
 from ashtune._src.core.plaintext import shown
 from ashtune._src.study.settings import Settings
 
@@ -259,7 +259,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         """
         import numpy as np
 
-        trials = self._ended_for.get(without_numbers(reason), [])
+        trials = self._ended_for.get(template(reason), [])
         if len(trials) < FEWEST:
             return ""
         ended = np.zeros(len(self), bool)
@@ -270,7 +270,7 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     def ended_like(self, trial: int) -> Sequence[TrialId]:
         """Return the trials that failed or were withdrawn for the same reason as ``trial``."""
-        return self._ended_for.get(without_numbers(self.reasons.get(TrialId(trial), "")), [])
+        return self._ended_for.get(template(self.reasons.get(TrialId(trial), "")), [])
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return a table with one row for each trial.
@@ -327,7 +327,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         self._grow(trial)
         self.statuses[trial] = status
         self.reasons[trial] = reason
-        self._ended_for.setdefault(without_numbers(reason), []).append(trial)
+        self._ended_for.setdefault(template(reason), []).append(trial)
         self.seconds[trial] += seconds
 
 

@@ -185,6 +185,15 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return (Objective(self.metric, self.mode), *self.others)
 
     @property
+    def chosen(self) -> str:
+        """What the best result is in a study with several objectives, in which its first metric
+        need not be the best one; "" with one objective.
+        """
+        if not self.others:
+            return ""
+        return "choice of the weights" if self.weights else "knee of the front"
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that each trial must report, without duplicates."""
         if self.is_plain:

@@ -92,9 +92,10 @@ def _of_study(question: Question, cache: StudyCache) -> Mapping[str, Any]:
     ):
         raise StudyError("no trial has a result yet")
     data = kind(study, question.given).value()
+    answered = {**data, "tried": study.tally.tried}  # of how many trials: an answer may be old
     if len(study.trials) > LARGE:
         cache.clear()
-    return data
+    return answered
 
 
 def main() -> None:

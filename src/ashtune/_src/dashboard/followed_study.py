@@ -277,7 +277,7 @@ class FollowedStudy:
             best = picture.tally.best
             result = "no result"
             if best is not None:
-                result = one_line(f"best {result_text(goal, best.metrics)}")
+                result = one_line(f"{goal.chosen or 'best'} {result_text(goal, best.metrics)}")
             return {
                 **unread,
                 "name": one_line(settings.name),

@@ -207,9 +207,8 @@ class Routes:
             row, its_steps = study.comparison()
             rows.append({"id": number, **row})
             steps.append((Goal(row["metric"], row["mode"]), its_steps))
-        first = next((row for row in rows if row["metric"]), rows[0])
-        goal = Goal(first["metric"], first["mode"])
-        over_time, over_resource = compared_figures(steps, goal, unit=first["unit"])
+        units = dict.fromkeys(row["unit"] for row in rows if row["metric"])
+        over_time, over_resource = compared_figures(steps, unit="s, ".join(units) or "epoch")
         return msgspec.json.encode(
             {"over_time": over_time, "over_resource": over_resource, "table": rows}
         )

@@ -38,6 +38,8 @@ EARLY = 0.1
 """An axis is logarithmic if half of the steps lie within this share of the axis, counted from its
 beginning.
 """
+_MIXED_AIR = 0.06
+"""The room at both ends of an axis of several metrics, as a share of the axis."""
 _Place = Callable[[Improvement], float]
 
 
@@ -69,22 +71,31 @@ def best_over_resource_figure(
 
 
 def compared_figures(
-    studies: Sequence[tuple[Goal, Sequence[Improvement]]], goal: Goal, *, unit: str
+    studies: Sequence[tuple[Goal, Sequence[Improvement]]], *, unit: str
 ) -> list[Figure]:
     """Return figures of the best results so far of several studies: one over time, and one over
     trained resource.
 
     Args:
-        studies: The goal and the steps of each study.
-        goal: The goal that gives the axis of the metric its name and direction.
+        studies: The goal and the steps of each study; a study that was not read has no metric.
+            If their metrics differ, the axis and the lines have the name of each.
         unit: What the resource counts, in the singular.
     """
     figures = []
+    goals = list(dict.fromkeys(own for own, _ in studies if own.metric)) or [studies[0][0]]
     for place in (_seconds, _epochs):
-        pairs = zip(studies, CATEGORIES, strict=False)
-        series = [_line(own, steps, place, 0.0, color=color) for (own, steps), color in pairs]
+        series = [
+            _line(own, steps, place, 0.0, color=color, name=str(own) if len(goals) > 1 else "")
+            for (own, steps), color in zip(studies, CATEGORIES, strict=False)
+        ]
         x = _axis(place, 0.0, max([1.0, *(at for each in series for at in each.x if at)]), unit)
-        y = metric_axis([value for each in series for value in each.y if value is not None], goal)
+        values = [value for each in series for value in each.y if value is not None]
+        y = metric_axis(values, goals[0])
+        if len(goals) > 1:  # of several directions, no value is the best: none is left out
+            low = min(values, default=0.0)
+            high = max(values, default=0.0)
+            air = _MIXED_AIR * (high - low) or 1.0
+            y = Axis(name=", ".join(map(str, goals)), low=low - air, high=high + air)
         figures.append(Figure(x=x, y=y, series=series))
     return figures
 
@@ -124,7 +135,7 @@ def _figure(
     if all(step.rung == highest[-1].rung for step in steps):
         del lines[0]  # both lines are the same
     is_log = first > 0 and place(steps[len(steps) // 2]) < EARLY * end
-    sample = results.sample()
+    sample, finite = results.sample()
     values = [goal.value(result.loss) for result in sample]
     series = points_by_rung(
         [significant(place(result)) for result in sample],
@@ -148,6 +159,7 @@ def _figure(
     y = metric_axis([goal.value(step.loss) for line, _, _ in lines for step in line], goal)
     worse = sum(value != y.within(value) for value in values) - y.beyond
     notes = [
+        f"{len(sample):,} of {plural(finite, 'result')} drawn" if len(sample) < finite else "",
         outside(y, "early step"),
         f"{plural(worse, 'worse result')} outside of the view" if worse > 0 else "",
         *(
@@ -259,7 +271,11 @@ def front_figure(
     series += [
         marks,
         replace(
-            _points("best", front[:1], goal), color=ORANGE, size=14, symbol="star", is_rimmed=True
+            _points(goal.chosen, front[:1], goal),
+            color=ORANGE,
+            size=14,
+            symbol="star",
+            is_rimmed=True,
         ),
     ]
     return Figure(

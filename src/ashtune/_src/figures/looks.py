@@ -76,6 +76,7 @@ STATES = {
     "compiling": Look("compiling programs", PURPLE, "|"),
     "driver": Look("waiting for the driver", ORANGE, "/"),
     "barrier": Look("waiting for other trials", RED, "\\"),
+    "halted": Look("paused by the user", BROWN, "."),
     "waiting": Look("waiting", ORANGE, "-"),
     "tail": Look("idle without a job", GREY, "-"),
 }

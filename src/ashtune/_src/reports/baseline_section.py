@@ -98,7 +98,7 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
         scheduler=scheduler,
         workers=max(1, shares.places),
         rungs=costs,
-        other_seconds=shares.barrier + shares.tail,
+        other_seconds=shares.barrier + shares.halted + shares.tail,
         start_seconds=shares.absence / max(1, shares.places),
         wall_seconds=shares.wall,
         best=tally.best_value,

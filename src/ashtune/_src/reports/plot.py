@@ -31,6 +31,8 @@ characters in a figure of 620 pixels. Each further character adds ``_MORE`` pixe
 """
 _STRAIGHT = 40
 """If all labels of parallel axes have more characters than this number, the labels are slanted."""
+_FEW = 10
+"""The length of an axis of whole numbers above which plotly has no ticks between them."""
 _OFF = 0.12
 """Lines without a value pass below the axis. This is their distance from the axis, as a share of
 the axis's range.
@@ -187,6 +189,8 @@ def _axis(axis: Axis) -> dict[str, Any]:
         made["type"] = "log"
     if axis.written == "share":
         made["tickformat"] = ".0%"
+    elif axis.written == "count" and high - low < _FEW and not axis.is_log:
+        made["dtick"] = 1  # half a trial is no tick
     if axis.ticks:
         made["tickvals"] = [tick / _unit(axis) for tick in axis.ticks]
         made["ticktext"] = [_tick(axis, tick) for tick in axis.ticks]

@@ -24,8 +24,8 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
     if tally.confirmed is not None:
         trial += ", the named winner"
     text = f"at {unit} {best.resource:,}, {rung} ({trial})"
-    if goal.others:
-        text += ", by the weights, of the front" if goal.weights else ", the knee of the front"
+    if goal.chosen:
+        text += f", the {goal.chosen}"
     if best.violation:
         text += "; no trial is feasible, and this one violates the constraints least"
     return text

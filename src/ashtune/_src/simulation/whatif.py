@@ -288,9 +288,6 @@ class Predictor:
         tally = Tally(choice.ladder, goal)
         seen = _ReplayWatch(self.traces, choice.ladder.top)
         wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
-        utilisation = 0.0
-        if wall > 0:
-            utilisation = tally.training_seconds / (choice.workers * wall)
         # Above the longest record, the result of every trial is a guess, so it is unknown which
         # trial is best.
         best = math.inf
@@ -299,7 +296,7 @@ class Predictor:
         return Replayed(
             wall=wall,
             first=seen.first,
-            utilisation=utilisation,
+            utilisation=tally.utilisation or 0.0,
             epochs=tally.epochs,
             continued=seen.continued,
             best=best,

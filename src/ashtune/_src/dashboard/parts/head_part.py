@@ -105,6 +105,7 @@ class HeadPart(PagePart):
                 for name, value in islice(study.configuration(best.trial).items(), MOST_SHOWN)
             },
             "margin": margin_text(study.tally),
+            "chosen": study.goal.chosen,
             "compared": one_line(compared_with_first(study.tally, unit=study.unit)),
         }
 

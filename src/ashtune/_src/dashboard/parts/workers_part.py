@@ -36,12 +36,16 @@ class LastRows:
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
+        self.known_since = 0.0
+        """The time from which all spans of all lanes are kept."""
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Add a worker's work to the spans. The work ended at ``end``. The returned number is not
         used.
         """
         if worker.place < MOST_LANES:
+            if len(self.spans) == MOST_SPANS:
+                self.known_since = max(self.known_since, self.spans[0].end)
             self.spans.append(span_of(row, worker, end, row.seconds - earlier))
         return 0
 
@@ -149,7 +153,14 @@ class WorkersPart(PagePart):
         there = self.timeline.workers
         lanes = self._lanes[:MOST_LANES]
         now = [span for span in self._under_way() if span.lane < MOST_LANES]
-        spans = [*self._rows.spans, *now][-MOST_SPANS:]
+        # One lane may be known for longer than another: before this time, a gap would look like a
+        # wait.
+        first = self._rows.known_since
+        spans = [
+            span._replace(begin=max(first, span.begin))
+            for span in (*self._rows.spans, *now)
+            if span.end > first
+        ]
         named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
         hosts = dict.fromkeys(host for _, host in lanes if host)
         left_out = len(self._lanes) - len(lanes)
@@ -187,6 +198,7 @@ class WorkersPart(PagePart):
             "training": shares.trained,
             "saving": shares.saving,
             "compiling": shares.compiling,
+            "halted": shares.halted,
         }
         if self.knows_orders:
             seconds |= {"driver": shares.driver, "barrier": shares.barrier, "tail": shares.tail}

@@ -49,6 +49,8 @@ interface HeadPart {
     metrics: Record<string, number | null>;
     configuration: Record<string, unknown>;
     margin: string;
+    /** What the best is in a study of several objectives: "knee of the front"; "" with one objective. */
+    chosen: string;
     compared: string;
   } | null;
   utilisation: number | null;

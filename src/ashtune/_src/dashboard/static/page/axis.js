@@ -1,6 +1,6 @@
 // Axes: the position of a value on an axis, and the texts of its ticks. The server defines the axis.
 
-import { countText, isNumber, numberText, secondsText, shareText, shortened } from "./text.js";
+import { countText, isNumber, numberText, secondsText, shareText, shortened, textsApart } from "./text.js";
 
 const CHARACTER = 6.6;
 /** The room below the least value, as a share of the axis. */
@@ -33,15 +33,18 @@ export function valueAt({ low, high, isLog }, place) {
  * @returns {[number, string][]}
  */
 export function ticksOf(axis, room, each = 0) {
-  const { unit, written } = axis;
+  const { choices, unit, written } = axis;
   const isTime = written === "seconds" && (unit !== 1 || !axis.ticks.length);
-  const text = (at) => (isTime ? numberText(at / unit) : textOn(axis, at));
+  const isNumeric = isTime || (written === "number" && !choices.length);
   const round = axis.isLog && axis.high > 5 * axis.low ? logTicks(axis) : roundTicks(axis, room / (1.6 * each || 64));
   const ticks = axis.ticks.length ? axis.ticks : round;
   const [low, high] = [Math.min(axis.low, axis.high), Math.max(axis.low, axis.high)];
-  const named = ticks
-    .filter((at) => at >= low && at <= high)
-    .map((at) => /** @type {[number, string]} */ ([at, shortened(text(at), each ? 24 : 14)]));
+  const inside = ticks.filter((at) => at >= low && at <= high);
+  // Ticks that are close together, far from 0, need more digits than a single value.
+  const texts = isNumeric
+    ? textsApart(inside.map((at) => (isTime ? at / unit : at)))
+    : inside.map((at) => shortened(textOn(axis, at), each ? 24 : 14));
+  const named = inside.map((at, place) => /** @type {[number, string]} */ ([at, texts[place]]));
   const wide = each || 14 + CHARACTER * Math.max(1, ...named.map(([, words]) => words.length));
   const step = Math.max(1, Math.ceil((named.length * wide) / (room + wide)));
   let last = -Infinity; // the position of the last tick, in pixels: ticks of a logarithmic axis may be close together
@@ -71,9 +74,9 @@ function logTicks({ low, high, unit }) {
 
 /** Return about `count` round numbers on a linear axis, at least two. @param {Axis} axis */
 export function roundTicks(axis, count) {
-  const { low, high, unit } = axis;
+  const { low, high, unit, written } = axis;
   const ticks = [];
-  const rough = (high - low) / unit / Math.max(1, count);
+  const rough = Math.max((high - low) / unit / Math.max(1, count), Number(written === "count"));
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((part) => part * power >= rough * 0.999) ?? 10);
   if (low / unit + step === low / unit || high / unit + step === high / unit) return [low, high]; // beyond the digits of a number

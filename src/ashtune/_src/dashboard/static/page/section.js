@@ -3,6 +3,7 @@
 import { lineOf } from "../study/ask.js";
 import { SAVED } from "../study/saved.js";
 import { element, setText } from "./dom.js";
+import { isNumber, plural } from "./text.js";
 
 /** On a saved page all sections are near, so that they can be printed. */
 const NEAR = SAVED ? "1000000px" : "200px";
@@ -108,6 +109,7 @@ export function newSection(study, id, title, lead = "", short = title, level = "
           last.position = Math.min(position, answer.position ?? position); // an older answer: the question is asked again
           say("");
           draw(answer, asked);
+          setText(extent, isNumber(answer.tried) ? `of ${plural(answer.tried, "trial")}` : "");
         } catch (problem) {
           say(lineOf(problem));
           last.position = null; // asked again later, even if the study does not change
@@ -124,8 +126,10 @@ export function newSection(study, id, title, lead = "", short = title, level = "
       return consider;
     },
   };
+  /** Of how many trials the answer is: the study may have more by now. */
+  const extent = element("span.quiet");
   const working = element("span.working.quiet", { "aria-hidden": "true" }, "being worked out …");
-  const heading = element("div.heading", section.title, working);
+  const heading = element("div.heading", section.title, extent, working);
   section.element.append(heading, ...(lead ? [section.lead] : []), section.remark, lacking, section.body);
   new IntersectionObserver(
     (entries) => {

@@ -3,7 +3,7 @@
 import { element, replaceChildren, studyLink, table } from "../page/dom.js";
 import { newFigure } from "../page/figure.js";
 import { newSection } from "../page/section.js";
-import { countText, numberText, secondsText, shareText, shortened } from "../page/text.js";
+import { countText, joined, plural, secondsText, shareText, shortened } from "../page/text.js";
 import { ask } from "../study/ask.js";
 import { namesOf } from "../study/names.js";
 
@@ -29,24 +29,25 @@ export function compare(study, others) {
     () => ["compare"],
     (/** @type {Comparison} */ { over_time: overTime, over_resource: overResource, table: rows }) => {
       const names = namesOf(rows);
-      const named = (each, number) => ({ ...each, name: shortened(names.get(rows[number].id), 40) });
+      const named = (each, number) => ({ ...each, name: joined(shortened(names.get(rows[number].id), 40), each.name) });
       [overTime, overResource].forEach((each, at) => figures[at].show({ ...each, series: each.series.map(named) }));
-      replaceChildren(place, studiesTable(rows, names, study));
+      replaceChildren(place, studiesTable(rows, names));
     },
     { ask: compared },
   );
   return section;
 }
 
-function studiesTable(rows, names, { unit, objective }) {
+function studiesTable(rows, names) {
   return table(
     "Studies",
-    ["study", `best ${objective.metric}`, "trials", `${unit}s`, "time", "busy"],
+    ["study", "goal", "result", "trials", "trained", "time", "busy"],
     rows.map((row) => [
       studyLink(row.id, names.get(row.id)),
-      numberText(row.best),
+      row.goal,
+      row.result,
       countText(row.tried),
-      countText(row.epochs),
+      plural(row.epochs, row.unit),
       secondsText(row.wall_seconds),
       shareText(row.utilisation),
     ]),

@@ -33,7 +33,7 @@ export function best(study) {
 
 /** The Pareto front of a study with several objectives. */
 export function front(study) {
-  const lead = "Results that no other result beats in all objectives. The star is the best by the weights of the study.";
+  const lead = "Results that no other result beats in all objectives. The star is the best of the study.";
   const section = newSection(study, "front", "Which trade-offs are there?", lead, "Front");
   section.isEmpty = () => !study.hasResult || study.parts.head.objectives.length < 2;
   const figure = newFigure("", "Front");

@@ -120,14 +120,13 @@ function showBest(tileOfBest, head) {
     tileOfBest.say(isFruitless(head) ? "none" : "none yet", head.state === "running" || head.tried ? reason : "");
     return;
   }
-  const { trial, resource, metrics, configuration, margin, compared } = head.best;
+  const { trial, resource, metrics, configuration, margin, chosen, compared } = head.best;
   const [first, ...others] = head.objectives.map(({ metric }) => metric);
   const names = [first, ...others.map((metric) => `${metric} ${numberText(metrics[metric])}`)];
   setText(tileOfBest.value, numberText(bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
-  const chosen = others.length > 0 && "the best of the front, by the weights of the study";
   const values = Object.entries(configuration).map(([name, value]) => `${name} ${isNumber(value) ? numberText(value) : value}`);
-  setText(tileOfBest.more, joined(...values, margin, compared, chosen));
+  setText(tileOfBest.more, joined(chosen, ...values, margin, compared));
 }
 
 function showLeft(left, bar, head) {

@@ -1,0 +1,351 @@
+"""Each number that two views of a study show is the same number, in the same form: page, saved page,
+audit, what-if, report, notebook and terminal.
+"""
+
+import io
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline_times import time_shares
+from ashtune._src.core.jobs import Goal, Objective
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import share_text
+from ashtune._src.dashboard.answers import StudyCache, answer
+from ashtune._src.dashboard.asked_views import AuditView, FrontView
+from ashtune._src.dashboard.followed_study import FollowedStudy
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.dashboard.page_messages import PageAnswer, Question
+from ashtune._src.dashboard.parts.workers_part import MOST_LANES
+from ashtune._src.dashboard.routes import Routes, page_files
+from ashtune._src.figures.best_figure import best_over_time_figure
+from ashtune._src.figures.curve_figure import curves_figure
+from ashtune._src.figures.figure import Figure
+from ashtune._src.figures.ladder_figure import ladder_figure
+from ashtune._src.figures.looks import STATES
+from ashtune._src.reports.plot import plot
+from ashtune._src.reports.report import report_data, summary
+from ashtune._src.reports.terminal.frame import Frame
+from ashtune._src.reports.terminal.live import progress_line
+from tests.dashboard.study_picture import picture_of, shown
+from tests.helpers.made_up import MadeUpStudy, write_journal
+from tests.javascript.test_page_scripts import needs_node, node
+
+LADDER = Ladder(1, 9, 3)
+STANDING = Standing("running", "running", share_read=1.0, share_caught_up=1.0)
+OBJECTIVES = (
+    Objective("accuracy", "max"), Objective("loss", "min"), Objective("latency", "min"),
+)  # fmt: skip
+TICKS = """
+    import { ticksOf } from "./page/axis.js";
+    const axes = JSON.parse(process.argv[1]);
+    const rooms = [[180, 0], [320, 0], [640, 0], [230, 22], [60, 22]];
+    console.log(JSON.stringify(axes.map((axis) => rooms.map((room) => ticksOf(axis, ...room)))));
+"""
+
+
+def node_named(luck: float) -> str:
+    """Return one time-out as seen on another machine, device, folder and request each time."""
+    digits = f"{luck:.12f}"[2:]
+    return (
+        f"TimeoutError: node{digits[8]} gave no answer for cuda:{digits[9]} in /scratch/job{digits}"
+        f"/run_{digits[7]}, request {digits[:8]}-0b1c-4f2e-9d3a-{digits}, at 0x7f{digits[:6]}"
+    )
+
+
+class Values:
+    """The metrics of a made-up trial: whole numbers, or numbers far from 0."""
+
+    def __init__(self, *, offset: float, scale: float, is_whole: bool) -> None:
+        self._offset = offset
+        self._scale = scale
+        self._is_whole = is_whole
+
+    def __call__(self, accuracy: float, trial: int) -> dict[str, float | None]:
+        values = {
+            "accuracy": accuracy, "loss": (1 - accuracy) ** 2,
+            "latency": accuracy + (7 * trial % 5) / 10,
+        }  # fmt: skip
+        made = {name: self._offset + self._scale * value for name, value in values.items()}
+        return {name: round(value) if self._is_whole else value for name, value in made.items()}
+
+
+@st.composite
+def drawn_studies(draw: st.DrawFn) -> MadeUpStudy:
+    """Draw a study of 1 to 3 objectives of different direction."""
+    order = draw(st.permutations(OBJECTIVES))
+    first, *others = order[: draw(st.integers(1, 3))]
+    return MadeUpStudy(
+        LADDER,
+        draw(st.sampled_from([5, 40])),
+        draw(st.integers(1, 4)),
+        seed=draw(st.integers(0, 100)),
+        trouble=draw(st.sampled_from([0.0, 0.5])),
+        stop_after=draw(st.sampled_from([0, 20])),
+        goal=Goal(first.metric, first.mode, others=tuple(others)),
+        metrics=Values(
+            offset=draw(st.sampled_from([0.0, -1e3, 1e3])),
+            scale=draw(st.sampled_from([0.1, 1.0, 40.0])),
+            is_whole=draw(st.booleans()),
+        ),
+        pauses=draw(st.sampled_from([(), ((0.4, 30.0),)])),
+        reason=node_named,
+    )
+
+
+class Views:
+    """What all views show of a study whose journal is in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @cached_property
+    def reader(self) -> StudyReader:
+        return StudyReader(self.directory)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """The counts as the driver has them, with the orders."""
+        return self.reader.told(Tally(self.reader.ladder, self.reader.goal))
+
+    @cached_property
+    def page(self) -> dict[str, Any]:
+        return shown(picture_of(self.directory), STANDING)
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        data: dict[str, Any] = msgspec.to_builtins(report_data(StudyReader(self.directory)))
+        return data
+
+    @cached_property
+    def report_text(self) -> str:
+        return printed(summary(StudyReader(self.directory)))
+
+    @cached_property
+    def audit(self) -> dict[str, Any]:
+        value: dict[str, Any] = msgspec.to_builtins(AuditView(self.reader, {}).value())
+        return value
+
+    @cached_property
+    def terminal(self) -> str:
+        live = StudyReader(self.directory, tally=self.tally)
+        live.configuration = self.reader.configuration  # type: ignore[method-assign]
+        return f"{printed(Frame(live))}\n{progress_line(live)}"
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """The figures of a notebook."""
+        reader = self.reader
+        rungs = reader.ladder.rungs
+        of_all = {"rungs": rungs, "unit": reader.unit}
+        return {
+            "ladder": ladder_figure(self.tally, reader.expected, unit=reader.unit),
+            "best": best_over_time_figure(reader.results, **of_all),
+            "curves": curves_figure(reader.curves, **of_all),
+        }
+
+
+def printed(what: Any) -> str:
+    file = io.StringIO()
+    Console(width=160, height=60, file=file, color_system=None).print(what)
+    return file.getvalue()
+
+
+def axes_in(data: Any) -> Iterator[dict[str, Any]]:
+    """Yield all axes of all figures."""
+    if isinstance(data, dict):
+        if "isLog" in data:
+            yield data
+        data = list(data.values())
+    if isinstance(data, list):
+        for each in data:
+            yield from axes_in(each)
+
+
+def words_in(data: Any) -> Iterator[str]:
+    """Yield all texts."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list):
+        for each in data.values() if isinstance(data, dict) else data:
+            yield from words_in(each)
+
+
+def ladder_texts(figure: dict[str, Any]) -> list[str]:
+    return [text for each in figure["series"] if each["kind"] == "texts" for text in each["words"]]
+
+
+def check_ladder(views: Views) -> None:
+    """'Best METRIC' is the best of this metric; what the front's trial has is called otherwise."""
+    metric = views.reader.goal.metric
+    texts = ladder_texts(views.page["ladder"]["figure"])
+    assert texts == ladder_texts(msgspec.to_builtins(views.figures["ladder"]))
+    most = {
+        resource: value
+        for each in (views.page["best"]["over_time"], msgspec.to_builtins(views.figures["best"]))
+        for text in words_in(each)
+        for resource, value in re.findall(rf"^best (?:{metric} )?at epoch (\S+): (\S+)", text)
+    }
+    for rung, text in zip(views.tally.rungs, texts, strict=False):
+        for value in re.findall(rf"\nbest {metric} (\S+)", text):
+            assert value == most.get(str(rung.resource), value)
+    if views.reader.goal.others and views.tally.best is not None:
+        assert all(text.endswith(", knee of the front") for text in texts if "\n" in text)
+        assert views.page["head"]["best"]["chosen"] == "knee of the front"
+        assert "the knee of the front" in views.terminal
+
+
+def check_busy(views: Views) -> None:
+    """How much of their time workers trained is one share."""
+    head = views.page["head"]["utilisation"]
+    if head is None:
+        assert views.tally.utilisation is None
+        return
+    assert head == pytest.approx(views.tally.utilisation, abs=1e-4)  # times are in microseconds
+    assert views.report["utilisation"] == pytest.approx(head, abs=2e-6)
+    busy = share_text(views.tally.utilisation or 0.0)
+    assert re.findall(r"(\S+ %) busy", views.terminal) == [busy] * 2
+    if views.tally.tried:
+        assert f"workers trained {busy} of the time" in views.report_text
+    workers = views.page["workers"]
+    trained = 1 - sum(workers["rest"].values())
+    assert trained == pytest.approx(head, abs=1e-3)
+
+
+def check_waiting(views: Views) -> None:
+    """A pause by the user is no wait for other trials."""
+    shares = time_shares(views.reader.timeline)
+    states = ("driver", "barrier", "halted", "tail", "saving")
+    for name in states:
+        assert views.page["workers"]["rest"][STATES[name].name] == pytest.approx(
+            shares.share(getattr(shares, name)), abs=1e-4
+        )
+
+
+def check_failures(views: Views) -> None:
+    """Failures that differ in a machine, a device, a path or a request are one group."""
+    groups = [each for each in views.page["failures"]["groups"] if each["kind"] == "failed"]
+    assert sum(each["count"] for each in groups) == views.report["trials"]["failed"]
+    assert sum(each["reason"].startswith("TimeoutError") for each in groups) <= 1
+
+
+def check_samples(views: Views) -> None:
+    """A figure that draws some of the results says of how many."""
+    results = sum(rung.finite for rung in views.reader.results.rungs)
+    figure = views.page["best"]["over_time"]
+    drawn = sum(
+        len(each["x"]) for each in figure["series"] if each.get("name", "").startswith("to ")
+    )
+    if drawn < results:
+        assert f"{drawn:,} of {results:,} results drawn" in figure["notes"]
+
+
+def check_lanes(views: Views) -> None:
+    """The lanes begin where all of them are known."""
+    figure = views.page["workers"]["timeline"]
+    work = views.reader.timeline.work().without_pauses()
+    is_shown = (work.end > figure["x"]["low"] + 1e-3) & (work.place[work.lane] < MOST_LANES)
+    assert sum(len(each["x"]) for each in figure["series"]) >= int(is_shown.sum())
+
+
+def check_extent(views: Views) -> None:
+    """An answer says of how many trials it is."""
+    question = Question(str(views.directory), 0, "audit", {})
+    answered = json.loads(answer(question, StudyCache()).json)
+    assert answered["tried"] == views.page["head"]["tried"]
+
+
+def check_ticks(views: Views, folder: Path) -> None:
+    """No axis has two equal ticks, on the page and in a notebook."""
+    figures = {**views.page, "notebook": msgspec.to_builtins(views.figures)}
+    if views.reader.goal.others and views.tally.best is not None:
+        figures["front"] = msgspec.to_builtins(FrontView(views.reader, {}).value())
+    axes = list(axes_in(figures))
+    asked = json.dumps(axes)
+    drawn = json.loads(node("--input-type=module", "--eval", TICKS, "--", asked, folder=folder))
+    for axis, rooms in zip(axes, drawn, strict=True):
+        for ticks in rooms:
+            texts = [text for _, text in ticks]
+            assert len(set(texts)) == len(texts), (axis, texts)
+            if axis["written"] == "count":
+                assert all(at == round(at) for at, _ in ticks), (axis, texts)
+    for figure in views.figures.values():
+        for axis in (plot(figure).layout.xaxis, plot(figure).layout.yaxis):
+            assert len(set(axis.ticktext or ())) == len(axis.ticktext or ())
+
+
+def check_all(views: Views, folder: Path) -> None:
+    check_ladder(views)
+    check_busy(views)
+    check_waiting(views)
+    check_failures(views)
+    check_samples(views)
+    check_lanes(views)
+    check_extent(views)
+    check_ticks(views, folder)
+
+
+@pytest.fixture(scope="module")
+def served_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scripts of the page."""
+    folder = tmp_path_factory.mktemp("served")
+    for path, file in page_files().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(file.data)
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
+def test_studies_compared_have_their_own_metric_direction_and_unit(tmp_path: Path) -> None:
+    followed = []
+    for name, goal in (("a", Goal("accuracy", "max")), ("b", Goal("loss", "min"))):
+        study = MadeUpStudy(LADDER, 9, 2, goal=goal)
+        followed.append(
+            FollowedStudy(write_journal(tmp_path / name, study, resource=f"step {name}"))
+        )
+        followed[-1].open_now()
+        followed[-1].read_now()
+    data = Routes(followed, lambda question: PageAnswer()).answer("api/compare", {})
+    assert isinstance(data, bytes)
+    compared = json.loads(data)
+    accuracy, loss = compared["table"]
+    assert (accuracy["goal"], loss["goal"]) == ("accuracy (max)", "loss (min)")
+    assert accuracy["result"].startswith("best accuracy = ")
+    assert loss["result"].startswith("best loss = ")
+    figure = compared["over_resource"]
+    assert figure["y"]["name"] == "accuracy (max), loss (min)"
+    assert [each["name"] for each in figure["series"]] == ["accuracy (max)", "loss (min)"]
+    assert figure["x"]["name"] == "step as, step bs trained, all trials together"
+
+
+@needs_node
+@pytest.mark.slow
+@settings(max_examples=12)
+@given(study=drawn_studies())
+def test_each_number_is_the_same_in_all_views(study: MadeUpStudy, served_page: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        check_all(Views(write_journal(Path(folder) / "study", study)), served_page)
+
+
+@needs_node
+@pytest.mark.thorough
+def test_each_number_of_20_000_trials_is_the_same_in_all_views(
+    tmp_path: Path, served_page: Path
+) -> None:
+    study = MadeUpStudy(
+        LADDER, 20_000, 64, trouble=0.02, pauses=((40.0, 90.0),), reason=node_named,
+        metrics=Values(offset=-1e3, scale=1.0, is_whole=False),
+    )  # fmt: skip
+    check_all(Views(write_journal(tmp_path / "study", study)), served_page)
