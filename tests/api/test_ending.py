@@ -103,7 +103,7 @@ def test_the_command_takes_patience_and_stop_when(
     assert main([*command, "--patience", "4"]) == 0
     assert json.loads(capsys.readouterr().out)["stopped"].startswith("patience=4")
     assert main([*command, "--stop-when", "soon"]) == 2
-    assert "'soon' is not known; give not_worth_it" in capsys.readouterr().err
+    assert "'soon' is unknown; give not_worth_it" in capsys.readouterr().err
 
 
 def test_a_complete_study_says_who_proposed_its_trials(

@@ -141,7 +141,7 @@ def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None
         (["s", "--scheduler", "magic"], ["--scheduler='magic' is unknown", "ash, adaptive, pasha"]),
         (["s", "--reduction-factor", "1"], ["--reduction-factor=1 is not a number from 1.001"]),
         (["s", "--trials", "65"], ["--trials=65", "the study has 64"]),
-        (["s", "--trials", "0"], ["--trials=0", "give from 1 to that many"]),
+        (["s", "--trials", "0"], ["--trials=0", "the study has 64 trials; give 1 to 64"]),
         (["s", "--seed", "-1"], ["--seed=-1"]),
         (["s", "--html", "."], ["--html . is a folder"]),
         (["s", "--deadline", "soon"], ["'soon' is not a duration"]),

@@ -429,7 +429,7 @@ def test_the_highest_value_of_a_maximized_metric_is_kept(library: Library, tmp_p
             {},
             "rmse",
             "max",
-            "in XGBoost a lower rmse is better; give tune mode='min'",
+            "in XGBoost a lower rmse is better; give tune() mode='min'",
         ),
         (
             "xgboost",
@@ -457,7 +457,7 @@ def test_the_highest_value_of_a_maximized_metric_is_kept(library: Library, tmp_p
             {},
             "RMSE",
             "max",
-            "in CatBoost a lower RMSE is better; give tune mode='min'",
+            "in CatBoost a lower RMSE is better; give tune() mode='min'",
         ),
     ],
 )
@@ -481,7 +481,7 @@ def test_a_metric_is_not_reported_under_the_name_of_another(
     training = Training(objective_of(library), tmp_path, asked).to(3)
     assert not training.results
     assert f"'{asked}' of" in training.failures[0].reason
-    assert f"is not evaluated; evaluated are '{library.metric} of" in training.failures[0].reason
+    assert f"is not evaluated, only '{library.metric} of" in training.failures[0].reason
 
 
 def test_the_user_says_in_which_direction_an_own_metric_is_better(tmp_path: Path) -> None:
@@ -559,11 +559,11 @@ def test_trees_that_change_later_are_reported_as_they_are(tmp_path: Path) -> Non
         ("catboost", {"eval_set": None},
         "no evaluation data were given, so nothing is reported; give eval_set="),
         ("xgboost", {"which": {"metric": "mae"}},
-        "'mae' of 'valid' is not evaluated; evaluated are 'rmse of valid'"),
+        "'mae' of 'valid' is not evaluated, only 'rmse of valid'"),
         ("xgboost", {"which": {"data": "test"}},
-        "'rmse' of 'test' is not evaluated; evaluated are 'rmse of valid'"),
+        "'rmse' of 'test' is not evaluated, only 'rmse of valid'"),
         ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}},
-        "evaluated are 'mae of valid', 'logloss of valid'"),
+        "only 'mae of valid', 'logloss of valid'"),
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"},
         "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"},

@@ -134,7 +134,7 @@ def test_a_missing_module_is_refused_with_a_remedy() -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.part("eager")
     assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(
-        ": add the folder of its module to PYTHONPATH"
+        "; add the folder of its module to PYTHONPATH"
     )
 
 

@@ -319,7 +319,7 @@ def test_ranks_without_the_directory_are_refused_with_the_remedy(home: Hosts) ->
     assert ended.stdout == ""
     (said,) = ended.stderr.splitlines()
     assert re.search(r"rank (1 on h1|2 on h2): ", said), said
-    assert f"{home.private / STUDY} does not hold" in said
+    assert f"does not find the driver's study in {home.private / STUDY};" in said
     assert said.endswith("or checkpoints='messages'")
     assert [type(event) for event in events(home)] == [SessionStarted]
     ended = ashtune(home, 3, *RUN, *SIZE, *MESSAGES)

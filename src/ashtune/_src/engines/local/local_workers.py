@@ -142,8 +142,7 @@ class LocalWorkers:
 
     def _refusal(self, error: OSError) -> StudyError:
         return StudyError(
-            f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is "
-            f"kept"
+            f"no worker can start, because of {self._logs}: {error.strerror}; all results are kept"
         )
 
 
@@ -164,8 +163,7 @@ class LocalEngine(Engine):
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(
-                f"workers={workers:,} are too many processes for this machine; give at most "
-                f"{most:,}"
+                f"workers={workers:,} are too many for this machine; give at most {most:,}"
             )
         if options["gpus_per_worker"] is not None:
             self._environments(options, workers)
