@@ -10,7 +10,7 @@ const NEAR = SAVED ? "1000000px" : "200px";
 const EVERY = 15000;
 /** Milliseconds without an answer before the section says that the answer is being computed. */
 const SOON = 800;
-const LACKING = "The server could not make this part. What is below, if anything, is not up to date.";
+const LACKING = "The server could not make this part. Anything below is out of date.";
 
 /**
  * Return a section.
@@ -124,7 +124,7 @@ export function newSection(study, id, title, lead = "", short = title, level = "
       return consider;
     },
   };
-  const working = element("span.working.quiet", { "aria-hidden": "true" }, "being worked out …");
+  const working = element("span.working.quiet", { "aria-hidden": "true" }, "being computed …");
   const heading = element("div.heading", section.title, working);
   section.element.append(heading, ...(lead ? [section.lead] : []), section.remark, lacking, section.body);
   new IntersectionObserver(
