@@ -372,7 +372,7 @@ def test_a_resumed_study_keeps_known_results_without_their_source(
     ]
     tuned(tmp_path / "without", trials=1, search=search)
     tuned(tmp_path / "without", trials=2, search=search, other_tasks=results(), quiet=False)
-    line = f"other tasks: {tmp_path / 'without'} began"
+    line = f"other tasks: the study in {tmp_path / 'without'} began"
     assert (
         f"{line} without earlier results, and none can be added now; give another directory\n"
         in capfd.readouterr().err

@@ -145,7 +145,10 @@ def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None
         (["s", "--seed", "-1"], ["--seed=-1"]),
         (["s", "--html", "."], ["--html . is a folder"]),
         (["s", "--deadline", "soon"], ["'soon' is not a duration"]),
-        (["s", "--deadline", "1h", "--budget", "3"], ["--deadline and --budget were both given"]),
+        (
+            ["s", "--deadline", "1h", "--budget", "3"],
+            ["--deadline and --budget cannot be combined"],
+        ),
         (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
         (["s", "--budget", "much"], ["invalid float value: 'much'"]),
         (["s", "--html", "no/where.html"], ["no such folder"]),

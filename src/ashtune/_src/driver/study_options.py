@@ -415,7 +415,7 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
     if rungs is not None:
         if high is not None:
             raise SettingsError(
-                f"rungs={shown(rungs)} and max_resource={shown(high)} are both given; give one of "
+                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one of "
                 "them"
             )
         return scheduler, Ladder.explicit(rungs)

@@ -163,7 +163,8 @@ class LocalEngine(Engine):
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(
-                f"workers={workers:,} are too many for this machine; give at most {most:,}"
+                f"workers={workers:,} are too many processes for this machine; give at most "
+                f"{most:,}"
             )
         if options["gpus_per_worker"] is not None:
             self._environments(options, workers)
