@@ -61,8 +61,8 @@ def test_a_study_without_results_restarts_after_any_change(
     study = tuned(tmp_path, works, **{"quiet": False, **change})
     old = tmp_path / "failed-1"
     assert (
-        f"no trial of {tmp_path} has a result: a new study starts; the old study is in {old}\n"
-        in (capfd.readouterr().err)
+        f"the study in {tmp_path} has no result, so it was moved to {old}; a new study "
+        "starts\n" in (capfd.readouterr().err)
     )
     assert study.is_complete
     assert [trial.reason for trial in ashtune.Study.load(old).trials] == [
@@ -131,10 +131,10 @@ def test_the_error_for_a_different_study_with_results_offers_three_solutions(
     assert str(refusal.value) == (
         f"{place} holds another study with results (lr: (0.0001, 1.0, 'log') before, [0.1, 0.2] "
         "now; metric: 'loss' before, 'accuracy' now; mode: 'min' before, 'max' now); give another "
-        f"directory, resume the old study (`ashtune resume {place}`), or give overwrite=True to "
-        "move it to study.1"
+        f"directory, resume the old study (`ashtune resume {place}`), or give overwrite=True, "
+        "which moves the old study to study.1"
     )
-    with pytest.raises(StudyError, match=r"overwrite=True to move"):
+    with pytest.raises(StudyError, match=r"overwrite=True, which moves"):
         tuned(place, lambda trial: trial["lr"] + 1)
     assert (place / NAME).read_bytes() == before
 

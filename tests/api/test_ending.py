@@ -103,7 +103,7 @@ def test_ashtune_run_accepts_patience_and_stop_when(
     assert main([*command, "--patience", "4"]) == 0
     assert json.loads(capsys.readouterr().out)["stopped"].startswith("patience=4")
     assert main([*command, "--stop-when", "soon"]) == 2
-    assert "'soon' is not known; give not_worth_it" in capsys.readouterr().err
+    assert "'soon' is unknown; give not_worth_it" in capsys.readouterr().err
 
 
 def test_a_complete_study_prints_how_its_trials_were_proposed(

@@ -90,7 +90,7 @@ def test_a_corrected_function_restarts_a_study_without_results(
     capfd.readouterr()
     study = tuned(works, tmp_path, trials=30, quiet=False)
     old = tmp_path / "failed-2"
-    line = f"no trial of {tmp_path} has a result: a new study starts; the old study is in {old}\n"
+    line = f"the study in {tmp_path} has no result, so it was moved to {old}; a new study starts\n"
     assert line in capfd.readouterr().err
     assert [trial.status for trial in study.trials].count("failed") == 0
     assert len(study.trials) == 30

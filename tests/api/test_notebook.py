@@ -102,7 +102,7 @@ def test_the_progress_in_a_notebook_is_one_output_that_is_updated(notebook: Note
     assert [outputs[0]["text"], outputs[2]["text"]] == ["before\n", "after\n"]
     for form in forms(outputs[1]):
         assert "16 of 16 trials" in form
-        assert "study.log(trial) reads it" in form
+        assert "study.log(trial) returns it" in form
         assert " left" not in form
         assert "idle" not in form
         assert "\x1b" not in form

@@ -198,7 +198,7 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
         (
             {"time_limit": "soon"},
             SettingsError,
-            "time_limit='soon' is not a duration; give seconds, or as in 90s",
+            "time_limit='soon' is not a duration; give seconds, or a text such as 90s",
         ),
         (
             {"time_limit": 1e300},

@@ -145,7 +145,7 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
     assert len(kept) == 4
     assert line == (
         "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the search "
-        "space (x=7.0 is out of range), 2 without a value of loss, 1 given again below"
+        "space (x=7.0 is out of range), 2 without a value of loss, 1 repeated below"
     )
     assert [each.metrics["loss"] for each in kept if each.configuration["x"] == rows[0]["x"]] == [
         5.0
@@ -174,13 +174,13 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
         ("nowhere.csv",
         r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
         ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],
-         r"the list has no column for the hyperparameter 'rate'; it has x, layers, kind, loss; "
-         r"give the column the study"),
+         r"the list has no column for the hyperparameter 'rate'; its columns are x, layers, kind, loss; "
+         r"rename one to 'rate'"),
         ([{"x": 0.5, "rate": 0.1, "layers": 1, "kind": "a", "score": 1.0}],
-         r"the list has no column for the metric 'loss'; it has x, rate, layers, kind, score; "
-         r"give the column the study"),
+         r"the list has no column for the metric 'loss'; its columns are x, rate, layers, kind, score; "
+         r"rename one to 'loss'"),
         ([{"x": 2.0, "rate": 0.1, "layers": 1, "kind": "a", "loss": 1.0}],
-         r"the list has no usable result: 1 outside of the search space \(x=2\.0 is out of range\)"),
+         r"the list has no usable results \(1 outside of the search space \(x=2\.0"),
     ],
 )  # fmt: skip
 def test_an_unreadable_or_empty_source_of_known_results_is_refused(
@@ -342,7 +342,8 @@ def test_a_search_without_a_model_says_that_it_ignores_known_results(
     study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=True)
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")]
     assert said == [
-        "warm start: search='random' does not use results, so they are ignored; give search='gp'"
+        "warm start: search='random' cannot use earlier results, so they are ignored; give "
+        "search='gp' to use them"
     ]
     assert read_settings(tmp_path / "s" / NAME).known == []
     plain = tuned(tmp_path / "plain", search="random")
@@ -361,7 +362,10 @@ def test_a_resumed_study_uses_known_results_after_their_source_is_gone(
     search = Awaited(random_share=0.0)
     tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
     tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
-    assert "uses the 30 results that it began with, and reads no others\n" in capfd.readouterr().err
+    assert (
+        "keeps the 30 results that it began with, and takes no other results\n"
+        in capfd.readouterr().err
+    )
     tuned(tmp_path / "s", trials=4, search=search)
     ashtune.Study.load(tmp_path / "s").resume(trials=6, workers=1, engine="threads", quiet=True)
     whole = tuned(tmp_path / "whole", warm_start=results(), search=search)
@@ -370,7 +374,7 @@ def test_a_resumed_study_uses_known_results_after_their_source_is_gone(
     ]
     tuned(tmp_path / "without", trials=1, search=search)
     tuned(tmp_path / "without", trials=2, search=search, other_tasks=results(), quiet=False)
-    line = f"other tasks: {tmp_path / 'without'} began"
+    line = f"other tasks: the study in {tmp_path / 'without'} began"
     assert (
         f"{line} without earlier results, and none can be added now; give another directory\n"
         in capfd.readouterr().err
@@ -469,11 +473,11 @@ def test_the_best_configurations_of_other_tasks_are_taken_in_turn() -> None:
     assert other_tasks_in(rows) == other_tasks_in([rows]), "one task needs no list"
     assert other_tasks_in([[], []]) == (
         [],
-        "other tasks: there are no results, so the search begins without earlier results",
+        "other tasks: no earlier results were found, so the search begins without them",
     )
     assert known_in([]) == (
         [],
-        "warm start: there are no results, so the search begins without earlier results",
+        "warm start: no earlier results were found, so the search begins without them",
     )
 
 

@@ -145,18 +145,20 @@ def sets_an_attribute(trial: Any) -> None:
     [
         (
             suggests,
-            "a trial has no attribute suggest_float; pass the space to tune, and read trial['lr']",
+            "a trial has no attribute suggest_float; give the space to tune(), and read "
+            "trial['lr']",
         ),
         (
             prunes,
-            "a trial has no attribute should_prune; remove it: the loop over trial.epochs() "
-            "ends when",
+            "a trial has no attribute should_prune; remove it, because the loop over "
+            "trial.epochs() ends when",
         ),
         (reads_params, "a trial has no attribute params; did you mean trial.config?"),
         (reads_an_attribute, "a trial has no attribute lr; did you mean trial['lr']?"),
         (
             reports_a_step,
-            "trial.report() takes no step; write trial.report(value) in: for _ in trial.epochs()",
+            "trial.report() takes no step; write trial.report(value) inside the loop: for _ in "
+            "trial.epochs()",
         ),
         (
             reports_to_ashtune,
@@ -214,8 +216,8 @@ def test_a_missing_hyperparameter_raises_a_key_error(
         with pytest.raises(KeyError) as refusal:
             trial[name]
         assert str(refusal.value) == (
-            f"the configuration of this trial has no {name!r}; {advice}; an inactive "
-            f"conditional hyperparameter is missing: use trial.config.get({name!r})"
+            f"the configuration of this trial has no {name!r}; {advice}; if a condition can make "
+            f"{name!r} inactive, use trial.config.get({name!r})"
         )
         assert isinstance(refusal.value, AshtuneError)
         assert str(pickle.loads(pickle.dumps(refusal.value))) == str(refusal.value)

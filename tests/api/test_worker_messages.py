@@ -103,7 +103,7 @@ SPEECHES: dict[str, tuple[Any, str]] = {
         lambda t: message(Progress(int(os.environ["WORKER"]), t.number + 1, 1, {})),
         "trial {1}, which it does not have"
     ),
-    "what is no message": (lambda _: struct.pack("<I", 5) + b"hello", "sent what does not fit"),
+    "what is no message": (lambda _: struct.pack("<I", 5) + b"hello", "sent an invalid message"),
     "a length of 4 GiB": (lambda _: b"\xff\xff\xff\xff", "4,294,967,295 bytes"),
 }  # fmt: skip
 

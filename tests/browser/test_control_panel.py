@@ -135,7 +135,7 @@ def test_typed_text_stays_when_the_best_configuration_arrives_late(
         assert number.input_value() == "0.123456789"
 
         choice.select_option("")
-        fill = page.get_by_role("button", name="As the best so far")
+        fill = page.get_by_role("button", name="Fill in the best so far")
         fill.press("Enter")
         request = asked()
         number.fill("0.25")

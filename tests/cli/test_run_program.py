@@ -76,7 +76,8 @@ def test_a_program_that_cannot_be_run_is_refused_in_one_line(home: Path) -> None
     refused(ashtune(home, "run", *space, *COMMAND), "low", "high")
     (home / "space.json").write_text("[1, 2]")
     refused(
-        ashtune(home, "run", *space, *COMMAND), "space.json contains [1, 2]; write an object, {"
+        ashtune(home, "run", *space, *COMMAND),
+        "space.json contains [1, 2]; write a JSON object, {",
     )
     assert not (home / "runs").exists()
 

@@ -173,7 +173,7 @@ def test_wrong_arguments_of_run_are_refused_in_one_line(home: Path) -> None:
     refused(
         ashtune(home, "run", "tunes.py:train", *RUN),
         "tunes.py",
-        "loading the file starts to tune",
+        "the file calls tune() while it is loaded",
         "__main__",
     )
     assert not (home / "runs").exists()
@@ -202,8 +202,8 @@ def test_a_study_ends_with_status_1_if_its_first_trials_fail(home: Path) -> None
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert (
-        "NoResultError: s stopped as all of the session's first 4 trials failed without a result"
-        in done.stderr
+        "NoResultError: the study in s stopped as all of the session's first 4 trials failed "
+        "without a result" in done.stderr
     )
     answer = json.loads(done.stdout)
     assert answer["trials"]["failed"] < 10
@@ -294,7 +294,8 @@ def test_the_report_of_a_folder_lists_the_studies_in_the_folder(
         ("--trials 0 --max-resource 9", "--trials=0 is not"),
         (
             "--trials 9",
-            "--max-resource is missing: the most epochs one trial may get; give --max-resource=64",
+            "--max-resource is missing, the most epochs that one trial may get; give for example "
+            "--max-resource=64",
         ),
         (
             "--trials 9 --max-resource 4 --min-resource 9",
@@ -315,7 +316,10 @@ def test_the_report_of_a_folder_lists_the_studies_in_the_folder(
         ),
         ("--trials 9 --max-resource 9 --warm-start no", "--warm-start='no' is neither"),
         ("--trials 9 --max-resource 9 --search grid", "or points=5 (--search grid:points=5)"),
-        ("--trials 9 --max-resource 9 --directory old --seed 5", "or give --overwrite to move it"),
+        (
+            "--trials 9 --max-resource 9 --directory old --seed 5",
+            "or give --overwrite, which moves",
+        ),
     ],
 )
 def test_a_command_error_spells_options_as_on_the_command_line(

@@ -363,8 +363,7 @@ def test_a_hanging_observer_is_dropped(
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
-        "observer Slow is dropped: it has taken in nothing of the past for 0.3 "
-        "s; the study continues\n"
+        "observer Slow is dropped: it has read no past event for 0.3 s; the study continues\n"
     )
     slow.go.set()
     thread.wait()
@@ -394,7 +393,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
     assert tuned(tmp_path / "s", type("Hangs", (Observer,), methods)()).best.resource == 4
     reasons = {
         "begin": "begun within",
-        "event": "taken in nothing of the past for",
+        "event": "read no past event for",
         "end": "ended within",
     }
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"

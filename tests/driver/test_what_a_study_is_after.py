@@ -62,11 +62,11 @@ def test_several_metrics_with_weights_and_constraints_form_one_goal() -> None:
         ({"metric": ["a", 3], "mode": ["max", "min"]}, "metric=3 is not a name; give"),
         (
             {**TWO, "weights": {"size": 1}},
-            "weights={'size': 1} does not name metrics of the study; they are 'accuracy'",
+            "weights={'size': 1} does not name metrics of the study, which are 'accuracy'",
         ),
         (
             {**TWO, "weights": {}},
-            "weights={} does not name metrics of the study; they are 'accuracy', 'latency'",
+            "weights={} does not name metrics of the study, which are 'accuracy', 'latency'",
         ),
         (
             {**TWO, "weights": [1, 2]},
@@ -74,11 +74,11 @@ def test_several_metrics_with_weights_and_constraints_form_one_goal() -> None:
         ),
         (
             {**TWO, "weights": {"accuracy": -0.5}},
-            "weights={'accuracy': -0.5}: give numbers of at least 0, and one above",
+            "weights={'accuracy': -0.5}: give numbers of at least 0, and at least one above 0",
         ),
         (
             {**TWO, "weights": {"accuracy": 0}},
-            "weights={'accuracy': 0}: give numbers of at least 0, and one above",
+            "weights={'accuracy': 0}: give numbers of at least 0, and at least one above 0",
         ),
         ({**TWO, "weights": {"accuracy": "much"}}, "weights['accuracy']='much' is not a number"),
         (
@@ -141,11 +141,11 @@ def test_targets_of_several_metrics_are_given_by_name() -> None:
         (
             ["a", "b"],
             {"c": 1},
-            "target={'c': 1} does not name metrics of the study; they are 'a', 'b'",
+            "target={'c': 1} does not name metrics of the study, which are 'a', 'b'",
         ),
-        (["a", "b"], {}, "target={} does not name metrics of the study; they are 'a', 'b'"),
+        (["a", "b"], {}, "target={} does not name metrics of the study, which are 'a', 'b'"),
         (["a", "b"], {"a": math.nan}, "target['a']=nan is not a finite number"),
-        ("a", {"b": 1}, "target={'b': 1} does not name metrics of the study; they are 'a'"),
+        ("a", {"b": 1}, "target={'b': 1} does not name metrics of the study, which are 'a'"),
         ("a", "high", "target='high' is not a finite number"),
     ],
 )

@@ -90,4 +90,4 @@ def test_a_result_with_reports_outside_the_epochs_of_its_job_is_refused() -> Non
             metrics={"loss": 1.0},
             curve=[(at, {"loss": 1.0})],
         )  # fmt: skip
-        assert workload.accept(result) == f"a report at {at}, where 1 is the end"
+        assert workload.accept(result) == f"a report at {at}, but the job ends at 1"

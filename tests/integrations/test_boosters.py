@@ -431,7 +431,7 @@ def test_a_booster_keeps_the_round_with_the_highest_maximized_metric(
             {},
             "rmse",
             "max",
-            "in XGBoost a lower rmse is better; give tune mode='min'",
+            "in XGBoost a lower rmse is better; give tune() mode='min'",
         ),
         (
             "xgboost",
@@ -459,7 +459,7 @@ def test_a_booster_keeps_the_round_with_the_highest_maximized_metric(
             {},
             "RMSE",
             "max",
-            "in CatBoost a lower RMSE is better; give tune mode='min'",
+            "in CatBoost a lower RMSE is better; give tune() mode='min'",
         ),
     ],
 )
@@ -483,7 +483,7 @@ def test_a_metric_that_the_booster_does_not_evaluate_is_refused(
     training = Training(objective_of(library), tmp_path, asked).to(3)
     assert not training.results
     assert f"'{asked}' of" in training.failures[0].reason
-    assert f"is not evaluated; evaluated are '{library.metric} of" in training.failures[0].reason
+    assert f"is not evaluated, only '{library.metric} of" in training.failures[0].reason
 
 
 def test_the_mode_of_the_study_decides_the_direction_of_a_custom_metric(tmp_path: Path) -> None:
@@ -561,11 +561,11 @@ def test_dart_boosters_report_the_current_value_and_not_the_best(tmp_path: Path)
         ("catboost", {"eval_set": None},
         "no evaluation data were given, so nothing is reported; give eval_set="),
         ("xgboost", {"which": {"metric": "mae"}},
-        "'mae' of 'valid' is not evaluated; evaluated are 'rmse of valid'"),
+        "'mae' of 'valid' is not evaluated, only 'rmse of valid'"),
         ("xgboost", {"which": {"data": "test"}},
-        "'rmse' of 'test' is not evaluated; evaluated are 'rmse of valid'"),
+        "'rmse' of 'test' is not evaluated, only 'rmse of valid'"),
         ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}},
-        "evaluated are 'mae of valid', 'logloss of valid'"),
+        "only 'mae of valid', 'logloss of valid'"),
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"},
         "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"},

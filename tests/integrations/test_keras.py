@@ -286,13 +286,13 @@ def test_a_resumed_keras_data_loader_keeps_the_order_of_one_fit(outcome: Outcome
 
 
 EXPECTED = {
-    "forgets the start": "fit trains epoch 1, but the next epoch of trial 6 is 2; give fit "
+    "forgets the start": "model.fit() trains epoch 1, but the next epoch of trial 6 is 2; add "
     "initial_epoch=trial.start",
-    "ends too early": "fit ended at epoch 1, but the target of trial 6 is 2",
-    "begins at the end": "fit ended at epoch 1, but the target of trial 6 is 2",
+    "ends too early": "model.fit() ended at epoch 1, but the target of trial 6 is 2",
+    "begins at the end": "model.fit() ended at epoch 1, but the target of trial 6 is 2",
     "builds another": "the model has the shape",
     "does not validate": "reports 'loss', but not 'val_loss'",
-    "saves itself": "trial 6 saved a str, which is not a state of KerasCallback",
+    "saves itself": "trial 6 saved a str, but KerasCallback saves its own state",
     "stops before": 2,
     "stops behind": 2,
     "ends at the rung": 3,

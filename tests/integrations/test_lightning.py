@@ -290,7 +290,7 @@ class Handed:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_epochs": 3}, r"Trainer\(max_epochs=3\).*so that max_epochs is 9"),
+        ({"max_epochs": 3}, r"Trainer\(max_epochs=3\).*so that every job has max_epochs=9"),
         ({"max_steps": 30}, r"Trainer\(max_steps=30\)"),
         ({"fast_dev_run": True}, r"Trainer\(fast_dev_run=True\)"),
         ({"min_epochs": 2}, r"Trainer\(min_epochs=2\)"),

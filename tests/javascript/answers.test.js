@@ -62,7 +62,7 @@ test("a hyperparameter is far ahead only if the error bars part", () => {
 
 test("no hyperparameter is named where the forest says nothing", () => {
   const answer = { ...learned(["rate", 0.8, 0.1]), is_meaningful: false };
-  assert.equal(whatMatters({}, { answer, refusal: "" }).word, "None that shows");
+  assert.equal(whatMatters({}, { answer, refusal: "" }).word, "None is clear");
   assert.equal(whatMatters({ head: HEAD }, { answer: null, refusal: "no scikit-learn" }).text, "No scikit-learn.");
 });
 

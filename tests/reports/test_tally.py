@@ -345,7 +345,7 @@ def test_all_failures_are_counted_but_only_some_reasons_are_kept() -> None:
 def test_a_note_tells_how_promoted_trials_can_continue() -> None:
     notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
     assert notes == [
-        "train saves nothing, so promoted trials train again from the start (1 did): "
+        "train saves nothing, so promoted trials train again from the start (1 so far); "
         "begin with trial.restore(), and call trial.save(model) after the loop"
     ]
 

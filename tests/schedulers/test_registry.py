@@ -136,7 +136,7 @@ def test_the_error_for_a_missing_module_says_what_to_do() -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.part("eager")
     assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(
-        ": add the folder of its module to PYTHONPATH"
+        "; add the folder of its module to PYTHONPATH"
     )
 
 

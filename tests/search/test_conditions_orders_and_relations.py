@@ -119,7 +119,7 @@ def test_a_study_with_conditions_on_ranges_gets_proposals_and_resumes(tmp_path: 
     [
         (
             {"layers": 2, "dropout": 0.1},
-            "dropout=0.1 is inactive here; leave it out, as it is used only if layers > 2",
+            "dropout=0.1 is inactive in this configuration, because dropout is used only if layers > 2",
         ),
         ({"layers": 3}, "dropout is missing in {"),
         ({"layers": 1, "rate": 0.05}, "warmup is missing in {"),

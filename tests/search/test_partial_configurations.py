@@ -80,9 +80,9 @@ def test_completed_configurations_differ_as_long_as_a_finite_space_allows() -> N
         ({"rate": 2.0}, "rate=2.0 is out of range; give a value in 0.0001 .. 1, log"),
         (
             {"solver": "adam", "momentum": 0.5},
-            "momentum=0.5 is inactive here; leave it out, as it is used only if ",
+            "momentum=0.5 is inactive in this configuration, because momentum is used only if ",
         ),
-        ({"nesterov": False, "momentum": 0.5}, "momentum=0.5 is inactive here"),
+        ({"nesterov": False, "momentum": 0.5}, "momentum=0.5 is inactive in this configuration"),
     ],
 )
 def test_a_configuration_that_cannot_be_completed_is_refused_in_one_line(

@@ -44,9 +44,9 @@ def test_a_checked_configuration_has_plain_values_in_the_order_of_the_space() ->
         (
             TREE,
             LEAF | {"dropout": 0.1},
-            "dropout=0.1 is inactive here; leave it out, as it is used only if layers > 2",
+            "dropout=0.1 is inactive in this configuration, because dropout is used only if layers > 2",
         ),
-        (TREE, LEAF | {"nesterov": True}, "nesterov=True is inactive here"),
+        (TREE, LEAF | {"nesterov": True}, "nesterov=True is inactive in this configuration"),
         (TREE, {"opt": "none", "layers": 2}, "{'opt': 'none', 'layers': 2} is forbidden by"),
     ],
 )

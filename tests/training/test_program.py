@@ -180,8 +180,8 @@ def test_notes_for_programs_mention_folders_instead_of_python_calls(tmp_path: Pa
     """
     study = tuned(tmp_path, code, confirm=2)
     how = (
-        "save the model in the folder {checkpoint}, $ASHTUNE_CHECKPOINT, and load it there at the "
-        "start"
+        "save the model in the folder {checkpoint} ($ASHTUNE_CHECKPOINT), and load it from there "
+        "at the start"
     )
 
     def assert_is_told() -> None:
@@ -189,7 +189,7 @@ def test_notes_for_programs_mention_folders_instead_of_python_calls(tmp_path: Pa
         assert notes[0].startswith(
             "the program saves nothing, so promoted trials train again from the start ("
         )
-        assert notes[0].endswith(f" did): {how}")
+        assert notes[0].endswith(f" so far); {how}")
         assert notes[1] == '1 trial ended early on purpose ("stopped": true)'
         with pytest.raises(StudyError):
             ashtune.Study.load(study.directory).best.load()
@@ -219,7 +219,7 @@ def test_a_result_file_without_the_metric_is_refused(
         ("print('nothing')", "printed no loss=NUMBER"),
         (
             "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[]')",
-            "write an object of metrics",
+            "write a JSON object of metrics",
         ),
         (
             "import sys; print('so far loss=1'); sys.exit('out of luck')",
@@ -232,7 +232,7 @@ def test_a_result_file_without_the_metric_is_refused(
         ),
         (
             "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[1]')",
-            "write an object of metrics",
+            "write a JSON object of metrics",
         ),
         (
             "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{\"loss\": \"low\"}')",
@@ -248,8 +248,7 @@ def test_a_result_file_without_the_metric_is_refused(
         ),
         (
             "import os; os.symlink('/dev/zero', os.environ['ASHTUNE_RESULT'])",
-            "$ASHTUNE_RESULT cannot be read (not a regular file); write an object of metrics as "
-            "JSON",
+            "$ASHTUNE_RESULT cannot be read (not a regular file); write a JSON object of metrics",
         ),
         (
             "import os; open(os.environ['ASHTUNE_RESULT'], 'wb').truncate(10**12)",

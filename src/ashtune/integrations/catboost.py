@@ -118,7 +118,7 @@ class _CatBoostCallback:
         if len(values) <= start:
             raise ObjectiveError(
                 f"the model has {len(values) - 1} rounds, but trial {rounds.trial.number} "
-                f"continues from {start}; give its class the arguments snapshot(trial)"
+                f"continues from {start}; give the model's class the arguments of snapshot(trial)"
             )
         for number, value in enumerate(values[:start], 1):
             rounds.note(number, value)

@@ -88,8 +88,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 RANDOM,
             }:
                 raise ObjectiveError(
-                    f"trial {self._trial.number} saved a {type(state).__name__}, which is not a "
-                    "state of KerasCallback; remove trial.save, because the callback saves"
+                    f"trial {self._trial.number} saved a {type(state).__name__}, but KerasCallback "
+                    "saves its own state; remove trial.save()"
                 )
             load_state(self.model, state)
             _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
@@ -110,8 +110,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         if not self._is_over and epoch + 1 != self._epoch:
             raise ObjectiveError(
-                f"fit trains epoch {epoch + 1}, but the next epoch of trial {self._trial.number} "
-                f"is {self._epoch}; give fit initial_epoch=trial.start"
+                f"model.fit() trains epoch {epoch + 1}, but the next epoch of trial "
+                f"{self._trial.number} is {self._epoch}; add initial_epoch=trial.start"
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -161,8 +161,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._check_reached(self.params["epochs"])
         if self._epoch == self._trial.start + 1:
             raise ObjectiveError(
-                f"another callback ended fit after trial {self._trial.number} was promoted at "
-                f"epoch {self._trial.start}; give KerasCallback as the last of callbacks"
+                f"trial {self._trial.number} was promoted at epoch {self._trial.start}, but "
+                "another callback then stopped model.fit(); put KerasCallback last in callbacks"
             )
         self._trial.stop()
         self._save()
@@ -174,9 +174,9 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def _check_reached(self, epoch: int) -> None:
         if epoch < self._trial.target:
             raise ObjectiveError(
-                f"fit ended at epoch {epoch}, but the target of trial {self._trial.number} is "
-                f"{self._trial.target}; give fit, and the learning rate's schedule, the study's "
-                "max_resource as the number of epochs"
+                f"model.fit() ended at epoch {epoch}, but the target of trial {self._trial.number} "
+                f"is {self._trial.target}; write model.fit(..., epochs=...) with the study's "
+                "max_resource, which is also the length of a learning rate schedule"
             )
 
     def _save(self) -> None:
@@ -249,8 +249,8 @@ def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(
-            f"the model has the further optimizers {shown(sorted(others))}, but the checkpoint "
-            f"has {shown(sorted(saved))}; build the model from trial.config alone"
+            f"the model has the additional optimizers {shown(sorted(others))}, but the checkpoint "
+            f"has {shown(sorted(saved))}; build the model only from trial.config"
         )
     for name, optimizer in others.items():
         if saved[name][PLACES] and not optimizer.built:
@@ -267,6 +267,6 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
         words = f"{len(shapes)} variables, but the checkpoint has {len(saved)}"
         if place is not None:
             words = f"the shape {shapes[place]} of variable {place}, but {saved[place]} was saved"
-        raise ObjectiveError(f"the {what} has {words}; build it from trial.config alone")
+        raise ObjectiveError(f"the {what} has {words}; build the {what} only from trial.config")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

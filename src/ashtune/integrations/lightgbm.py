@@ -116,7 +116,7 @@ class _LightGBMCallback:
             self._best_trees = env.model.current_iteration()
         if rounds.next():
             if env.iteration + 1 == env.end_iteration:
-                rounds.check_over("num_boost_round, or n_estimators")
+                rounds.check_over("num_boost_round (or n_estimators)")
             return
         self._save(env.model)
         raise EarlyStopException(self._best_trees - 1, env.evaluation_result_list)

@@ -122,8 +122,8 @@ def _check(trainer: Any, trial: Trial) -> None:
     # The argument max_time becomes a Timer callback.
     timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]
     how_far = (
-        "the study decides how many epochs are trained; remove it, so that max_epochs is "
-        f"{trial.max_resource} and learning rate schedules end there in every job"
+        "the study decides how many epochs are trained; remove it, so that every job has "
+        f"max_epochs={trial.max_resource}, where learning rate schedules end"
     )
     for is_wrong, setting, why in (
         (bool(trainer.fast_dev_run), f"fast_dev_run={trainer.fast_dev_run}", how_far),
@@ -139,11 +139,11 @@ def _check(trainer: Any, trial: Trial) -> None:
         (
             bool(every), f"reload_dataloaders_every_n_epochs={every}",
             "it counts from the resume point, so a resumed trial would see different data; remove "
-            "it, and let a sampler with set_epoch choose the data of an epoch",
+            "it, and let a sampler with set_epoch() choose the data of each epoch",
         ),
         (
             any(timer.time_remaining() is not None for timer in timers), "max_time=...",
-            "it ends training in the middle of an epoch; remove it, and give tune time_limit= or "
+            "it ends training in the middle of an epoch; remove it, and give tune() time_limit= or "
             "trial_timeout=",
         ),
     ):  # fmt: skip
@@ -181,8 +181,7 @@ def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
         given = shown(trainer._accelerator_connector._strategy_flag)
         raise ObjectiveError(
             f"Trainer(devices={trainer.num_devices}, strategy={given}) starts processes that "
-            "cannot ask the study; for N processes give tune "
+            "cannot ask the study; for N processes give tune() "
             "engine=ashtune.Local(processes_per_trial=N), first call trial.torch_distributed(), "
-            "and give Trainer(devices=N, strategy='ddp'); for one process give devices=1 and no "
-            "strategy"
+            "and give Trainer(devices=N, strategy='ddp'); for one process give only devices=1"
         )

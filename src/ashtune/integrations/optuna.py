@@ -188,8 +188,8 @@ def _refuse_others(file: Path, created: float) -> None:
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
     if lines and not (own in lines and all(mark in line for line in lines)):
         raise StudyError(
-            f"{file} has another study, or another program has written to it, as a dashboard does "
-            "with notes; give another file, or delete it"
+            f"{file} holds another study, or another program (for example a dashboard that saves "
+            f"notes) has changed it; give another file, or delete {file}"
         )
 
 

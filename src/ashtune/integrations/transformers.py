@@ -198,8 +198,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             self._check_reached(state)
         if self._unit == self._trial.start + 1:
             raise ObjectiveError(
-                f"another callback ended training after trial {self._trial.number} was promoted at "
-                f"{self._trial.start}; give TransformersCallback as the last of callbacks"
+                f"trial {self._trial.number} was promoted at {self._trial.start}, but another "
+                "callback then stopped trainer.train(); put TransformersCallback last in callbacks"
             )
         self._trial.stop()
 
@@ -227,8 +227,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         if self._unit < self._trial.target:
             raise ObjectiveError(
                 f"the Trainer ended at step {state.global_step}, evaluation {self._unit}, but the "
-                f"target of trial {self._trial.number} is {self._trial.target}; give "
-                "TrainingArguments the num_train_epochs or max_steps of the study's max_resource"
+                f"target of trial {self._trial.number} is {self._trial.target}; set "
+                "num_train_epochs or max_steps to reach the study's max_resource"
             )
 
     def _check_arguments(self, args: Any, data: Any) -> None:
@@ -241,7 +241,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             "engine=ashtune.Local(processes_per_trial=...) and first call "
             "trial.torch_distributed(), or use ashtune run ... -- torchrun with a LaunchedTrial"
         )
-        last_state = "a trial continues from its last state; remove it"
+        last_state = "a trial must continue from its last state; remove this argument"
         unit = "an evaluation is a unit of the resource"
         strategy = shown(str(args.eval_strategy.value))
         for is_wrong, setting, why in (
@@ -260,8 +260,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             (
                 args.restore_callback_states_from_checkpoint,
                 "restore_callback_states_from_checkpoint=True",
-                "TransformersCallback must be the last callback, but restored callbacks come "
-                "after it; remove it",
+                "TransformersCallback must be the last callback, but restored callbacks come after "
+                "it; remove this argument",
             ),
             (
                 data is not None and args.eval_strategy == "epoch" and not has_length(data),
@@ -270,7 +270,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                 "and max_steps",
             ),
             (args.save_only_model, "save_only_model=True",
-            "a trial also needs the optimizer's state to continue; remove it"),
+            "a trial also needs the optimizer's state to continue; remove this argument"),
             (
                 isinstance(self._trial, Trial) and args.world_size not in (1,
                 self._trial.world_size),

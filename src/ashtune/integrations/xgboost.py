@@ -115,7 +115,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
 
     def after_training(self, model: Any) -> Any:
         rounds = self._rounds
-        rounds.check_over("num_boost_round, or n_estimators")
+        rounds.check_over("num_boost_round (or n_estimators)")
         if self._has_draws:
             model.set_param({"seed": self._seed})
         if rounds.has_best and rounds.best is not None:

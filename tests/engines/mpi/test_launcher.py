@@ -156,7 +156,7 @@ def test_a_missing_mpi4py_and_a_missing_library_get_different_messages() -> None
     bare = mpi4py_missing(
         BY_NONE, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open\nlibmpi.so.12: too")
     )
-    assert "finds no MPI library it can load (cannot load MPI library)" in bare
+    assert "finds no MPI library that it can load (cannot load MPI library)" in bare
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
 

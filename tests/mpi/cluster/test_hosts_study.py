@@ -319,7 +319,7 @@ def test_the_error_says_what_to_do_if_a_rank_lacks_the_directory(home: Hosts) ->
     assert ended.stdout == ""
     (said,) = ended.stderr.splitlines()
     assert re.search(r"rank (1 on h1|2 on h2): ", said), said
-    assert f"{home.private / STUDY} does not hold" in said
+    assert f"does not find the driver's study in {home.private / STUDY};" in said
     assert said.endswith("or checkpoints='messages'")
     assert [type(event) for event in events(home)] == [SessionStarted]
     ended = ashtune(home, 3, *RUN, *SIZE, *MESSAGES)

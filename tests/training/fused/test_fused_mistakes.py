@@ -41,8 +41,11 @@ def objective(**more: Any) -> Any:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ((X, X[:-3]), r"the arrays of train have \[17, 20\] examples; give arrays of one length"),
-        (X[:0], r"the arrays of train have \[0\] examples; give arrays of one length"),
+        (
+            (X, X[:-3]),
+            r"the arrays of train have \[17, 20\] examples; give arrays of the same length",
+        ),
+        (X[:0], r"the arrays of train have \[0\] examples; give arrays of the same length"),
         ([1.0, 2.0], "train has a value that is not an array"),
         ((), "train has a value that is not an array"),
     ],

@@ -397,13 +397,13 @@ REFUSED = {
     ),
     "inplace": (
         lambda config: Stateful(lambda layer, x: layer.inner(x.mul_(2))),
-        "differs at a second call",
+        "is different at a second call",
     ),
-    "counts": (lambda config: Stateful(counts), "differs at a second call"),
+    "counts": (lambda config: Stateful(counts), "is different at a second call"),
     "clips": (lambda config: Stateful(clips), r"changes its parameter 'inner\.weight' in place"),
     "numpy_s": (
         lambda config: Stateful(lambda layer, x: layer.inner(x) * np.random.rand()),
-        "differs at a second call; draw random numbers by torch only",
+        "is different at a second call; draw random numbers only with torch",
     ),
     "shape": (
         lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
@@ -433,7 +433,7 @@ REFUSED = {
     ),
     "spied on": (
         lambda config: Stateful(spies),
-        "differs under torch.func.vmap",
+        "is different under torch.func.vmap",
     ),
 }  # fmt: skip
 

@@ -108,7 +108,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_complete:
             return "complete"
         if not self.is_known:
-            return "whether it is complete is unknown, as its scheduler cannot be loaded"
+            return "whether the study is complete is unknown: its scheduler cannot be loaded"
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:

@@ -350,8 +350,8 @@ class Tally(Observer):
         """A text that tells the user how to save checkpoints."""
         if self.is_program:
             return (
-                "save the model in the folder {checkpoint}, $ASHTUNE_CHECKPOINT, and load it there "
-                "at the start"
+                "save the model in the folder {checkpoint} ($ASHTUNE_CHECKPOINT), and load it from "
+                "there at the start"
             )
         return "begin with trial.restore(), and call trial.save(model) after the loop"
 
@@ -361,7 +361,7 @@ class Tally(Observer):
             who = "the program" if self.is_program else "train"
             yield (
                 f"{who} saves nothing, so promoted trials train again from the start "
-                f"({self.retrained:,} did): {self.how_to_save}"
+                f"({self.retrained:,} so far); {self.how_to_save}"
             )
         elif self.retrained:
             yield (

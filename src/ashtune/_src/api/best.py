@@ -55,7 +55,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         """
         saved = newest_checkpoint(self.directory, self.trial)
         if saved is None or saved[0] < self.resource:
-            older = "" if saved is None else f" (there is one at {saved[0]:,})"
+            older = "" if saved is None else f" (its newest is at {saved[0]:,})"
             raise StudyError(
                 f"trial {self.trial} has no checkpoint at {self.resource:,}{older}: {self._why()}; "
                 f"train it again with study.train({self.trial}, {self.resource})"
@@ -96,12 +96,12 @@ class Best(msgspec.Struct, frozen=True, eq=False):
             return f"the trial failed above {self.resource:,} ({shortened(trial.reason, REASON)})"
         who = "program" if study.tally.is_program else "training function"
         if not study.tally.saves:
-            return f"the {who} saves nothing: {study.tally.how_to_save}"
+            return f"the {who} saves nothing ({study.tally.how_to_save})"
         is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
         if self.rung < study.ladder.top and not is_best:
             return (
-                "the trial can no longer be promoted; below the top rung, only the checkpoint of "
-                "the best trial of each rung is kept"
+                "the trial can no longer be promoted, and below the top rung only the best trial "
+                "of each rung keeps its checkpoint"
             )
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
@@ -204,7 +204,7 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
     """
     remote = RemoteFolder.of(study)
     with instead_of_os_error(
-        StudyError, f"the checkpoints of {study}", "study.train trains a trial again"
+        StudyError, f"the checkpoints of {study}", "study.train() trains a trial again"
     ):
         names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")]
         if remote is not None:

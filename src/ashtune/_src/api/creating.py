@@ -94,8 +94,8 @@ def study_request(
     # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
     if process.loads_a_function:
         raise ObjectiveError(
-            "loading the file starts to tune; run the file by python, or call tune under `if "
-            "__name__ == '__main__':`"
+            "the file calls tune() while it is loaded; run the file with python, or call tune() "
+            "under `if __name__ == '__main__':`"
         )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     fit_to_goal(options, goal, given)
@@ -156,8 +156,8 @@ def study_request(
         {
             "the study would never end; "
             "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
-            f"scheduler={shown(options['scheduler'])} needs to know the number of trials; give it, "
-            "as in trials=256": needs_trials,
+            f"scheduler={shown(options['scheduler'])} needs the number of trials; give for example "
+            "trials=256": needs_trials,
         }
     )
     # One hint builds a scheduler's machine to make a forecast. A quiet study does not need this
@@ -219,8 +219,8 @@ def _known(
         # count.
         kind = SEARCHES.record(search)["kind"]
         say(
-            f"warm start: search={kind!r} does not use results, so they are ignored; give "
-            f"search='gp'"
+            f"warm start: search={kind!r} cannot use earlier results, so they are ignored; give "
+            "search='gp' to use them"
         )
         source = None
     sources = {"warm start": source, "other tasks": options["other_tasks"]}
@@ -235,13 +235,13 @@ def _known(
         if not given:
             return known, []
         line = (
-            f"{given}: {path} uses the {plural(len(known), 'result')} that it began with, and "
-            "reads no others"
+            f"{given}: the study in {path} keeps the {plural(len(known), 'result')} that it began "
+            "with, and takes no other results"
         )
         if not known:
             line = (
-                f"{given}: {path} began without earlier results, and none can be added now; give "
-                "another directory"
+                f"{given}: the study in {path} began without earlier results, and none can be "
+                "added now; give another directory"
             )
         return known, [one_line(line)]
     if not given:
@@ -366,15 +366,15 @@ def _study_there(
             return None
     elif different:
         raise StudyError(
-            f"{path} holds another study with results ({_some(different, '; ')}); give "
-            f"another directory, resume "
-            f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
+            f"{path} holds another study with results ({_some(different, '; ')}); give another "
+            f"directory, resume the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
         )
     elif names:
         raise FunctionChanged(
-            f"{path} was trained by another version of the training function: {_some(names, ', ')} "
-            "changed; give another directory, accept_changes=True to continue with the changed "
-            f"function, or {_overwrite(path)}; a changed comment is also a change"
+            f"the training function has changed since the study in {path} began: "
+            f"{_some(names, ', ')} (a changed comment counts too); to continue with it, give "
+            "accept_changes=True; to begin a new study, give another directory or "
+            f"{_overwrite(path)}"
         )
     study = built_study(there, now, options["valid"])
     return msgspec.structs.replace(study, ladder=longer or now)
@@ -408,7 +408,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _overwrite(path: Path) -> str:
-    return f"overwrite=True to move it to {_free_name(path).name}"
+    return f"overwrite=True, which moves the old study to {_free_name(path).name}"
 
 
 def _some(parts: Sequence[str], between: str) -> str:
@@ -448,7 +448,7 @@ def _set_aside(path: Path, *, quiet: bool) -> None:
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
     if not quiet:
-        say(f"no trial of {path} has a result: a new study starts; the old study is in {place}")
+        say(f"the study in {path} has no result, so it was moved to {place}; a new study starts")
 
 
 def _move(path: Path, place: Path) -> None:

@@ -275,8 +275,8 @@ class Figures:
         if len(self._names) < 2:
             only = shown(self._names[0]) if self._names else "none"
             raise SettingsError(
-                f"a contour needs two hyperparameters, and this study has {only} only; see "
-                f"plot_slice"
+                f"a contour needs two hyperparameters, but this study has only {only}; use "
+                "plot_slice()"
             )
         if x is not None and y is not None:
             return x, y

@@ -449,9 +449,9 @@ class OpenStudy:
             and all(asked.thread == thread for asked in self._asked.values())
         ):
             self._quiet = True
-            here = f"this thread has all {plural(len(self._asked), 'trial')} without a result"
+            here = f"this thread has the only {plural(len(self._asked), 'trial')} without a result"
             say(
-                f"hint: ask() waits until another thread tells a result, but {here}; try "
+                f"hint: ask() waits for a result from another thread, but {here}; use "
                 "ask(wait=False)"
             )
 
@@ -492,8 +492,8 @@ class OpenStudy:
         """Raise an error in a forked process, because a lock may never be released there."""
         if process.pid != self._process:
             raise StudyError(
-                f"{self.directory} is open in process {self._process}; a process forked from it "
-                "may only read the study"
+                f"the study in {self.directory} was opened by process {self._process}, so this "
+                "forked process may only read it"
             )
 
     def _check_usable(self) -> None:
@@ -502,13 +502,13 @@ class OpenStudy:
         """
         if self._is_closed:
             raise StudyError(
-                f"{self.directory} is closed; open it again, and ask() returns the trials that "
-                "have no result"
+                f"the study in {self.directory} is closed; open it again: ask() then returns the "
+                "trials that have no result"
             )
         if self._broken:
             raise StudyError(
-                f"{self.directory} was interrupted during ask() or tell() ({self._broken}); close "
-                "the study and open it again (all told results are kept)"
+                f"the study in {self.directory} was interrupted during ask() or tell() "
+                f"({self._broken}); close the study and open it again (all told results are kept)"
             )
 
     @contextmanager
@@ -575,8 +575,8 @@ class OpenStudy:
 def _refuse(trial: object) -> NoReturn:
     which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
     raise StudyError(
-        f"{which} cannot be told: it has a result already, or belongs to another study; ask() "
-        "gives the next trial"
+        f"tell() cannot take a result of {which}, which has a result already, or belongs to "
+        "another study; ask() returns the next trial"
     )
 
 
@@ -595,7 +595,7 @@ def _metrics_of(
     if missing and (told or is_due):
         right = ", ".join(f"{name}=..." for name in job.reports.needed)
         raise StudyError(
-            f"trial {number} was told {names_text(told)}, but the study also needs "
+            f"tell() got {names_text(told)} for trial {number}, but the study also needs "
             f"{names_text(dict.fromkeys(missing))}; write study.tell(trial, {right})"
         )
     return told or None
@@ -614,7 +614,7 @@ def _checked_seconds(job: RunningJob, seconds: float | None) -> float | None:
         raise StudyError(
             f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial "
             f"{job.trial} {'continued' if job.has_gone_on else 'was asked for'}; give the seconds "
-            "of training within this time, or leave busy_seconds out"
+            "that training took, or leave busy_seconds out"
         )
     return checked
 

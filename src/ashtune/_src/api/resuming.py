@@ -29,8 +29,8 @@ def resume_study(
     directory = study.directory
     if settings.simulated:
         raise StudyError(
-            f"{directory} was simulated, so it has no models to train further; run `ashtune "
-            "simulate` again with other options"
+            f"the study in {directory} was simulated, so it has no models to train further; run "
+            "`ashtune simulate` again with other options"
         )
     options = checked(ResumeOptions, given)
     fit_to_goal(options, settings.goal, given)

@@ -208,8 +208,8 @@ class Study(Figures):
         confirmed = self._reader.tally.confirmed
         if confirmed is None:
             raise StudyError(
-                f"{self.directory} has no confirmed winner; study.resume(confirm=5) confirms the "
-                f"best"
+                f"the study in {self.directory} has no confirmed winner; study.resume(confirm=5) "
+                "confirms the best"
             )
         return confirmed
 
@@ -250,8 +250,8 @@ class Study(Figures):
     def _best(self, result: BestResult | None) -> Best:
         if result is None:
             raise StudyError(
-                f"no trial of {self.directory} has a result; `ashtune report {self.directory}` "
-                f"says why"
+                f"no trial of the study in {self.directory} has a result; `ashtune report "
+                f"{self.directory}` says why"
             )
         return self._at(result.trial, result.metrics, result.rung, result.resource)
 
@@ -287,8 +287,8 @@ class Study(Figures):
         there = len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(
-                f"trial {shown(trial)} does not exist; {self.directory} has {there} trials, "
-                "numbered from 0"
+                f"trial {shown(trial)} does not exist; the study in {self.directory} has {there} "
+                "trials, numbered from 0"
             )
         return number
 
@@ -546,7 +546,7 @@ class Study(Figures):
         """
         if not isinstance(self, Study):
             raise StudyError(
-                f"resume() of {shown(self)} needs a study; write "
+                f"resume() needs a study, not {shown(self)}; write "
                 f"ashtune.Study({shown(self)}).resume()"
             )
         given = flat(locals())

@@ -36,8 +36,8 @@ from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES
 
 FORMS = (
-    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna, "
-    "Ray's results.get_dataframe(), or a list of these"
+    "a DataFrame, a list of dicts, a csv file, the directory of a study, a study of Optuna, Ray's "
+    "results.get_dataframe(), or a list of these"
 )
 # Decision 37 (docs/decisions/0037-results-from-before.md).
 MOST = 10_000
@@ -167,7 +167,7 @@ def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit:
 
 def _lines(sources: Sequence[WarmStart]) -> str:
     if not any(source.results for source in sources):
-        return "there are no results, so the search begins without earlier results"
+        return "no earlier results were found, so the search begins without them"
     return "; ".join(source.line for source in sources)
 
 
@@ -217,15 +217,15 @@ def _results_of(
             continue
         key = identity(result.configuration), result.resource
         if key in results:
-            left_out["given again below"] += 1
+            left_out["repeated below"] += 1
         results[key] = result
     best = _best(list(results.values()), goal)
-    left_out[f"beyond the best {MOST:,}"] = len(results) - len(best)
+    left_out[f"not among the best {MOST:,}"] = len(results) - len(best)
     reasons = ", ".join(
         f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items()
     )
     if given and not best:
-        raise SettingsError(f"{which}: {read.name} has no usable result: {reasons}")
+        raise SettingsError(f"{which}: {read.name} has no usable results ({reasons})")
     configurations = len({identity(result.configuration) for result in best})
     line = f"{plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
     # A source whose rows are mostly skipped is usually a mistake in a column, and the search would
@@ -282,7 +282,7 @@ def _csv(which: str, path: Path) -> Any:
         return pandas.read_csv(path, keep_default_na=False, na_values=["", "null", "nan", "NaN"])
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"{which}: {path} is no csv file ({error_line(error)}); give {FORMS}"
+            f"{which}: {path} is not a csv file ({error_line(error)}); give {FORMS}"
         ) from None
 
 
@@ -452,10 +452,10 @@ def _check_columns(
     if names:
         kind = "hyperparameter" if missing else "metric"
         raise SettingsError(
-            f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; it has "
-            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; give the column the study's "
-            "name, for a hyperparameter also with the prefix config/ or params_; a new "
-            "hyperparameter needs a column with the value that the results used"
+            f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; its columns "
+            f"are {one_line(', '.join(read.columns), COLUMNS_SHOWN)}; rename one to "
+            f"{shown(min(names))} (a hyperparameter may have the prefix config/ or params_), or "
+            "for a new hyperparameter add a column with the value that the results used"
         )
 
 

@@ -74,8 +74,8 @@ def main(given: argparse.Namespace) -> int:
     }
     few = min(SEQUENTIAL_TRIALS, given.trials)
     say(
-        "A multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 to validate). "
-        "Tuned are its learning rate, momentum, weight decay, width, depth and batch size. The "
+        "The demo tunes a multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 "
+        "to validate): its learning rate, momentum, weight decay, width, depth and batch size. The "
         "rungs are at 1, 2, 4 ... 64 epochs.\n",
         f"1. The sequential baseline: successive halving of {few} configurations on one worker.",
     )

@@ -77,7 +77,7 @@ def _space_from_json(path: Path) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         raise SpaceError(f"--space {path} cannot be read ({error}); write {_EXAMPLE}") from None
     if not isinstance(read, dict):
-        raise SpaceError(f"--space {path} contains {shown(read)}; write an object, {_EXAMPLE}")
+        raise SpaceError(f"--space {path} contains {shown(read)}; write a JSON object, {_EXAMPLE}")
     listed = read.get("hyperparameters")
     if isinstance(listed, list):  # the format of ConfigSpace
         names = [entry["name"] for entry in listed if isinstance(entry, dict) and "name" in entry]
@@ -129,7 +129,7 @@ def _load(path: Path, name: str) -> ModuleType:
         if isinstance(error, AshtuneError):
             words = str(error)
         elif isinstance(error, SystemExit):
-            words = "the file calls sys.exit; do that under `if __name__ == '__main__':`"
+            words = "the file calls sys.exit(); call it under `if __name__ == '__main__':`"
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     finally:
         process.loads_a_function = False

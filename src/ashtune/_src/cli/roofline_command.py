@@ -47,30 +47,22 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "Without options it measures this machine, in about 10 s, and times a step of the demo's "
-        "network on one core.\n"
-        "With --step or --study, that step is timed; with --roof the machine is not measured.\n"
-        "\n"
-        "--step names a function without arguments in a file. It returns what to count and time, "
-        "(function,\n"
-        "*arguments), of JAX or PyTorch; or figures, {'flops': ..., 'bytes': ..., 'seconds': ..., "
-        "'name': ...}:\n"
-        "\n"
+        "Without options it measures this machine, in about 10 s, and times a step of the demo's\n"
+        "network on one core. With --step or --study, that step is timed; with --roof the machine\n"
+        "is not measured.\n\n"
+        "--step names a function without arguments in a file. The function returns a call of JAX\n"
+        "or PyTorch to count and time, (function, *arguments); or figures,\n"
+        "{'flops': ..., 'bytes': ..., 'seconds': ..., 'name': ...}:\n\n"
         "    def step():\n"
         "        model, batch = Net(), torch.randn(64, 8)\n"
-        "        return lambda x: model(x).sum().backward(), batch\n"
-        "\n"
-        "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its "
-        "FlopCounterMode, for which\n"
-        "elementwise operations count 0; their bytes are those of parameters, inputs and "
-        "gradients, each once.\n"
-        "\n"
-        "--study places the network of a study with fused training (ashtune.fused, fused_torch): "
-        "an epoch of one\n"
-        "model alone, and of as many models in one program as a dry run finds best, in about 20 "
-        "seconds. It runs\n"
-        "the training function in DIR, which is a pickle: use it only for studies whose origin you "
-        "trust."
+        "        return lambda x: model(x).sum().backward(), batch\n\n"
+        "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its\n"
+        "FlopCounterMode, for which elementwise operations count 0; their bytes are those of\n"
+        "parameters, inputs and gradients, each once.\n\n"
+        "--study measures the network of a study with fused training (ashtune.fused,\n"
+        "fused_torch): an epoch of one model alone, and an epoch of as many models in one program\n"
+        "as a dry run finds best. This takes about 20 seconds, and runs the training function in\n"
+        "DIR, which is a pickle: use it only for studies whose origin you trust."
     )
     parser.add_argument(
         "--step",
@@ -80,11 +72,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study",
         metavar="DIR",
-        help="measure a study's network, alone and as lanes; saved in DIR, or where --keep says",
+        help="measure the network of the study in DIR, alone and as lanes; the result is saved in "
+        "DIR, or in the folder of --keep",
     )
     parser.add_argument(
         "--roof", type=float, nargs=2, metavar=("GFLOPS", "GBPS"),
-        help="the machine's peak in Gflop/s and its memory bandwidth in GB/s, which are then not "
+        help="the machine's peak in Gflop/s and memory bandwidth in GB/s, which are then not "
              "measured",
     )  # fmt: skip
     parser.add_argument(
@@ -163,8 +156,8 @@ def study_epochs(directory: Path) -> Epochs:
         directory.resolve(),
         msgspec.json.encode(best.config).decode(),
         environment=environment(1),
-        refusal=f"--study {directory}: its network cannot be placed",
-        remedy="give a step by --step",
+        refusal=f"--study {directory}: the network of this study cannot be measured",
+        remedy="give a step with --step",
     )
     return msgspec.json.decode(printed, type=Epochs)
 
@@ -237,7 +230,8 @@ def _print_epochs(directory: str, configuration: str) -> None:
         epochs = getattr(objective, "epochs", None)
         if epochs is None:
             sys.exit(
-                f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch"
+                f"the study in {directory} does not tune a function made by ashtune.fused or "
+                "ashtune.fused_torch"
             )
         counted = epochs(msgspec.json.decode(configuration))
     sys.stdout.write(msgspec.json.encode(counted).decode())

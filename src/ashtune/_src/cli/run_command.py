@@ -22,24 +22,23 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "objective", metavar="FILE:FUNCTION", nargs="?",
-        help="the training function, as train.py:train; or at the end, after --, a program with "
-             "its arguments, as "
-        "-- python train.py --rate {rate} --epochs {target}",
+        help="the training function, such as train.py:train; or at the end, after --, a program "
+             "with its arguments, such as -- python train.py --rate {rate} --epochs {target}",
     )  # fmt: skip
     parser.add_argument(
         "--space", default="space", metavar="SPACE",
-        help="NAME in FILE or FILE:NAME of the space (or of a function that returns it), or a "
-             ".json file: an object as "
-        '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one of '
-        'ConfigSpace; default: space',
+        help="the space, or a function that returns it: NAME in FILE, or FILE:NAME; or a .json "
+             "file with an object such as "
+        '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one '
+        'that ConfigSpace wrote; default: space',
     )  # fmt: skip
     parser.add_argument(
         "--metric", required=True, type=parse.names, metavar="NAME",
-        help="the reported metric to optimize, or several, as accuracy,latency",
+        help="the reported metric to optimize, or several, such as accuracy,latency",
     )  # fmt: skip
     parser.add_argument(
         "--mode", required=True, type=parse.names, metavar="MODE",
-        help="min or max: minimize or maximize; one for each metric, as max,min",
+        help="min or max: minimize or maximize; one for each metric, such as max,min",
     )  # fmt: skip
     options.add(parser, *TUNE_GROUPS)
     options.add_json(parser)

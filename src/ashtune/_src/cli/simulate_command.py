@@ -81,7 +81,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "Without CURVES, learning curves are invented; this is enough for questions about time. A "
-        "study's scheduler and rungs are used unless others are given here. Its curves are "
+        "study's scheduler and rungs are used unless others are given here. A study's curves are "
         "extrapolated beyond what was trained; `ashtune whatif` says how large the error may be."
     )
     parser.add_argument(
@@ -276,7 +276,9 @@ def _trials(given: argparse.Namespace, scheduler: Scheduler, curves: LossCurves)
     if trials is None and (
         given.until is None or scheduler.needs_trials or given.directory is not None
     ):
-        raise SettingsError("trials is missing, the number of configurations; give --trials 1000")
+        raise SettingsError(
+            "--trials is missing, the number of configurations; give for example --trials 1000"
+        )
     return trials
 
 

@@ -40,7 +40,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="serve on this port of 127.0.0.1 only (any free port)",
+        help="serve on this port of 127.0.0.1 only (default: any free port)",
     )
     parser.add_argument(
         "--socket",

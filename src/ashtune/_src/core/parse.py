@@ -21,7 +21,7 @@ _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 def seconds(text: str) -> float:
     """Return the seconds of a duration such as 90, 90s, 15m, 2h or 1d."""
-    complaint = f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h"
+    complaint = f"{shown(text)} is not a duration; give seconds, or a text such as 90s, 15m or 2h"
     return float(_amount(text, {"": 1, **_SECONDS}, complaint))
 
 
@@ -48,7 +48,9 @@ def size(text: str) -> int:
     """Return the number of bytes of a size such as 500MB or 2GB."""
     return int(
         _amount(
-            text.upper(), _BYTES, f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB"
+            text.upper(),
+            _BYTES,
+            f"{shown(text)} is not a size; give bytes, or a text such as 2GB",
         )
     )
 

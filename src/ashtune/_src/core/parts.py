@@ -228,7 +228,7 @@ class Registry(Names[PartT]):
             fields = ", ".join(kind.__struct_fields__) or "none"
             raise SettingsError(
                 f"{self._what}={shown(given)} has a wrong option ({one_line(str(error), 100)}); "
-                f"the options are {fields}; give {kind.__name__}(...) instead of its name"
+                f"give {kind.__name__}(...), whose options are {fields}"
             ) from None
 
     def record(self, part: PartT) -> dict[str, Any]:
@@ -263,7 +263,7 @@ class Registry(Names[PartT]):
         name = self._name_in(record)
         # One of ashtune's own parts is never missing, so only its options can be wrong.
         if name not in self._built_in and (missing := self.missing_of(record)):
-            raise SettingsError(f"{missing}; there are {', '.join(self.names)}")
+            raise SettingsError(f"{missing}; give one of {', '.join(self.names)}")
         return self._convert(record, self._class(name))
 
     def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:
@@ -284,7 +284,7 @@ class Registry(Names[PartT]):
         if not self._entry_point(name) and not _is_imported(name):
             return (
                 f"the module of the {self._what} {shown(name)} is not imported when a study is "
-                "read; import it before ashtune.Study.load, or name it by an entry point"
+                "read; import the module before ashtune.Study.load(), or give it an entry point"
             )
         try:
             return self.read(record)
@@ -310,7 +310,7 @@ class Registry(Names[PartT]):
     def _name_in(self, record: Mapping[str, Any]) -> str:
         name = record.get("kind")
         if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
-            raise SettingsError(f"{shown(dict(record))} names no {self._what}")
+            raise SettingsError(f"{shown(dict(record))} does not name a {self._what}")
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
@@ -319,7 +319,7 @@ class Registry(Names[PartT]):
         """
         name = str(record.get("kind"))
         missing = self.missing(name)
-        todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
+        todo = "; add the folder of its module to PYTHONPATH" if ":" in name else ""
         return missing and f"{missing}, which is needed to continue with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:

@@ -374,7 +374,7 @@ class FollowedStudy:
             picture = self._require_picture()
             if not 0 <= trial < len(picture.trials):
                 raise NothingThere(
-                    f"there is no trial {trial}; the study has {len(picture.trials):,}"
+                    f"there is no trial {trial}; the study has {len(picture.trials):,} trials"
                 )
             best = picture.tally.best
             record = picture.trials[trial]

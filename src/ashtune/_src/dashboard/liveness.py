@@ -215,8 +215,8 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
     if study.is_alive is False and not study.is_known and not study.is_busy:
         return (
             "stopped",
-            "its driver has ended; whether the study is complete is unknown, as its scheduler "
-            "cannot be loaded",
+            "the driver has ended; whether the study is complete is unknown: its scheduler cannot "
+            "be loaded",
         )
     if study.is_alive is False:
         return "died", _gone(study, session)

@@ -127,7 +127,7 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
         {
             "cores_per_worker= needs budget=, in core-hours; give both": has["cores_per_worker"]
             > has["budget"],
-            "deadline= and budget= were both given; ask for one, then for the other": (
+            "deadline= and budget= cannot be combined; give one of them": (
                 has["deadline"] and has["budget"]
             ),
             "deadline= finds the number of workers; leave workers= out": (
@@ -282,8 +282,8 @@ class _Asking:
         )
         if not predictions:
             few = (
-                f"a budget of {number_text(budget)} core-hours does not suffice for one trial; "
-                f"give a larger one"
+                f"a budget of {number_text(budget)} core-hours is too small for one trial; give a "
+                "larger budget"
             )
             return [], [few]
         best = predictions[0]

@@ -43,8 +43,8 @@ def refuse_to_end_without_result(context: SessionContext) -> None:
     shown = context.shown
     how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
     raise NoResultError(
-        f"{shown} {how} without a result: {why_no_result(context.tally)}; `ashtune report {shown}` "
-        "shows the errors; fix them, then tune again, which starts a new study",
+        f"the study in {shown} {how} without a result: {why_no_result(context.tally)}; `ashtune "
+        f"report {shown}` shows the errors; fix them, then tune again, which starts a new study",
         shown,
     )
 
@@ -125,9 +125,9 @@ def _say_if_no_trial_used_the_new_rungs(context: SessionContext) -> None:
     finished = rungs[number].trained
     share = study.ladder.kept[number]
     say(
-        f"no trial continues from {rungs[number].resource:,}: {plural(finished, 'trial')} "
-        f"reached it, and the best {share} of them may continue; give more trials, as in "
-        f"trials={2 * max(1, context.tally.started)}"
+        f"no trial continues beyond {rungs[number].resource:,}, because too few reached it: of "
+        f"{plural(finished, 'trial')}, only the best {share}, rounded down, may continue; give "
+        f"more trials, as in trials={2 * max(1, context.tally.started)}"
     )
 
 

@@ -154,8 +154,8 @@ def check_enough(name: str, value: object) -> NotWorthIt:
         return NotWorthIt()
     if not isinstance(value, NotWorthIt):
         raise SettingsError(
-            f'{name}={shown(value)} is not known; give "{NAME}", or as in '
-            f'ashtune.NotWorthIt(gain=0.001, per="1h")'
+            f'{name}={shown(value)} is unknown; give "{NAME}", or for example '
+            'ashtune.NotWorthIt(gain=0.001, per="1h")'
         )
     gain = None if value.gain is None else check_number(f"{name}: gain", value.gain)
     return NotWorthIt(gain, check_seconds(f"{name}: per", value.per))
@@ -168,6 +168,8 @@ def read_enough(text: str) -> NotWorthIt:
     name, *options = text.split(":")
     given = dict(option.partition("=")[::2] for option in options)
     if name != NAME or not given.keys() <= {"gain", "per"}:
-        raise ValueError(f"{text!r} is not known; give {NAME}, or as in {NAME}:gain=0.001:per=30m")
+        raise ValueError(
+            f"{text!r} is unknown; give {NAME}, or for example {NAME}:gain=0.001:per=30m"
+        )
     gain = float(given["gain"]) if "gain" in given else None
     return NotWorthIt(gain, parse.seconds(given["per"]) if "per" in given else HOUR)

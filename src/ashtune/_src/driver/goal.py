@@ -115,14 +115,16 @@ def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
         for name, value in weights.items()
     }
     if min(numbers.values()) < 0 or not any(numbers.values()):
-        raise SettingsError(f"weights={shown(weights)}: give numbers of at least 0, and one above")
+        raise SettingsError(
+            f"weights={shown(weights)}: give numbers of at least 0, and at least one above 0"
+        )
     return tuple(numbers.get(name, 0.0) for name in names)
 
 
 def _check_known(what: str, given: Mapping[Any, Any], names: Sequence[str]) -> None:
     if not given or not all(name in names for name in given):
         raise SettingsError(
-            f"{what}={shown(given)} does not name metrics of the study; they are {_words(names)}"
+            f"{what}={shown(given)} does not name metrics of the study, which are {_words(names)}"
         )
 
 

@@ -180,7 +180,7 @@ class ObserverThread(Observer):
                 steps = self._past_steps
                 awake = AwakeClock(time.monotonic(), limit)
             elif awake.is_over(time.monotonic()):
-                what = "taken in nothing of the past for" if steps else "not begun within"
+                what = "read no past event for" if steps else "not begun within"
                 self._drop(f"it has {what} {awake.limit:g} s")
 
     def wait(self) -> None:
@@ -353,7 +353,7 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
     made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):
         raise SettingsError(
-            f"{shown(name)} is not the name of an exporter, an ashtune.observers.Exporter that "
-            f"keeps a copy; give one of {', '.join(OBSERVERS.names)}"
+            f"{shown(name)} is not the name of an exporter; give one of "
+            f"{', '.join(OBSERVERS.names)}"
         )
     return made

@@ -138,7 +138,7 @@ class Ending(TypedDict, total=False):
             check=check_confirm,
             parse=parse.confirm,
             metavar="K",
-            forms="as 5, or 5x3 for three seeds each",
+            forms="such as 5, or 5x3 for three seeds each",
         ),
     ]
     max_failures: Count
@@ -351,8 +351,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
             if held is not None and options.get(name) is not None:
                 raise SettingsError(
                     f"{name}={shown(options[name])} and "
-                    f"{place}={type(value).__name__}({name}={shown(held)}) are both "
-                    "given; give one of them"
+                    f"{place}={type(value).__name__}({name}={shown(held)}) are both given; give "
+                    "one of them"
                 )
             if held is not None:
                 options[name] = held
@@ -390,7 +390,7 @@ def worker_seconds(options: SessionOptions) -> float | None:
     gpus = options["gpus_per_worker"] if is_of_gpus else 1.0
     complaint = (
         "budget= counts the time of GPUs, but gpus_per_worker is not given; give "
-        "engine=ashtune.Local(gpus_per_worker=1), or the time of workers as in budget='40 hours'"
+        "engine=ashtune.Local(gpus_per_worker=1), or a time of workers, such as budget='40 hours'"
     )
     refuse({complaint: gpus is None})
     return seconds / cast("float", gpus)
@@ -416,14 +416,14 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
     if rungs is not None:
         if high is not None:
             raise SettingsError(
-                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one "
-                f"of them"
+                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one of "
+                "them"
             )
         return scheduler, Ladder.explicit(rungs)
     if high is None:
         raise SettingsError(
-            f"max_resource is missing: the most {options['resource']}s one trial may get; give "
-            f"max_resource=64"
+            f"max_resource is missing, the most {options['resource']}s that one trial may get; "
+            "give for example max_resource=64"
         )
     if factor is None:
         factor = scheduler.default_reduction_factor

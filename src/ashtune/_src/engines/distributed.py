@@ -89,7 +89,7 @@ from ashtune._src.training.worker_messages import Broken, TrialOrder
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
 CLOSING_SLEEP = 0.01
-NOBODY_LEFT = "no worker is left to train; what was found is kept: start again to continue"
+NOBODY_LEFT = "no worker is left to train; all results are kept; start again to continue"
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -358,11 +358,11 @@ class DistributedWorkers:
             ):
                 self._go_on_without_the_host(number, content)
             case Malformed(reason=reason):
-                self._lose(number, f"it sent what does not fit: {reason}", events)
+                self._lose(number, f"it sent an invalid message: {reason}", events)
             case _:
                 complaint = self._accept(number, peer, content)
                 if complaint:
-                    self._lose(number, f"it sent what does not fit: {complaint}", events)
+                    self._lose(number, f"it sent an invalid message: {complaint}", events)
                     return
                 events += self._collector.collect([self._as_kept(number, content)], self._moment)
                 if peer.is_leaving:

@@ -205,7 +205,7 @@ class FileReceiver:
         except OSError as error:
             if path == NEEDED:
                 raise StudyError(
-                    f"{whole}: {error.strerror}; make room; what was found so far is kept"
+                    f"{whole}: {error.strerror}; make room on the disk; all results are kept"
                 ) from None
             if not chunk.appended:
                 delete(self._disk, whole)

@@ -200,7 +200,7 @@ class Drive:
                 taken.append((event, self.controller.handle(event)))
         except JournalError as error:
             raise EngineError(
-                f"{error}; this event was not written to the journal; use `ashtune resume`"
+                f"{error}; this event is not in the journal; continue with `ashtune resume`"
             ) from None
         finally:
             # no event that the controller refused

@@ -245,7 +245,7 @@ class ThreadLink:
             there_are = len(self._channels)
             raise StudyError(
                 f"after {there_are} threads no more can be started ({error_line(error)}); give "
-                f"fewer, as in workers={max(1, there_are // 2)}"
+                f"fewer workers, as in workers={max(1, there_are // 2)}"
             ) from None
         self._channels[peer] = channel
         return peer

@@ -164,7 +164,7 @@ class Workload:
             return f"a result of trial {event.trial} without a metric"
         for at, _ in event.curve:
             if not 0 <= at <= job.target:
-                return f"a report at {at}, where {job.target} is the end"
+                return f"a report at {at}, but the job ends at {job.target}"
         return ""
 
     def _release(self, event: TrialReleased) -> str:

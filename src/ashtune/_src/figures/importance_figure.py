@@ -131,7 +131,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         base = f"{sample}{plural(self.total, 'trial')}"
         if self.is_meaningful:
             return (
-                f"{base}; from its configuration a forest predicts how good a trial is with R2 = "
+                f"{base}; a forest predicts the result of a trial from its configuration with R2 = "
                 f"{self.r2:.2f}"
             )
         return (

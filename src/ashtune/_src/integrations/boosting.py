@@ -61,7 +61,7 @@ class Rounds:
         if len(trial.metrics) > 1:
             raise ObjectiveError(
                 f"the study has the metrics {names_text(dict.fromkeys(trial.metrics))}, but the "
-                "callback reports only one; give tune one metric"
+                "callback reports only one; give tune() one metric"
             )
         self.trial = trial
         self.metric = trial.metric if metric is None else metric
@@ -94,9 +94,9 @@ class Rounds:
                 f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics
             ]
             raise MetricMissing(
-                f"{shown(self.metric)} of {shown(self.data)} is not evaluated; evaluated are "
-                f"{names_text(dict.fromkeys(evaluated))}; set the library's parameter for metrics, "
-                "or give callback(trial, metric=...) an evaluated metric"
+                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, only "
+                f"{names_text(dict.fromkeys(evaluated))}; name it in the library's parameter for "
+                "metrics, or write callback(trial, metric=...) with an evaluated one"
             )
 
     def check_direction(self, library: str, *, is_higher_better: bool) -> None:
@@ -109,7 +109,7 @@ class Rounds:
         if is_higher_better != (mode == "max"):
             better, right = ("higher", "max") if is_higher_better else ("lower", "min")
             raise ObjectiveError(
-                f"mode={mode!r}, but in {library} a {better} {self.metric} is better; give tune "
+                f"mode={mode!r}, but in {library} a {better} {self.metric} is better; give tune() "
                 f"mode={right!r}"
             )
 

@@ -179,8 +179,8 @@ def _dimension(override: "Override") -> Dimension:
     elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())
     if not elements:
         raise SpaceError(
-            f"{override.input_line} has no values; `python main.py --help` lists the options of "
-            "config groups"
+            f"{override.input_line} has no values; give at least one, as in {key}=sgd,adam; "
+            "`python main.py --help` lists the options of config groups"
         )
     return _of_choices(key, name, elements)
 
@@ -296,9 +296,9 @@ class HydraJob:
         returned = done.return_value
         if trial.target < self._top and not is_asked_for():
             raise MetricMissing(
-                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it cannot "
-                f"stop at the rungs below max_resource={self._top}; call it and report each epoch, "
-                "or remove max_resource"
+                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so trials "
+                f"cannot stop at the rungs below max_resource={self._top}; call "
+                "ashtune.current_trial() and report each epoch, or remove max_resource"
             )
         return returned
 
@@ -366,7 +366,7 @@ class Sweep:
         self._refuse_launcher()
         if options.get("engine") == "threads":
             raise SettingsError(
-                "engine='threads' cannot be used, because Hydra has one config in a process; "
+                "engine='threads' cannot be used, because Hydra has only one config per process; "
                 "remove engine"
             )
         options["engine"] = engine_for(options)

@@ -248,7 +248,7 @@ def _check_weights_only(checkpoint: Path) -> None:
         torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ObjectiveError(
-            f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; "
-            "exclude it by save_hyperparameters(ignore=...) and from states, or give fit "
-            "weights_only=False"
+            f"Lightning's checkpoint contains more than weights: {no_weights(error)}; exclude this "
+            "object by save_hyperparameters(ignore=...) and from states, or write fit(..., "
+            "weights_only=False)"
         ) from None

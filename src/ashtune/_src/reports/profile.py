@@ -134,7 +134,7 @@ def read_profile(study: Path) -> Profile:
     """
     profile = profile_of(study)
     if profile is None:
-        raise StudyError(f"{study} was not profiled; run or resume it with --profile")
+        raise StudyError(f"the study in {study} was not profiled; run or resume it with --profile")
     return profile
 
 

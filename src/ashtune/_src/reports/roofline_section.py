@@ -316,8 +316,7 @@ def placement_rows(placement: Placement) -> dict[str, str]:
         "operational intensity": f"{rate_text(placement.intensity)} flop/byte",
         "bound": f"{placement.bound}-bound: {side(placement)}",
         "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of "
-        f"peak, "
-        f"{time_text(placement.least_seconds)} {step.each}",
+        f"peak, {time_text(placement.least_seconds)} {step.each}",
     }
     if step.seconds and placement.achieved and placement.share_of_attainable:
         share = percent_text(placement.share_of_attainable)

@@ -79,8 +79,9 @@ class GridDesign:
         if self._lattice.is_constrained:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
-                    f"the grid has {self._lattice.volume:,} combinations before its conditions; "
-                    f"give fewer points, for at most {LARGEST_ENUMERATED:,}, or use search='random'"
+                    f"the grid has {self._lattice.volume:,} combinations without conditions; give "
+                    f"fewer points, for at most {LARGEST_ENUMERATED:,} combinations, or use "
+                    "search='random'"
                 )
             self._members = self._lattice.members()
 

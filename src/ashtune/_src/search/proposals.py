@@ -507,8 +507,8 @@ class Proposals(Observer):
         self._stand_in_news.clear()
         assert self._options is not None, "it is asked after the start"
         self._options.complain(
-            f"search {type(self._search).__name__}: the simpler search that fills in for it has "
-            f"failed, and proposes nothing more: {error_line(error)}"
+            f"search {type(self._search).__name__}: the simpler search that replaces it has failed "
+            f"too, and proposes nothing more: {error_line(error)}"
         )
 
     def _kind(self, proposal: Proposal | None) -> object:

@@ -115,8 +115,9 @@ class DrawnDesign:
             empty = 0 if count else empty + 1
             if empty == _EMPTY_BLOCKS:
                 raise SpaceError(
-                    f"none of {_EMPTY_BLOCKS * BLOCK:,} draws was valid; narrow the ranges, or use "
-                    "a grid (valid or forbidden clauses exclude nearly all configurations)"
+                    f"none of {_EMPTY_BLOCKS * BLOCK:,} random configurations was allowed: valid=, "
+                    "or the forbidden clauses, exclude nearly all of them; narrow the ranges, or "
+                    "use a grid"
                 )
         block = bisect_right(self._ends, trial) - 1
         return block, trial - self._ends[block]
@@ -127,7 +128,8 @@ class DrawnDesign:
         members = self._lattice.members()
         if not members:
             raise SpaceError(
-                f"none of the {self._lattice.volume:,} configurations is valid; widen the ranges"
+                f"none of the {self._lattice.volume:,} configurations is allowed: valid=, or the "
+                "forbidden clauses, exclude all of them; widen the ranges"
             )
         return members
 

@@ -29,7 +29,7 @@ def learns(record: Mapping[str, Any]) -> bool:
     try:
         search = SEARCHES.part_or_reason(record)
     except SettingsError as error:
-        raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
+        raise SettingsError(f"line 1 of the journal does not describe a search: {error}") from None
     return isinstance(search, str) or search.has_proposer
 
 

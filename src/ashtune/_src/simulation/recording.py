@@ -217,8 +217,8 @@ def traces_of(study: StudyReader) -> Traces:
     """
     if not study.settings.goal.is_plain:
         raise StudyError(
-            f"{study.directory} has {study.settings.goal}, but a simulation can replay only "
-            "studies of one metric without constraints"
+            f"the study in {study.directory} has {study.settings.goal}, but a simulation can "
+            "replay only studies of one metric without constraints"
         )
     study.read_for([Recorder, Timeline])
     scheduler = SCHEDULERS.part_or_reason(study.settings.scheduler)

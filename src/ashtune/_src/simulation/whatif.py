@@ -160,8 +160,8 @@ class Predictor:
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
             raise SettingsError(
-                f"trials={trials:,} cannot be predicted: the study has {there:,}; give from 1 to "
-                f"that many"
+                f"trials={trials:,} cannot be predicted: the study has {there:,} trials; give 1 to "
+                f"{there:,}"
             )
         factor = "1" if scheduler.rule is Rule.ALWAYS else _factor_text(ladder)
         return Choices(scheduler, ladder, factor, workers, trials or there)

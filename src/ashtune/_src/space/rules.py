@@ -166,8 +166,8 @@ class Rules:
             return bool(self.valid(fresh(dict(configuration))))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             raise SpaceError(
-                f"valid raised {error_line(error)} for {shown(dict(configuration))}; it must "
-                "return True or False, also if a hyperparameter is inactive and missing"
+                f"valid() raised {error_line(error)} for {shown(dict(configuration))}; it must "
+                "return True or False, even if an inactive hyperparameter is missing"
             ) from None
 
     def conditions_text(self, name: str) -> str:

@@ -78,7 +78,8 @@ class Space:
         }
         if sorted(read.names) != sorted(given):
             raise SpaceError(
-                f"the record names {shown(read.names)}, but its space has {shown(list(given))}"
+                f"the record lists the hyperparameters {shown(read.names)}, but the space in the "
+                f"same record has {shown(list(given))}"
             )
         self._record = dict(record)
         self.names = tuple(read.names)
@@ -219,8 +220,8 @@ class Space:
             if not is_active and name in values:
                 condition = self.rules.conditions_text(name)
                 yield (
-                    f"{name}={shown(values[name])} is inactive here; leave it out, as it is used "
-                    f"only if {condition}"
+                    f"{name}={shown(values[name])} is inactive in this configuration, because "
+                    f"{name} is used only if {condition}; leave it out"
                 )
         rule = self.rules.forbidding(values)
         if rule:

@@ -139,8 +139,8 @@ class Checkpoints:
             return
         except OSError as error:
             raise StudyError(
-                f"{self.folder}: {error.strerror}; the checkpoints are stored there: make it a "
-                "readable folder, or move it away to train without the checkpoints"
+                f"cannot read the checkpoints in {self.folder}: {error.strerror}; make the folder "
+                "readable, or move it away (trials then begin again)"
             ) from None
         for name in _unwanted(names, wanted):
             delete(self.disk, f"{self.folder}/{name}")

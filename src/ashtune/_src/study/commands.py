@@ -260,7 +260,7 @@ def _open_folder(path: Path) -> int:
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
         DISK.close(folder)
         whose = f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}"
-        raise StudyError(f"{path}: other users can read or write it ({whose}); remove it")
+        raise StudyError(f"{path}: other users can read or write this folder ({whose}); remove it")
     return folder
 
 

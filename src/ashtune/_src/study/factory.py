@@ -266,8 +266,8 @@ def _caution(scheduler: Scheduler, search: Search) -> str:
     if not (scheduler.takes_trials_for_alike and search.has_proposer):
         return ""
     return (
-        "the scheduler chooses its rungs as if all trials were random draws; proposals are more "
-        "similar, so a low rung separates them less well than it seems"
+        "the scheduler chooses its rungs as if all trials were random draws, but proposals are "
+        "more similar, and a low rung tells them apart less well"
     )
 
 

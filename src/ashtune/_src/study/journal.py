@@ -221,7 +221,8 @@ class JournalReader:
             raise self._refusal(error) from None
         if size < self.position:
             raise self._is_another(
-                f"the file ends at byte {size:,}, but {self.position:,} bytes were read before"
+                f"the file became shorter: it ends at byte {size:,} now, but {self.position:,} "
+                "bytes had been read"
             )
         check = _CHECK.fullmatch(
             self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1)
@@ -252,8 +253,8 @@ class JournalReader:
 
     def _is_another(self, why: str) -> JournalError:
         return JournalError(
-            f"{self._path}: {why}; it is another journal, or its last lines were lost in a power "
-            f"loss; read it again"
+            f"{self._path}: {why}; either this is another journal, or a power loss removed its "
+            "last lines; read the file again"
         )
 
 

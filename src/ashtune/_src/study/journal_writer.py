@@ -326,8 +326,8 @@ class Journal:
 
     def _refusal(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path}: {reason_of(error)}; no written event is lost: free some space, then "
-            f"`ashtune resume {self._path.parent}`"
+            f"{self._path}: {reason_of(error)}; free some disk space, then run `ashtune resume "
+            f"{self._path.parent}` (no written event is lost)"
         )
 
     def __enter__(self) -> "Journal":

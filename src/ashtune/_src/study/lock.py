@@ -51,8 +51,8 @@ class StudyLock:
             holder = self._holder(file) or "another process"
             disk.close(file)
             raise StudyError(
-                f"{directory} is in use by {holder}; wait until it ends, stop it, or give another "
-                f"directory"
+                f"{directory} is in use by {holder}; wait until this process ends, stop it, or "
+                "give another directory"
             ) from None
         except OSError as error:
             disk.close(file)

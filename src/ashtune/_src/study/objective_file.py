@@ -124,9 +124,9 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
             parts = (value.func, *value.args, *value.keywords.values())
             yield from (("an argument of functools.partial", part) for part in parts)
         case MethodType():
-            yield from (("a method", value.__func__), ("what a method is of", value.__self__))
+            yield from (("a method", value.__func__), ("the object of a method", value.__self__))
         case _ if hasattr(value, "__wrapped__"):
-            yield "a function that is wrapped", value.__wrapped__
+            yield "a wrapped function", value.__wrapped__
         case _ if callable(value) and hasattr(value, "__dict__"):
             yield from (
                 (f"{each!r} of the {type(value).__name__}", item)

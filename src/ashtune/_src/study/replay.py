@@ -142,8 +142,8 @@ class Replay:
                     if is_strict and self.difference:
                         raise JournalError(
                             f"{path} line {line + len(told)}: {self.difference}; continue the "
-                            f"study with the ashtune version that wrote this line, or run "
-                            f"`ashtune report {path.parent}`"
+                            "study with the ashtune version that wrote this line, or only show it "
+                            f"with `ashtune report {path.parent}`"
                         )
             except JournalError as error:
                 if is_strict and self.difference:

@@ -121,7 +121,7 @@ def check_version() -> None:
         version = torch.__version__
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
         raise StudyError(
-            "the checkpoint has state dicts of PyTorch, which before 2.6 executes code from a "
+            "the checkpoint has state dicts, but before 2.6 PyTorch executes code from a "
             f"checkpoint (CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
         )
 
@@ -149,7 +149,7 @@ def check(state: Any, name: str) -> None:
         raise ObjectiveError(
             f"trial.checkpoint({name}=...): its state contains {shown(value)} at {name}{place}, a "
             f"{kind.__module__}.{kind.__qualname__}; only tensors, plain values and containers of "
-            f"them can be saved: {advice}"
+            f"them can be saved; {advice}"
         )
 
 

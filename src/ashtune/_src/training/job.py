@@ -317,8 +317,9 @@ class RunningJob:
 
     def _wrong_count(self, reports: int) -> str:
         return (
-            f"trial.report() was called {plural(reports, 'time')} to train from {self.start} to "
-            f"{self.target}; {self._right_lines}"
+            f"trial.report() was called {plural(reports, 'time')}, but must be called "
+            f"{plural(self.target - self.start, 'time')} from {self.start} to {self.target}; "
+            f"{self._right_lines}"
         )
 
     @property

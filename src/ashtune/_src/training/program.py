@@ -88,7 +88,7 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\s\"']+)\}")
 _NAME = r"[A-Za-z_][\w./@:-]{0,99}"
 _NUMBER = r"[-+]?(?i:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_RIGHT = 'write an object of metrics as JSON, {"loss": 0.25}, or a list of them, at most 10 MB'
+_RIGHT = 'write a JSON object of metrics, {"loss": 0.25}, or a list of objects, at most 10 MB'
 _running: set[ChildProcess] = set()
 
 
@@ -190,7 +190,7 @@ class Program:
                     raise ObjectiveError(
                         f"{{{match[1]}}} in {shown(word)} is not a hyperparameter; the space has "
                         f"{one_line(', '.join(names), LAST_WORDS)}, and every trial has "
-                        f"{', '.join(OWN)}; for braces write {{{{ and }}}}"
+                        f"{', '.join(OWN)}; to pass a brace to the program, write {{{{ or }}}}"
                     )
         if names and used.isdisjoint(names) and not self._may_read_all(found or program):
             raise ObjectiveError(

@@ -173,7 +173,9 @@ class NoSuchHyperparameter(SpaceError, KeyError):  # noqa: N818 - the name says 
 @lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a printable string")
+        raise ObjectiveError(
+            f"{shown(name)} cannot be the name of a metric; give a string of printable characters"
+        )
 
 
 def names_text(metrics: Mapping[str, Any]) -> str:

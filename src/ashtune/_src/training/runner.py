@@ -292,9 +292,9 @@ def runner_of(
 
         if isinstance(objective, HasRunner | Program):
             raise ObjectiveError(
-                "this training function uses one process for each trial, so give tune one process "
-                "for each trial, or run a program that starts several, as in: ashtune run ... -- "
-                "torchrun --standalone --nproc-per-node 2 train.py"
+                "this training function works only with one process for each trial; give tune() "
+                "one process for each trial, or run a program that starts several, as in: ashtune "
+                "run ... -- torchrun --standalone --nproc-per-node 2 train.py"
             )
     if isinstance(objective, HasRunner):
         return objective.make_runner(setup, mailbox, file=file, profiler=profiler)

@@ -92,8 +92,8 @@ class Trial:
         if name not in self.config:
             raise NoSuchHyperparameter(
                 f"the configuration of this trial has no {shown(name)}; "
-                f"{instead_of(name, self.config)}; an inactive conditional hyperparameter is "
-                f"missing: use trial.config.get({shown(name)})"
+                f"{instead_of(name, self.config)}; if a condition can make {shown(name)} inactive, "
+                f"use trial.config.get({shown(name)})"
             )
         return self.config[name]
 
@@ -107,7 +107,7 @@ class Trial:
                 advice = f"did you mean trial[{name!r}]?"
             elif name.startswith("suggest_"):
                 advice = (
-                    f"pass the space to tune, and read trial[{next(iter(self.config), 'lr')!r}]"
+                    f"give the space to tune(), and read trial[{next(iter(self.config), 'lr')!r}]"
                 )
             else:
                 known = [each for each in dir(self) if not each.startswith("_")]
@@ -245,7 +245,7 @@ class Trial:
         """
         if step is not None:
             raise NoSuchAttribute(
-                "trial.report() takes no step; write trial.report(value) in: for _ in "
+                "trial.report() takes no step; write trial.report(value) inside the loop: for _ in "
                 "trial.epochs()"
             )
         self._job.report_from(as_metrics(result, metrics, self.metrics))
@@ -357,7 +357,7 @@ class Trial:
 
 
 _OPTUNAS = {
-    "should_prune": "remove it: the loop over trial.epochs() ends when the trial stops",
+    "should_prune": "remove it, because the loop over trial.epochs() ends when the trial stops",
     "params": "did you mean trial.config?",
     "set_user_attr": "remove it, or report a number in addition to the metric: "
     "trial.report(loss=..., size=...)",

@@ -90,8 +90,8 @@ class ExecutorWorkers(ClusterWorkers):
             error = refused
         assert error is not None, "or the task is submitted"
         raise StudyError(
-            f"the pool runs no workers: {error_line(error)}; what was found is kept: start again "
-            f"to continue"
+            f"the pool cannot start workers: {error_line(error)}; all results are kept; start "
+            "again to continue"
         )
 
     def close(self, *, deletes: bool = True) -> None:
@@ -135,8 +135,8 @@ class Executors(Cluster, frozen=True):
         super().check(options, workers)
         if not workers or not callable(getattr(self.pool, "submit", None)):
             raise SettingsError(
-                f"Executors({shown(self.pool)}) needs a pool with `submit`, and workers=N; give "
-                f"both"
+                f"Executors({shown(self.pool)}) needs a pool with submit(), and workers=N; give "
+                "both"
             )
 
     def open(self, brief: Brief) -> ExecutorWorkers:

@@ -118,8 +118,8 @@ def listen(router: Socket, interface: str) -> list[str]:
             addresses.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
     if not addresses:
         raise SettingsError(
-            f"interface={shown(interface)}: {why}; give one of {', '.join(there)}, or '{ALL}' for "
-            f"all"
+            f"interface={shown(interface)} cannot be used ({why}); give one of {', '.join(there)} "
+            f"or '{ALL}'"
         )
     # other machines do not reach these
     return sorted(addresses, key=lambda address: address.startswith("tcp://127."))
@@ -435,7 +435,7 @@ def _refusal(hello: Hello) -> str:
     ):
         if mine != other:
             return (
-                f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use one "
-                f"version"
+                f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use the "
+                "same version"
             )
     return ""

@@ -54,7 +54,7 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
                 status = os.fstat(file.descriptor)
                 data = DISK.read(file.descriptor, MOST_BYTES)
             if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
-                raise ValueError("other users own it, or can read or write it")
+                raise ValueError("another user owns this file, or can read or write it")
             return msgspec.json.decode(data, type=cls)
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in NOT_YET:

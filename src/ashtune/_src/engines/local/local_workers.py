@@ -142,8 +142,7 @@ class LocalWorkers:
 
     def _refusal(self, error: OSError) -> StudyError:
         return StudyError(
-            f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is "
-            f"kept"
+            f"no worker can start, because of {self._logs}: {error.strerror}; all results are kept"
         )
 
 

@@ -77,7 +77,7 @@ from ashtune._src.training.worker_messages import (
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
 KILLED = "killed by SIGKILL"
-FEWER_WANTED = "fewer were wanted"
+FEWER_WANTED = "fewer workers were wanted"
 
 
 class ProcessPool:
@@ -293,7 +293,7 @@ class ProcessPool:
             return messages + self._lose(worker)
         except (EngineError, msgspec.MsgspecError) as error:
             worker.process.kill()
-            return messages + self._lose(worker, f"sent what does not fit: {error}")
+            return messages + self._lose(worker, f"sent an invalid message: {error}")
         return messages
 
     def _note(self, worker: Worker, message: FromWorker) -> None:
@@ -388,7 +388,7 @@ class ProcessPool:
         return WorkerLost(
             time=0,
             worker=worker.number,
-            reason=f"dismissed, as {worker.why_leaving}",
+            reason=f"dismissed, because {worker.why_leaving}",
             is_dismissed=True,
         )
 
@@ -416,7 +416,7 @@ class ProcessPool:
         del self._workers[worker.number]
         how = worker.process.end()
         if not reason and how == KILLED and self._memory.the_kernel_has_killed:
-            how = "killed by the kernel, as no memory was left"
+            how = "killed by the kernel, because no memory was left"
             is_out_of_memory = True
         how = reason or how
         workload = worker.workload

@@ -95,8 +95,8 @@ class RankInbox:
         is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
         if is_silent or DRIVER in self._transport.failed:
             say(
-                f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. "
-                "Continue by `ashtune resume`"
+                f"rank {world.rank} on {os.uname().nodename}: the driver is gone, so this rank "
+                "ends; continue with `ashtune resume`"
             )
             os._exit(1)
 

@@ -81,9 +81,9 @@ def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
             "`pip install 'ashtune[mpich]'`"
         )
     return (
-        f"{_started(launch)}, but mpi4py finds no MPI library it can load ({reason}); load the "
-        "site's MPI (`module load ...`) or set MPI4PY_LIBMPI to the path of its libmpi.so, or on a "
-        "machine that has no MPI `pip install 'ashtune[mpich]'`"
+        f"{_started(launch)}, but mpi4py finds no MPI library that it can load ({reason}); load "
+        "the site's MPI (`module load ...`) or set MPI4PY_LIBMPI to the path of its libmpi.so, or "
+        "on a machine that has no MPI `pip install 'ashtune[mpich]'`"
     )
 
 
@@ -111,7 +111,7 @@ def mismatch(launch: Launch, library_version: str) -> str:
         )
     if launch.launcher == _BY_HYDRA_IN_PMIX and _is_confused_by_two(library_version):
         return (
-            f"{_started(launch)}, and {library} aborts where it finds both PMI_SIZE and "
+            f"{_started(launch)}, and {library} aborts if it finds both PMI_SIZE and "
             "PMIX_NAMESPACE; set MPIR_CVAR_PMI_VERSION=1 before `mpiexec`, or start with `srun "
             "--mpi=pmi2 python ...`"
         )
@@ -130,8 +130,8 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
         sruns = [f"{_SRUN}{plugin}" for plugin in _plugins(library_version)]
         new = " or ".join(f"`{srun} python ...`" for srun in sruns if srun != launch.launcher)
         if new:
-            remedy = f"start with {new}, or with the `mpiexec` installed with it"
-    return f"{_started(launch)}, but {library} sees 1: each would run the whole study; {remedy}"
+            remedy = f"start with {new}, or with the `mpiexec` that was installed with this library"
+    return f"{_started(launch)}, but {library} sees 1, so each would run the whole study; {remedy}"
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:
@@ -141,8 +141,8 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
     if launch.is_started_by_it or workers_given:
         return ""
     return (
-        f"SLURM gave {launch.size} tasks, but srun did not start this process, which would leave "
-        "the others idle; start with `srun python ...`, or give workers= to use this node alone"
+        f"SLURM gave {launch.size} tasks, but srun did not start this process, so the other tasks "
+        "would be idle; start with `srun python ...`, or give workers= to use only this node"
     )
 
 
@@ -153,7 +153,7 @@ def error_of_several(launch: Launch, what: str, *, has_world: bool) -> str:
     so = "one would train while the others wait"
     if not has_world:
         so = "each would run the whole study"
-    return f"{_started(launch)}, and with {what} {so}; leave it out, or start one process"
+    return f"{_started(launch)}, and with {what} {so}; leave {what} out, or start only one process"
 
 
 def _by_openmpi(environment: Environment) -> Launch | None:

@@ -201,11 +201,11 @@ class MpiEngine:
             f"checkpoints={MESSAGES!r} out": (
                 each > 1 and options["checkpoints"] == MESSAGES
             ),
-            f"processes_per_trial={processes} starts processes, and the trials are trained in the "
-            "ranks; give ranks_per_trial, or "
+            f"processes_per_trial={processes} starts processes, but under MPI the ranks train the "
+            "trials; give ranks_per_trial, or "
             "isolate=True": processes > 1 and (each > 1 or not options["isolate"]),
-            f"on_out_of_memory={RETRY_ALONE!r} is not for MPI, where the ranks of a node train on "
-            "their own; leave it out, or give engine='local' or "
+            f"on_out_of_memory={RETRY_ALONE!r} cannot be used with MPI, where the ranks of a node "
+            "train independently; leave it out, or give engine='local' or "
             "engine='cluster'": options["on_out_of_memory"] == RETRY_ALONE,
         })  # fmt: skip
 

@@ -157,8 +157,8 @@ def _shared_directory(opening: Opening) -> Path:
             return directory
         if time.monotonic() > deadline:
             raise AshtuneError(
-                f"{directory} does not hold the driver's study here; give a directory that all "
-                "ranks share, or checkpoints='messages'"
+                f"this rank does not find the driver's study in {directory}; give a directory that "
+                "all ranks share, or checkpoints='messages'"
             )
         time.sleep(0.05)
 

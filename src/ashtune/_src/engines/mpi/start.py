@@ -52,8 +52,8 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
     if _world is not None:
         if _world.has_left:
             raise StudyError(
-                "the other ranks have left, as the study was stopped; start again with mpiexec or "
-                "srun"
+                "the other ranks have left, because the study was stopped; start again with "
+                "mpiexec or srun"
             )
         return _world
     launch = launcher.launch_of(os.environ)
@@ -142,8 +142,8 @@ def start_seconds(environment: Environment) -> float:
         seconds = 0.0
     if not 0 < seconds < threading.TIMEOUT_MAX:
         raise StudyError(
-            f"{START_VARIABLE}={text!r} is not a number of seconds above 0; unset it for "
-            f"{START_SECONDS:g} s"
+            f"{START_VARIABLE}={text!r} is not a number of seconds above 0; unset it to use the "
+            f"default of {START_SECONDS:g} s"
         )
     return seconds
 

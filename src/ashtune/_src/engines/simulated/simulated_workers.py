@@ -162,7 +162,7 @@ class SimulatedWorkers(Workers):
             return events
         if not due and math.isinf(until):
             raise StudyError(
-                "the simulation has no more events, but the study is not over; give it workers"
+                "the simulation has no worker left, but the study is not over; give it more workers"
             )
         self._now = max(self._now, until)
         return events

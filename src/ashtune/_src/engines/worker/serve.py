@@ -220,7 +220,7 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
             if not mailbox.is_sure:
                 raise
             sys.stderr.write(
-                f"code that an earlier job left behind raised after it: {error_line(error)}\n"
+                f"code of an earlier job ran after the job's end and raised: {error_line(error)}\n"
             )
             continue
         message = mailbox.next()

@@ -390,7 +390,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             pass
         except FunctionChanged:
             raise StudyError(
-                f"{self.directory_} has another search, with other data, splits, estimator, "
+                f"{self.directory_} holds another search, with other data, splits, estimator, "
                 "scoring or distributions; give another directory"
             ) from None
         except AshtuneError:

@@ -287,7 +287,7 @@ def read_data(folder: str, digest: str) -> Any:
     except OSError as error:
         raise CannotGoOn(
             f"{path}: {error.strerror}; every process that fits needs this directory at this path; "
-            "if the directory was moved, continue by the script that calls fit"
+            "if the directory was moved, continue by running the script that calls fit()"
         ) from None
 
 

@@ -199,7 +199,7 @@ class Frame:
             return ""
         if self._is_over:
             return f"stopped: {reason}"
-        return f"stopping: {reason}; what runs is saved"
+        return f"stopping: {reason}; running trials are saved"
 
     def _summary(self, _: int) -> Iterator[Text]:
         """Yield a line about the workers' states, the workers' utilisation, and the size of

@@ -195,7 +195,7 @@ class NotebookDisplay(Display):
         plain = as_text(frame, *size)
         with suppress(OSError):
             if any(entry.stat().st_size for entry in os.scandir(self._logs)):
-                note = f"trials print to {self._logs}; study.log(trial) reads it"
+                note = f"the output of trials is in {self._logs}; study.log(trial) returns it"
                 html += f"<div>{escaped(note)}</div>"
                 plain += f"  {visible(note)}\n"
         return {"text/html": html, "text/plain": plain}

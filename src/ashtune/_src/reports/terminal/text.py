@@ -156,7 +156,9 @@ def write(text: str, stream: TextIO) -> None:
 
 def _encoding_of(stream: TextIO) -> str:
     if not hasattr(stream, "write"):
-        raise SettingsError(f"stream={shown(stream)} is no open file; give one, as sys.stderr")
+        raise SettingsError(
+            f"stream={shown(stream)} is not an open file; give one, such as sys.stderr"
+        )
     return getattr(stream, "encoding", None) or "utf-8"
 
 

@@ -11,7 +11,7 @@ const NEAR = SAVED ? "1000000px" : "200px";
 const EVERY = 15000;
 /** Milliseconds without an answer before the section says that the answer is being computed. */
 const SOON = 800;
-const LACKING = "The server could not make this part. What is below, if anything, is not up to date.";
+const LACKING = "The server could not make this part. Anything below is out of date.";
 
 /**
  * Return a section.
@@ -128,7 +128,7 @@ export function newSection(study, id, title, lead = "", short = title, level = "
   };
   /** Of how many trials the answer is: the study may have more by now. */
   const extent = element("span.quiet");
-  const working = element("span.working.quiet", { "aria-hidden": "true" }, "being worked out …");
+  const working = element("span.working.quiet", { "aria-hidden": "true" }, "being computed …");
   const heading = element("div.heading", section.title, extent, working);
   section.element.append(heading, ...(lead ? [section.lead] : []), section.remark, lacking, section.body);
   new IntersectionObserver(

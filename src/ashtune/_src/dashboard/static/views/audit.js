@@ -22,8 +22,8 @@ export function audit(study) {
   const section = newSection(
     study,
     "audit",
-    "Did the halving do right?",
-    "Every promotion against the rule of the scheduler, and against what is known by now.",
+    "Were the promotions right?",
+    "Each promotion, compared with the rule of the scheduler and with what is known now.",
     "Audit",
   );
   const [words, place] = [element("div"), element("div")];

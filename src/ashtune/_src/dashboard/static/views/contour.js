@@ -12,7 +12,7 @@ export function contour(study) {
   section.isEmpty = () => !study.hasResult || study.names.length < 2;
   const value = valueChoice(study, "contour", () => consider());
   const onchange = () => {
-    section.say(x.value === y.value && "choose two that differ");
+    section.say(x.value === y.value && "choose two different hyperparameters");
     keep({ across: x.value, up: y.value });
     consider();
   };

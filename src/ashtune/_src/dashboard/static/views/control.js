@@ -93,7 +93,7 @@ function moreTrials(sender) {
 
 function otherWorkers(study, sender) {
   const chooser = numberForm("control-workers", "Workers", { min: 1 }, "Change", (workers) =>
-    sender.send({ command: "workers", workers }, `${plural(workers, "worker")} from now on, as jobs end.`),
+    sender.send({ command: "workers", workers }, `The study changes to ${plural(workers, "worker")} as jobs end.`),
   );
   // The browser shows the attribute until the user types.
   study.on(["head"], ({ head }) => set(chooser.input, { value: head.workers || null }));
@@ -137,7 +137,7 @@ function ownConfiguration(study, sender) {
     element("summary", "Try your own configuration"),
     element("p.quiet", "A field that is left empty is a hyperparameter that is not active."),
     form([list], "Enqueue", send),
-    button("As the best so far", fill),
+    button("Fill in the best so far", fill),
   );
   return details;
 }

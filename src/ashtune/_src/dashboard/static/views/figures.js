@@ -47,7 +47,7 @@ export function front(study) {
 
 export function workers(study) {
   const lead =
-    "What each worker does, the latest at the right. A colour is a rung, a pattern what is no training that counts.";
+    "What each worker does, the latest at the right. Colours show training, by rung; patterns show all other time.";
   const section = newSection(study, "workers", "Are my workers busy?", lead, "Workers");
   const lanes = newFigure("Lanes");
   const time = newFigure("Where their time went");

@@ -9,7 +9,7 @@ export function notes(study) {
     study,
     "notes",
     "Why these trials?",
-    "What the scheduler and the search say of their choices, and the latest of them.",
+    "How the scheduler and the search explain their choices, and the latest choices.",
     "Notes",
   );
   const [scheduler, search, sources, feed] = [element("p"), element("p"), element("div"), element("div")];

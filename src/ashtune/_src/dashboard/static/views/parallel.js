@@ -20,7 +20,7 @@ export function parallel(study) {
     study,
     "parallel",
     "All hyperparameters at once",
-    "A line is a trial, the best the brightest. Draw along an axis to keep only the lines that pass there.",
+    "Each line is a trial; the best is the brightest. Drag along an axis to keep only the lines that cross it there.",
     "Parallel",
   );
   section.isEmpty = () => !study.hasResult || study.names.length < 1;

@@ -61,7 +61,7 @@ export function summary(study) {
   };
   const lack = () => {
     state.element.dataset.mood = "none";
-    state.say("Not known", "The server could not make out how this study stands.");
+    state.say("Not known", "The server could not find out the state of this study.");
   };
   study.on(["head"], show, lack);
   setInterval(() => {

@@ -60,7 +60,7 @@ export function newTrialPage(study) {
       ),
       part(
         "What it printed",
-        answer.log_is_cut && element("p.quiet", "the end of it:"),
+        answer.log_is_cut && element("p.quiet", "only the end:"),
         answer.log ? preformatted(answer.log, "Log") : element("p.quiet", "nothing"),
       ),
     );

@@ -19,7 +19,7 @@ export const FILTER = "ashtune-filter";
 export const RANGES = "ashtune-ranges";
 
 export function trials(study) {
-  const lead = "A click on a row opens its trial, and a tick compares it. A paused trial has a result and is not promoted, so far.";
+  const lead = "Click a row to open its trial; tick it to compare the trial. A paused trial has a result, but no promotion so far.";
   const section = newSection(study, "trials", "Trials", lead);
   const asked = queryIn(SAVED ? "" : location.search);
   const place = element("div");

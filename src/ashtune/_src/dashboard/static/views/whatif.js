@@ -18,7 +18,7 @@ export function whatif(study) {
     study,
     "whatif",
     "What if?",
-    "What this study would have taken under other choices, trained again in virtual time from its journal.",
+    "How long this study would have taken with other choices: its journal is replayed in virtual time.",
     "What if",
   );
   section.isEmpty = () => !study.hasResult;

@@ -56,7 +56,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
         sizes = sorted({shape[0] for shape in shapes})
         if len(sizes) != 1 or not sizes[0]:
             raise ObjectiveError(
-                f"the arrays of train have {sizes} examples; give arrays of one length, at least 1"
+                f"the arrays of train have {sizes} examples; give arrays of equal length above 0"
             )
         return int(sizes[0])
 
@@ -78,8 +78,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
             given = self.step(state, batch, config)
         if not isinstance(given, tuple) or len(given) != 2:
             raise ObjectiveError(
-                f"step returns {_kind(given)}; return (state, metrics); metrics is a dict, which "
-                "may be empty"
+                f"step returns {_kind(given)}; return (state, metrics), where metrics is a dict, "
+                "which may be empty"
             )
         old, new = (_types(tree) for tree in (state, given[0]))
         changed = sorted(old.items() ^ new.items())

@@ -233,7 +233,7 @@ def tensors(arrays: Arrays, role: str) -> Arrays:
     sizes = sorted({len(tensor) for tensor in as_tensors})
     if len(sizes) != 1 or not sizes[0]:
         raise ObjectiveError(
-            f"the arrays of {role} have {sizes} examples; give arrays of one length, at least 1"
+            f"the arrays of {role} have {sizes} examples; give arrays of equal length above 0"
         )
     return as_tensors
 
@@ -252,13 +252,13 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
         again = _call_module(recipe, static)
     if module is again:
         raise ObjectiveError(
-            "module returns the same object at each call; build a new module in it"
+            "module returns the same object at each call; build a new module in each call"
         )
     twin = _numbers(again)
     for name, tensor in _numbers(module).items():
         if name not in twin or not tensor.equal(twin[name]):
             raise ObjectiveError(
-                f"the initial value of {name!r} differs at each call of module; draw it by torch"
+                f"the initial value of {name!r} differs at each call of module; draw it with torch"
             )
     return module.to(inputs.dtype) if inputs.is_floating_point() else module
 

@@ -130,7 +130,7 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
             if default is None and name not in lane:
                 raise ObjectiveError(
                     f"optimizer={optimizer!r} needs {name!r}, but the configuration has "
-                    f"{', '.join(lane) or 'no number'}; add it to the search space, and not to "
+                    f"{', '.join(lane) or 'no number'}; add {name!r} to the search space, not to "
                     "static"
                 )
     return {

@@ -104,10 +104,10 @@ class Proof:
             both = self._call_lanes(lanes, self._lanes, data)
         for lane in range(2):
             self._refuse_unlike(
-                again[lane], plain[lane], "at a second call; draw random numbers by torch only"
+                again[lane], plain[lane], "at a second call; draw random numbers only with torch"
             )
             self._refuse_unlike(
-                both[lane], single[lane], "together with another lane; train it without lanes"
+                both[lane], single[lane], "if another lane is trained too; train it without lanes"
             )
             # Stacked tensors have a different memory layout, for which PyTorch draws different
             # random numbers. These numbers are equally valid.
@@ -150,7 +150,7 @@ class Proof:
     ) -> None:
         name = self._unlike(actual, expected)
         if name is not None:
-            raise ObjectiveError(f"{name!r} differs {how}")
+            raise ObjectiveError(f"{name!r} is different {how}")
 
     def _unlike(
         self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]
@@ -171,8 +171,8 @@ class Proof:
         for name, leaf in leaves.items():
             if leaf._version:
                 raise ObjectiveError(
-                    f"the module changes its parameter {name!r} in place; only the optimizer may "
-                    "change it"
+                    f"the module changes its parameter {name!r} in place, which only the optimizer "
+                    "may do"
                 )
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         slopes = {
