@@ -99,6 +99,11 @@ def test_only_enough_search_results_at_the_top_are_judged() -> None:
     assert not told(NotWorthIt(0.5, per=60), *confirming, *more).reason()
 
 
+def test_the_search_may_end_soon_after_the_first_period() -> None:
+    times = [0.0, *(60 + place / 100 for place in range(10))]
+    assert told(NotWorthIt(0.5, per=60), *(result(time, 1.0) for time in times)).reason()
+
+
 def test_time_between_two_sessions_does_not_count() -> None:
     first = [result(place, 1.0) for place in range(10)]
     session = SessionStarted(10_000, 0, "", "", 0)
