@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -513,6 +515,15 @@ def test_a_forked_process_does_not_write_its_parents_events(tmp_path: Path) -> N
     assert list(read_events(path)) == [*EVENTS, EVENTS[-1]]
 
 
+def test_a_process_can_end_while_its_journal_is_open(tmp_path: Path) -> None:
+    program = f"""if True:
+        from pathlib import Path
+        from ashtune._src.study.journal_writer import Journal
+        journal = Journal(Path({str(written(tmp_path))!r}))
+    """
+    subprocess.run([sys.executable, "-c", program], timeout=20, check=True)
+
+
 def test_flushed_events_are_synced_only_once(tmp_path: Path) -> None:
     path, disk = written(tmp_path), FullDisk(room=10_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:
@@ -565,6 +576,11 @@ def test_a_second_sync_waits_for_the_first(tmp_path: Path) -> None:
         syncer.join()
         disk.is_slow = False
     assert disk.steps == ["synced", "continued"]
+
+
+def test_a_journal_without_a_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match=r"; choose a directory that can be written$"):
+        create(tmp_path / "missing" / journals.NAME, settings())
 
 
 def test_a_half_created_journal_is_created_again(tmp_path: Path) -> None:
