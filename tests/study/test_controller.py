@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import (
     Event,
@@ -100,6 +101,28 @@ def test_a_trial_promoted_at_once_continues_in_place() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.5)
     assert harness.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
+
+
+def with_a_promotion_that_waits() -> ControllerHarness:
+    """Return a study whose only promoted trial is being saved, and which confirms one trial."""
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 2, 2), 0), workers=0)
+    harness.session(trials=2, confirm=Confirm(1, 1))
+    harness.join(0)
+    harness.join(1)
+    harness.report(0, 0, 0, 0.1)
+    assert harness.report(1, 1, 0, 0.5, held=False) == []
+    return harness
+
+
+def test_nothing_is_confirmed_before_a_promoted_trial_is_saved() -> None:
+    harness = with_a_promotion_that_waits()
+    assert harness.release(0, 0, 1) == [Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10)]
+
+
+def test_an_ended_search_confirms_while_a_promotion_waits() -> None:
+    harness = with_a_promotion_that_waits()
+    orders = harness.handle(StopRequested(0, "time limit reached", ends_search=True))
+    assert [order.confirms for order in orders if isinstance(order, Train)] == [TrialId(0)]
 
 
 def test_a_trial_that_is_not_promoted_is_released_first() -> None:
