@@ -237,6 +237,14 @@ def test_an_event_without_an_order_is_refused() -> None:
         harness.report(0, 3, 0, 0.1)
 
 
+@pytest.mark.parametrize(("worker", "trial"), [(0, 1), (1, 0)])
+def test_a_release_without_an_order_is_refused(worker: int, trial: int) -> None:
+    harness = ControllerHarness(workers=2)
+    assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.5)
+    with pytest.raises(JournalError, match="which it was not training"):
+        harness.release(worker, trial, 1)
+
+
 def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
     harness = ControllerHarness(workers=2)
     assert harness.handle(StopRequested(0, "Ctrl-C received")) == [
