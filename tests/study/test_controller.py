@@ -387,6 +387,7 @@ def test_a_study_whose_every_promoted_trial_is_withdrawn_ends(works: bool) -> No
     assert harness.controller.stopping == (
         "" if works else "100 promoted trials in a row were withdrawn as invalid"
     )
+    assert works or withdrawn == PROMOTED_WITHDRAWN
 
 
 def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
