@@ -200,14 +200,6 @@ def test_a_full_book_keeps_the_best(losses: list[tuple[int, int]], is_one: bool)
         assert len(book.results) < 24
 
 
-def test_one_trial_of_a_rung_is_the_best_by_default() -> None:
-    bests = RungBests()
-    for trial in range(3):
-        bests.arrive(TrialId(trial), 0, (0.0, float(trial)))
-    assert bests.highest == (0, [0])
-    assert [trial for trial in range(3) if trial in bests] == [0]
-
-
 def test_a_front_may_grow_by_the_withdrawal_of_a_trial() -> None:
     bests = RungBests()
     bests.arrive(TrialId(0), 0, (0.0, 1.0, 1.0))
@@ -217,3 +209,11 @@ def test_a_front_may_grow_by_the_withdrawal_of_a_trial() -> None:
     assert TrialId(1) in bests
     assert bests.highest == (0, [1])
     assert bests.has_as_good((2.0, 3.0))
+
+
+def test_one_trial_of_a_rung_is_the_best_by_default() -> None:
+    bests = RungBests()
+    for trial in range(3):
+        bests.arrive(TrialId(trial), 0, (0.0, float(trial)))
+    assert bests.highest == (0, [0])
+    assert [trial for trial in range(3) if trial in bests] == [0]

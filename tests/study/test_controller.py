@@ -103,28 +103,6 @@ def test_a_trial_promoted_at_once_continues_in_place() -> None:
     assert harness.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
 
 
-def with_a_promotion_that_waits() -> ControllerHarness:
-    """Return a study whose only promoted trial is being saved, and which confirms one trial."""
-    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 2, 2), 0), workers=0)
-    harness.session(trials=2, confirm=Confirm(1, 1))
-    harness.join(0)
-    harness.join(1)
-    harness.report(0, 0, 0, 0.1)
-    assert harness.report(1, 1, 0, 0.5, held=False) == []
-    return harness
-
-
-def test_nothing_is_confirmed_before_a_promoted_trial_is_saved() -> None:
-    harness = with_a_promotion_that_waits()
-    assert harness.release(0, 0, 1) == [Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10)]
-
-
-def test_an_ended_search_confirms_while_a_promotion_waits() -> None:
-    harness = with_a_promotion_that_waits()
-    orders = harness.handle(StopRequested(0, "time limit reached", ends_search=True))
-    assert [order.confirms for order in orders if isinstance(order, Train)] == [TrialId(0)]
-
-
 def test_a_trial_that_is_not_promoted_is_released_first() -> None:
     harness = ControllerHarness()
     assert harness.report(0, 0, 0, 0.5) == [
@@ -235,14 +213,6 @@ def test_an_event_without_an_order_is_refused() -> None:
     harness = ControllerHarness()
     with pytest.raises(JournalError):
         harness.report(0, 3, 0, 0.1)
-
-
-@pytest.mark.parametrize(("worker", "trial"), [(0, 1), (1, 0)])
-def test_a_release_without_an_order_is_refused(worker: int, trial: int) -> None:
-    harness = ControllerHarness(workers=2)
-    assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.5)
-    with pytest.raises(JournalError, match="which it was not training"):
-        harness.release(worker, trial, 1)
 
 
 def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
@@ -760,3 +730,33 @@ def test_a_number_of_trials_that_the_scheduler_refuses_changes_nothing() -> None
     with pytest.raises(SettingsError):
         study.handle(TrialsExtended(0, 5))
     assert study.controller.trials_left == before
+
+
+def with_a_promotion_that_waits() -> ControllerHarness:
+    """Return a study whose only promoted trial is being saved, and which confirms one trial."""
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 2, 2), 0), workers=0)
+    harness.session(trials=2, confirm=Confirm(1, 1))
+    harness.join(0)
+    harness.join(1)
+    harness.report(0, 0, 0, 0.1)
+    assert harness.report(1, 1, 0, 0.5, held=False) == []
+    return harness
+
+
+def test_nothing_is_confirmed_before_a_promoted_trial_is_saved() -> None:
+    harness = with_a_promotion_that_waits()
+    assert harness.release(0, 0, 1) == [Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10)]
+
+
+def test_an_ended_search_confirms_while_a_promotion_waits() -> None:
+    harness = with_a_promotion_that_waits()
+    orders = harness.handle(StopRequested(0, "time limit reached", ends_search=True))
+    assert [order.confirms for order in orders if isinstance(order, Train)] == [TrialId(0)]
+
+
+@pytest.mark.parametrize(("worker", "trial"), [(0, 1), (1, 0)])
+def test_a_release_without_an_order_is_refused(worker: int, trial: int) -> None:
+    harness = ControllerHarness(workers=2)
+    assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.5)
+    with pytest.raises(JournalError, match="which it was not training"):
+        harness.release(worker, trial, 1)

@@ -578,11 +578,6 @@ def test_a_second_sync_waits_for_the_first(tmp_path: Path) -> None:
     assert disk.steps == ["synced", "continued"]
 
 
-def test_a_journal_without_a_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match=r"; choose a directory that can be written$"):
-        create(tmp_path / "missing" / journals.NAME, settings())
-
-
 def test_a_half_created_journal_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     path.with_name(f"{journals.NAME}.new").symlink_to(tmp_path / "elsewhere")
@@ -620,3 +615,8 @@ def test_lines_are_read_singly_when_memory_is_short(
     path = written(tmp_path)
     monkeypatch.setattr(journals, "_events", OneByOne())
     assert list(read_events(path)) == EVENTS
+
+
+def test_a_journal_without_a_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match=r"; choose a directory that can be written$"):
+        create(tmp_path / "missing" / journals.NAME, settings())
