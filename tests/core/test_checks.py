@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ashtune._src.core.checks import check_number
+from ashtune._src.core.checks import MOST_NAME, check_name, check_number
 from ashtune._src.core.errors import NoResultError, SettingsError
 from ashtune._src.core.option import suggesting
 
@@ -35,6 +35,13 @@ def test_a_number_within_the_limits_is_returned_as_a_float() -> None:
     assert check_number("x", 8, at_most=8) == 8.0
     assert type(check_number("x", 8)) is float
     assert check_number("x", -1e300, above=-math.inf) == -1e300
+
+
+def test_a_name_has_at_most_so_many_characters() -> None:
+    longest = MOST_NAME * "a"
+    assert check_name("metric", longest) == longest
+    with pytest.raises(SettingsError, match=f"give up to {MOST_NAME} plain characters$"):
+        check_name("metric", longest + "a")
 
 
 def test_an_unknown_argument_is_refused_with_a_suggestion() -> None:

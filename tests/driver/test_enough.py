@@ -152,3 +152,8 @@ def test_an_invalid_stop_when_is_refused_in_one_line(value: object) -> None:
 def test_an_invalid_text_for_stop_when_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_enough(text)
+
+
+def test_the_search_may_end_soon_after_the_first_period() -> None:
+    times = [0.0, *(60 + place / 100 for place in range(10))]
+    assert told(NotWorthIt(0.5, per=60), *(result(time, 1.0) for time in times)).reason()

@@ -3,6 +3,7 @@ same of it.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from ashtune._src.driver.study_options import (
     TuneOptions,
     WhatIfOptions,
 )
+from ashtune._src.engines.engine_protocol import Brief
 from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.engines.session_options import RunOptions
+from ashtune._src.engines.threads import ThreadEngine, ThreadWorkers
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.commands import ashtune as command
@@ -233,6 +236,24 @@ def test_an_engine_receives_every_checked_option(tmp_path: Path) -> None:
     assert {name: given[0][name] for name in options_of(RunOptions)} == {
         **checked(RunOptions, {}), "quiet": True, "threads": 2, "profile": True
     }  # fmt: skip
+
+
+def test_workers_look_for_modules_where_the_driver_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[str] = []
+
+    class Asking(ThreadEngine):
+        def open(self, brief: Brief) -> ThreadWorkers:
+            folders.extend(brief.setup.path)
+            raise SettingsError("asked")
+
+    before = list(sys.path)
+    no_texts = [tmp_path, "no text \udcff"]  # Python ignores a Path; no message holds the other
+    monkeypatch.setattr(sys, "path", [*before, str(tmp_path), *no_texts])
+    with pytest.raises(SettingsError, match="asked"):
+        tuned(tmp_path / "study", trials=2, engine=Asking())
+    assert folders == [*before, str(tmp_path)]
 
 
 def test_trial_timeout_without_isolated_processes_is_refused(tmp_path: Path) -> None:

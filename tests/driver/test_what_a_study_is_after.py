@@ -77,10 +77,17 @@ def test_several_metrics_with_weights_and_constraints_form_one_goal() -> None:
             "weights={'accuracy': -0.5}: give numbers of at least 0, and at least one above 0",
         ),
         (
+            {**TWO, "weights": {"accuracy": -2}},
+            "weights={'accuracy': -2}: give numbers of at least 0, and one above",
+        ),
+        (
             {**TWO, "weights": {"accuracy": 0}},
             "weights={'accuracy': 0}: give numbers of at least 0, and at least one above 0",
         ),
-        ({**TWO, "weights": {"accuracy": "much"}}, "weights['accuracy']='much' is not a number"),
+        (
+            {**TWO, "weights": {"accuracy": "much"}},
+            "weights['accuracy']='much' is not a finite number",
+        ),
         (
             {"metric": "a", "mode": "max", "weights": {"a": 1}},
             "weights={'a': 1} is not a dict with weights of several metrics",

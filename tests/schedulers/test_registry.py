@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 import ashtune
@@ -30,6 +31,10 @@ class Eager(Scheduler, frozen=True):
 
     def build(self, ladder, trials, seed=0):
         return AshMachine(ladder, trials)
+
+class Numbered(Eager, frozen=True):
+    def build(self, ladder, trials, seed=0):
+        return AshMachine(ladder, int(trials))
 
 class Other:
     class Inner(Eager, frozen=True):
@@ -227,3 +232,13 @@ def test_a_view_separates_the_machine_with_results_from_the_one_without(
     assert view.told is study.controller.machine
     assert view.machine is not None
     assert view.machine is not view.told
+
+
+def test_a_scheduler_that_needs_the_number_of_trials_continues(
+    module: str, finished_study: Path
+) -> None:
+    settings = msgspec.structs.replace(
+        read_settings(finished_study / NAME), scheduler={"kind": f"{module}:Numbered"}
+    )
+    SCHEDULERS.part(f"{module}:Numbered")  # imports it
+    assert built_study(settings).controller.machine is not None

@@ -211,3 +211,11 @@ def test_the_withdrawal_of_a_trial_may_add_another_trial_to_the_front() -> None:
     assert TrialId(1) in bests
     assert bests.highest == (0, [1])
     assert bests.has_as_good((2.0, 3.0))
+
+
+def test_one_trial_of_a_rung_is_the_best_by_default() -> None:
+    bests = RungBests()
+    for trial in range(3):
+        bests.arrive(TrialId(trial), 0, (0.0, float(trial)))
+    assert bests.highest == (0, [0])
+    assert [trial for trial in range(3) if trial in bests] == [0]

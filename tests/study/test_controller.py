@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import (
     Event,
@@ -356,6 +357,7 @@ def test_a_study_ends_if_all_promoted_trials_are_withdrawn(works: bool) -> None:
     assert harness.controller.stopping == (
         "" if works else "100 promoted trials in a row were withdrawn as invalid"
     )
+    assert works or withdrawn == PROMOTED_WITHDRAWN
 
 
 def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
@@ -728,3 +730,33 @@ def test_a_number_of_trials_refused_by_the_scheduler_leaves_the_study_unchanged(
     with pytest.raises(SettingsError):
         study.handle(TrialsExtended(0, 5))
     assert study.controller.trials_left == before
+
+
+def with_a_promotion_that_waits() -> ControllerHarness:
+    """Return a study whose only promoted trial is being saved, and which confirms one trial."""
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 2, 2), 0), workers=0)
+    harness.session(trials=2, confirm=Confirm(1, 1))
+    harness.join(0)
+    harness.join(1)
+    harness.report(0, 0, 0, 0.1)
+    assert harness.report(1, 1, 0, 0.5, held=False) == []
+    return harness
+
+
+def test_nothing_is_confirmed_before_a_promoted_trial_is_saved() -> None:
+    harness = with_a_promotion_that_waits()
+    assert harness.release(0, 0, 1) == [Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10)]
+
+
+def test_an_ended_search_confirms_while_a_promotion_waits() -> None:
+    harness = with_a_promotion_that_waits()
+    orders = harness.handle(StopRequested(0, "time limit reached", ends_search=True))
+    assert [order.confirms for order in orders if isinstance(order, Train)] == [TrialId(0)]
+
+
+@pytest.mark.parametrize(("worker", "trial"), [(0, 1), (1, 0)])
+def test_a_release_without_an_order_is_refused(worker: int, trial: int) -> None:
+    harness = ControllerHarness(workers=2)
+    assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.5)
+    with pytest.raises(JournalError, match="which it was not training"):
+        harness.release(worker, trial, 1)

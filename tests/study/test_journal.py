@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -515,6 +517,15 @@ def test_a_forked_process_does_not_write_its_parents_events(tmp_path: Path) -> N
     assert list(read_events(path)) == [*EVENTS, EVENTS[-1]]
 
 
+def test_a_process_can_end_while_its_journal_is_open(tmp_path: Path) -> None:
+    program = f"""if True:
+        from pathlib import Path
+        from ashtune._src.study.journal_writer import Journal
+        journal = Journal(Path({str(written(tmp_path))!r}))
+    """
+    subprocess.run([sys.executable, "-c", program], timeout=20, check=True)
+
+
 def test_flushed_events_are_synced_only_once(tmp_path: Path) -> None:
     path, disk = written(tmp_path), FullDisk(room=10_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:
@@ -606,3 +617,8 @@ def test_lines_are_decoded_one_by_one_if_memory_runs_out(
     path = written(tmp_path)
     monkeypatch.setattr(journals, "_events", OneByOne())
     assert list(read_events(path)) == EVENTS
+
+
+def test_a_journal_without_a_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match=r"; choose a directory that can be written$"):
+        create(tmp_path / "missing" / journals.NAME, settings())

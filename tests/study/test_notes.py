@@ -12,7 +12,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
-from ashtune._src.study.factory import caution_of, new_study
+from ashtune._src.study.factory import built_study, caution_of, new_study
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.settings import Settings
@@ -43,6 +43,7 @@ def test_a_note_warns_of_schedulers_that_fit_badly_with_proposals(
     settings = settings_of(scheduler, search)
     caution = caution_of(settings)
     assert caution.startswith(CAUTION) if is_cautioned else caution == ""
+    assert built_study(settings).caution == caution
     create(tmp_path / NAME, settings)
     assert (CAUTION in StudyReader(tmp_path).outcome.notes) == is_cautioned
 

@@ -212,3 +212,11 @@ def test_each_job_is_trained_once_although_the_number_of_places_changes(seed: in
     for event in journal:
         again.handle(event)
     assert again.is_complete
+
+
+def test_a_worker_that_joins_again_has_one_place() -> None:
+    controller = harness(ONE)
+    controller.handle(PlacesChanged(0, ONE, 3))
+    controller.handle(WorkerLost(time=0, worker=ONE, reason="SIGKILL"))
+    ((_, trial),) = given(orders_in(controller.handle(WorkerJoined(0, ONE))))
+    assert len(given(orders_in(controller.handle(finished(ONE, trial))))) == 1

@@ -4,6 +4,7 @@ target.
 
 import re
 from collections.abc import Mapping, Sequence
+from math import inf, nan
 from typing import Any
 
 from ashtune._src.core.checks import check_name, check_number
@@ -60,11 +61,10 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
                 f"{_words(names)}; give a value for each, as in target={{{names[0]!r}: "
                 f"{shown(target)}}}"
             )
-        return check_number("target", target, above=-float("inf"))
+        return check_number("target", target, above=-inf)
     _check_known("target", target, names)
     numbers = {
-        name: check_number(f"target[{name!r}]", value, above=-float("inf"))
-        for name, value in target.items()
+        name: check_number(f"target[{name!r}]", value, above=-inf) for name, value in target.items()
     }
     return numbers if len(names) > 1 else numbers[names[0]]
 
@@ -111,7 +111,7 @@ def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
         )
     _check_known("weights", weights, names)
     numbers = {
-        name: check_number(f"weights[{name!r}]", value, above=-1.0)
+        name: check_number(f"weights[{name!r}]", value, above=-inf)
         for name, value in weights.items()
     }
     if min(numbers.values()) < 0 or not any(numbers.values()):
@@ -143,10 +143,10 @@ def _constraint(name: Any, text: Any) -> Constraint:
     check_name("constraints", name, "latency")
     parts = _BOUND.fullmatch(text) if isinstance(text, str) else None
     try:
-        bound = float(parts[2]) if parts else float("nan")
+        bound = float(parts[2]) if parts else nan
     except ValueError:
-        bound = float("nan")
-    if parts is None or not abs(bound) < float("inf"):
+        bound = nan
+    if parts is None or not abs(bound) < inf:
         raise SettingsError(
             f"constraints: {shown(text)} of {name!r} is not a bound; give '<=' or '>=' and a "
             f"number, as in '<= 5'"
