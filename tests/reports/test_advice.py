@@ -21,7 +21,7 @@ def advised(space: dict[str, Any], *best: Any, tried: int = FEWEST) -> dict[str,
     return {each.name: each.range for each in found}
 
 
-def test_a_range_is_widened_where_half_of_the_best_trials_are_at_its_end() -> None:
+def test_advice_widens_a_range_with_half_of_the_best_trials_at_an_end() -> None:
     space = {"x": (1e-4, 1.0, "log")}
     assert advised(space, 1e-4, 1.1e-4, 0.1, 0.5) == {"x": (1e-6, 1.0, "log")}
     assert advised(space, 1e-4, 0.01, 0.1, 0.5) == {}
@@ -44,12 +44,12 @@ def test_no_range_is_widened_beyond_a_natural_limit() -> None:
     assert advised({"x": (-5, 40)}, -5, -5, -5, -5) == {"x": (-28, 40)}
 
 
-def test_a_short_range_of_whole_numbers_is_widened_only_if_all_best_trials_are_at_its_end() -> None:
+def test_few_whole_numbers_need_all_best_trials_at_an_end() -> None:
     assert advised({"x": (2, 4)}, 4, 4, 4, 3) == {}
     assert advised({"x": (2, 4)}, 4, 4, 4, 4) == {"x": (2, 5)}
 
 
-def test_few_trials_and_other_kinds_of_hyperparameters_give_no_advice() -> None:
+def test_few_trials_and_choices_give_no_advice() -> None:
     assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0, 2.0, tried=FEWEST - 1) == {}
     assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0) == {}
     assert advised({"x": ["a", "b"]}, "a", "a", "a", "a") == {}

@@ -111,8 +111,8 @@ Followed = Order | Verdict
 
 
 # A study stops if promoted trials fail for the same reason. Failures at epochs 7 and 9 must then
-# have the same reason. A journal is replayed with this rule, so a changed rule would end old studies
-# at another event. Views group by ``template``, which may change.
+# have the same reason. A journal is replayed with this rule, so a changed rule would end old
+# studies at another event. Views group by ``template``, which may change.
 _A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
 _A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
 _OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
