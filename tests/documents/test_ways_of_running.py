@@ -172,7 +172,7 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
 }
 
 
-def test_the_guide_has_the_rows_of_the_readme_and_each_row_is_tested() -> None:
+def test_the_guide_has_all_rows_of_the_readme_and_each_is_tested() -> None:
     shown = rows("README.md")
     assert len(shown) == 4
     assert shown.items() <= ROWS.items()

@@ -79,7 +79,9 @@ def advice(
     trials.
     """
     found: list[Advice] = []
-    for each in space if tried >= FEWEST else ():
+    if tried < FEWEST:
+        return found
+    for each in space:
         values = [configuration.get(each.name) for configuration in best]
         found += _of_range(each, [value for value in values if isinstance(value, int | float)])
     return found
@@ -114,7 +116,8 @@ def _of_range(each: Hyperparameter, values: Sequence[float]) -> Iterator[Advice]
             bounds[end] = wider
     if ends:
         reason = f"{each.name} is at its {' and '.join(ends)} of the best {len(places)} trials"
-        yield Advice(each.name, (*bounds, "log") if each.log else tuple(bounds), reason)
+        scale = ["log"] if each.log else []
+        yield Advice(each.name, (*bounds, *scale), reason)
 
 
 def _place(each: Hyperparameter, low: float, high: float, value: float) -> float:
@@ -138,5 +141,6 @@ def _value(each: Hyperparameter, low: float, high: float, place: float) -> float
         value = low + place * (high - low)
     if each.type != "integer":
         return float(f"{value:.2g}")
-    least = 1 if low >= 1 else value
-    return round(max(least, value))
+    if low >= 1:
+        value = max(1, value)
+    return round(value)

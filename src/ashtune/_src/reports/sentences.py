@@ -80,7 +80,9 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     gain = first.loss - best.loss
     judged = f"as good as {who}"
     if gain:
-        side = "better" if gain > 0 else "worse"
+        side = "better"
+        if gain < 0:
+            side = "worse"
         judged = f"{side} than {who} by {number_text(abs(gain), 3)}"
     ours, yours = (number_text(goal.value(each.loss), 6) for each in (best, first))
     values = f"{goal.metric} = {ours} against {yours} {where}"
