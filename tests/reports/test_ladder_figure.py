@@ -70,7 +70,9 @@ def test_each_bar_shows_the_expected_number_of_trials() -> None:
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
         assert f"<b>{rung.trained} trained, {wanted.text} expected</b>" in text
         assert rung.best is not None
-        assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
+        assert (
+            f"best accuracy {tally.number_text('accuracy', rung.best.metrics['accuracy'])}" in text
+        )
 
 
 def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.core.numbers import MOST_DIGITS
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, short, short_value
@@ -97,7 +98,7 @@ class HeadPart(PagePart):
         return {
             "trial": best.trial,
             "resource": best.resource,
-            "metrics": {name: short(value) for name, value in metrics},
+            "metrics": {name: short(value, MOST_DIGITS) for name, value in metrics},
             "origin": one_line(study.trials.origin(best.trial), ORIGIN_CHARACTERS),
             "chosen": study.goal.chosen,
             "compared": one_line(compared_with_first(study.tally, unit=study.unit)),
@@ -124,7 +125,11 @@ class HeadPart(PagePart):
             "scheduler": study.scheduler.name,
             "search": one_line(study.settings.search_name),
             "objectives": [
-                {"metric": each.metric, "mode": each.mode}
+                {
+                    "metric": each.metric,
+                    "mode": each.mode,
+                    "digits": study.tally.digits(each.metric),
+                }
                 for each in study.goal.objectives[:MOST_METRICS]
             ],
             "state": standing.state,
