@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ashtune._src.core.numbers import (
     bytes_text,
     configuration_text,
+    digits_of,
     number_text,
     plural,
     seconds_text,
@@ -93,3 +94,19 @@ def test_the_text_of_a_value_is_one_line() -> None:
     assert value_text("a\n\tb ") == "a b"
     assert value_text(["a", None, 3]) == "['a', None, 3]"
     assert value_text(0.98658) == "0.9866"
+
+
+@pytest.mark.parametrize(
+    ("values", "digits"),
+    [
+        ([], 4),
+        ([-999.98], 4),
+        ([0.5, 0.5, 0.5], 4),
+        ([0.91, 0.93, 0.97, 0.88], 4),
+        ([-999.98, -999.5, -1000.25], 6),
+        ([-999.98, -999.5, -1000.25, -999.7, 1e9], 6),
+        ([1000.001, 1000.002, 1000.004], 8),
+    ],
+)
+def test_digits_tell_values_apart(values: list[float], digits: int) -> None:
+    assert digits_of(values) == digits

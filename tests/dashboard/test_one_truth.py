@@ -149,11 +149,10 @@ class Views:
         """The figures of a notebook."""
         reader = self.reader
         rungs = reader.ladder.rungs
-        of_all = {"rungs": rungs, "unit": reader.unit}
         return {
             "ladder": ladder_figure(self.tally, reader.expected, unit=reader.unit),
-            "best": best_over_time_figure(reader.results, **of_all),
-            "curves": curves_figure(reader.curves, **of_all),
+            "best": best_over_time_figure(reader.results, rungs, unit=reader.unit),
+            "curves": curves_figure(reader.curves, rungs, unit=reader.unit),
         }
 
 
@@ -183,8 +182,47 @@ def words_in(data: Any) -> Iterator[str]:
             yield from words_in(each)
 
 
+def places(number: str) -> int:
+    """Return how many digits of a number are after its point."""
+    return len(number.partition(".")[2])
+
+
 def ladder_texts(figure: dict[str, Any]) -> list[str]:
     return [text for each in figure["series"] if each["kind"] == "texts" for text in each["words"]]
+
+
+def check_best(views: Views) -> None:
+    """The best is one trial, and each of its metrics one number in one form."""
+    reader = views.reader
+    goal = reader.goal
+    best = views.tally.best
+    head = views.page["head"]["best"]
+    if best is None:
+        assert head is views.report["best"] is None
+        return
+    assert (best.trial, best.resource) == (head["trial"], head["resource"])
+    assert best.trial == views.report["best"]["trial"]
+    said = views.tally.result_text(best.metrics)
+    for text in (views.terminal, views.report_text):
+        assert said in text
+    for each, other in zip(goal.objectives, views.page["head"]["objectives"], strict=True):
+        assert (each.metric, each.mode) == (other["metric"], other["mode"])
+        assert other["digits"] == views.tally.digits(each.metric)
+        assert head["metrics"][each.metric] == pytest.approx(best.metrics[each.metric], rel=1e-9)
+
+
+def check_digits(views: Views) -> None:
+    """Results that are far apart are told apart: a loss of -999.98 is not -1,000."""
+    rungs = [each for each in views.tally.rungs if len(each.bests.results) > 1]
+    rung = rungs[-1] if rungs else None
+    if rung is None:
+        return
+    for name in views.reader.goal.metrics:
+        values = [float(each.metrics[name] or 0) for each in rung.bests.results.values()]
+        spread = max(values) - min(values) or 1.0
+        for value in values:
+            text = views.tally.number_text(name, value)
+            assert abs(float(text.replace(",", "")) - value) <= 0.05 * spread + 1e-9 * abs(value)
 
 
 def check_ladder(views: Views) -> None:
@@ -200,11 +238,31 @@ def check_ladder(views: Views) -> None:
     }
     for rung, text in zip(views.tally.rungs, texts, strict=False):
         for value in re.findall(rf"\nbest {metric} (\S+)", text):
-            assert value == most.get(str(rung.resource), value)
+            other = most.get(str(rung.resource), value)
+            assert float(value.replace(",", "")) == pytest.approx(
+                float(other.replace(",", "")),
+                rel=1e-9,
+                abs=10.0 ** -min(map(places, (value, other))),
+            )
     if views.reader.goal.others and views.tally.best is not None:
         assert all(text.endswith(", knee of the front") for text in texts if "\n" in text)
         assert views.page["head"]["best"]["chosen"] == "knee of the front"
         assert "the knee of the front" in views.terminal
+
+
+def check_expected(views: Views) -> None:
+    """A forecast is the same range in all views."""
+    expected = views.reader.expected
+    if expected is None or not views.tally.started:
+        return
+    said = [each.text for each in expected]
+    assert [each["expected"] for each in views.audit["rungs"]] == said
+    records = views.report["rungs"]
+    assert [each["expected"] for each in records] == msgspec.to_builtins(expected)
+    for text, words in zip(said, ladder_texts(views.page["ladder"]["figure"]), strict=True):
+        assert f", {text} expected" in words
+        assert text in views.report_text
+        assert text in views.terminal
 
 
 def check_busy(views: Views) -> None:
@@ -287,7 +345,10 @@ def check_ticks(views: Views, folder: Path) -> None:
 
 
 def check_all(views: Views, folder: Path) -> None:
+    check_best(views)
+    check_digits(views)
     check_ladder(views)
+    check_expected(views)
     check_busy(views)
     check_waiting(views)
     check_failures(views)

@@ -82,7 +82,7 @@ def test_the_head_of_the_page_shows_the_counts_of_the_report(
     assert head["best"]["origin"] == study.best.origin
     assert head["best"]["compared"] == data["sections"]["best"]["first_enqueued"]
     assert head["unit"] == "epoch"
-    assert head["objectives"] == [{"metric": "score", "mode": "max"}]
+    assert head["objectives"] == [{"metric": "score", "mode": "max", "digits": 4}]
     assert head["utilisation"] == pytest.approx(data["utilisation"], abs=0.02)
     assert (head["state"], head["running"], head["busy"]) == ("complete", 0, 0)
 

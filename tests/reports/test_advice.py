@@ -21,7 +21,7 @@ def advised(space: dict[str, Any], *best: Any, tried: int = FEWEST) -> dict[str,
     return {each.name: each.range for each in found}
 
 
-def test_advice_widens_a_range_if_half_of_the_best_are_at_an_end() -> None:
+def test_half_of_the_best_at_an_end_widen_a_range() -> None:
     space = {"x": (1e-4, 1.0, "log")}
     assert advised(space, 1e-4, 1.1e-4, 0.1, 0.5) == {"x": (1e-6, 1.0, "log")}
     assert advised(space, 1e-4, 0.01, 0.1, 0.5) == {}

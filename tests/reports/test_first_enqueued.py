@@ -134,7 +134,7 @@ def test_all_views_compare_the_first_configuration_in_the_same_words(
     there = round(best.config["x"] * resource, 6)
     assert last.startswith(f"Trial {best.trial} is better than y{FIRST} by ")
     assert f"against {0.5 * resource:g} at epoch {resource}" in last
-    assert f"score = {there:.6g} against" in last
+    assert f"score = {there:.4g} against" in last
     assert study.report_data()["sections"]["best"]["first_enqueued"] == last
     assert last in study._repr_mimebundle_()["text/plain"].replace("\n", " ")
     study.report()

@@ -70,7 +70,9 @@ def test_each_bar_of_the_ladder_figure_shows_the_expected_number_of_trials() -> 
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
         assert f"<b>{rung.trained} trained, {wanted.text} expected</b>" in text
         assert rung.best is not None
-        assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
+        assert (
+            f"best accuracy {tally.number_text('accuracy', rung.best.metrics['accuracy'])}" in text
+        )
 
 
 def test_the_ladder_figure_connects_promoted_trials_with_the_next_rung() -> None:

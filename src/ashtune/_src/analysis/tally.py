@@ -34,9 +34,9 @@ from ashtune._src.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.jobs import Goal, Metrics, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.numbers import plural, share_text
+from ashtune._src.core.numbers import digits_of, number_text, plural, share_text
 from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.order import front_of, preferred
 from ashtune._src.core.orders import Followed, Train, TrialFailed, TrialPromoted
@@ -306,6 +306,27 @@ class Tally(Observer):
         """The value of the first metric in the best result; None if there is none."""
         best = self.best
         return None if best is None else best.metrics.get(self.goal.metric)
+
+    def digits(self, name: str) -> int:
+        """Return how many digits of a metric tell the best trials apart, at the highest rung that
+        has two results. O(n log n) for the kept results.
+        """
+        rungs = (rung.bests.results for rung in reversed(self.rungs))
+        results = next((each for each in rungs if len(each) > 1), {})
+        return digits_of(result.metrics.get(name) or 0.0 for result in results.values())
+
+    def number_text(self, name: str, value: float | None) -> str:
+        """Return a value of a metric as text. Its digits follow the differences between trials."""
+        return number_text(value, self.digits(name))
+
+    def result_text(self, metrics: Metrics, equals: str = " = ") -> str:
+        """Return the goal's metrics of a result as text, such as
+        ``accuracy = 0.9866, latency = 4.2``.
+        """
+        return ", ".join(
+            f"{name}{equals}{self.number_text(name, metrics.get(name))}"
+            for name in self.goal.metrics
+        )
 
     @property
     def front(self) -> list[BestResult]:

@@ -6,14 +6,16 @@ tests/javascript compare both.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ashtune._src.core.jobs import Goal, Metrics
 from ashtune._src.core.plaintext import visible
 
 MOST_WHOLE = 1e7
 """Whole numbers of at least this size are written with a power of ten."""
+LEAST_DIGITS = 4
+MOST_DIGITS = 10
+"""How many significant digits a metric has, depending on how near trials are to each other."""
 _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -91,11 +93,26 @@ def number_text(value: float | None, digits: int = 4) -> str:
     return text.replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
 
 
-def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
-    """Return the goal's metrics in a result, such as ``accuracy = 0.9866, latency = 4.2``."""
-    return ", ".join(
-        f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics
-    )
+def digits_of(values: Iterable[float]) -> int:
+    """Return how many significant digits tell values apart, at least 4: with them, half of the
+    values are in a range of 10 units of the last digit or more.
+    """
+    # Losses near -1000 that differ by 0.01 would all be written as -1,000. The middle half, because
+    # one trial that diverged must not take the digits from all others.
+    ordered = sorted(values)
+    count = len(ordered)
+    middle = ordered[count // 4 : 3 * count // 4 + 1]
+    if not middle:
+        return LEAST_DIGITS
+    if middle[0] == middle[-1]:
+        middle = ordered
+    spread = middle[-1] - middle[0]
+    if not 0 < spread < math.inf:
+        return LEAST_DIGITS
+    power = math.log10(max(abs(middle[0]), abs(middle[-1])))
+    # Some values may be beyond the next power of ten: 0.3 is that of a factor of two.
+    digits = math.floor(power + 0.3) - math.floor(math.log10(spread)) + 2
+    return max(LEAST_DIGITS, min(MOST_DIGITS, digits))
 
 
 def quotient(part: float, whole: float, otherwise: float = 0.0) -> float:

@@ -78,7 +78,6 @@ from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.numbers import result_text
 from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
 from ashtune._src.dashboard.page_messages import NothingThere, TrialQuestion, TrialStatus, is_whole
@@ -277,7 +276,9 @@ class FollowedStudy:
             best = picture.tally.best
             result = "no result"
             if best is not None:
-                result = one_line(f"{goal.chosen or 'best'} {result_text(goal, best.metrics)}")
+                result = one_line(
+                    f"{goal.chosen or 'best'} {picture.tally.result_text(best.metrics)}"
+                )
             return {
                 **unread,
                 "name": one_line(settings.name),

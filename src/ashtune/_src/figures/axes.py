@@ -44,7 +44,7 @@ from msgspec.structs import replace
 
 from ashtune._src.analysis.sampling import thinned
 from ashtune._src.core.jobs import Goal, Mode, TrialId
-from ashtune._src.core.numbers import plural, shortened
+from ashtune._src.core.numbers import digits_of, plural, shortened
 from ashtune._src.figures.figure import Axis, Series
 from ashtune._src.figures.figure_columns import Numbers
 from ashtune._src.figures.looks import rung_colors
@@ -104,7 +104,7 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
                     log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown)
                 )
     low, high, beyond = view(values, goal.mode)
-    return Axis(name=name, low=low, high=high, beyond=beyond)
+    return Axis(name=name, low=low, high=high, beyond=beyond, digits=digits_of(values))
 
 
 def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:

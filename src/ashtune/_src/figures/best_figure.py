@@ -12,7 +12,7 @@ from ashtune._src.analysis.results import Improvement, Results
 from ashtune._src.analysis.sampling import thinned
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Goal, Objective
-from ashtune._src.core.numbers import number_text, plural, result_text, shortened
+from ashtune._src.core.numbers import digits_of, number_text, plural, shortened
 from ashtune._src.figures.axes import (
     NAME,
     Origin,
@@ -144,9 +144,10 @@ def _figure(
         [result.trial for result in sample],
         names=rung_names(rungs, unit),
     )
+    digits = digits_of(values)
     for line, name, color in lines:
         last = (
-            f"{best_of(goal)} {name}: {number_text(goal.value(line[-1].loss))} (trial "
+            f"{best_of(goal)} {name}: {number_text(goal.value(line[-1].loss), digits)} (trial "
             f"{line[-1].trial})"
         )
         drawn = _line(goal, line, place, end, color=color, name=last, unit=unit, origin=origin)
@@ -297,7 +298,15 @@ def _points(name: str, shown: Sequence[BestResult], goal: Goal) -> Series:
     x, y = ([best.metrics.get(each.metric) for best in shown] for each in goal.objectives[:2])
     words = []
     if len(goal.others) > 1:
-        words = [shortened(result_text(goal, best.metrics), 100) for best in shown]
+        words = [
+            shortened(
+                ", ".join(
+                    f"{name} = {number_text(best.metrics.get(name))}" for name in goal.metrics
+                ),
+                100,
+            )
+            for best in shown
+        ]
     trials = [best.trial for best in shown]
     return Series(
         kind="points", x=x, y=y, name=name, color=BLUE, size=9, trials=trials, words=words

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ashtune._src.analysis.learning_curves import Curve, Curves
 from ashtune._src.analysis.sampling import thinned
 from ashtune._src.core.jobs import Goal, TrialId
-from ashtune._src.core.numbers import number_text, plural
+from ashtune._src.core.numbers import plural
 from ashtune._src.figures.axes import (
     Origin,
     best_of,
@@ -71,6 +71,7 @@ def curves_figure(
         [*rung_colors(len(rungs)), GREY],
         strict=True,
     )
+    x, y = _axes(shown, goal, rungs, unit)
     series: list[Series] = []
     for rung, name, color in styles:
         group = [curve for curve in shown if curve.rung == rung]
@@ -78,12 +79,11 @@ def curves_figure(
             line = _line(group, most, name, color, origin)
             series += [line, _dots(line)]
     if best.rung >= 0:
-        name = f"{best_of(goal)}: trial {best.trial}, {number_text(goal.value(best.loss))}"
+        name = f"{best_of(goal)}: trial {best.trial}, {y.write(goal.value(best.loss))}"
         line = replace(
             _line([best], most, name, rung_colors(len(rungs))[best.rung], origin), width=4, alpha=1
         )
         series += [line, _dots(line, size=10)]
-    x, y = _axes(shown, goal, rungs, unit)
     empty = len(all_curves) - len(shown)
     notes = []
     if len(all_curves) < curves.total:

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.core.numbers import number_text, seconds_text, share_text
+from ashtune._src.core.numbers import LEAST_DIGITS, number_text, seconds_text, share_text
 from ashtune._src.figures.looks import Look
 
 Written = Literal["number", "count", "seconds", "share"]
@@ -30,7 +30,8 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis. If ``ticks`` is
     empty, the ticks are round multiples of ``unit``. ``choices`` has the names at the positions 0,
-    1, 2, and so on. ``beyond`` is the number of values outside of the axis's range.
+    1, 2, and so on. ``digits`` are the significant digits of a number. ``beyond`` is the number of
+    values outside of the axis's range.
     """
 
     name: str = ""
@@ -40,6 +41,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_log: bool = False
     written: Written = "number"
     unit: float = 1.0
+    digits: int = LEAST_DIGITS
     ticks: Sequence[float] = ()
     choices: Sequence[str] = ()
     beyond: int = 0
@@ -56,7 +58,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             case "count":
                 return f"{value:,.0f}"
             case "number":
-                return number_text(value)
+                return number_text(value, self.digits)
 
     def within(self, value: float) -> float:
         """Return a value, limited to the range of the axis."""

@@ -11,7 +11,7 @@ from ashtune._src.analysis.advice import advice_of
 from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.analysis.study_reader import StudyReader
-from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
+from ashtune._src.core.numbers import number_text, plural, seconds_text, value_text
 from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.reports import html
 from ashtune._src.reports.sentences import (
@@ -49,7 +49,7 @@ class BestSection(Section):
         if best is None:
             yield line(no_result_sentence(tally), BAD)
             return
-        first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
+        first = line("").append("best  ", HEADING).append(tally.result_text(best.metrics), GOOD)
         yield first.append(f" {place_of_best(tally, best, unit=self.study.unit)}")
         yield from self._configuration(best)
         margin = margin_text(tally)
@@ -69,7 +69,7 @@ class BestSection(Section):
         if _is_better(anywhere, best):
             yield line("")
             where = f"at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
-            value = result_text(goal, anywhere.metrics, 6)
+            value = tally.result_text(anywhere.metrics)
             yield line("").append("best at any rung  ", HEADING).append(f"{value} {where}")
             if anywhere.trial != best.trial:
                 yield from self._configuration(anywhere)
@@ -117,7 +117,7 @@ class FrontSection(Section):
         yield line("").append("front  ", HEADING).append(what)
         for best in row[:LINES]:
             yield line(
-                f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})"
+                f"{INDENT}{self.study.tally.result_text(best.metrics)}  (trial {best.trial})"
             )
         if len(row) > LINES:
             yield line(f"{INDENT}and {len(row) - LINES:,} more", QUIET)

@@ -2,7 +2,7 @@
 
 from ashtune._src.analysis.counts import BestResult, Reasons
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, shortened
+from ashtune._src.core.numbers import number_text, plural, seconds_text, shortened
 from ashtune._src.core.plaintext import REASON
 
 MUCH_OF_THE_TIME = 0.25
@@ -71,11 +71,10 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
         violates = ", and violates the constraints"
     if best.trial == first.trial:
         return (
-            f"{who.capitalize()} is the best {where}: "
-            f"{result_text(goal, first.metrics, 6)}{violates}."
+            f"{who.capitalize()} is the best {where}: {tally.result_text(first.metrics)}{violates}."
         )
     if not goal.is_plain:
-        ours, yours = (result_text(goal, each.metrics, 6) for each in (best, first))
+        ours, yours = (tally.result_text(each.metrics) for each in (best, first))
         return f"Trial {best.trial} has {ours} {where}; {who} has {yours}{violates}."
     gain = first.loss - best.loss
     judged = f"as good as {who}"
@@ -84,7 +83,7 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
         if gain < 0:
             side = "worse"
         judged = f"{side} than {who} by {number_text(abs(gain), 3)}"
-    ours, yours = (number_text(goal.value(each.loss), 6) for each in (best, first))
+    ours, yours = (tally.number_text(goal.metric, goal.value(each.loss)) for each in (best, first))
     values = f"{goal.metric} = {ours} against {yours} {where}"
     if gain < 0 and tally.confirmed is not None:
         values += ", by their first results; the repetitions chose the winner"

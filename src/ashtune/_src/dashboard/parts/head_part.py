@@ -10,6 +10,7 @@ import msgspec
 
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.core.numbers import MOST_DIGITS
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import PagePart, short, short_value
@@ -99,7 +100,7 @@ class HeadPart(PagePart):
         return {
             "trial": best.trial,
             "resource": best.resource,
-            "metrics": {name: short(value) for name, value in metrics},
+            "metrics": {name: short(value, MOST_DIGITS) for name, value in metrics},
             "configuration": {
                 name: short_value(value)
                 for name, value in islice(study.configuration(best.trial).items(), MOST_SHOWN)
@@ -131,7 +132,11 @@ class HeadPart(PagePart):
             "scheduler": study.scheduler.name,
             "search": one_line(study.settings.search_name),
             "objectives": [
-                {"metric": each.metric, "mode": each.mode}
+                {
+                    "metric": each.metric,
+                    "mode": each.mode,
+                    "digits": study.tally.digits(each.metric),
+                }
                 for each in study.goal.objectives[:MOST_METRICS]
             ],
             "state": standing.state,

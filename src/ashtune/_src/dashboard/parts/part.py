@@ -30,11 +30,11 @@ class PagePart(View, Observer):
     """The seconds that the study has run until now; set before each call of :meth:`value`."""
 
 
-def short(value: float | None) -> float | None:
-    """Return a number rounded to six digits, or None if the number is not finite."""
+def short(value: float | None, digits: int = DIGITS) -> float | None:
+    """Return a rounded number, or None if the number is not finite."""
     if value is None or not math.isfinite(value):
         return None
-    return float(f"{value:.{DIGITS}g}")
+    return float(f"{value:.{digits}g}")
 
 
 def short_value(value: Any) -> Any:

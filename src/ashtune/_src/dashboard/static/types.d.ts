@@ -4,7 +4,8 @@
 type Numbers = (number | null)[];
 /** The value of a hyperparameter: a number, a text, a truth value or a list. */
 type Value = unknown;
-type Goal = { metric: string; mode: "min" | "max" };
+/** With `digits` significant digits, values of trials can be told apart. */
+type Goal = { metric: string; mode: "min" | "max"; digits: number };
 
 /** The parts of a study, by name. One that the server cannot make is null; views are told of whole ones only. */
 interface Parts {
@@ -253,6 +254,7 @@ interface Axis {
   isLog: boolean;
   written: "number" | "count" | "seconds" | "share";
   unit: number;
+  digits: number;
   ticks: number[];
   choices: string[];
 }

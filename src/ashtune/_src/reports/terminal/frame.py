@@ -38,7 +38,6 @@ from ashtune._src.core.numbers import (
     bytes_text,
     configuration_text,
     plural,
-    result_text,
     seconds_text,
     share_text,
 )
@@ -168,7 +167,7 @@ class Frame:
             where = f"   {place_of_best(tally, best, unit=study.unit)}"
             yield Text.assemble(
                 ("best  ", QUIET),
-                (result_text(tally.goal, best.metrics), f"{STRONG} {PROMOTED}"),
+                (tally.result_text(best.metrics), f"{STRONG} {PROMOTED}"),
                 where,
             )
             yield Text(

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
+from ashtune._src.core.numbers import plural, seconds_text, share_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import visible
 from ashtune._src.reports.sentences import place_of_best, slow_start_text
@@ -255,7 +255,7 @@ def progress_line(study: StudyReader) -> str:
         done.append(f"{failed:,} failed")
     parts = [", ".join(done)]
     if best is not None:
-        value = result_text(tally.goal, best.metrics, equals="=")
+        value = tally.result_text(best.metrics, equals="=")
         parts.append(f"best {value} {place_of_best(tally, best, unit=study.unit)}")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")

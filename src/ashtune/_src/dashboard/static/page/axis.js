@@ -9,9 +9,10 @@ const LOGARITHMIC = " (logarithmic)";
 const WRITTEN = { number: numberText, count: countText, seconds: secondsText, share: shareText };
 
 /** Return a value of an axis as a text. @param {Axis} axis @param {number | null} value */
-export function textOn({ choices, written }, value) {
+export function textOn({ choices, written, digits }, value) {
   if (!isNumber(value)) return "off";
-  return choices.length ? choices[Math.max(0, Math.min(choices.length - 1, Math.round(value)))] : WRITTEN[written](value);
+  if (choices.length) return choices[Math.max(0, Math.min(choices.length - 1, Math.round(value)))];
+  return WRITTEN[written](value, digits);
 }
 
 /** Return the position of a value on an axis: 0 at its low end, 1 at its high end, or beyond. @param {Axis} axis */

@@ -36,7 +36,8 @@ const READING = answer("none", "Not known yet", "The journal is being read.");
 
 /** Is it getting better? @param {Parts} parts */
 export function isBetter({ head, best }) {
-  const metric = head.objectives[0]?.metric;
+  const { metric, digits } = head.objectives[0] ?? {};
+  const written = (value) => numberText(value, digits);
   const steps = stepsOf(best);
   if (head.state === "reading") return READING;
   if (isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
@@ -45,9 +46,9 @@ export function isBetter({ head, best }) {
   const [since] = steps[Math.max(0, moved)];
   const now = Math.max(head.now, since);
   const [first, last] = [stepsOf(best, true)[0][1], steps[steps.length - 1][1]];
-  const value = `${head.objectives.length > 1 ? "Best " : ""}${metric} ${numberText(last)}`;
+  const value = `${head.objectives.length > 1 ? "Best " : ""}${metric} ${written(last)}`;
   if (!isAtWork(head))
-    return answer("good", value, `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`);
+    return answer("good", value, `Reached after ${secondsText(since)}; the first result was ${written(first)}.`);
   if (now - since > LATELY * now)
     return answer(
       "fair",
@@ -56,7 +57,7 @@ export function isBetter({ head, best }) {
     );
   const before = steps.findLast(([at]) => at <= now * (1 - LATELY));
   const text = before
-    ? `${metric} went from ${numberText(before[1])} to ${numberText(last)} in the last quarter of the time.`
+    ? `${metric} went from ${written(before[1])} to ${written(last)} in the last quarter of the time.`
     : `${value}, the best for ${secondsText(now - since)}.`;
   return answer("good", "Yes", text);
 }

@@ -1,5 +1,6 @@
 // A study as the server describes it: its parts, which change while it runs, and answers to questions.
 
+import { numberText } from "../page/text.js";
 import { ask } from "./ask.js";
 import { SAVED } from "./saved.js";
 import { follow } from "./stream.js";
@@ -96,8 +97,12 @@ export function newStudy(number) {
 
     /** The first objective: `{metric, mode}`. */
     get objective() {
-      return parts.head?.objectives[0] ?? { metric: "value", mode: "max" };
+      return parts.head?.objectives[0] ?? { metric: "value", mode: "max", digits: 4 };
     },
+
+    /** Return a metric as text, in digits that tell trials apart. */
+    metricText: (name, value) =>
+      numberText(value, parts.head?.objectives.find(({ metric }) => metric === name)?.digits),
 
     /** The resources of the rungs, lowest first. */
     get resources() {

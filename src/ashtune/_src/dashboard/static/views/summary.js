@@ -2,7 +2,8 @@
 
 import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import {
-  capital, countText, isNumber, joined, numberText, plural, roughSecondsText, secondsText, shareText,
+  capital, countText, isNumber, joined, plural, roughSecondsText, secondsText, shareText,
+  valueText,
 } from "../page/text.js";
 import { isFruitless } from "../study/answers.js";
 
@@ -51,12 +52,12 @@ export function summary(study) {
     setText(about, joined(head.scheduler, head.search, goals, head.directory));
     document.title = location.hash.startsWith("#trial/")
       ? joined(location.hash.slice(1).replace("/", " "), title)
-      : joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
+      : joined(head.best && study.metricText(head.objectives[0].metric, bestValue(head)), stateOf(head).name.toLowerCase(), title);
     tiles.hidden = !(nothing.hidden = study.isThere);
     const start = `${capital(head.state_text)}. A study that is started there is shown here at once:`;
     replaceChildren(nothing, `${start} `, element("code", `ashtune run … --directory ${head.directory}`));
     showState(state, head);
-    showBest(best, head);
+    showBest(best, head, study);
     showLeft(left, bar, head);
   };
   const lack = () => {
@@ -114,7 +115,7 @@ function bestValue({ best, objectives }) {
 }
 
 /** @param {HeadPart} head */
-function showBest(tileOfBest, head) {
+function showBest(tileOfBest, head, study) {
   if (!head.best) {
     const reason = head.tried ? "No trial has a finite result" : "The first trials are training";
     tileOfBest.say(isFruitless(head) ? "none" : "none yet", head.state === "running" || head.tried ? reason : "");
@@ -122,10 +123,10 @@ function showBest(tileOfBest, head) {
   }
   const { trial, resource, metrics, configuration, margin, chosen, compared } = head.best;
   const [first, ...others] = head.objectives.map(({ metric }) => metric);
-  const names = [first, ...others.map((metric) => `${metric} ${numberText(metrics[metric])}`)];
-  setText(tileOfBest.value, numberText(bestValue(head)));
+  const names = [first, ...others.map((metric) => `${metric} ${study.metricText(metric, metrics[metric])}`)];
+  setText(tileOfBest.value, study.metricText(first, bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
-  const values = Object.entries(configuration).map(([name, value]) => `${name} ${isNumber(value) ? numberText(value) : value}`);
+  const values = Object.entries(configuration).map(([name, value]) => `${name} ${valueText(value)}`);
   setText(tileOfBest.more, joined(chosen, ...values, margin, compared));
 }
 

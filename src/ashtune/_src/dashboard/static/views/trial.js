@@ -4,7 +4,7 @@ import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { newFigures } from "../page/figure.js";
 import { newSection } from "../page/section.js";
 import {
-  bytesText, capital, countText, isNumber, joined, numberText, plural, secondsText, shortened, valueText,
+  bytesText, capital, countText, isNumber, joined, plural, secondsText, shortened, valueText,
 } from "../page/text.js";
 import { historyList } from "./notes.js";
 import { chooser, chosenLink, stateMark, stateText } from "./trials.js";
@@ -41,7 +41,7 @@ export function newTrialPage(study) {
     const words = [
       isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet",
       `${plural(answer.resource, unit)} trained`,
-      ...Object.entries(answer.metrics).map(([name, value]) => `${name} ${numberText(value)}`),
+      ...Object.entries(answer.metrics).map(([name, value]) => `${name} ${study.metricText(name, value)}`),
       isNumber(answer.seconds) && secondsText(answer.seconds),
       answer.origin && `by: ${answer.origin}`,
     ];

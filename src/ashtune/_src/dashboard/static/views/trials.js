@@ -3,7 +3,7 @@
 import { keep } from "../page/address.js";
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { newSection } from "../page/section.js";
-import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
+import { countText, isNumber, plural, secondsText, shortened, valueText } from "../page/text.js";
 import { choose, colorOf, FULL, isChosen, isFull, onChosen } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
 import { HELP, newFilters } from "./trial_filters.js";
@@ -136,7 +136,7 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
   const cells = rows.map((row) => [
     element("th", { scope: "row", class: row.trial === best && "bold" }, chooser(row.trial), trialLink(row.trial, String(row.trial))),
     element("td.state", stateMark(row.status, stateText(row.status, study)), row.reason && ` ${shortened(row.reason, 60)}`),
-    ...metrics.map((name) => (isNumber(row.metrics[name]) ? numberText(row.metrics[name]) : "")),
+    ...metrics.map((name) => (isNumber(row.metrics[name]) ? study.metricText(name, row.metrics[name]) : "")),
     countText(row.resource),
     isNumber(row.seconds) ? secondsText(row.seconds) : "",
     ...columns.map((name) =>
