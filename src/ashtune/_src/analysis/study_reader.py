@@ -15,10 +15,11 @@ needed.
 #           follow from events alone                                and figures
 #   tell()  events, verdicts and orders      the study's scheduler  outcome, timeline, audit
 #
-# Orders are not in a journal: the controller computes them again (``study/controller.py``). So
-# whether a study is complete, and how long a worker waited for an order, can be known only where
-# its scheduler is installed. Everything else can be read anywhere, for example on a laptop
-# without the package in which the scheduler was written.
+# Orders are not in a journal: the controller computes them again (``study/controller.py``). So some
+# values need the study's scheduler: whether the study is complete and why it stopped, how long a
+# worker waited for an order, which jobs the workers have now, and the rules that the audit checks.
+# Everything else can be read anywhere, for example on a laptop without the package in which the
+# scheduler was written.
 #
 # There is one instance of each kind of analysis (``analysis``, ``read_for``). An analysis is made
 # when a view first needs it, and then receives all events of the journal. A report names all kinds
@@ -50,7 +51,18 @@ needed.
 #   search                                Another format of the journal is refused with its version.
 #   a scheduler of a package raises       If it raises while it is built, it counts as not
 #                                         installed. If it raises later, tell() raises its
-#                                         exception, and the analyses of this reading are not kept.
+#                                         exception. But a SettingsError is raised if it comes while
+#                                         the scheduler is built. Later, it counts as a difference,
+#                                         as if older rules had written the journal.
+#   a reading fails                       read_for() keeps none of its analyses, and the next call
+#                                         reads again. Observers of the caller have got all events
+#                                         before the refused one; they cannot be used again.
+#   a running study is read twice         the second reading may see more events, so two analyses
+#                                         may show two moments unless one read_for() made both.
+#   the journal's file is replaced        nothing: the new file has the same bytes, and each reading
+#                                         opens the path (``study/journal.py``).
+#   a reader is used by two threads       nothing guards it. The caller must see to it that only one
+#                                         thread reads at a time.
 #
 # The journal is read in blocks, and is never in memory as a whole. The analyses stay in memory:
 # about 300 bytes for each trial (Trials) and 50 for each job (Timeline).
@@ -153,8 +165,11 @@ class StudyReader:
         ladder: The rungs of the study, including rungs that were added at the top later; by default
             they are read.
         tally: The present counts of a study that is running or just ended. If the tally is given,
-            no journal is read, and the tally is the only analysis.
-        outcome: The study's outcome; by default it is read when it is needed.
+            it is the only analysis, and the journal is not read for it. :meth:`start_of`,
+            :meth:`configuration` and :meth:`events` still read the journal, and so do ``settings``
+            and ``ladder`` if they are not given.
+        outcome: The study's outcome; by default it is read when it is needed. With a tally, the
+            default is a complete study.
 
     Raises:
         JournalError: From any property or method, if there is no journal, or a line of the journal

@@ -73,8 +73,18 @@ as paused by the user, and not as a wait for other trials.
 #                          From a line that older rules wrote, no order comes any more, but
 #                          knows_orders stays True: a job that was ordered before it counts as
 #                          training until its worker's stay ends. The page clears such jobs.
-#   an event does not fit  events of unknown workers are ignored. Replay refuses a rung above the
-#                          ladder and a trial that did not start before an observer hears of them.
+#   an event does not fit  events of unknown workers are ignored. Replay refuses the end of a job if
+#                          its rung is above the ladder or its trial did not start; an observer does
+#                          not hear of such events. It does not check TrialReleased: a saving counts
+#                          for the last rung of its worker, whatever trial is named.
+#   a worker is dismissed  it leaves without a loss: its place is not counted as empty. Jobs that it
+#                          had not begun leave no row.
+#   a trial is trained     (after a loss or a pause) each attempt is a row of its own. The lost one
+#   twice                  counts as failed, the paused one as training.
+#   no event comes         ``now`` stays the time of the last event, and work() ends there. The page
+#                          gives rung_seconds() and stays() a later time (``timeline_times.py``).
+#   work() is called       it copies all rows, which needs several times their memory for a moment.
+#                          With a RowSink and without keep_all() it has no ended work.
 #
 # Rows go to a RowSink, because two readers want different things: a report keeps all rows, and the
 # live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
@@ -243,7 +253,9 @@ class RowSink(Protocol):
         """Store a row of work that ended at ``end``; return the number of the row.
 
         ``earlier`` is the part of this work, in seconds, that the row ``worker.chain`` counts as a
-        wait for the driver.
+        wait for the driver. ``worker.chain`` is a number that this sink returned. But after
+        :meth:`Timeline.keep_all` it counts the rows in the timeline, and the sink's numbers are not
+        used.
         """
 
 

@@ -9,8 +9,9 @@ Rule 2: a proposer that raises an exception, or proposes a configuration outside
 dropped with a message. Without a proposer, new trials get their configurations from the design.
 Rule 3: a resumed study reads the configurations of earlier trials from the journal, and tells a new
 proposer all events of the journal.
-Rule 4: a proposal is not used if an earlier trial has the same configuration. Floats are rounded to
-twelve digits before configurations are compared.
+Rule 4: a proposal is not used if an earlier trial has the same configuration. If the design is
+endless, floats are rounded to twelve digits before configurations are compared. If the design is
+finite, they are compared exactly.
 Rule 5: the first trials get their configurations from the design. Therefore the model's process
 does not start together with the workers, but at the study's first result.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
@@ -26,16 +27,33 @@ trials.
 # -------------------
 # Two threads work here. The driver's thread calls event(), followed(), tick(), tried() and take();
 # none of them computes a model. The proposer's thread runs _work(): it tells the proposer what
-# happened, asks for a proposal, and stores it in _ready. The two threads share a group of fields in
-# __init__ and use them only while they hold the condition _changed. The exception is the deque
-# _news: the driver's thread appends to it and the proposer's thread pops from it without the lock.
+# happened, asks for a proposal, and stores it in _ready. The two threads change a group of fields
+# in __init__ only while they hold the condition _changed. Both use these fields without the lock:
+#
+#   field             why this is safe
+#   ----------------  -----------------------------------------------------------------------------
+#   _news             a deque: the driver's thread appends, and the proposer's thread pops
+#   _state            the driver's thread may see an old state in event() or take(): then it stores
+#                     an event that nobody needs, or asks the stand-in for one more trial
+#   waited, _trained  only the driver's thread changes them. The proposer's thread computes from
+#                     them when the next proposal is due; an old value shifts this by a moment
+#   _tried            only the driver's thread adds to it. The proposer's thread only asks whether a
+#                     hash is in it, which Python does in one step (and never if the design is
+#                     finite). If it misses the newest hash, take() checks the proposal again
+#   _last_key         a tuple that is replaced as a whole, so a thread always reads a configuration
+#                     together with the key of this configuration
+#   _proposer         the proposer's thread sets it once. If close() comes before, the thread itself
+#                     closes the proposer
+#
 # The driver's thread calls the proposer's close(), perhaps during a proposal. The proposer's thread
-# calls all other methods of the proposer.
+# calls all other methods of the proposer, and close() too when it sees that the session has ended.
+# So close() may be called twice.
 #
 # This module writes no file. The driver calls event() with a result only after the result is in the
-# journal. If a trial's configuration is a proposal of a model or a mutation, the driver flushes the
-# start of the trial to the journal before it sends the order to a worker, because such a proposal
-# cannot be computed again.
+# journal. If a trial's origin is a model or a mutation, the driver flushes the start of the trial
+# to the journal before it sends the order to a worker, because such a proposal cannot be computed
+# again. The start of a trial with a proposal of the stand-in is not flushed: if the driver is
+# killed before the next flush, the trial may get another configuration (decision 43).
 #
 # A study passes through these states, and only in this direction:
 #
@@ -56,6 +74,19 @@ trials.
 #
 # The last three have no thread that proposes.
 #
+# What happens when
+#
+#   a trial waits              the driver's thread does nothing else for up to WAIT_SECONDS: results
+#                              are not read, and tune() only notes a signal (``engines/stop.py``).
+#   the user enqueues a trial  take() is not called for it (study/configurations.py). event() tells
+#                              of its start, and a ready proposal stays for the next trial.
+#   a job's worker dies        the proposer may hear of the same job again, but of one result only.
+#   the driver is killed       ready proposals are lost. At the next session, the replay calls
+#                              event(), followed() and tried() for the whole past before start(). A
+#                              trial whose start is not in the journal gets a new configuration.
+#   the session ends           close() is called after the workers are closed, but not in a forked
+#                              copy of the driver, which does not own the proposer's process.
+#
 # OPENING is a separate state, because the first proposal takes much longer than later proposals: a
 # process starts, and imports numpy and scipy. This time is not used to estimate how long a proposal
 # takes. A trial may wait longer for the first proposal than for later proposals. Otherwise a search
@@ -71,7 +102,9 @@ trials.
 #
 # Memory: there are at most ``ahead`` ready proposals, plus one proposal for a waiting trial. _tried
 # and _begun grow with the number of trials. _news has no limit: events stay in it until the
-# proposer's thread takes them.
+# proposer's thread takes them. If the search has a stand-in, _stand_in_news keeps all results until
+# the stand-in is first asked, perhaps for the whole study. A proposer in another process costs the
+# driver about 600 bytes a trial (driver/proposer_process.py), so that a new process can be told.
 #
 # Why the total wait is limited (Rule 1): if trials always waited, the model would be the bottleneck
 # of a study with trainings of 1 ms. If trials never waited, all trials of a short study would get
@@ -88,13 +121,14 @@ trials.
 # workers are busy, a proposal makes no worker wait. As long as trials may wait, only the first
 # proposal is made in advance, so that later proposals use all results. When the total wait has
 # reached its limit, most_ahead proposals are kept ready, but at most one for each worker (Rule 6
-# limits their cost).
+# limits their cost). In a fused study with few workers it is at most LONGEST_RUN instead, so that a
+# run of trials finds ready proposals with the values of this run.
 #
 # Why a configuration is proposed only once (Rule 4): the search assumes that a training is
 # deterministic except for its seed, so a second trial of the same configuration teaches the search
-# nothing. To repeat a configuration with other seeds, a user sets ``confirm``. Floats are rounded
-# to twelve digits, because a float that is converted to its logarithm and back differs in the last
-# digits.
+# nothing. To repeat a configuration with other seeds, a user sets ``confirm``. In an endless design
+# floats are rounded to twelve digits, because a float that is converted to its logarithm and back
+# differs in the last digits.
 
 import enum
 import math
@@ -135,7 +169,8 @@ WAIT_SHARE = 0.2
 """
 MOST_ASKED = 6
 """How often a proposer is asked for a trial's proposal if all its proposals were tried before.
-After that, the trial gets the design's configuration.
+After that, the trial gets the design's configuration. If the design is finite, the proposer is
+asked only once.
 """
 MOST_DRAWN = 256
 """For one trial, at most this many configurations of an endless design are tested, which takes 1
@@ -239,7 +274,7 @@ class Proposals(Observer):
         self._number = 0  # all configurations of the design below this number were tried
         self._run: tuple[object, int] = (None, 0)
         self._changed = threading.Condition()
-        # Both threads use these fields, while they hold the lock:
+        # Both threads change these fields while they hold the lock, except for _news and _proposer:
         self._news: deque[Job | Result] = deque()
         self._ready: list[Proposal | None] = []
         self._next = 0  # no proposal is requested for a trial below this number
@@ -250,7 +285,7 @@ class Proposals(Observer):
         self._rests_until = 0.0
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
-        # Only the study's own thread uses these fields:
+        # Only the driver's thread changes these fields; the proposer's reads waited and _trained:
         self.waits = 0
         self.waited = 0.0
         self.waited_at_first = 0.0
@@ -275,7 +310,7 @@ class Proposals(Observer):
         Args:
             known: Configurations by trial.
             workers: The number of workers of the session. At most one proposal for each worker is
-                made in advance.
+                made in advance; with ``grouped_by``, ``LONGEST_RUN`` proposals if that is more.
             trials: The number of trials of the study; None for no limit. If all these trials use
                 the design, no thread is started.
             complain: A function that is called with one line if the proposer is not used any more.
@@ -311,8 +346,10 @@ class Proposals(Observer):
             self._drop(error)
 
     def close(self) -> None:
-        """Stop the proposer. If a proposal is being made, first wait for this proposal, at most a
-        second.
+        """Close the proposer, then wait at most ``CLOSE_SECONDS`` for its thread to end.
+
+        No trial gets a proposal that is still being made. If it is made in another process, this
+        process is killed. If it is made in this process, the thread may still run afterwards.
         """
         self._end(_State.CLOSED)
         if self._proposer is not None:
@@ -321,8 +358,10 @@ class Proposals(Observer):
             self._thread.join(CLOSE_SECONDS)
 
     def event(self, event: Event) -> None:
-        """Store an event for the proposer. The proposer's thread is not notified, as it would delay
-        the driver.
+        """Store an event for the proposer.
+
+        The proposer's thread is notified only if one of the first trials starts, since a notified
+        thread delays the driver. :meth:`tick` notifies the thread of all other events.
         """
         if self._state in _ENDED:
             return

@@ -120,7 +120,7 @@ class Proposer:
 
     def close(self) -> None:
         """Stop the proposer. The study's thread calls this method, perhaps while a proposal is
-        being made.
+        being made. The proposer's own thread may call it a second time.
         """
 
 

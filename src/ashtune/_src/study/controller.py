@@ -72,16 +72,29 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #                                 older checkpoint, or from the beginning if it has none.
 #   a worker dies while training  the job is returned and assigned before any new job. Only the
 #                                 trial that WorkerLost names counts a death. A trial that kills
-#                                 two workers fails (Deaths), and a trial over its time or memory
-#                                 limit at its first (is_fatal). The failure ranks last in its rung.
+#                                 two workers fails (Deaths). With is_fatal, it fails at its first
+#                                 death: over its time limit; or over its memory limit, unless it is
+#                                 to be trained again alone, or earlier trials had left the worker
+#                                 with more than half of the limit (``local/memory_rules.py``). The
+#                                 failure ranks last in its rung.
+#   a message is late or doubled  the pools and the driver's distributed workers refuse what fits no
+#                                 order (Workload), and give its worker up, before it comes here. A
+#                                 lost worker sends nothing after its WorkerLost.
+#   an order is too late          up to 100 events are handled before their orders are sent
+#                                 (``engines/loop.py``), so a worker may be lost already. The engine
+#                                 drops such an order; WorkerLost returns the job.
+#   a checkpoint is not stored    the event has no checkpoint. The result counts. If the trial is
+#                                 promoted, it is trained from its older checkpoint, or from the
+#                                 beginning.
 #   an event cannot follow        JournalError, for example for a result that fits no order. In a
 #                                 session it ends the session; in a replay the error names the
 #                                 line, and a view goes by events from there. The pool, not this
 #                                 class, refuses a worker that joins twice.
 #   a scheduler raises            its exception comes out of handle() and ends the session. The
-#                                 event is not written.
+#                                 event is not written. This object may then be half changed, so
+#                                 nobody may use it again: the next session makes a new one.
 #   a scheduler refuses a number  SettingsError. A request of the user is refused then, and nothing
-#   of trials                     has changed.
+#   of trials                     has changed but _nothing_to_do: the scheduler is asked once more.
 #   the driver dies               nothing happens here. The next SessionStarted dismisses all
 #                                 workers, and the jobs that ran are returned.
 #   a limit is reached            stopping is set, and handle() asks all running jobs to pause,
@@ -100,6 +113,12 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 #
 # Events are not kept. The memory grows with the number of trials (two bytes per trial here, the
 # rest in the scheduler) and with the number of existing checkpoints (one record per checkpoint).
+# With a checkpoint limit, a deleted checkpoint keeps an entry of its heap until this entry is the
+# first. _bests keeps up to 1,000 results per rung (2,000 with several losses). Trials that ended
+# early or killed a worker are never forgotten.
+#
+# A running driver does not pass TrialStarted to handle(), as it chooses the configuration itself
+# when it gets the Train (``engines/loop.py``). In a replay, Replay notes the starts in arrivals.
 #
 # A study ends when the scheduler has no job, no job runs, and no trial is being saved.
 # _nothing_to_do stores the scheduler's last answer. Any event that may change the answer resets it.

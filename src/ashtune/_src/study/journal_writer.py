@@ -13,15 +13,18 @@
 #
 # flush() is called before the orders of a turn are sent (Rule 1 of ``journal.py``). If an order
 # were sent before its events are in the file, the next driver would not know the order. There is
-# one exception: the start of a trial that neither a model nor a mutation proposed may be written
-# with the next turn. The next driver chooses the configuration again, and a random draw gives the
-# same configuration.
+# one exception: the start of a new trial is written with the next turn, unless its origin is a
+# model or a mutation (``engines/loop.py``). The next driver chooses the configuration again. A
+# random draw then gives the same configuration; the stand-in (``search/proposals.py``) may give
+# another one, which is accepted (decision 43).
 #
 # The driver does not wait for sync(), because a sync of a network disk is slow. After a power loss,
 # the results of the last second may be missing, and their trials are trained again. Therefore a
 # checkpoint is deleted only two seconds after the order to delete it, because normally a sync has
 # ended by then. At the session's end, checkpoints are deleted only after a successful sync
-# (``engines/checkpoint_store.py``).
+# (``engines/checkpoint_store.py``). There is one exception: if a trial starts again from 0, its
+# checkpoints in this queue are deleted at once, because the trial will write files of the same
+# names.
 #
 # There is only one writer, because the caller holds the study's lock. A session replays the whole
 # journal before it opens the journal for writing. So a damaged journal, or a journal of another
@@ -43,11 +46,22 @@
 #   the disk is full         flush() raises, the driver ends, and says which directory to resume.
 #                            What was written before stays valid. The next flush, also that of
 #                            close(), writes the rest if there is room by then; otherwise the next
-#                            opening cuts the partial turn.
+#                            opening cuts the partial turn. No order of this turn was sent, and no
+#                            observer heard of its events.
+#   it is full at opening    the copy needs as much room as the journal. If there is too little,
+#                            __init__ raises, and the old file keeps its name.
+#   kill -9 while copying    before the rename the old file has the name, after it the complete,
+#                            synced copy. The next opening deletes a partial copy (.new).
 #   a sync fails             Linux marks the pages as clean after a failed sync, so a second sync
 #                            succeeds without writing anything (see _write_anew). So a failed sync
 #                            is final: flush() raises from then on, and close() copies the journal
 #                            to a new file whose pages are all written again.
+#   the session ends         ``driver/services.py`` calls sync() before the last checkpoints are
+#                            deleted, and close() when workers and proposer are closed.
+#   a turn is too long       above 16 MiB, each event becomes a turn of its own. A curve that alone
+#                            is too long loses every second report; then controller and observers
+#                            got more reports than a replay will give. For any other event that is
+#                            too long, flush() raises.
 #   a reader follows         it opens the path again for each read and compares the check value
 #                            before its position. After _copy_over() the name is another file with
 #                            the same bytes, which it accepts.
@@ -95,7 +109,8 @@ class Journal:
             call it.
 
     Raises:
-        JournalError: From any method, if the disk returns an error.
+        JournalError: From the constructor, :meth:`flush` and :meth:`close`, if the disk returns an
+            error. :meth:`sync` raises nothing and returns False.
     """
 
     def __init__(self, path: Path, *, disk: Disk = DISK, syncs_itself: bool = True) -> None:

@@ -49,9 +49,10 @@ continues.
 #                                   whose results are not those of epoch 27. A function that asks
 #                                   for nothing and has no loop trains from 0, and ``start``
 #                                   becomes 0.
-#   it catches our refusal          ``refusal`` stays set (_refuse), so the trial fails at its end.
-#                                   Other errors that it catches, as that of a bad report, do not
-#                                   fail the trial.
+#   it catches our refusal          ``refusal`` stays set (_refuse), so the trial fails at its rung
+#                                   or at its end. In the phases releasing and pausing it does not
+#                                   fail: the result counts, or JobPaused is sent. Other errors that
+#                                   it catches, as that of a bad report, do not fail the trial.
 #   it reports after its end        refused by _check_may_speak() if the function has ended. Before,
 #                                   a remark (_late) in the phase releasing; in the others nothing
 #                                   is said. The result has been sent and counts.
@@ -62,14 +63,27 @@ continues.
 #                                   so the worker ends, and the driver trains the trial again.
 #   conclude() raises               TrialRunner sends the failure; a misuse that every trial would
 #                                   share ends the study, unless another worker has a result.
-#   several ranks train a trial     ``agree`` asks all ranks at each decision, so that no rank
-#                                   begins an epoch of which the others know nothing; they would
-#                                   wait for it in an all-reduce forever.
+#   several ranks train a trial     ``agree`` lets rank 0 decide alone and sends its decision to the
+#                                   other ranks, which wait for it (``ranks_of_trial.py``). So no
+#                                   rank begins an epoch of which the others know nothing; they
+#                                   would wait for it in an all-reduce forever.
+#   the driver dies                 the guardian kills the worker. Without a guardian, the wait for
+#                                   the answer raises Shutdown, which no ``except Exception``
+#                                   catches. The next driver assigns a job without a result again.
+#   a checkpoint is not saved       the result counts; the message has ``problem`` and no checkpoint
+#                                   (``outcomes.py``). A trial that is promoted later then starts
+#                                   from its older checkpoint.
+#   a Pause comes too late          after the last step of the loop nobody looks for it. The job
+#                                   ends as usual, and the worker drops it (``worker/serve.py``).
+#   a thread reports at the rung    it waits for the lock until the driver has answered. If the
+#                                   trial continues in place, the report counts for the next epoch.
 #
-# All reports since the last rung are kept, and sent in one message.
+# All reports since the last rung are kept, and sent in one message. Some are also sent as Progress
+# to displays and observers. The journal does not get Progress, so a job whose worker dies loses its
+# reports.
 #
-# The lock is an RLock, because may_go_on() may run a callback that calls report() in the same
-# thread.
+# The lock is an RLock, because conclude() calls await_answer() while it holds the lock. A signal
+# handler of the function, which runs in a thread that may hold the lock, can use the trial too.
 
 import threading
 import time
@@ -360,8 +374,10 @@ class RunningJob:
         return max(self._max_resource, self.target)
 
     def begin_again(self) -> bool:
-        """Restart the trial from 0, because its checkpoint cannot be read. If training has already
-        begun, return False.
+        """Restart the trial from 0, because its checkpoint cannot be read.
+
+        Return False, and change nothing, if training has already begun, or if other ranks of the
+        trial have already got its start.
         """
         has_begun = self.epoch > 0 or self.reports.last_resource >= 0
         # Other ranks have already got this start, so this rank alone cannot change it.

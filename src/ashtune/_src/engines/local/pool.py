@@ -35,17 +35,33 @@ each host of a cluster has one too, which ``relay.py`` connects with the driver.
 #   the machine sleeps         AwakeClock does not count the time in which this process did not
 #                              run, so no job is over its trial_timeout because the laptop was
 #                              closed.
-#   workers die when started   after three failed starts in a row, fatal_error ends the session:
-#                              most likely the function cannot be loaded, and more processes would
-#                              only fill the log. It ends too after several losses of workers that
-#                              trained trials together, if no job ended meanwhile. The pool only
-#                              sets fatal_error: the owner of the pool raises this error, after it
-#                              has handled the earlier messages.
+#   workers die when started   after three failed starts in a row, fatal_error is set: most likely
+#                              the function cannot be loaded, and more processes would only fill
+#                              the log. It is set too after several losses of workers that trained
+#                              trials together, if no job ended meanwhile. The pool starts no more
+#                              workers then. Its owner raises the error, after it has handled the
+#                              earlier messages. The local engine ends the session. A host of a
+#                              cluster or an MPI rank tells the driver that it cannot train, and the
+#                              study continues if others train or may still join.
 #   no process can be started  wait() raises OSError. The messages of that call are lost, so their
-#                              jobs are trained again. The owner of the pool ends the session.
-#   fewer workers are wanted   resize() lets idle workers go before busy ones, and busy ones end
-#                              their job first. A dismissed process gets SHUTDOWN_SECONDS to end by
-#                              itself; the pool does not wait for it, except in close().
+#                              jobs are trained again. The owner acts as for fatal_error.
+#   a result comes twice       Worker.accept() compares each message with the orders. What fits no
+#                              order is treated as nonsense, before the owner hears of it.
+#   an order is late           send() drops an order to a worker that has gone; its WorkerLost comes
+#                              from wait(). A worker ignores a Pause for a job that it has ended.
+#   a worker does not read     send() does not wait: the rest of an order stays in memory, and later
+#                              calls of wait() send it. Only for the end of a lost process wait()
+#                              itself waits, up to SHUTDOWN_SECONDS.
+#   memory is short            if the function raises such an error and the trial may train again
+#                              alone, the worker is killed and reported as lost, so the trial does
+#                              not fail. Otherwise the failure counts.
+#   the driver dies            the guardian of each worker kills it with all its children
+#                              (``worker/guardian.py``). On other systems the worker itself looks.
+#   fewer workers are wanted   resize() lets idle workers go before busy ones. A busy one goes when
+#                              its job has ended and it holds no trial: after a held result it may
+#                              train this trial on through further rungs. A dismissed process gets
+#                              SHUTDOWN_SECONDS to end by itself; the pool does not wait for it,
+#                              except in close().
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -122,8 +138,10 @@ class ProcessPool:
         self._losses_without_result = 0
         self._places = len(environments)
         self.fatal_error: ObjectiveError | None = None
-        """The reason to start no more workers; set after several workers have died before their
-        first job.
+        """The reason to start no more workers.
+
+        It is set after several workers have died before their first job. It is also set after
+        several workers have died while they trained trials together, if no job ended meanwhile.
         """
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
@@ -215,8 +233,10 @@ class ProcessPool:
     def resize(self, environments: Sequence[Environment]) -> None:
         """Change the number of worker processes to the number of ``environments``.
 
-        A surplus worker is dismissed immediately if it is idle, and at the end of its job if it is
-        busy. Idle workers are dismissed before busy workers, and young workers before old workers.
+        An idle surplus worker is dismissed in the next :meth:`wait`. A busy one is dismissed when
+        its job has ended and it holds no trial. If it holds a trial, it may first train this trial
+        to higher rungs. Idle workers are dismissed before busy workers, and young workers before
+        old workers.
 
         Raises:
             OSError: If no more processes can be started. Processes that have already started
@@ -238,7 +258,12 @@ class ProcessPool:
             self._start_worker(environments[place], place)
 
     def close(self) -> None:
-        """End all worker processes. Idle workers end by themselves, and busy workers are killed."""
+        """End all worker processes.
+
+        Workers that train, or that have not joined yet, are killed immediately. All others, also a
+        worker that saves, get ``SHUTDOWN_SECONDS`` together to end by themselves. Their messages
+        are not read any more.
+        """
         for worker in self._workers.values():
             worker.process.hang_up()
             # these would not see the end of the connection soon: they train, or load the function
