@@ -79,7 +79,7 @@ def test_the_head_of_the_page_shows_the_counts_of_the_report(
     assert head["trials_wanted"] == 40
     assert head["best"]["trial"] == study.best.trial
     assert head["best"]["metrics"]["score"] == pytest.approx(study.best.metrics["score"], rel=1e-5)
-    assert head["best"]["origin"] == study.best.origin
+    assert head["best"]["configuration"] == dict(study.best.config)
     assert head["best"]["compared"] == data["sections"]["best"]["first_enqueued"]
     assert head["unit"] == "epoch"
     assert head["objectives"] == [{"metric": "score", "mode": "max", "digits": 4}]

@@ -78,7 +78,7 @@ def test_several_metrics_with_weights_and_constraints_form_one_goal() -> None:
         ),
         (
             {**TWO, "weights": {"accuracy": -2}},
-            "weights={'accuracy': -2}: give numbers of at least 0, and one above",
+            "weights={'accuracy': -2}: give numbers of at least 0, and at least one above 0",
         ),
         (
             {**TWO, "weights": {"accuracy": 0}},

@@ -300,7 +300,7 @@ class History:
             words in text
             for words in ("No space", "Input/output", "Too many open", "no written event is lost")
         )
-        is_of_a_worker = "no worker can be started" in text or "workers end before" in text
+        is_of_a_worker = "no worker can start" in text or "workers end before" in text
         assert "\n" not in text
         assert is_of_the_disk or is_of_a_worker, f"{type(error).__name__}: {error}"
 

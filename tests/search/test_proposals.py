@@ -684,7 +684,7 @@ def test_a_failing_stand_in_search_is_dropped_with_a_one_line_message() -> None:
     study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
     assert [study.begin(trial) for trial in range(2)] == ["design, no proposal was ready"] * 2
     assert study.lines == [
-        "search WithStandIn: the simpler search that fills in for it has failed, and proposes "
-        "nothing more: ZeroDivisionError: the stand-in"
+        "search WithStandIn: the simpler search that replaces it has failed too, and "
+        "proposes nothing more: ZeroDivisionError: the stand-in"
     ]
     forever.set()

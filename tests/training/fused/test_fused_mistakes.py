@@ -43,9 +43,9 @@ def objective(**more: Any) -> Any:
     [
         (
             (X, X[:-3]),
-            r"the arrays of train have \[17, 20\] examples; give arrays of the same length",
+            r"the arrays of train have \[17, 20\] examples; give arrays of equal length above 0",
         ),
-        (X[:0], r"the arrays of train have \[0\] examples; give arrays of the same length"),
+        (X[:0], r"the arrays of train have \[0\] examples; give arrays of equal length above 0"),
         ([1.0, 2.0], "train has a value that is not an array"),
         ((), "train has a value that is not an array"),
     ],

@@ -142,7 +142,7 @@ class LocalWorkers:
 
     def _refusal(self, error: OSError) -> StudyError:
         return StudyError(
-            f"no worker can start, because of {self._logs}: {error.strerror}; all results are kept"
+            f"no worker can start ({self._logs}: {error.strerror}); all results are kept"
         )
 
 
