@@ -299,7 +299,7 @@ class Handed:
             {"reload_dataloaders_every_n_epochs": 2},
             r"Trainer\(reload_dataloaders_every_n_epochs=2\)",
         ),
-        ({"max_time": {"hours": 1}}, r"max_time=.* give tune time_limit="),
+        ({"max_time": {"hours": 1}}, r"max_time=.* give tune\(\) time_limit="),
         (
             {"check_val_every_n_epoch": None, "val_check_interval": 3},
             r"check_val_every_n_epoch=None\)",
