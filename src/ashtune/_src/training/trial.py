@@ -288,7 +288,7 @@ class Trial:
                 ``torch.Generator``.
 
         Returns:
-            The resource up to which the objects are trained: :attr:`start`, or 0 for a new trial.
+            The resource up to which the objects are trained, :attr:`start`; 0 for a new trial.
 
         Raises:
             ObjectiveError: If an object's state cannot be saved in this way, or other objects were
