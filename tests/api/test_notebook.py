@@ -143,7 +143,7 @@ def test_a_study_in_a_notebook_shows_state_best_trial_and_rungs(notebook: Notebo
             f"trial {trial})",
             "  x  ",
             "to epoch",
-            "kept in ",
+            "saved in ",
         ):
             assert part in form
     assert notebook.output("study")["data"] == notebook.output("loaded")["data"]

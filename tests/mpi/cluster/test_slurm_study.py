@@ -146,12 +146,12 @@ def test_the_demo_on_five_slurm_tasks_prints_each_message_once(
     assert ended.status == 0, ended
     assert ended.stdout.count("2. ASH: 24 configurations on 4 workers.") == 1, ended
     fused = ["fused", "fused-again"] if find_spec("jax") else []
-    assert ended.stdout.count("kept in") == 1 + len(fused), ended
+    assert ended.stdout.count("saved in") == 1 + len(fused), ended
     # Each study may give a hint, says now and then how far it is, and at its end where it is kept.
     lines = [
         line for line in ended.stderr.splitlines() if not line.startswith("hint: too few trials")
     ]
-    assert all(re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*kept in ", line) for line in lines), (
+    assert all(re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*saved in ", line) for line in lines), (
         lines
     )
     assert len(set(lines)) == len(lines), "two voices"
@@ -196,7 +196,7 @@ def test_a_slurm_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: P
     check_whole(study, trials=60, max_resource=16)
     assert "a word of trial" not in job.output
     assert job.output.count("continue with: ashtune resume runs/study") == 1
-    assert job.output.count("kept in runs/study") == 3, (
+    assert job.output.count("saved in runs/study") == 3, (
         "both reports and the last line of the study say it"
     )
 

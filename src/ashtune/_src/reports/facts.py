@@ -117,7 +117,7 @@ class FactsSection(Section):
 
     def lines(self) -> "Iterator[RenderableType]":
         study = self.study
-        yield line(f"kept in {study.directory}")
+        yield line(f"saved in {study.directory}")
         if study.settings.known:
             yield line(f"the search began with {_known(study.settings)} from before")
         if study.missing:
