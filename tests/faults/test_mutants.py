@@ -2,17 +2,31 @@
 get past them.
 """
 
+import subprocess
+
 import pytest
 
+from tests import ROOT
 from tests.faults import run_mutants
 
-pytestmark = pytest.mark.thorough
+
+def test_each_patch_of_a_mutant_fits_the_code() -> None:
+    assert not [
+        name
+        for name in run_mutants.names()
+        if subprocess.run(
+            ["patch", "--dry-run", "--quiet", "--strip=1", f"--directory={ROOT}",
+             f"--input={run_mutants.MUTANTS / name}.patch"],
+            check=False,
+        ).returncode
+    ]  # fmt: skip
 
 
 def test_there_are_at_least_ten_mutants() -> None:
     assert len(run_mutants.names()) >= 10
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", run_mutants.names())
 def test_the_simulated_histories_detect_each_mutant(name: str) -> None:

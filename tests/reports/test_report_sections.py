@@ -178,7 +178,7 @@ def test_a_section_of_another_package_precedes_the_last_built_in_section(
     assert list(page)[-1] == "The run"
     assert page["Workers of <b>others</b>"] == [{"texts": [expected]}]
     assert f"\n\n{expected}\n\n" in text
-    assert "kept in" in text.split(expected)[1]
+    assert "saved in" in text.split(expected)[1]
     assert study.report_data()["sections"]["good"] == {"joined": 3}
 
 

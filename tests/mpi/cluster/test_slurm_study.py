@@ -151,9 +151,9 @@ def test_the_demo_on_five_slurm_tasks_prints_each_message_once(
     lines = [
         line for line in ended.stderr.splitlines() if not line.startswith("hint: too few trials")
     ]
-    assert all(re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*saved in ", line) for line in lines), (
-        lines
-    )
+    assert all(
+        re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*saved in ", line) for line in lines
+    ), lines
     assert len(set(lines)) == len(lines), "two voices"
     assert ended.left_behind == ()
     for study in ("sequential", "ash", *fused):
