@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ashtune._src.analysis.advice import LEAST, MOST, SHARE, advice
+from ashtune._src.analysis.advice import FEWEST, LEAST, MOST, SHARE, advice
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.search.gp import GP
@@ -116,7 +116,9 @@ def compared(world: World, written: dict[str, Any], seed: int, trainings: float)
     first = run(world, written, seed, trainings)
     count = min(MOST, max(LEAST, round(SHARE * len(first.ordered))))
     spaces = hyperparameters(Space.parse(written).to_record())
-    given = advice(spaces, len(first.ordered), first.ordered[:count])
+    given = []
+    if len(first.ordered) >= FEWEST:
+        given = advice(spaces, first.ordered[:count])
     names = [each.name for each in given]
     wider = written | {each.name: within(world, each.name, each.range) for each in given}
     if wider == written:

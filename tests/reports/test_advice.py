@@ -13,10 +13,10 @@ from ashtune._src.space.space import Space
 from tests.helpers import commands
 
 
-def advised(space: dict[str, Any], *best: Any, tried: int = FEWEST) -> dict[str, Any]:
+def advised(space: dict[str, Any], *best: Any) -> dict[str, Any]:
     """Return the advised range of each hyperparameter, given the best trials' values of ``x``."""
     known = hyperparameters(Space.parse(space).to_record())
-    found = advice(known, tried, [{"x": value} for value in best])
+    found = advice(known, [{"x": value} for value in best])
     assert [each.name for each in found] == list(dict.fromkeys(each.name for each in found))
     return {each.name: each.range for each in found}
 
@@ -35,9 +35,18 @@ def test_a_range_is_widened_on_its_own_scale() -> None:
     assert advised({"x": (8, 128, "log")}, 8, 8, 8, 20) == {"x": (2, 128, "log")}
 
 
+def test_a_range_far_from_zero_keeps_the_digits_that_tell_its_ends_apart() -> None:
+    assert advised({"x": (1000.0, 1010.0)}, 1010.0, 1010.0, 1010.0, 1010.0) == {
+        "x": (1000.0, 1015.0)
+    }
+    assert advised({"x": (1.0, 1.02)}, 1.0, 1.0, 1.0, 1.0) == {"x": (0.99, 1.02)}
+
+
 def test_no_range_is_widened_beyond_a_natural_limit() -> None:
     assert advised({"x": (0.0, 5.0)}, 0.0, 0.0, 0.0, 0.0) == {}
     assert advised({"x": (0.1, 0.99)}, 0.99, 0.98, 0.99, 0.5) == {}
+    assert advised({"x": (0.1, 0.8)}, 0.8, 0.8, 0.8, 0.8) == {"x": (0.1, 1.0)}
+    assert advised({"x": (0.001, 0.1)}, 0.001, 0.001, 0.001, 0.001) == {"x": (0.0, 0.1)}
     assert advised({"x": (0.0, 1.0)}, 1.0, 1.0, 1.0, 1.0) == {}
     assert advised({"x": (1, 30)}, 1, 1, 1, 1) == {}
     assert advised({"x": (5, 40)}, 5, 5, 5, 5) == {"x": (1, 40)}
@@ -50,7 +59,6 @@ def test_few_whole_numbers_need_all_best_trials_at_an_end() -> None:
 
 
 def test_few_trials_and_choices_give_no_advice() -> None:
-    assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0, 2.0, tried=FEWEST - 1) == {}
     assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0) == {}
     assert advised({"x": ["a", "b"]}, "a", "a", "a", "a") == {}
     assert advised({"x": (1.0, 2.0), "y": (1.0, 2.0)}, 2.0, 2.0, 2.0, None, 2.0) == {
@@ -97,3 +105,20 @@ def test_the_margin_of_the_best_result_is_that_over_the_next_best(
     margin = second.metrics["loss"] - first.metrics["loss"]
     text = commands.ashtune(tmp_path, "report", str(study.directory)).stdout
     assert f"next best: trial {second.trial}, worse by {margin:.2g}" in text
+
+
+def test_a_constraint_or_too_few_results_give_no_margin_and_no_advice(tmp_path: Path) -> None:
+    def fails_mostly(trial: ashtune.Trial) -> None:
+        if trial.number > 4:
+            raise ValueError("no")
+        for _ in trial.epochs():
+            trial.report(loss=trial["x"], size=1.0)
+
+    study = ashtune.tune(
+        fails_mostly, {"x": (1.0, 2.0)}, metric="loss", mode="min", trials=FEWEST, max_resource=1,
+        engine="threads", workers=1, search="random", seed=3, constraints={"size": "<= 2"},
+        enqueue=[{"x": 1.0}, {"x": 1.001}, {"x": 1.002}, {"x": 1.003}],
+        directory=tmp_path / "study", quiet=True,
+    )  # fmt: skip
+    assert study.advice() == []
+    assert "next best" not in commands.ashtune(tmp_path, "report", str(study.directory)).stdout

@@ -202,6 +202,32 @@ def test_a_bounded_list_of_results_keeps_the_best(
         assert len(book.results) < 24
 
 
+def test_results_that_no_other_dominates_are_all_kept() -> None:
+    count = 2 * best_of_rung.KEPT + 100
+    entries = [
+        ((0.0, float(trial), float(count - trial), 0.0), TrialId(trial)) for trial in range(count)
+    ]
+    book: BestOfRung[int] = BestOfRung()
+    for key, trial in entries:
+        book.add(key, trial, trial)
+    assert book.leaders() == entries
+
+
+@given(st.lists(st.tuples(*3 * [st.integers(0, 9)]), min_size=24, max_size=60))
+def test_the_front_is_whole_and_few_other_results_are_kept(losses: list[tuple[int, ...]]) -> None:
+    book: BestOfRung[int] = BestOfRung()
+    keys = [(0.0, *map(float, each)) for each in losses]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(best_of_rung, "KEPT", 12)
+        longest = 12
+        for trial, key in enumerate(keys):
+            book.add(key, TrialId(trial), trial)
+            longest = max(longest, len(book.leaders()))
+    front = front_of([(key, TrialId(trial)) for trial, key in enumerate(keys)], key=lambda e: e)
+    assert book.leaders() == front
+    assert len(book.results) <= 2 * longest
+
+
 def test_the_withdrawal_of_a_trial_may_add_another_trial_to_the_front() -> None:
     bests = RungBests()
     bests.arrive(TrialId(0), 0, (0.0, 1.0, 1.0))

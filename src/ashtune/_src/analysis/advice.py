@@ -3,12 +3,15 @@
 A range is worth widening if the best trials lie at its end: the best configuration may lie outside.
 
 Rule 1: advice counts the best tenth of the trials with a result, at least ``LEAST`` and at most
-``MOST`` of them. A study with fewer than ``FEWEST`` such trials gets no advice.
+``MOST`` of them. A study with fewer than ``FEWEST`` such trials gets no advice. Neither does a study
+with several objectives, because the ends of a front are often at the ends of a range.
 Rule 2: a range is widened at an end if at least half of these trials lie in the outer twentieth of
 the range at this end. In a range of fewer than ``FEWEST`` whole numbers, all of these trials must
 be at the end, because a random trial often is.
-Rule 3: no advice crosses a natural limit: 0 of a range that begins at 0, 1 of a range that ends
-between 0.9 and 1, and 1 of a range of whole numbers that begins at 1 or above.
+Rule 3: on a linear scale, no range is widened below 0 if it begins at 0 or above, and no range
+within 0 and 1 is widened above 1. If the range ends at ``NEARLY_ONE`` or above, 1 is not reached
+either: 0.99 is often the largest useful momentum. No range of whole numbers from 1 on is widened
+below 1.
 """
 
 # Only advice that pays is given. ``benchmarks/advice.py`` compares a second study that follows the
@@ -36,12 +39,13 @@ from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text
+from ashtune._src.study.best_of_rung import KEPT
 
 FEWEST = 20
 SHARE = 0.1
 LEAST = 4
 MOST = 20
-EDGE = 0.05
+EDGE = 0.05 + 1e-9  # a twentieth, and what rounding may add to the place of a whole number
 WIDER = 0.5
 """A range becomes longer by this share of its length, on the scale of the hyperparameter."""
 NEARLY_ONE = 0.9
@@ -65,34 +69,35 @@ class Advice(msgspec.Struct, frozen=True):
 
 
 def advice_of(study: StudyReader) -> list[Advice]:
-    """Return advice on the search space of the next study; uses the tally. O(hyperparameters)."""
-    tally = study.tally
-    count = min(MOST, max(LEAST, round(SHARE * tally.tried)))
-    configurations = [study.configuration(trial) for trial in best_trials(tally, count)]
-    return advice(hyperparameters(study.settings.space), tally.tried, configurations)
-
-
-def advice(
-    space: Sequence[Hyperparameter], tried: int, best: Sequence[Mapping[str, Any]]
-) -> list[Advice]:
-    """Return advice, given how many trials have a result, and the configurations of the best
-    trials.
+    """Return advice on the search space of the next study; uses the tally and configurations.
+    O(kept results).
     """
+    tally = study.tally
+    trials = best_trials(tally)
+    if tally.goal.others or len(trials) < FEWEST:
+        return []
+    count = min(MOST, max(LEAST, round(SHARE * len(trials))))
+    configurations = [study.configuration(trial) for trial in trials[:count]]
+    return advice(hyperparameters(study.settings.space), configurations)
+
+
+def advice(space: Sequence[Hyperparameter], best: Sequence[Mapping[str, Any]]) -> list[Advice]:
+    """Return advice, given the configurations of the best trials."""
     found: list[Advice] = []
-    if tried < FEWEST:
-        return found
     for each in space:
         values = [configuration.get(each.name) for configuration in best]
         found += _of_range(each, [value for value in values if isinstance(value, int | float)])
     return found
 
 
-def best_trials(tally: Tally, count: int) -> list[TrialId]:
-    """Return the best ``count`` trials, the best trial first. Trials of higher rungs come first."""
+def best_trials(tally: Tally) -> list[TrialId]:
+    """Return the trials whose results are kept, the best trial first. Trials of higher rungs come
+    first.
+    """
     found: dict[TrialId, None] = {}
     for rung in reversed(tally.rungs):
-        found |= dict.fromkeys(trial for _, trial in rung.bests.leaders(count))
-    return list(found)[:count]
+        found |= dict.fromkeys(trial for _, trial in rung.bests.leaders(KEPT))
+    return list(found)
 
 
 def _of_range(each: Hyperparameter, values: Sequence[float]) -> Iterator[Advice]:
@@ -104,16 +109,20 @@ def _of_range(each: Hyperparameter, values: Sequence[float]) -> Iterator[Advice]
         return
     places = [_place(each, low, high, value) for value in values]
     enough = len(places) / 2
-    if each.type == "integer" and high - low < FEWEST:
+    if each.type == "integer" and high - low + 1 < FEWEST:
         enough = len(places)
-    bounds = [low, high]
     ends = []
-    for end, beyond in enumerate((-WIDER, 1 + WIDER)):
-        count = sum(abs(place - end) <= EDGE for place in places)
-        wider = _value(each, low, high, beyond)
-        if count >= enough and wider != bounds[end]:
-            ends.append(f"{('lower', 'upper')[end]} bound {number_text(bounds[end])} in {count}")
-            bounds[end] = wider
+    bounds = [low, high]
+    at_low = sum(place <= EDGE for place in places)
+    wider = _value(each, low, high, -WIDER)
+    if at_low >= enough and wider < low:
+        ends.append(f"lower bound {number_text(low)} in {at_low}")
+        bounds[0] = wider
+    at_high = sum(place >= 1 - EDGE for place in places)
+    wider = _value(each, low, high, 1 + WIDER)
+    if at_high >= enough and wider > high:
+        ends.append(f"upper bound {number_text(high)} in {at_high}")
+        bounds[1] = wider
     if ends:
         reason = f"{each.name} is at its {' and '.join(ends)} of the best {len(places)} trials"
         scale = ["log"] if each.log else []
@@ -128,19 +137,20 @@ def _place(each: Hyperparameter, low: float, high: float, value: float) -> float
 
 
 def _value(each: Hyperparameter, low: float, high: float, place: float) -> float:
-    """Return the value at a place outside of a range; an end of the range if it is a natural
-    limit.
-    """
-    if each.log:
-        value = low * math.pow(high / low, place)
-    elif place < 0 and low == 0:
-        return low
-    elif place > 1 and low >= 0 and NEARLY_ONE <= high <= 1:
-        return high
+    """Return the value at a place outside of a range, or the natural limit before it (rule 3)."""
+    if each.type == "integer" and low >= 1:
+        least = 1.0
+    elif low >= 0 and not each.log:
+        least = 0.0
     else:
-        value = low + place * (high - low)
-    if each.type != "integer":
-        return float(f"{value:.2g}")
-    if low >= 1:
-        value = max(1, value)
-    return round(value)
+        least = -math.inf
+    if each.log:
+        value = float(f"{low * math.pow(high / low, place):.2g}")
+    else:
+        # As many digits as tell the ends of the range apart, so that the rounded range is wider.
+        digits = 1 - math.floor(math.log10(high - low))
+        value = round(low + place * (high - low), digits)
+        if least == 0 and high <= 1:
+            value = min(value, high if high >= NEARLY_ONE else 1.0)
+    value = max(least, value)
+    return round(value) if each.type == "integer" else value

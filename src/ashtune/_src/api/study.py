@@ -13,6 +13,7 @@ from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import TrialRecord, Trials, curves_dataframe
 from ashtune._src.api.best import Best, Front, Top, trial_number
 from ashtune._src.api.figures import Figures
@@ -354,7 +355,9 @@ class Study(Figures):
         """
         from ashtune._src.analysis.advice import advice_of
 
-        return [each.sentence for each in advice_of(self._reported)]
+        reader = self._reported
+        reader.read_for([Tally, Trials])  # in one reading
+        return [each.sentence for each in advice_of(reader)]
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return a table of all trials: number, status, rung, resource, configuration, metrics,

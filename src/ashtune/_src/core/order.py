@@ -29,7 +29,7 @@ from typing import TypeVar
 from ashtune._src.core.jobs import Key, Losses, TrialId
 
 T = TypeVar("T")
-_OF_ONE_LOSS = 2
+OF_ONE_LOSS = 2
 _OF_TWO_LOSSES = 3
 """The lengths of keys with one loss and with two losses; the first entry of
 a key is the violation.
@@ -46,7 +46,7 @@ def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, Tria
     ``m`` losses.
     """
     inside = sorted(entries)
-    if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
+    if inside and len(inside[0][0]) <= OF_ONE_LOSS:
         yield from inside
         return
     for front in fronts_of(inside):

@@ -120,7 +120,7 @@ class AdviceView(AskedView):
     needs_result = True
 
     def value(self) -> Mapping[str, Any]:
-        advice = advice_of(self.study)
+        advice = self.study.computed(advice_of)
         return {"advice": [{"name": each.name, "text": each.sentence} for each in advice]}
 
 

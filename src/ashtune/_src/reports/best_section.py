@@ -228,10 +228,10 @@ class AdviceSection(Section):
     title = "What next?"
     uses = ("tally", "trials")
     needs_result = True
-    shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        yield html.words(*(each.sentence for each in advice_of(self.study)))
+        yield html.words(*(each.sentence for each in self.study.computed(advice_of)))
 
     def value(self) -> Mapping[str, Any]:
-        return {"advice": msgspec.to_builtins(advice_of(self.study))}
+        advice = msgspec.to_builtins(self.study.computed(advice_of))
+        return {"advice": advice} if advice else {}

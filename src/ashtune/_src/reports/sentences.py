@@ -33,16 +33,19 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
 
 def margin_text(tally: Tally) -> str:
     """Return a text that compares the best result with the next best result of the same rung;
-    "" if there is none, or if several objectives or repetitions chose the best result.
+    "" if there is none, or if several objectives, constraints or repetitions chose the best result.
     """
     best = tally.best
-    if best is None or tally.goal.others or tally.confirmed is not None:
+    if best is None or not tally.goal.is_plain or tally.confirmed is not None:
         return ""
     bests = tally.rungs[best.rung].bests
-    for _, trial in bests.leaders(2)[1:]:
-        margin = number_text(bests.results[trial].loss - best.loss, 2)
-        return f"next best: trial {trial}, worse by {margin}"
-    return ""
+    leaders = bests.leaders(2)
+    if len(leaders) < 2:
+        return ""
+    _, trial = leaders[1]
+    margin = bests.results[trial].loss - best.loss
+    judged = f"worse by {number_text(margin, 2)}" if margin else "as good"
+    return f"next best: trial {trial}, {judged}"
 
 
 def compared_with_first(tally: Tally, *, unit: str) -> str:

@@ -18,24 +18,22 @@ from bisect import insort
 from typing import Generic, TypeVar
 
 from ashtune._src.core.jobs import Key, TrialId
-from ashtune._src.core.order import front_of, is_as_good, ranked
+from ashtune._src.core.order import OF_ONE_LOSS, front_of, is_as_good
 
 KEPT = 1_000
-"""The number of best results that a rung keeps. If all their trials are withdrawn, the best result
-is unknown.
+"""The number of best results that a rung keeps, or more if its front is longer. If all their trials
+are withdrawn, the best result is unknown.
 """
 T = TypeVar("T")
 Entry = tuple[Key, TrialId]
-_OF_ONE_LOSS = 2
-"""The length of a key with one loss: a key begins with the violation."""
 
 
 class BestOfRung(Generic[T]):
     """The ``KEPT`` best results of one rung. Each result has a key (violation, loss, ...) and a
     trial.
 
-    With several losses, up to twice as many results are kept. So the results, whose ranking takes
-    longer with several losses, are seldom ranked.
+    With several losses, the whole front is kept, and results are dropped only once twice as many
+    are there as after the last time.
     """
 
     def __init__(self) -> None:
@@ -43,30 +41,31 @@ class BestOfRung(Generic[T]):
         """The kept results, by trial."""
         self._order: list[Entry] = []
         self._front: list[Entry] | None = None  # the front with several losses, once it is needed
+        self._left = 0  # how many results were kept when results were dropped the last time
 
     def wants(self, key: Key) -> bool:
         """Return whether a result is finite and would be kept. O(1)."""
         if key[1] == math.inf:
             return False
-        is_full = len(key) == _OF_ONE_LOSS and len(self._order) == KEPT
+        is_full = len(key) == OF_ONE_LOSS and len(self._order) == KEPT
         return not is_full or key <= self._order[-1][0]
 
     def add(self, key: Key, trial: TrialId, result: T) -> None:
         """Record a finite result. An earlier result of the same trial is forgotten.
 
-        The time is O(log n) with one loss. With several losses it is O(m n) on average for the
-        ``n`` kept results and ``m`` losses.
+        The time is O(log n) with one loss. With several losses it is O(m f) for ``m`` losses and
+        the ``f`` results of the front, and rarely O(m n f) for the ``n`` kept results.
         """
         if trial in self.results:
             self.withdraw(trial)
         entry = (key, trial)
         insort(self._order, entry)
         self.results[trial] = result
-        if len(key) > _OF_ONE_LOSS:
+        if len(key) > OF_ONE_LOSS:
             if self._front is not None:
                 self._front = _with(self._front, entry)
-            if len(self._order) == 2 * KEPT:
-                self._keep(sorted(ranked(self._order)[:KEPT]))
+            if len(self._order) >= 2 * max(KEPT, self._left):
+                self._drop_dominated()
         elif len(self._order) > KEPT:
             del self.results[self._order.pop()[1]]
 
@@ -80,11 +79,28 @@ class BestOfRung(Generic[T]):
         return the Pareto front, sorted by the first loss in ascending order. Until the front
         changes, each call returns the same list object.
         """
-        if not self._order or len(self._order[0][0]) == _OF_ONE_LOSS:
+        if not self._order or len(self._order[0][0]) == OF_ONE_LOSS:
             return self._order[:count]
         if self._front is None:
             self._front = front_of(self._order, key=lambda entry: entry)
         return self._front
+
+    def _drop_dominated(self) -> None:
+        """Keep the front, and of the other results those with the smallest sums of ranks.
+
+        If a result dominates another one, its sum of ranks is smaller. Sorting all fronts would
+        respect dominance too, but takes seconds with three losses or more.
+        """
+        front = self.leaders()
+        others = sorted(set(self._order).difference(front))
+        sums = dict.fromkeys(others, 0)
+        for loss in range(1, len(front[0][0])):
+            for rank, entry in enumerate(sorted(others, key=lambda entry: entry[0][loss])):
+                sums[entry] += rank
+        others.sort(key=lambda entry: (entry[0][0], sums[entry]))
+        self._keep(sorted([*front, *others[: max(0, KEPT - len(front))]]))
+        self._front = front
+        self._left = len(self._order)
 
     def _keep(self, order: list[Entry]) -> None:
         self._order = order
