@@ -294,7 +294,7 @@ def test_the_report_of_a_folder_lists_the_studies_in_the_folder(
         ("--trials 0 --max-resource 9", "--trials=0 is not"),
         (
             "--trials 9",
-            "--max-resource is missing, the most epochs that one trial may get; give for example "
+            "give --max-resource, the most epochs that one trial may get, for example "
             "--max-resource=64",
         ),
         (

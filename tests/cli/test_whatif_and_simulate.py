@@ -243,9 +243,9 @@ def test_simulate_can_make_workers_die(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "texts"),
     [
-        ([], ["--max-resource is missing"]),
-        (["--max-resource", "4"], ["trials is missing"]),
-        (["--max-resource", "4", "--scheduler", "sh", "--until", "1h"], ["trials is missing"]),
+        ([], ["give --max-resource"]),
+        (["--max-resource", "4"], ["give --trials"]),
+        (["--max-resource", "4", "--scheduler", "sh", "--until", "1h"], ["give --trials"]),
         (
             ["--trials", "9", "--max-resource", "4", "--drop", "1"],
             ["--drop 1 is not a probability"],

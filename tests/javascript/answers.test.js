@@ -79,13 +79,14 @@ test("the reason of most failed trials is said before what was withdrawn", () =>
 });
 
 test("the advice names the first range to widen, and the others after it", () => {
-  const of = (...advice) => whatNext({ head: HEAD }, { answer: { advice }, refusal: "" });
+  const of = (...advice) => whatNext({ answer: { advice }, refusal: "" });
   assert.deepEqual(of({ name: "lr", text: "lr is at its bound" }, { name: "wd", text: "wd is" }), {
     mood: "fair",
     word: "Widen lr",
     text: "lr is at its bound. Widen wd too.",
   });
-  assert.deepEqual([of().word, whatNext({ head: HEAD }, { answer: null, refusal: "" }).mood], ["No advice", "none"]);
+  assert.equal(whatNext({ answer: null, refusal: "the study is gone" }).text, "The study is gone.");
+  assert.deepEqual([of().word, whatNext({ answer: null, refusal: "" }).word], ["No advice", "Not known yet"]);
 });
 
 test("nothing is invented while the journal is read", () => {

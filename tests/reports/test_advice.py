@@ -35,7 +35,7 @@ def test_a_range_is_widened_on_its_own_scale() -> None:
     assert advised({"x": (8, 128, "log")}, 8, 8, 8, 20) == {"x": (2, 128, "log")}
 
 
-def test_a_range_far_from_zero_keeps_the_digits_that_tell_its_ends_apart() -> None:
+def test_a_range_far_from_zero_keeps_its_digits() -> None:
     assert advised({"x": (1000.0, 1010.0)}, 1010.0, 1010.0, 1010.0, 1010.0) == {
         "x": (1000.0, 1015.0)
     }
@@ -98,7 +98,7 @@ def test_report_json_python_and_the_last_line_give_the_same_advice(
     assert sentence in capsys.readouterr().err
 
 
-def test_the_margin_of_the_best_result_is_that_over_the_next_best(
+def test_the_margin_compares_the_best_result_with_the_next(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     first, second = study.top(2)
@@ -107,7 +107,7 @@ def test_the_margin_of_the_best_result_is_that_over_the_next_best(
     assert f"next best: trial {second.trial}, worse by {margin:.2g}" in text
 
 
-def test_a_constraint_or_too_few_results_give_no_margin_and_no_advice(tmp_path: Path) -> None:
+def test_constraints_give_no_margin_and_few_results_no_advice(tmp_path: Path) -> None:
     def fails_mostly(trial: ashtune.Trial) -> None:
         if trial.number > 4:
             raise ValueError("no")

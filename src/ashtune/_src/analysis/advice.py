@@ -3,8 +3,8 @@
 A range is worth widening if the best trials lie at its end: the best configuration may lie outside.
 
 Rule 1: advice counts the best tenth of the trials with a result, at least ``LEAST`` and at most
-``MOST`` of them. A study with fewer than ``FEWEST`` such trials gets no advice. Neither does a study
-with several objectives, because the ends of a front are often at the ends of a range.
+``MOST`` of them. A study with fewer than ``FEWEST`` such trials gets no advice. Neither does a
+study with several objectives, because the ends of a front are often at the ends of a range.
 Rule 2: a range is widened at an end if at least half of these trials lie in the outer twentieth of
 the range at this end. In a range of fewer than ``FEWEST`` whole numbers, all of these trials must
 be at the end, because a random trial often is.
@@ -120,7 +120,8 @@ def _of_range(each: Hyperparameter, values: Sequence[float]) -> Iterator[Advice]
         bounds[0] = wider
     at_high = sum(place >= 1 - EDGE for place in places)
     wider = _value(each, low, high, 1 + WIDER)
-    if at_high >= enough and wider > high:
+    is_share = not each.log and low >= 0 and NEARLY_ONE <= high <= 1
+    if at_high >= enough and wider > high and not is_share:
         ends.append(f"upper bound {number_text(high)} in {at_high}")
         bounds[1] = wider
     if ends:
@@ -138,19 +139,17 @@ def _place(each: Hyperparameter, low: float, high: float, value: float) -> float
 
 def _value(each: Hyperparameter, low: float, high: float, place: float) -> float:
     """Return the value at a place outside of a range, or the natural limit before it (rule 3)."""
-    if each.type == "integer" and low >= 1:
-        least = 1.0
-    elif low >= 0 and not each.log:
-        least = 0.0
-    else:
-        least = -math.inf
     if each.log:
         value = float(f"{low * math.pow(high / low, place):.2g}")
     else:
         # As many digits as tell the ends of the range apart, so that the rounded range is wider.
-        digits = 1 - math.floor(math.log10(high - low))
-        value = round(low + place * (high - low), digits)
-        if least == 0 and high <= 1:
-            value = min(value, high if high >= NEARLY_ONE else 1.0)
-    value = max(least, value)
-    return round(value) if each.type == "integer" else value
+        value = round(low + place * (high - low), 1 - math.floor(math.log10(high - low)))
+        if low >= 0:
+            value = max(0.0, value)
+        if low >= 0 and high <= 1:
+            value = min(1.0, value)
+    if each.type == "integer":
+        value = round(value)
+        if low >= 1:
+            value = max(1, value)
+    return value

@@ -97,8 +97,12 @@ class RungResults:
     @property
     def finite(self) -> int:
         """The number of results, without failures and withdrawn trials. O(results)."""
-        pairs = zip(self.trials, self.losses, strict=True)
-        return sum(loss < math.inf and trial not in self.withdrawn for trial, loss in pairs)
+        import numpy as np
+
+        is_finite = np.array(self.losses) < math.inf
+        if self.withdrawn:
+            is_finite &= ~np.isin(np.array(self.trials), list(self.withdrawn))
+        return int(np.count_nonzero(is_finite))
 
     def sample(self, every: int) -> list[Improvement]:
         """Return every ``every``-th result, without failures and withdrawn trials."""

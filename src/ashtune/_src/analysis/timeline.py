@@ -47,7 +47,8 @@ as paused by the user, and not as a wait for other trials.
 #   seconds  training, saving or compiling
 #   tail     from the last work to the worker's leaving: the study had nothing left for this worker
 #
-# The sum of a worker's five parts is exactly its stay; time_shares() relies on this.
+# The sum of a worker's parts is exactly its stay; time_shares() relies on this. ``halted`` is the
+# part of the barrier and of the tail in which the user had paused the study.
 #
 # Results that arrive together. A busy driver, or a worker with several jobs, hands over several
 # results at one time. The ``now`` of these results is equal, though only the last job has just

@@ -8,7 +8,6 @@ import msgspec
 
 from ashtune._src.analysis.timeline import (
     CUT_OFF,
-    IN_VAIN,
     LOST,
     SAVING,
     TRAINING,
@@ -165,17 +164,6 @@ def _waits(work: Work) -> "Floats":
     waits = work.driver + np.where(saved, work.driver[before], 0.0)
     at_once: Floats = waits[follows & is_known & (work.barrier == 0)]
     return at_once
-
-
-def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
-    """Return a mask of the rows of successful training, and a mask of the
-    rows of other training.
-    """
-    import numpy as np
-
-    trains = work.kind == TRAINING
-    is_in_vain = np.isin(work.ending, IN_VAIN)
-    return trains & ~is_in_vain, trains & is_in_vain
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":

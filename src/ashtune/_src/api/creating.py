@@ -372,9 +372,9 @@ def _study_there(
     elif names:
         raise FunctionChanged(
             f"the training function has changed since the study in {path} began: "
-            f"{_some(names, ', ')} (a changed comment counts too); to continue with it, give "
-            "accept_changes=True; to begin a new study, give another directory or "
-            f"{_overwrite(path)}"
+            f"{_some(names, ', ')} (a changed comment counts too); to continue the study "
+            "nevertheless, give accept_changes=True; to begin a new study, give another directory "
+            f"or {_overwrite(path)}"
         )
     study = built_study(there, now, options["valid"])
     return msgspec.structs.replace(study, ladder=longer or now)

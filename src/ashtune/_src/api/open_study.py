@@ -575,8 +575,8 @@ class OpenStudy:
 def _refuse(trial: object) -> NoReturn:
     which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
     raise StudyError(
-        f"tell() cannot take a result of {which}, which has a result already, or belongs to "
-        "another study; ask() returns the next trial"
+        f"{which} is not open: it was told, failed or given back already, or is not a trial of "
+        "this study; ask() returns the next trial"
     )
 
 

@@ -381,7 +381,8 @@ class Study(Figures):
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
 
-        stream = stream or sys.stdout
+        if stream is None:
+            stream = sys.stdout
         reader = self._reported
         # Importance needs the results. The results are requested here, so that the same reading of
         # the journal gives the summary and the results.

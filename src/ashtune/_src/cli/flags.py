@@ -135,6 +135,9 @@ def _help(option: "Option", words: str) -> str:
     words = words.replace("``", "").replace("%", "%%")
     words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
     words += f", {option.forms}" if option.forms else ""
-    return (
-        words if option.default in (None, ()) or option.is_flag else f"{words} ({option.default})"
-    )
+    default = option.default
+    if default in (None, ()) or option.is_flag:
+        return words
+    if isinstance(default, list | tuple):
+        default = ",".join(map(str, default))
+    return f"{words} ({default})"

@@ -44,7 +44,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "directory",
         metavar="DIR",
         nargs="+",
-        help="a study's directory, which may not exist yet",
+        help="a study's directory, which need not exist yet",
     )
     parser.add_argument(
         "--control", action="store_true",

@@ -39,9 +39,7 @@ def main(given: argparse.Namespace) -> int:
     trials = given.trials
     seconds = given.epoch
     if trials is None:
-        raise SettingsError(
-            "--trials is missing, the number of configurations; give for example --trials 256"
-        )
+        raise SettingsError("give --trials, the number of configurations, for example --trials 256")
     if seconds is None and given.workers is not None:
         raise SettingsError(
             f"--workers {given.workers} needs the time of an epoch; add --epoch 30s"

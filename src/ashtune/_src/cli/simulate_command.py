@@ -277,7 +277,7 @@ def _trials(given: argparse.Namespace, scheduler: Scheduler, curves: LossCurves)
         given.until is None or scheduler.needs_trials or given.directory is not None
     ):
         raise SettingsError(
-            "--trials is missing, the number of configurations; give for example --trials 1000"
+            "give --trials, the number of configurations, for example --trials 1000"
         )
     return trials
 

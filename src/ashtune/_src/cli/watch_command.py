@@ -33,7 +33,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "directory",
         metavar="DIR",
         nargs="+",
-        help="a study's directory, which may not exist yet, or a folder, to show all studies in it",
+        help="a study's directory, which need not exist yet, or a folder to show all its studies",
     )
     parser.add_argument(
         "--port",

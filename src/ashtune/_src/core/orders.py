@@ -146,7 +146,8 @@ _A_PLACE = re.compile(
     r"|\b(?=[a-f]{0,40}\d)(?=\d{0,40}[a-f])[\da-f]{7,}\b"  # a hash
     r"|(?<=/)[^/\s'\",:;)\]]*\d[^/\s'\",:;)\]]*"  # a part of a path
     r"|\b\d+(?:\.\d+){3}(?::\d+)?\b"
-    r"|\b(?!b?float|u?int|complex|(?i:status|signal|errno|error|code|http)\b)"
+    r"|\b(?!(?:b?f(?:loat|p)?|tf|u?int|[iu]|complex)\d+\b)"
+    r"(?!(?i:status|signal|errno|error|code|http)\b)"
     r"[A-Za-z][\w-]{0,40}?[-_:]?\d+(?::\d+)?\b"
 )
 

@@ -263,7 +263,7 @@ class Registry(Names[PartT]):
         name = self._name_in(record)
         # One of ashtune's own parts is never missing, so only its options can be wrong.
         if name not in self._built_in and (missing := self.missing_of(record)):
-            raise SettingsError(f"{missing}; give one of {', '.join(self.names)}")
+            raise SettingsError(missing)
         return self._convert(record, self._class(name))
 
     def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:

@@ -138,7 +138,7 @@ class Ending(TypedDict, total=False):
             check=check_confirm,
             parse=parse.confirm,
             metavar="K",
-            forms="such as 5, or 5x3 for three seeds each",
+            forms="here 5, or 5x3 for three seeds each",
         ),
     ]
     max_failures: Count
@@ -422,8 +422,8 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
         return scheduler, Ladder.explicit(rungs)
     if high is None:
         raise SettingsError(
-            f"max_resource is missing, the most {options['resource']}s that one trial may get; "
-            "give for example max_resource=64"
+            f"give max_resource=, the most {options['resource']}s that one trial may get, for "
+            "example max_resource=64"
         )
     if factor is None:
         factor = scheduler.default_reduction_factor

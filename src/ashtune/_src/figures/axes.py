@@ -66,7 +66,7 @@ NAME = 30
 many characters.
 """
 # The frame must not cut a mark at the end of an axis, so axes begin before their first value.
-_AIR = 0.06
+AIR = 0.06
 # Steps of 1, 2 and 5 give three ticks for each power of ten. If the end of the axis is at most 300
 # times its beginning, these are at most eight ticks. On a longer axis their texts would overlap,
 # and powers of ten are enough.
@@ -98,7 +98,7 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
         high = shown[-1]
         good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
         if high >= DECADE * low and good - low <= THIN * (high - low):
-            air = (high / low) ** _AIR
+            air = (high / low) ** AIR
             if low / air > 0 and high * air < math.inf:  # neither end underflows or overflows
                 return replace(
                     log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown)
@@ -215,12 +215,12 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     distances = [abs(value - best) for value in ordered]
     above_zero = [distance for distance in distances if 0 < distance < math.inf]
     if not above_zero:
-        air = (abs(best) or 1) * _AIR
+        air = (abs(best) or 1) * AIR
         return _finite(best - air), _finite(best + air), 0
     limit = FAR * above_zero[(len(above_zero) - 1) // 2]
     shown = [value for value in ordered if abs(value - best) <= limit]
     worst = shown[-1]
-    air = _AIR * abs(worst - best)
+    air = AIR * abs(worst - best)
     return (
         _finite(min(best, worst) - air),
         _finite(max(best, worst) + air),

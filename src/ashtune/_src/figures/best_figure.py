@@ -14,6 +14,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Goal, Objective
 from ashtune._src.core.numbers import digits_of, number_text, plural, shortened
 from ashtune._src.figures.axes import (
+    AIR,
     NAME,
     Origin,
     best_of,
@@ -38,8 +39,6 @@ EARLY = 0.1
 """An axis is logarithmic if half of the steps lie within this share of the axis, counted from its
 beginning.
 """
-_MIXED_AIR = 0.06
-"""The room at both ends of an axis of several metrics, as a share of the axis."""
 _Place = Callable[[Improvement], float]
 
 
@@ -90,11 +89,12 @@ def compared_figures(
         ]
         x = _axis(place, 0.0, max([1.0, *(at for each in series for at in each.x if at)]), unit)
         values = [value for each in series for value in each.y if value is not None]
-        y = metric_axis(values, goals[0])
-        if len(goals) > 1:  # of several directions, no value is the best: none is left out
+        if len(goals) == 1:
+            y = metric_axis(values, goals[0])
+        else:  # of several directions, no value is the best: none is left out
             low = min(values, default=0.0)
             high = max(values, default=0.0)
-            air = _MIXED_AIR * (high - low) or 1.0
+            air = AIR * (high - low) or 1.0
             y = Axis(name=", ".join(map(str, goals)), low=low - air, high=high + air)
         figures.append(Figure(x=x, y=y, series=series))
     return figures

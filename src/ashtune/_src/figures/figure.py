@@ -85,7 +85,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     True, points have a dark rim. If ``is_silent`` is True, points show no text.
     """
 
-    kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
+    kind: Literal["line", "step", "points", "bars", "ranges", "flows", "texts"]
     x: Sequence[float | None]
     y: Sequence[float | None]
     end: Sequence[float] = ()

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import Expected
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.numbers import shortened
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.numbers import number_text, shortened
 from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series, stacked_bars
 from ashtune._src.figures.looks import INK, PALE, TRIALS
@@ -104,7 +105,8 @@ def ladder_figure(
                 words=[f"{each.text} expected" for each in expected],
             ),
         ]  # fmt: skip
-    words = [_words(rung, tally, each) for rung, each in zip_longest(rungs, expected)]
+    digits = tally.digits(tally.goal.metric)
+    words = [_words(rung, tally.goal, each, digits) for rung, each in zip_longest(rungs, expected)]
     return Figure(
         x=Axis(name="trials", high=_ROOM * longest, written="count"),
         y=choice_axis(f"trained to {unit}", [f"{rung.resource:,}" for rung in rungs]),
@@ -113,15 +115,14 @@ def ladder_figure(
     )
 
 
-def _words(rung: RungTally, tally: Tally, expected: Expected | None) -> str:
-    goal = tally.goal
+def _words(rung: RungTally, goal: Goal, expected: Expected | None, digits: int) -> str:
     trained = f"{rung.trained:,} trained"
     if expected is not None:
         trained += f", {expected.text} expected"
     best = None if rung.best is None else rung.best.metrics.get(goal.metric)
     if best is None:
         return trained
-    value = f"{shortened(goal.metric, 18)} {tally.number_text(goal.metric, best)}"
+    value = f"{shortened(goal.metric, 18)} {number_text(best, digits)}"
     if goal.chosen:
         return f"{trained}\n{value}, {goal.chosen}"
     return f"{trained}\nbest {value}"

@@ -216,7 +216,7 @@ def _tick(axis: Axis, value: float) -> str:
     return escape(axis.write(value), quote=False)
 
 
-def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
+def _traces(figure: Figure, series: Series) -> list[Any]:
     """Return plotly's traces of a series: a trace for each flow, or one trace for any other kind of
     series.
     """
@@ -273,19 +273,6 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
                     **common, mode="markers", marker=marker, cliponaxis=series.symbol == "circle"
                 )
             ]
-        case "area":
-            common |= {
-                "stackgroup": "areas",
-                "fillcolor": faded(series.color, 0.75),
-                "line": {**line, "width": 0.5},
-            }
-            if series.pattern:
-                common["fillpattern"] = {
-                    "shape": series.pattern,
-                    "fgcolor": series.color,
-                    "fillmode": "overlay",
-                }
-            return [go().Scatter(**common, mode="lines")]
         case "line" | "step":
             line["shape"] = "hv" if series.kind == "step" else "linear"
             return [go().Scatter(**common, line=line, mode="lines", connectgaps=False)]

@@ -44,8 +44,7 @@ def margin_text(tally: Tally) -> str:
         return ""
     _, trial = leaders[1]
     margin = bests.results[trial].loss - best.loss
-    judged = f"worse by {number_text(margin, 2)}" if margin else "as good"
-    return f"next best: trial {trial}, {judged}"
+    return f"next best: trial {trial}, worse by {number_text(margin, 2)}"
 
 
 def compared_with_first(tally: Tally, *, unit: str) -> str:

@@ -79,7 +79,7 @@ class GridDesign:
         if self._lattice.is_constrained:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
-                    f"the grid has {self._lattice.volume:,} combinations without conditions; give "
+                    f"without conditions, the grid has {self._lattice.volume:,} combinations; give "
                     f"fewer points, for at most {LARGEST_ENUMERATED:,} combinations, or use "
                     "search='random'"
                 )

@@ -86,18 +86,13 @@ class BestOfRung(Generic[T]):
         return self._front
 
     def _drop_dominated(self) -> None:
-        """Keep the front, and of the other results those with the smallest sums of ranks.
+        """Keep the front, and of the other results those with the smallest first losses.
 
-        If a result dominates another one, its sum of ranks is smaller. Sorting all fronts would
-        respect dominance too, but takes seconds with three losses or more.
+        If a result dominates another one, it comes first in this order. The fronts below the first
+        one would be a better order, but finding them takes seconds with three losses or more.
         """
         front = self.leaders()
         others = sorted(set(self._order).difference(front))
-        sums = dict.fromkeys(others, 0)
-        for loss in range(1, len(front[0][0])):
-            for rank, entry in enumerate(sorted(others, key=lambda entry: entry[0][loss])):
-                sums[entry] += rank
-        others.sort(key=lambda entry: (entry[0][0], sums[entry]))
         self._keep(sorted([*front, *others[: max(0, KEPT - len(front))]]))
         self._front = front
         self._left = len(self._order)

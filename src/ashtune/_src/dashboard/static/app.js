@@ -133,6 +133,7 @@ function hideEmpty(study, sections) {
 function arrivals(overview) {
   /** @type {HTMLElement | null} */
   let target = null;
+  let timer = 0;
   const stay = () => target?.scrollIntoView();
   const leave = () => {
     target = null;
@@ -141,7 +142,8 @@ function arrivals(overview) {
   for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(kind, leave, { passive: true });
   return (hash) => {
     target = hash === "#summary" ? null : document.getElementById(hash.slice(1));
-    setTimeout(leave, ARRIVAL);
+    clearTimeout(timer);
+    timer = setTimeout(leave, ARRIVAL);
     stay();
   };
 }

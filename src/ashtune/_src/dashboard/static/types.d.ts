@@ -260,7 +260,7 @@ interface Axis {
 }
 
 interface Series {
-  kind: "line" | "step" | "area" | "points" | "bars" | "ranges" | "flows" | "texts";
+  kind: "line" | "step" | "points" | "bars" | "ranges" | "flows" | "texts";
   x: Numbers;
   y: Numbers;
   end?: number[];
@@ -276,9 +276,6 @@ interface Series {
   alpha?: number;
   isRimmed?: boolean;
   isSilent?: boolean;
-  /** Of an area that stands on others: its own height, and where it begins. */
-  own?: Numbers;
-  bottom?: number[];
 }
 
 interface FigureValue {

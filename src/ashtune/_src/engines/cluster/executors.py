@@ -78,9 +78,9 @@ class ExecutorWorkers(ClusterWorkers):
         if task is not None and not task.done():
             return task
         error = None
-        self._failures += 1
         if task is not None and not task.cancelled():
             error = task.exception()
+        self._failures += 1
         if error is None:
             self._failures = 0
         try:

@@ -73,7 +73,8 @@ class MemoryRules:
         self._kernel_kills = (kernel_kills(),) * 2
 
     def look(self, workers: Sequence[Worker], seconds: float) -> ProcessTable | None:
-        """Measure the memory of all workers, at the time ``seconds`` of the pool's clock.
+        """Measure the memory of all workers, at the time ``seconds`` of the pool's clock. Count the
+        kills by the kernel too, even if the user has set no limit.
 
         Returns:
             The processes of this machine; None if the user has set no limit, or if the last look
@@ -123,14 +124,17 @@ class MemoryRules:
             return
         if worker.workload.trains_together or (self._is_retried and worker.is_alone):
             return
-        for trial in set(worker.workload.trials) - self._moved:
-            held = table.memory(worker.process.pid)
-            if held > soft:
-                self._moved.add(trial)
-                worker.why_leaving = (
-                    f"it held {bytes_text(held)} of its memory_limit of {bytes_text(self._limit)}"
-                )
-                yield trial
+        trials = set(worker.workload.trials) - self._moved
+        if not trials:
+            return
+        held = table.memory(worker.process.pid)  # exact, which takes 10 ms for each GB
+        if held <= soft:
+            return
+        worker.why_leaving = (
+            f"it held {bytes_text(held)} of its memory_limit of {bytes_text(self._limit)}"
+        )
+        self._moved |= trials
+        yield from trials
 
     def end_trial(self, worker: Worker) -> None:
         """Record that a trial has left the worker's memory."""

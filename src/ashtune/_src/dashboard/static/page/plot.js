@@ -146,7 +146,7 @@ export function newPlot(place) {
     draw(next) {
       // A range of a linear axis may begin at 0, where a logarithmic axis has no place.
       if (next.x.isLog !== figure?.x.isLog) zoom = null;
-      figure = { ...next, series: stacked(next.series) };
+      figure = next;
       canvas.draw(next.height);
     },
   };
@@ -185,9 +185,9 @@ function paintChosen(context, series, at, right) {
  *
  * @param {FigureValue} figure @param {Series} series
  */
-export function wordsOf({ x, y }, { kind, name = "", own, end = [], words = [], trials = [], ...series }, point) {
+export function wordsOf({ x, y }, { kind, name = "", end = [], words = [], trials = [], ...series }, point) {
   const at = series.x[point] ?? 0;
-  const up = textOn(y, (own ?? series.y)[point]);
+  const up = textOn(y, series.y[point]);
   const trial = trials[point];
   const lines = isNumber(trial) ? [`trial ${trial}`] : [];
   if (kind === "bars") lines.unshift(up, `${name} ${textOn(x, (end[point] ?? 0) - at)}`);
@@ -205,17 +205,6 @@ export function isSpoken({ kind, isSilent }) {
 function marksOf({ x, y, end = /** @type {any} */ (x) }, at) {
   const points = [...x.keys()].filter((point) => isNumber(x[point]) && isNumber(y[point]));
   return points.map((point) => ({ point, left: at.x(x[point]), right: at.x(end[point]), top: at.y(y[point]) }));
-}
-
-/** Stack the areas on each other; `own` is then an area's own height. @param {Series[]} all @returns {Series[]} */
-function stacked(all) {
-  let below = [];
-  return all.map((series) => {
-    if (series.kind !== "area") return series;
-    const bottom = series.y.map((_, point) => below[point] ?? 0);
-    below = series.y.map((value, point) => bottom[point] + (value ?? 0));
-    return { ...series, y: below, own: series.y, bottom };
-  });
 }
 
 /**
@@ -271,14 +260,6 @@ function paintLine(context, series, at) {
   context.lineWidth = series.width ?? 2;
   context.lineJoin = "round";
   context.stroke();
-}
-
-function paintArea(context, { x, y, bottom }, at) {
-  context.globalAlpha = 0.75;
-  context.beginPath();
-  x.forEach((value, number) => context.lineTo(at.x(value), at.y(y[number])));
-  x.toReversed().forEach((value, number) => context.lineTo(at.x(value), at.y(bottom.at(-1 - number))));
-  context.fill();
 }
 
 function paintPoints(context, series, at) {
@@ -386,7 +367,6 @@ const SHAPES = {
 const PAINT = {
   line: paintLine,
   step: paintLine,
-  area: paintArea,
   points: paintPoints,
   bars: paintBars,
   ranges: paintRanges,

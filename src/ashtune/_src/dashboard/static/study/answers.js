@@ -135,14 +135,15 @@ export function whyFailed({ head, failures }) {
 /**
  * What next?
  *
- * @param {Parts} parts
  * @param {{ answer: Answers["advice"] | null, refusal: string }} known
  */
-export function whatNext({ head }, { answer: known }) {
-  const [first, ...more] = known?.advice ?? [];
-  if (!first) return answer("none", "No advice", head.best ? "No range is too narrow so far." : "It takes some twenty results.");
-  const also = more.map(({ name }) => ` Widen ${name} too.`).join("");
-  return answer("fair", `Widen ${first.name}`, `${first.text}.${also}`);
+export function whatNext({ answer: known, refusal }) {
+  if (refusal) return answer("none", "Not known", `${capital(refusal)}.`);
+  if (!known) return answer("none", "Not known yet", "It takes some twenty results.");
+  const [first, ...more] = known.advice;
+  if (!first) return answer("none", "No advice", "No range is known to be too narrow.");
+  const also = more.map(({ name }) => ` Widen ${shortened(name, 28)} too.`).join("");
+  return answer("fair", `Widen ${shortened(first.name, 28)}`, `${first.text}.${also}`);
 }
 
 function isAtWork({ state }) {

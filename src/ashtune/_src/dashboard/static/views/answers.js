@@ -23,7 +23,7 @@ export function answers(study) {
     card("Are my workers busy?", "workers", ["head", "workers"], areBusy),
     asked("Which hyperparameter matters?", "importance", "importance", whatMatters),
     card("Why did these fail?", "failures", ["head", "failures"], whyFailed),
-    asked("What next?", "report", "advice", whatNext),
+    asked("What next?", "report", "advice", (_, known) => whatNext(known)),
   ];
   section.body.append(element("ul.cards", cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
