@@ -117,17 +117,16 @@ class Figures:
         return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
 
     def importance(self) -> dict[str, float]:
-        """Return how much each hyperparameter matters, as shares, the largest first.
+        """Return how much each hyperparameter matters, as shares that sum to 1, the largest first.
 
-        The dict is empty if there are too few trials, or if the configurations do not predict the
-        results. In both cases, shares would mean nothing. The shares are computed once, which takes
-        some seconds in a large study.
+        A share includes interactions with other hyperparameters. Failed trials are left out. The
+        dict is empty if there are fewer than 50 other trials, or if a forest explains less than
+        half of the differences between them. The shares are computed once, which takes some seconds
+        in a large study.
 
         Raises:
             SettingsError: If scikit-learn is not installed.
         """
-        if not self._importance.is_meaningful:
-            return {}
         return {weight.name: weight.share for weight in self._importance.weights}
 
     def plot_importance(self) -> "Figure":

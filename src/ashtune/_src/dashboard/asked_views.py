@@ -105,10 +105,8 @@ class ImportanceView(AskedView):
                 {"name": each.name, "weight": short(each.share), "error": short(each.deviation)}
                 for each in measured.weights
             ],
-            "explained": short(measured.r2) if measured.weights else None,
-            "is_meaningful": measured.is_meaningful,
+            "explained": None if measured.r2 is None else short(measured.r2),
             "text": measured.words(),
-            "results": measured.trials,
         }
 
 
