@@ -5,11 +5,12 @@ importance over the 2,000 random configurations of the table at full training, o
 two other ways than ashtune does: scikit-learn's permutation importance of forests; and, without any
 model, the share of the variance that lies between twenty classes of a hyperparameter's values. What
 is shown is Spearman's correlation of a study's importances with them, over seven hyperparameters.
-"Before" is the forest on the highest rung with enough trials, as until decision 46; Optuna's
-evaluators get the same trials with their last results.
+"Before" is a random forest on all trials, which count equally, as until decision 90. Optuna's
+evaluators get the same trials with their last results. "After" is asked even where ashtune is
+silent since the forest explains less than half.
 
-    python benchmarks/importance.py DATA [--seeds 10] [--first-seed 0] [--trials 60 150] [--results
-        DIR] [--json FILE]
+    python benchmarks/importance.py DATA [--seeds 10] [--first-seed 0] [--trials 60 150]
+        [--search gp] [--results DIR] [--json FILE]
 
 DATA holds the folders ``curves`` and ``surrogates``. The rule was chosen on the first three tasks.
 A study that is in the results' folder is not run again. Needs onnxruntime, scipy, scikit-learn and
@@ -31,7 +32,7 @@ from sklearn.model_selection import KFold
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.figures.importance_figure import MEANINGLESS, importance
+from ashtune._src.figures import importance_figure as module
 from ashtune._src.search.search_registry import SEARCHES
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task
@@ -40,10 +41,6 @@ from table import data_folder, show
 
 CHOSEN_ON = 3
 CLASSES = 20
-ENOUGH = 4 * len(SPACE)
-RUNGS_TRIED = 3
-# before() needs a rung with ENOUGH results; some of the trials fail.
-LEAST_TRIALS = 2 * ENOUGH
 EVALUATORS = {
     "Optuna's fANOVA": partial(optuna.importance.FanovaImportanceEvaluator, seed=0),
     "Optuna's PED-ANOVA": optuna.importance.PedAnovaImportanceEvaluator,
@@ -61,23 +58,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, nargs="+", default=[60, 150])
+    parser.add_argument("--search", choices=["gp", "random"], default="gp")
     parser.add_argument("--results", type=Path, default=Path("runs/importance"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if min(given.trials) < LEAST_TRIALS:
-        parser.error(f"--trials {min(given.trials)} is too few; give at least {LEAST_TRIALS}")
+    if min(given.trials) < module.FEWEST:
+        parser.error(f"--trials {min(given.trials)} is too few; give at least {module.FEWEST}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = np.load(given.data / "curves" / "lcbench_surrogate_2000x52.npz", allow_pickle=False)
     names = [str(name) for name in table["task_ids"]]
     surrogate = Surrogate(given.data / "surrogates" / "yahpo_lcbench")
     tasks = {name: Task(surrogate, name) for name in names}
-    store = Store(given.results, "importance", ("task", "trials", "seed"))
+    store = Store(given.results, "importance", ("search", "task", "trials", "seed"))
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         for name in names:
             for trials in given.trials:
-                if {"task": name, "trials": trials, "seed": seed} not in store:
-                    said = of_study(tasks[name], trials, seed)
-                    store.add({"task": name, "trials": trials, "seed": seed, "said": said})
+                key = {"search": given.search, "task": name, "trials": trials, "seed": seed}
+                if key not in store:
+                    store.add({**key, "said": of_study(tasks[name], given.search, trials, seed)})
     truths = {name: truth(table, place) for place, name in enumerate(names)}
     groups = {
         "tasks on which the rule was chosen": names[:CHOSEN_ON],
@@ -88,7 +86,11 @@ def main() -> None:
             rows = []
             for trials in given.trials:
                 runs = [
-                    each for each in store if each["task"] in chosen and each["trials"] == trials
+                    each
+                    for each in store
+                    if each["search"] == given.search
+                    and each["task"] in chosen
+                    and each["trials"] == trials
                 ]
                 for way in runs[0]["said"]:
                     near = [
@@ -105,14 +107,18 @@ def main() -> None:
                         ]
                     )
             header = ["trials", "way", "studies", "mean correlation", "standard error"]
-            show(f"The {len(chosen)} {group}: correlation with the truth by {kind}", header, rows)
+            show(
+                f"{given.search}, the {len(chosen)} {group}: correlation with the truth by {kind}",
+                header,
+                rows,
+            )
 
 
-def of_study(task: Task, trials: int, seed: int) -> dict[str, list[float]]:
+def of_study(task: Task, search: str, trials: int, seed: int) -> dict[str, list[float]]:
     """Run a study; return the importances that each way says, in the order of the space."""
     results = Results(GOAL)
     found = study(
-        SEARCHES.part("gp"), task.space, partial(task.train, seed),
+        SEARCHES.part(search), task.space, partial(task.train, seed),
         top=TOP, workers=8, trials=trials, seed=seed, observers=[results],
     )  # fmt: skip
     configurations = [found.configurations[TrialId(trial)] for trial in range(found.trials)]
@@ -120,10 +126,11 @@ def of_study(task: Task, trials: int, seed: int) -> dict[str, list[float]]:
     for rung in results.rungs:
         last |= rung.by_trial()
     losses = [last[TrialId(trial)] for trial in range(found.trials)]
-    measured = importance(results, configurations.__getitem__, task.space.to_record())
+    module.LEAST_EXPLAINED = -np.inf
+    measured = module.importance(results, configurations.__getitem__, task.space.to_record())
     after = {each.name: each.share for each in measured.weights}
     return {
-        "before": before(results, configurations),
+        "before": before(results, configurations, task.space.to_record()),
         "after": [after[name] for name in SPACE],
         **{
             name: by_optuna(evaluator(), configurations, losses)
@@ -132,18 +139,29 @@ def of_study(task: Task, trials: int, seed: int) -> dict[str, list[float]]:
     }
 
 
-def before(results: Results, configurations: Configurations) -> list[float]:
-    """Return what was said until decision 46: of the highest of three rungs of which a forest
-    learns anything.
+def before(
+    results: Results, configurations: Configurations, record: Mapping[str, object]
+) -> list[float]:
+    """Return what was said until decision 90: the total effects over the space, of random forests
+    on trials of equal weight.
     """
-    high = [rung.by_trial() for rung in reversed(results.rungs) if len(rung.trials) >= ENOUGH]
-    tried = []
-    for losses in high[:RUNGS_TRIED]:
-        r2, said = permuted([configurations[trial] for trial in losses], list(losses.values()))
-        tried.append(said)
-        if r2 >= MEANINGLESS:
-            return said
-    return tried[0]
+    values = module._values(results)
+    x = np.array([[configurations[trial][name] for name in SPACE] for trial in values], dtype=float)
+    y = np.array(list(values.values()))
+    drawn = {column.name: column.values for column in module._points(record)}
+    points = np.array([drawn[name] for name in SPACE]).T
+    chance = np.random.default_rng(0)
+    said = np.zeros(len(SPACE))
+    for fold, (learned, _) in enumerate(KFold(5, shuffle=True, random_state=0).split(x)):
+        forest = RandomForestRegressor(40, min_samples_leaf=2, random_state=fold).fit(
+            x[learned], y[learned]
+        )
+        predicted = forest.predict(points)
+        for place in range(len(SPACE)):
+            exchanged = points.copy()
+            exchanged[:, place] = chance.permutation(points[:, place])
+            said[place] += ((forest.predict(exchanged) - predicted) ** 2).mean() / predicted.var()
+    return said.tolist()
 
 
 def permuted(configurations: Configurations, losses: Sequence[float]) -> tuple[float, list[float]]:

@@ -79,10 +79,7 @@ def test_importance_names_the_hyperparameter_that_matters(asked: Client) -> None
     pytest.importorskip("sklearn")
     answer = asked.ask("api/studies/0/importance")
     assert answer["weights"][0]["name"] == "x"
-    assert answer["explained"] > 0.5
-    assert answer["is_meaningful"] is True
-    assert answer["results"] == 80
-    assert answer["text"].startswith("80 trials; ")
+    assert answer["text"].startswith("79 trials without failure; a forest explains ")
 
 
 def test_slices_show_the_points_of_the_requested_hyperparameters(

@@ -45,9 +45,6 @@ test("workers are busy, mostly or hardly, and the largest losses are named", () 
 
 const learned = (...weights) => ({
   weights: weights.map(([name, weight, error]) => ({ name, weight, error })),
-  explained: 0.7,
-  is_meaningful: true,
-  results: 60,
   text: "",
   among_best: "",
 });
@@ -61,8 +58,9 @@ test("a hyperparameter is far ahead only if the error bars part", () => {
 });
 
 test("no hyperparameter is named where the forest says nothing", () => {
-  const answer = { ...learned(["rate", 0.8, 0.1]), is_meaningful: false };
-  assert.equal(whatMatters({}, { answer, refusal: "" }).word, "None is clear");
+  const answer = { ...learned(), text: "a forest explains less than half" };
+  assert.equal(whatMatters({}, { answer, refusal: "" }).word, "Not known");
+  assert.equal(whatMatters({}, { answer, refusal: "" }).text, "A forest explains less than half.");
   assert.equal(whatMatters({ head: HEAD }, { answer: null, refusal: "no scikit-learn" }).text, "No scikit-learn.");
 });
 

@@ -111,17 +111,16 @@ class Figures:
         return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
 
     def importance(self) -> dict[str, float]:
-        """Return how much each hyperparameter matters, as shares, the largest first.
+        """Return how much each hyperparameter matters, as shares that sum to 1, the largest first.
 
-        The dict is empty if there are too few trials, or if the configurations do not predict the
-        results. In both cases, shares would mean nothing. The shares are computed once, which takes
-        some seconds in a large study.
+        A share includes interactions with other hyperparameters. Failed trials are left out. The
+        dict is empty if there are fewer than 50 other trials, or if a forest explains less than
+        half of the differences between them. The shares are computed once, which takes some seconds
+        in a large study.
 
         Raises:
             SettingsError: If scikit-learn is not installed.
         """
-        if not self._importance.is_meaningful:
-            return {}
         return {weight.name: weight.share for weight in self._importance.weights}
 
     def plot_importance(self) -> "Figure":
@@ -149,15 +148,16 @@ class Figures:
         """
         from ashtune._src.figures.slice_figure import slice_figure, slices
 
-        names = [] if name is None else [name]
-        for each in names:
-            self._check_name("name", each)
+        names = []
+        if name is not None:
+            self._check_name("name", name)
+            names = [name]
         reader = self._reader
         # Importance takes seconds, so it is not computed for a hyperparameter that the user chose.
         important = names or self._important
         rungs = reader.ladder.rungs
         found = slices(
-            *self._reader.configured, important=important, names=names, rungs=rungs,
+            *reader.configured, important=important, names=names, rungs=rungs,
             unit=self._unit,
             origin=reader.trials.origin,
         )  # fmt: skip
@@ -182,10 +182,11 @@ class Figures:
         for argument, name in (("x", x), ("y", y)):
             if name is not None:
                 self._check_name(argument, name)
-        drawn = contour(*self._reader.configured, *self._two(x, y))
-        goal = self._reader.goal
-        origin = self._reader.trials.origin
-        return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
+        reader = self._reader
+        drawn = contour(*reader.configured, *self._two(x, y))
+        return plot(
+            contour_figure(drawn, reader.goal, unit=self._unit, origin=reader.trials.origin)
+        )
 
     def plot_parallel(self) -> "Figure":
         """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot the

@@ -106,10 +106,7 @@ class ImportanceView(AskedView):
                 {"name": each.name, "weight": short(each.share), "error": short(each.deviation)}
                 for each in measured.weights
             ],
-            "explained": short(measured.r2) if measured.weights else None,
-            "is_meaningful": measured.is_meaningful,
             "text": measured.words(),
-            "results": measured.trials,
         }
 
 

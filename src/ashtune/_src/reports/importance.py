@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def importance_lines(study: StudyReader) -> "Iterator[RenderableType]":
-    """Yield the lines that show importance. If something is missing, yield one line that names it.
-    If there are too few trials, yield nothing.
-    """
+    """Yield the lines that show importance. If something is missing, the line names it."""
     from rich.text import Text
 
     try:
@@ -28,10 +26,8 @@ def importance_lines(study: StudyReader) -> "Iterator[RenderableType]":
     ) as error:  # scikit-learn is not installed, or the journal's record of the space is damaged
         yield line(f"\n{error}", QUIET)
         return
-    if not measured.weights:
-        return
     yield line("\nimportance", HEADING)
-    if measured.is_meaningful:
+    if measured.weights:
         table = bare_table()
         table.show_header = False
         for weight in measured.weights[:BARS]:

@@ -156,10 +156,7 @@ interface Answers {
   importance: {
     figure: FigureValue;
     weights: Weight[];
-    explained: number | null;
-    is_meaningful: boolean;
     text: string;
-    results: number;
   };
   slices: { panels: Record<string, FigureValue>; colors: Record<string, string>; notes: string[] };
   parallel: { figure: CoordinatesValue };

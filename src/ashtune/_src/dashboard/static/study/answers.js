@@ -97,12 +97,11 @@ export function whatMatters({ head }, { answer: importance, refusal }) {
     if (refusal) return answer("none", "Not known", `${capital(refusal)}.`);
     if (head?.best) return answer("none", "Being computed", "A forest learns from the trials.");
     if (head && isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
-    return answer("none", "Not known yet", "About twenty results are needed.");
+    return answer("none", "Not known yet", "It takes fifty results.");
   }
-  const [first, ...rest] = importance.weights.filter(({ weight }) => Number(weight) > 0);
-  if (!first) return answer("none", "Not known yet", `${capital(importance.text)}.`);
-  const explained = `A forest explains ${shareText(Math.max(0, importance.explained ?? 0))} of the differences between`;
-  if (!importance.is_meaningful) return answer("fair", "None is clear", `${explained} trials.`);
+  const [first, ...rest] = importance.weights;
+  const text = `${capital(importance.text)}.`;
+  if (!first) return answer("none", "Not known", text);
   const [weight, error] = [Number(first.weight), first.error ?? 0];
   const mayBeFirst = (other) =>
     other.weight > NEAR_THE_FIRST * weight || other.weight + (other.error ?? 0) >= weight - error;
@@ -112,7 +111,7 @@ export function whatMatters({ head }, { answer: importance, refusal }) {
     .map(({ name }) => shortened(name, 28));
   const alone = importance.weights.length > 1 ? "Far ahead of all others." : "It is the only one that varies.";
   const then = others.length ? `Then ${listed(others)}.` : alone;
-  return answer("good", shortened(first.name, 28), `${then} ${explained} ${plural(importance.results, "trial")}.`);
+  return answer("good", shortened(first.name, 28), `${then} ${text}`);
 }
 
 /** Why did these fail? @param {Parts} parts */
