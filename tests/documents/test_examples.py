@@ -52,11 +52,25 @@ def test_the_command_of_the_job_script_tunes_the_training_function(tmp_path: Pat
 
 def test_the_example_shell_script_tunes_the_example_program(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES / "program", tmp_path, dirs_exist_ok=True)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where the command is
-    done = subprocess.run(
-        ["sh", "tune.sh"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env={**os.environ,
-        "PATH": path},
-    )  # fmt: skip
+    done = shell(tmp_path / "tune.sh")
     assert done.returncode == 0, done.stderr
     assert "best  loss = " in done.stdout
+
+
+def test_the_demonstrations_end_with_three_complete_studies(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "laptop-to-cluster", tmp_path, dirs_exist_ok=True)
+    done = shell(tmp_path / "run.sh")
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout + done.stderr
+    assert printed.count("complete; 81 trials") == 3, printed
+    assert "\ncontinuing: " in printed
+
+
+def shell(script: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell script in its folder; ``ashtune`` and ``python`` are those of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", script.name],
+        cwd=script.parent, capture_output=True, text=True, timeout=180, check=False,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
