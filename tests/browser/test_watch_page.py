@@ -587,10 +587,40 @@ def test_a_wide_page_uses_several_columns(browser: "Browser", complete_address: 
         page.open(complete_address, "Complete")
         page.show_all()
         top = "(id) => document.getElementById(id).getBoundingClientRect().top"
-        assert page.page.evaluate(top, "failures") == page.page.evaluate(top, "audit")
+        for left, right in [("ladder", "workers"), ("curves", "importance"), ("audit", "whatif")]:
+            assert page.page.evaluate(top, left) == page.page.evaluate(top, right)
         links = page.page.locator("#nav a").all()
         assert len({box["x"] for link in links if (box := link.bounding_box()) is not None}) == 1
         assert width_of(page) <= 1680
+        assert problems(page) == []
+
+
+@pytest.mark.parametrize(("width", "is_beside"), [(1280, True), (900, False)])
+def test_a_wide_page_shows_a_trial_beside_its_study(
+    browser: "Browser", complete_address: str, width: int, is_beside: bool
+) -> None:
+    with Page(browser, viewport={"width": width, "height": 800}) as page:
+        page.open(complete_address, "Complete")
+        page.show_down_to("trials")
+        page.page.locator("#trials tbody tr").nth(1).scroll_into_view_if_needed()
+        before = page.page.evaluate("scrollY")
+        page.page.click("#trials tbody tr >> nth=1")
+        page.page.wait_for_selector(".trial .part")
+        assert page.page.locator("#trials").is_visible() == is_beside
+        if is_beside:
+            assert page.page.evaluate("scrollY") == before
+            box = page.page.locator(".trial").bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] == width
+        page.page.click(".trial >> text=back to the study")
+        page.page.wait_for_selector(".trial", state="hidden")
+        assert page.page.evaluate("scrollY") == before
+        page.show_trial(0)
+        page.page.set_viewport_size({"width": 2100 - width, "height": 800})
+        page.wait(
+            "(isThere) => (document.getElementById('trials').offsetHeight > 0) === isThere",
+            not is_beside,
+        )
         assert problems(page) == []
 
 

@@ -51,10 +51,10 @@ const learned = (...weights) => ({
 
 test("a hyperparameter is far ahead only if the error bars part", () => {
   const text = (...weights) => whatMatters({}, { answer: learned(...weights), refusal: "" }).text;
-  assert.match(text(["rate", 0.8, 0.1], ["width", 0.1, 0.05]), /^Far ahead of all others\./);
+  assert.match(text(["rate", 0.8, 0.1], ["width", 0.1, 0.05]), /^No other comes near\./);
   assert.match(text(["rate", 0.8, 0.5], ["width", 0.1, 0.3]), /^Then width\./);
   assert.match(text(["rate", 0.8, 0.01], ["width", 0.5, 0.01]), /^Then width\./);
-  assert.match(text(["rate", 0.8, 0.1]), /^It is the only one that varies\./);
+  assert.match(text(["rate", 0.8, 0.1]), /^No other comes near\./);
 });
 
 test("no hyperparameter is named where the forest says nothing", () => {

@@ -29,10 +29,12 @@ import { whatif } from "./views/whatif.js";
 
 /** Ordered by importance to the reader. */
 const VIEWS = [
-  summary, answers, control, ladder, best, front, workers, curves, trials, chosen,
-  importance, slices, parallel, contour, failures, audit, whatif, notes, report,
+  summary, answers, control, ladder, workers, best, front, curves, importance, trials, chosen,
+  slices, parallel, contour, failures, audit, whatif, notes, report,
 ];
 const AGAIN = 2000;
+/** On such a screen a trial stands in a panel beside its study. As in style.css. */
+const WIDE = matchMedia("(min-width: 1200px)");
 /** Milliseconds for which the target of a link stays in place while sections above it are drawn. */
 const ARRIVAL = 8000;
 
@@ -148,27 +150,31 @@ function arrivals(overview) {
   };
 }
 
-/** Show the target of the address, now and when it changes: the page of a trial, or a section of the study. */
+/** Show the target of the address, now and when it changes: a trial, or a section of the study. */
 function route(overview, trialPage, study) {
   const arrive = arrivals(overview);
-  /** What the reader has left for the page of a trial. */
-  let before = { hash: "", scroll: 0 };
+  /** What the reader has left for a trial. */
+  let before = "";
+  let scroll = 0;
   const go = (from = "") => {
     const trial = /^#trial\/(\d+)$/.exec(location.hash);
-    const wasTrial = overview.hidden;
-    if (trial && !wasTrial) before = { hash: from, scroll: scrollY };
-    overview.hidden = Boolean(trial);
+    const wasTrial = !trialPage.element.hidden;
+    if (trial && !wasTrial) before = from;
+    overview.hidden = Boolean(trial) && !WIDE.matches;
     trialPage.element.hidden = !trial;
     study.refresh();
     if (trial) {
-      trialPage.show(Number(trial[1]), before.hash || "#");
-      scrollTo(0, 0);
-    } else if (wasTrial && location.hash === before.hash) scrollTo(0, before.scroll);
+      trialPage.show(Number(trial[1]), before || "#");
+      if (overview.hidden) scrollTo(0, 0);
+    } else if (wasTrial && location.hash === before) scrollTo(0, scroll);
     else arrive(location.hash);
     if (wasTrial) document.getElementById(location.hash.slice(1))?.focus({ preventScroll: true });
   };
   addEventListener("hashchange", (event) => go(new URL(event.oldURL).hash));
+  WIDE.addEventListener("change", () => go(before));
   addEventListener("click", ({ target }) => {
+    // The link back to the study has no target in the page, so the browser scrolls to the top.
+    if (!overview.hidden) scroll = scrollY;
     const link = /** @type {Element} */ (target).closest("a");
     if (link?.hash === location.hash) arrive(link.hash); // no change of the hash follows
   });

@@ -146,8 +146,8 @@ interface Summary {
 
 interface Weight {
   name: string;
-  weight: number | null;
-  error: number | null;
+  weight: number;
+  error: number;
 }
 
 /** Answers to questions, by the last part of their address. */

@@ -102,16 +102,13 @@ export function whatMatters({ head }, { answer: importance, refusal }) {
   const [first, ...rest] = importance.weights;
   const text = `${capital(importance.text)}.`;
   if (!first) return answer("none", "Not known", text);
-  const [weight, error] = [Number(first.weight), first.error ?? 0];
-  const mayBeFirst = (other) =>
-    other.weight > NEAR_THE_FIRST * weight || other.weight + (other.error ?? 0) >= weight - error;
+  const { name: best, weight, error } = first;
   const others = rest
-    .filter(mayBeFirst)
+    .filter((other) => other.weight > NEAR_THE_FIRST * weight || other.weight + other.error >= weight - error)
     .slice(0, 2)
     .map(({ name }) => shortened(name, 28));
-  const alone = importance.weights.length > 1 ? "Far ahead of all others." : "It is the only one that varies.";
-  const then = others.length ? `Then ${listed(others)}.` : alone;
-  return answer("good", shortened(first.name, 28), `${then} ${text}`);
+  const then = others.length ? `Then ${listed(others)}.` : "No other comes near.";
+  return answer("good", shortened(best, 28), `${then} ${text}`);
 }
 
 /** Why did these fail? @param {Parts} parts */
