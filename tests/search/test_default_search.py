@@ -42,7 +42,7 @@ def chosen(
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS.names)
-def test_the_default_search_learns_except_with_successive_halving(
+def test_the_default_search_is_gp_except_with_successive_halving(
     scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = chosen(tmp_path / "s", monkeypatch, scheduler=scheduler)

@@ -96,7 +96,7 @@ def trained(
 @pytest.mark.parametrize(
     "static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))]
 )
-def test_each_lane_equals_its_training_alone_at_every_epoch(static: Any) -> None:
+def test_each_lane_has_the_results_of_separate_training_at_every_epoch(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
     by_itself = make_program(static, Variant(1))
