@@ -107,9 +107,9 @@ def test_the_observer_suite_detects_observers_that_need_ticks_or_orders(tmp_path
         folder.mkdir()
     ticks = Observed(make=Ticks, result=lambda observer: observer.count)
     with pytest.raises(AssertionError):
-        suite.test_an_observer_finds_the_same_live_and_from_the_journal(ticks, 0, folders[0])
+        suite.test_an_observer_finds_equal_values_live_and_from_the_journal(ticks, 0, folders[0])
     orders = Observed(make=Orders, result=lambda observer: observer.given)
-    suite.test_an_observer_finds_the_same_live_and_from_the_journal(orders, 0, folders[1])
+    suite.test_an_observer_finds_equal_values_live_and_from_the_journal(orders, 0, folders[1])
     with pytest.raises(KeyError):
         suite.test_an_observer_accepts_a_study_whose_scheduler_is_not_installed(
             orders, 0, folders[2]

@@ -34,7 +34,7 @@ def run(machine: AdaptiveMachine, trials: int, workers: int, seed: int, noise: f
         history.append(RecordedResult(job, loss))
 
 
-def test_adaptive_ash_gives_the_jobs_of_its_oracle() -> None:
+def test_adaptive_ash_gives_the_same_jobs_as_its_oracle() -> None:
     check_scheduler(AdaptiveAsh(), oracles.adaptive, options=settings(SETTINGS, max_examples=30))
 
 

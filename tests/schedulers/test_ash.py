@@ -30,7 +30,7 @@ def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("window")
-def test_ash_gives_the_jobs_of_algorithm_2_for_any_worker_order() -> None:
+def test_ash_gives_the_same_jobs_as_algorithm_2_for_any_worker_order() -> None:
     check_scheduler(AshMachine, oracles.ash)
 
 

@@ -87,7 +87,7 @@ def test_after_the_last_bracket_hyperband_starts_with_the_first_bracket_again() 
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), Hyperband(brackets=2)])
-def test_hyperband_gives_the_jobs_of_its_oracle_for_any_worker_order(
+def test_hyperband_gives_the_same_jobs_as_its_oracle_for_any_worker_order(
     scheduler: Hyperband,
 ) -> None:
     def rounds(ladder: Ladder) -> list[tuple[int, int]]:
@@ -96,7 +96,7 @@ def test_hyperband_gives_the_jobs_of_its_oracle_for_any_worker_order(
     check_scheduler(scheduler, partial(oracles.brackets, rounds), ladders=SMALL, options=FEW)
 
 
-def test_async_hyperband_gives_the_jobs_of_its_oracle() -> None:
+def test_async_hyperband_gives_the_same_jobs_as_its_oracle() -> None:
     entry_on = cache(lambda ladder: AsyncHyperband().build(ladder, None).entry)
     check_scheduler(
         AsyncHyperband(), partial(oracles.ash_entering, entry_on), ladders=SMALL, options=FEW

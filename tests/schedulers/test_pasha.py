@@ -23,7 +23,7 @@ Curve = Sequence[float]
 
 
 @pytest.mark.parametrize("epsilon", [None, 0.0, 0.6])
-def test_pasha_gives_the_jobs_of_its_oracle(epsilon: float | None) -> None:
+def test_pasha_gives_the_same_jobs_as_its_oracle(epsilon: float | None) -> None:
     check_scheduler(
         Pasha(epsilon), partial(oracles.pasha, epsilon), options=settings(SETTINGS, max_examples=60)
     )

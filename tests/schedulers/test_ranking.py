@@ -166,7 +166,7 @@ def test_a_rung_with_several_losses_promotes_as_many_trials_as_its_quota(
     ("scheduler", "oracle"),
     [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)],
 )
-def test_schedulers_give_the_jobs_of_their_oracles_with_several_losses(
+def test_with_several_losses_schedulers_give_the_same_jobs_as_their_oracles(
     scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool
 ) -> None:
     check_scheduler(

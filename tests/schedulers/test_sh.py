@@ -18,7 +18,7 @@ def jobs_of(scheduler: Machine) -> list[Job]:
     return jobs
 
 
-def test_successive_halving_gives_the_jobs_of_its_oracle() -> None:
+def test_successive_halving_gives_the_same_jobs_as_its_oracle() -> None:
     known = [trials for trials in BUDGETS if trials is not None]
     check_scheduler(SuccessiveHalving(), oracles.sh, budgets=known)
 

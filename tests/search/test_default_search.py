@@ -57,7 +57,7 @@ def test_a_search_given_by_name_is_used_unchanged(
 
 
 @pytest.mark.slow
-def test_a_study_of_random_trials_starts_no_process(
+def test_a_study_with_random_search_starts_no_proposer_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class NoProcessError(Exception):

@@ -423,7 +423,7 @@ def test_a_restarted_proposer_makes_the_same_proposal(results: int) -> None:
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_gp_uses_only_the_highest_rung_of_trials_with_several_losses() -> None:
+def test_with_several_losses_gp_uses_only_the_highest_rung_of_trials() -> None:
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):

@@ -314,7 +314,7 @@ class ObserverSuite:
         raise NotImplementedError
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_an_observer_finds_the_same_live_and_from_the_journal(
+    def test_an_observer_finds_equal_values_live_and_from_the_journal(
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """An observer gets ticks, and reports between rungs, only while the study runs."""

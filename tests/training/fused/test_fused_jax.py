@@ -123,7 +123,7 @@ def test_jax_training_split_into_rungs_gives_identical_results() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_sequential_lanes_equal_single_training_exactly(is_quick: bool) -> None:
+def test_lanes_trained_one_by_one_equal_separate_training_exactly(is_quick: bool) -> None:
     program = make_program(STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)
