@@ -52,7 +52,7 @@ def tuned(
         {"warm_start": [{"lr": 0.5, "loss": 0.5}], "search": "gp"},
     ],
 )
-def test_a_study_without_results_restarts_after_any_change(
+def test_an_old_study_without_results_is_replaced_after_any_change(
     change: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(NoResultError):
@@ -74,7 +74,9 @@ def test_a_study_without_results_restarts_after_any_change(
     assert len(asked.known) == len(change.get("warm_start", ()))
 
 
-def test_a_study_stopped_before_a_result_restarts_with_another_space(tmp_path: Path) -> None:
+def test_a_stopped_study_without_results_may_be_replaced_after_changing_the_space(
+    tmp_path: Path,
+) -> None:
     tuned(tmp_path, min_resource=10**9, max_resource=10**9, time_limit=0.2)
     assert not (tmp_path / "failed-1").exists()
     assert tuned(tmp_path, space={"lr": [0.1, 0.2]}, trials=2).is_complete
@@ -86,9 +88,7 @@ def paused(study: ashtune.Study) -> list[JobPaused]:
 
 
 @pytest.mark.parametrize("where", ["folder", "link", "store"])
-def test_an_old_study_keeps_its_checkpoints_in_the_new_directory(
-    tmp_path: Path, where: str
-) -> None:
+def test_an_old_study_that_was_moved_away_keeps_its_checkpoints(tmp_path: Path, where: str) -> None:
     """Where ``checkpoints`` is a link, the new study has one too, to its own folder in the
     same folder.
     """
@@ -191,7 +191,7 @@ def test_overwrite_is_refused_in_the_current_folder(
         tuned(".", overwrite=True)
 
 
-def test_open_study_and_the_command_line_take_overwrite(tmp_path: Path) -> None:
+def test_open_study_and_the_command_line_accept_the_option_overwrite(tmp_path: Path) -> None:
     place = tmp_path / "study"
     for number in range(2):
         with ashtune.open_study(

@@ -117,7 +117,7 @@ def test_an_older_checkpoint_is_not_returned_as_the_best_model(tmp_path: Path) -
         study.best.load()
 
 
-def test_training_the_best_trial_longer_does_not_change_the_study(study: ashtune.Study) -> None:
+def test_training_the_best_trial_further_does_not_change_the_study(study: ashtune.Study) -> None:
     before = {path: path.read_bytes() for path in study.directory.rglob("*") if path.is_file()}
     again = study.train(study.best, 10)
     assert again.resource == 10

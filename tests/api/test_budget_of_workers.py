@@ -83,7 +83,7 @@ def test_the_best_trial_is_confirmed_after_the_budget_is_used_up(tmp_path: Path)
     assert confirmed.stopped == USED
 
 
-def test_an_ask_and_tell_loop_ends_when_its_budget_is_used_up(tmp_path: Path) -> None:
+def test_an_ask_and_tell_loop_ends_when_the_budget_is_spent(tmp_path: Path) -> None:
     with ashtune.open_study(
         {"x": (0.0, 1.0)}, metric="score", mode="max", max_resource=8, search="random", quiet=True,
         directory=tmp_path / "study", stop=Stop(budget="1 ms"),
@@ -95,7 +95,7 @@ def test_an_ask_and_tell_loop_ends_when_its_budget_is_used_up(tmp_path: Path) ->
     )
 
 
-def test_other_limits_still_end_a_study_with_a_budget(tmp_path: Path) -> None:
+def test_a_study_with_a_budget_also_ends_at_other_limits(tmp_path: Path) -> None:
     assert tuned(tmp_path, train, stop=Stop(budget="40 hours"), engine="threads").is_complete
 
 

@@ -56,7 +56,7 @@ def test_confirm_trains_the_best_configurations_again_with_other_seeds(tmp_path:
     assert origins == [f"confirms {trial.confirms}" for trial in extra]
 
 
-def test_the_report_names_the_confirmed_winner_with_its_first_value(tmp_path: Path) -> None:
+def test_the_report_names_the_confirmed_winner_and_its_search_result(tmp_path: Path) -> None:
     study = tuned(tmp_path, noisy, confirm=ashtune.Confirm(best=3, seeds=2), **OPTIONS)
     confirmed = study.confirmed
     assert study.best.trial == confirmed.trial

@@ -58,7 +58,7 @@ def test_a_study_ended_by_patience_continues_only_with_more_patience(tmp_path: P
     assert more.resume(stop=Stop(patience=100), workers=1, quiet=True).is_complete
 
 
-def test_a_search_ended_by_stop_when_still_confirms_the_best_trials(tmp_path: Path) -> None:
+def test_the_best_trials_are_still_confirmed_after_stop_when_ends_searching(tmp_path: Path) -> None:
     enough = ashtune.NotWorthIt(gain=0.1, per=1e-6)
     study = full(
         tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None

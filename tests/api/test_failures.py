@@ -95,7 +95,7 @@ def test_only_bad_trials_fail_and_the_study_shows_their_reasons(bad: Any, tmp_pa
     assert study.best.rung == 3
 
 
-def test_a_trial_that_ends_its_worker_process_is_tried_only_twice(tmp_path: Path) -> None:
+def test_a_trial_that_kills_its_worker_is_tried_only_twice(tmp_path: Path) -> None:
     study = tuned(tmp_path, _exits)
     lost = Counter(event.trial for event in events(study) if isinstance(event, WorkerLost))
     assert lost == dict.fromkeys(BAD, 2)
@@ -200,7 +200,7 @@ def _fails_above_the_first_rung(trial: Any) -> None:
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_the_first_and_last_line_of_each_session_name_failures(
+def test_each_session_mentions_failures_in_its_first_and_last_line(
     quiet: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options: dict[str, Any] = {

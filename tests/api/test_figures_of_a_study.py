@@ -63,7 +63,7 @@ def draw(study: ashtune.Study, name: str) -> Callable[..., Any]:
     return method
 
 
-def test_every_plot_method_is_tested() -> None:
+def test_these_tests_cover_every_plot_method() -> None:
     assert {name for name in dir(ashtune.Study) if name.startswith("plot")} == {
         *FOR_EVERY_STUDY,
         *FOR_SOME,
@@ -78,7 +78,7 @@ def test_each_plot_method_without_arguments_draws_data(study: ashtune.Study) -> 
 
 
 @pytest.mark.parametrize("name", [*FOR_EVERY_STUDY, *FOR_SOME])
-def test_each_plot_method_has_the_name_and_arguments_of_its_figure(
+def test_each_plot_method_has_the_expected_name_and_arguments(
     study: ashtune.Study, name: str
 ) -> None:
     method = draw(study, name)
@@ -181,7 +181,7 @@ def test_a_figure_with_named_hyperparameters_measures_no_importance(
         ),
     ],
 )
-def test_plot_methods_refuse_data_that_the_study_does_not_have(
+def test_plot_methods_refuse_names_that_the_study_does_not_have(
     study: ashtune.Study, name: str, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:

@@ -54,7 +54,7 @@ def test_more_trials_and_more_rungs_can_be_requested_together(
     assert after.best.resource == 8
 
 
-def test_a_restarted_script_may_raise_max_resource(tmp_path: Path) -> None:
+def test_a_script_may_raise_max_resource_when_run_again(tmp_path: Path) -> None:
     tuned(tmp_path)
     study = tuned(tmp_path, max_resource=16)
     assert study.best.resource == 16

@@ -80,7 +80,7 @@ def test_a_corrected_function_continues_the_stopped_study(tmp_path: Path) -> Non
     assert begun(tmp_path) == 40
 
 
-def test_a_corrected_function_restarts_a_study_without_results(
+def test_a_corrected_function_replaces_a_failed_study_without_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for number in (1, 2):
@@ -99,7 +99,7 @@ def test_a_corrected_function_restarts_a_study_without_results(
     assert len(ashtune.Study.load(tmp_path).trials) == 31, "with a result it continues"
 
 
-def test_a_study_without_results_restarts_only_with_another_function(
+def test_a_stopped_study_without_results_is_replaced_only_after_changing_the_function(
     tmp_path: Path,
 ) -> None:
     def fails_first(trial: Any) -> None:

@@ -131,7 +131,7 @@ def test_a_notebook_shows_best_trials_as_tables_and_the_report_as_text(notebook:
     assert "Time by rung" in report["text"]
 
 
-def test_a_study_in_a_notebook_shows_state_best_trial_and_rungs(notebook: Notebook) -> None:
+def test_a_notebook_displays_state_best_trial_and_rungs_of_a_study(notebook: Notebook) -> None:
     markup, text = forms(notebook.output("study"))
     (trial,) = re.findall(r"best  score = \S+ at epoch 4, the top rung \(trial (\d+)\)\n", text)
     assert f"<td>{trial}</td><td>4</td>" in notebook.output("best")["data"]["text/html"]

@@ -403,7 +403,7 @@ def test_failed_trials_rank_last_and_ask_never_returns_a_failed_trial(tmp_path: 
         (None, "why=None is not a reason for a failure"),
     ],
 )
-def test_a_trial_can_get_a_result_after_fail_refuses_a_bad_reason(
+def test_tell_accepts_a_trial_after_fail_refused_a_bad_reason(
     tmp_path: Path, why: Any, words: str
 ) -> None:
     with opened(tmp_path / "own", trials=2) as study:
@@ -494,7 +494,7 @@ def test_a_trial_stopped_within_its_epoch_loop_can_be_told(tmp_path: Path) -> No
         ),
     ],
 )
-def test_tell_still_accepts_a_trial_after_a_refused_call(
+def test_tell_accepts_a_trial_after_an_earlier_call_was_refused(
     say: Callable[[OpenStudy, Any], Any], kind: type[AshtuneError], words: str, tmp_path: Path
 ) -> None:
     with opened(tmp_path / "own", trials=1) as study:
@@ -526,7 +526,7 @@ def test_open_study_refuses_the_options_of_engines(
     assert not (tmp_path / "own").exists()
 
 
-def test_busy_seconds_of_tell_become_the_seconds_of_the_job(tmp_path: Path) -> None:
+def test_the_job_time_is_the_busy_seconds_given_to_tell(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
         trial = asked(study)
         study.tell(trial, score=1.0, busy_seconds=1e-6)
@@ -582,7 +582,7 @@ def test_a_study_can_be_used_after_ctrl_c_in_ask(tmp_path: Path) -> None:
     assert study.read().is_complete
 
 
-def test_ask_and_tell_loops_and_training_functions_can_resume_each_others_study(
+def test_training_functions_can_resume_ask_and_tell_studies_and_vice_versa(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path / "own", trials=8) as study:

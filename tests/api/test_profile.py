@@ -75,7 +75,7 @@ def slow_of(profile: Profile) -> ProfileRecord:
     return slow
 
 
-def test_a_profile_of_two_workers_has_all_time_of_the_slow_function(home: Path) -> None:
+def test_the_profile_includes_the_slow_functions_time_in_both_workers(home: Path) -> None:
     study = Study.load(home / "s")
     profile = study.profile()
     assert profile.workers == 2

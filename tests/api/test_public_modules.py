@@ -64,7 +64,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_know_the_errors_of_a_script_that_imports_only_ashtune(tmp_path: Path) -> None:
+def test_workers_find_ashtune_errors_if_a_script_imports_only_ashtune(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(ONLY_ASHTUNE)
     done = subprocess.run(
         [sys.executable, "script.py"],

@@ -258,7 +258,7 @@ def test_the_error_names_the_wrong_value_and_the_solution(
     assert not list(empty.iterdir())
 
 
-def test_sizes_and_numpy_numbers_are_kept_as_plain_integers(empty: Path) -> None:
+def test_sizes_and_numpy_integers_are_stored_as_plain_integers(empty: Path) -> None:
     with pytest.raises(Reached):
         tuned(checkpoint_limit="1.5 GB", seed=np.int64(7))
     [journal] = empty.rglob(NAME)
@@ -373,7 +373,7 @@ def test_every_command_line_option_works_or_exits_with_status_2(
         assert {path for path in empty.rglob("*") if "__pycache__" not in path.parts} == there
 
 
-def test_values_a_journal_cannot_hold_are_refused(
+def test_values_that_cannot_be_stored_in_the_journal_are_refused(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = tuning.checked  # as if the check of one option were forgotten

@@ -44,7 +44,7 @@ def says_trees(text: str) -> None:
     assert "epoch" not in text.lower()
 
 
-def test_every_form_of_the_report_names_the_unit_of_the_resource(
+def test_every_format_of_the_report_names_the_unit_of_the_resource(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     printed = io.StringIO()

@@ -95,7 +95,7 @@ def test_a_link_in_place_of_a_log_is_not_followed(
     assert ashtune.Study.load(copy).log(3) == ""
 
 
-def test_read_printed_returns_the_last_characters_of_each_part(talking: ashtune.Study) -> None:
+def test_read_printed_can_return_only_the_end_of_each_log(talking: ashtune.Study) -> None:
     whole = read_printed(talking.directory, TrialId(3))
     assert [part[-5:] for part in whole] == read_printed(talking.directory, TrialId(3), most=5)
     assert read_printed(talking.directory, TrialId(3), workers={99}) == []

@@ -95,7 +95,9 @@ def test_a_note_says_once_that_the_function_saves_no_checkpoint(tmp_path: Path) 
     )
 
 
-def test_tune_continues_the_study_of_the_same_directory(study_copy: Path, tmp_path: Path) -> None:
+def test_tune_continues_an_existing_study_if_the_directory_is_the_same(
+    study_copy: Path, tmp_path: Path
+) -> None:
     first = ashtune.Study.load(study_copy)
     again = tuned(tmp_path)
     assert results(again) == results(first)
@@ -139,7 +141,9 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_resume_continues_the_trials_that_a_time_limit_paused(tmp_path: Path, begun: Path) -> None:
+def test_resume_continues_trials_that_were_paused_by_a_time_limit(
+    tmp_path: Path, begun: Path
+) -> None:
     slow = slow_until(tmp_path / "hurry", begun)
     study = tuned(
         tmp_path, objective=slow, trials=4, time_limit=0.5, scheduler="full", max_resource=600
@@ -159,7 +163,7 @@ def test_resume_continues_the_trials_that_a_time_limit_paused(tmp_path: Path, be
     assert epochs == 4 * 600
 
 
-def test_a_target_stops_the_study(tmp_path: Path) -> None:
+def test_a_study_stops_when_a_result_reaches_the_target(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=10_000, target=7.0)
     assert study.best_at_any_rung.metrics["score"] >= 7.0
     assert len(results(study)) < 10_000

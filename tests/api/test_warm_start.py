@@ -91,7 +91,7 @@ def test_known_results_are_read_from_a_list_of_dicts() -> None:
     assert known_in(results()) == (EXPECTED, SAID)
 
 
-def test_all_formats_give_the_same_known_results(tmp_path: Path) -> None:
+def test_known_results_are_equal_for_all_input_formats(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rows = results()
     with (tmp_path / "results.csv").open("w", newline="") as file:
@@ -214,12 +214,14 @@ CHOICES = {
         ((2.5, [64, 64], 32, "2"), (2.5, [64, 64], 32, "2")),
     ],
 )
-def test_choices_in_known_results_are_recognized_by_their_value(cells: Any, meant: Any) -> None:
+def test_choices_in_known_results_are_recognized_by_value_and_not_type(
+    cells: Any, meant: Any
+) -> None:
     [known], _ = known_in([{**dict(zip(CHOICES, cells, strict=True)), "loss": 1.0}], CHOICES)
     assert repr(list(known.configuration.values())) == repr(list(meant))
 
 
-def test_a_known_result_needs_values_of_all_metrics_and_constraints() -> None:
+def test_known_results_are_used_only_with_all_metrics_and_constraints() -> None:
     goal = Goal(
         "loss",
         "min",
@@ -307,7 +309,7 @@ def test_mutation_and_the_samplers_of_optuna_use_known_results(
     assert started(tmp_path)[0].origin == origin
 
 
-def test_a_study_as_source_gives_known_results_of_every_rung(tmp_path: Path) -> None:
+def test_known_results_from_a_study_include_the_results_of_every_rung(tmp_path: Path) -> None:
     first = tuned(
         tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1,
         max_resource=9,
@@ -390,7 +392,7 @@ def test_a_resumed_study_uses_known_results_after_their_source_is_gone(
     assert "warm start and other tasks: " in capfd.readouterr().err
 
 
-def test_several_sources_of_the_same_task_are_combined(
+def test_known_results_from_several_sources_of_one_task_are_combined(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rows = results()
@@ -446,7 +448,7 @@ def test_results_of_withdrawn_trials_are_not_used_as_known_results(
     assert known.isdisjoint(trial.config["x"] for trial in withdrawn)
 
 
-def test_a_line_says_that_only_the_best_known_results_are_kept(
+def test_a_message_says_that_only_the_best_known_results_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ashtune._src.api.warm_start.MOST", 20)
@@ -457,7 +459,7 @@ def test_a_line_says_that_only_the_best_known_results_are_kept(
     assert line.endswith("; only the best 20 results are used")
 
 
-def test_the_best_configurations_of_other_tasks_are_taken_in_turn() -> None:
+def test_the_best_configurations_are_taken_from_other_tasks_in_turn() -> None:
     rows = [row | {"loss": float(at), "resource": 9} for at, row in enumerate(results())]
     longer = [rows[8] | {"resource": 1, "loss": -1.0}, rows[9] | {"resource": 9}, rows[1]]
     found, line = other_tasks_in([rows[:7], longer, []])
@@ -481,7 +483,7 @@ def test_the_best_configurations_of_other_tasks_are_taken_in_turn() -> None:
     )
 
 
-def test_results_of_other_tasks_rank_by_feasibility_before_resource() -> None:
+def test_results_of_other_tasks_rank_first_by_feasibility_then_by_resource() -> None:
     goal = Goal("loss", "min", constraints=(Constraint("latency", "<=", 0.2),))
     rows = [
         {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},

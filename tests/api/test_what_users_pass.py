@@ -56,7 +56,7 @@ MISTAKES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_wrong_call_of_a_study_raises_a_one_line_ashtune_error(
+def test_wrong_arguments_of_study_methods_raise_a_one_line_error(
     finished_study: Path, mistake: Any
 ) -> None:
     with pytest.raises(AshtuneError) as refusal:

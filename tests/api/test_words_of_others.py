@@ -51,7 +51,7 @@ def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [ashtune.tune, ashtune.open_study])
-def test_the_error_for_an_argument_of_another_tool_names_our_argument(
+def test_an_error_translates_arguments_of_other_tools_to_ashtune_arguments(
     function: Any, word: str, ours: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -61,7 +61,7 @@ def test_the_error_for_an_argument_of_another_tool_names_our_argument(
     )
 
 
-def test_one_error_suggests_fixes_for_several_arguments_of_other_tools() -> None:
+def test_one_error_translates_several_arguments_of_other_tools() -> None:
     with pytest.raises(SettingsError) as refusal:
         ashtune.tune(metric="loss", mode="min", n_trials=3, colour=1, load_if_exists=True)  # type: ignore[call-arg]
     assert str(refusal.value) == (
@@ -69,7 +69,7 @@ def test_one_error_suggests_fixes_for_several_arguments_of_other_tools() -> None
     )
 
 
-def test_tune_keeps_its_signature_and_missing_arguments_raise_type_error() -> None:
+def test_tune_keeps_its_signature_and_raises_type_error_without_arguments() -> None:
     assert "n_trials" not in inspect.signature(ashtune.tune).parameters
     assert "trials" in inspect.signature(ashtune.tune).parameters
     with pytest.raises(TypeError, match="missing"):
@@ -88,7 +88,7 @@ def test_tune_keeps_its_signature_and_missing_arguments_raise_type_error() -> No
         "max_resources="),
     ],
 )  # fmt: skip
-def test_ash_search_cv_suggests_our_argument_for_a_foreign_argument(word: str, ours: str) -> None:
+def test_ash_search_cv_translates_arguments_of_other_tools(word: str, ours: str) -> None:
     pytest.importorskip("sklearn")
     from sklearn.linear_model import SGDClassifier
 
@@ -227,7 +227,7 @@ def test_a_missing_hyperparameter_raises_a_key_error(
         study.tell(trial, loss=1.0)
 
 
-def test_the_error_for_a_name_of_another_tool_suggests_our_name() -> None:
+def test_an_error_translates_trial_methods_of_other_tools_to_ashtune() -> None:
     with pytest.raises(ImportError) as refusal:
         from ashtune import Tuner  # type: ignore[attr-defined]  # noqa: F401
     assert str(refusal.value) == f"ashtune has no Tuner; write {NAMES['Tuner']}"
@@ -239,7 +239,7 @@ def test_the_error_for_a_name_of_another_tool_suggests_our_name() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_hasattr_is_false_for_names_of_other_tools(name: str) -> None:
+def test_hasattr_is_false_for_attributes_that_only_other_tools_have(name: str) -> None:
     """As pickle looks in every module for an object that names none, and Sphinx for pages."""
     assert not hasattr(ashtune, name)
     assert getattr(ashtune, name, 3) == 3
@@ -263,7 +263,7 @@ def test_names_suggested_by_errors_exist_in_ashtune(tmp_path: Path) -> None:
     assert callable(study.dataframe)
 
 
-def test_the_error_for_a_study_attribute_of_another_tool_names_our_attribute(
+def test_an_error_translates_study_attributes_of_other_tools_to_ashtune(
     tmp_path: Path,
 ) -> None:
     study = tuned(lambda trial: trial["lr"], tmp_path, trials=4, max_resource=1)
@@ -276,7 +276,7 @@ def test_the_error_for_a_study_attribute_of_another_tool_names_our_attribute(
     assert not hasattr(study, "trials_dataframe")
 
 
-def test_the_error_for_a_missing_attribute_of_an_open_study_suggests_read(tmp_path: Path) -> None:
+def test_an_error_suggests_the_method_read_for_unknown_study_attributes(tmp_path: Path) -> None:
     with ashtune.open_study(
         SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=tmp_path, quiet=True
     ) as study:

@@ -57,7 +57,7 @@ def kinds(study: SlowStudy) -> list[type]:
     ]
 
 
-def test_a_study_is_paused_changed_and_stopped_by_keyboard(
+def test_a_user_can_pause_change_and_stop_a_study_by_keyboard(
     browser: Browser, study: SlowStudy
 ) -> None:
     with LivePage([study.directory], control=True) as live:

@@ -148,7 +148,7 @@ def _unsaved(trial: ashtune.Trial) -> None:
         trial.report(loss=trial["x"])
 
 
-def test_the_whatif_of_a_saved_page_starts_with_the_studys_settings(
+def test_whatif_on_a_saved_page_starts_with_the_settings_of_the_study(
     browser: "Browser", tmp_path: Path
 ) -> None:
     study = ashtune.tune(

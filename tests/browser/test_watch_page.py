@@ -132,7 +132,7 @@ def look(
         yield page
 
 
-def test_every_section_has_data_and_changes_while_the_study_runs(
+def test_every_section_shows_data_and_is_updated_while_the_study_runs(
     browser: "Browser", address: str
 ) -> None:
     with Page(browser, viewport=TALL) as page:
@@ -381,7 +381,7 @@ def test_a_link_to_a_section_scrolls_to_the_section(
         )
 
 
-def test_navigation_links_fit_the_width_and_question_cards_form_one_row(still: Page) -> None:
+def test_navigation_links_fit_the_window_and_question_cards_share_one_row(still: Page) -> None:
     assert (
         still.page.evaluate(
             "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - "
@@ -465,7 +465,7 @@ def test_chosen_trials_are_compared_in_table_and_figures(still: Page) -> None:
     assert still.console == []
 
 
-def test_the_comparison_folds_equal_hyperparameters_and_refuses_a_ninth_trial(
+def test_the_comparison_hides_equal_hyperparameters_and_accepts_at_most_eight_trials(
     browser: "Browser", complete_address: str, still: Page
 ) -> None:
     adams = [
@@ -734,7 +734,7 @@ def test_the_comparison_of_studies_updates_while_the_shown_study_is_idle(
         page.wait_for_another_text("#compare tbody")
 
 
-def test_the_other_sections_work_if_one_section_is_broken(
+def test_a_broken_section_does_not_affect_other_sections_of_the_page(
     browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
@@ -785,7 +785,7 @@ def test_a_study_without_a_result_shows_its_failures_first(
         ] == []
 
 
-def test_a_study_of_several_objectives_shows_front_and_metrics(
+def test_the_page_of_several_objectives_shows_pareto_front_and_metrics(
     browser: "Browser", tmp_path: Path
 ) -> None:
     study = tuned(tmp_path, reports_three, metric=["score", "size"], mode=["max", "min"])

@@ -49,7 +49,7 @@ def test_wrong_arguments_of_baseline_are_refused(home: Path) -> None:
     assert not (home / "runs").exists()
 
 
-def test_report_writes_a_page_or_refuses_the_path(home_after_a_run: Path) -> None:
+def test_report_writes_an_html_page_or_refuses_an_unusable_path(home_after_a_run: Path) -> None:
     home = home_after_a_run
 
     done = ashtune(home, "report", "s", "--html", "page.html")

@@ -62,7 +62,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "demo_step", never)
 
 
-def test_roofline_prints_the_demo_step_below_the_measured_roof(run: Run, unmeasured: None) -> None:
+def test_roofline_shows_the_demo_step_below_the_measured_roof(run: Run, unmeasured: None) -> None:
     done = run()
     assert done.returncode == 0
     assert "1 core, float32: 80 Gflop/s, 20 GB/s" in done.stdout
@@ -93,7 +93,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_roofline_counts_times_and_places_a_step_from_a_file(
+def test_roofline_can_count_and_time_a_step_function_from_a_file(
     run: Run, idle: None, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")

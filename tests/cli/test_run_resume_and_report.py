@@ -16,7 +16,7 @@ from ashtune._src.study.journal import NAME
 from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
 
-def test_run_prints_the_best_configuration_and_leaves_a_study(home: Path) -> None:
+def test_run_prints_the_best_configuration_and_saves_a_study(home: Path) -> None:
     done = ashtune_process(home, "run", "train.py:train", *RUN, "--directory", "s")
     assert done.returncode == 0, done.stderr
     assert "best  score = " in done.stdout
@@ -24,14 +24,14 @@ def test_run_prints_the_best_configuration_and_leaves_a_study(home: Path) -> Non
     assert "\x1b" not in done.stdout + done.stderr, "colours where there is no terminal"
 
 
-def test_run_prints_json_that_a_program_reads(home: Path) -> None:
+def test_run_with_json_prints_only_valid_json(home: Path) -> None:
     done = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--json", "--quiet")
     data = json.loads(done.stdout)
     assert done.stderr == ""
     assert set(data["best"]["configuration"]) == {"x", "kind"}
 
 
-def test_report_executes_no_file_of_the_study(home: Path) -> None:
+def test_report_never_executes_code_from_files_of_the_study(home: Path) -> None:
     ran = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--json", "--quiet")
     (home / "s" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     (home / "train.py").write_text("raise SystemExit('executed')")
@@ -134,7 +134,7 @@ show(study.trials[5].origin[:2])
                  "gp cloudpickle numpy rich"]),
     ],
 )  # fmt: skip
-def test_a_process_imports_only_the_large_modules_that_the_process_uses(
+def test_each_process_imports_only_large_modules_that_are_needed(
     code: str, shown: list[str], home_after_a_run: Path
 ) -> None:
     large = (

@@ -32,7 +32,7 @@ def study(_study: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_study, tmp_path, dirs_exist_ok=True))
 
 
-def test_whatif_predicts_every_choice_and_marks_only_the_recorded_choice(study: Path) -> None:
+def test_whatif_predicts_all_options_and_marks_only_the_recorded_option(study: Path) -> None:
     done = ashtune(
         study,
         "whatif",
@@ -58,7 +58,7 @@ def test_whatif_predicts_every_choice_and_marks_only_the_recorded_choice(study: 
     assert answer[-1]["continued"] > 0.5
 
 
-def test_whatif_prints_the_predictions_and_says_what_is_unknown(study: Path) -> None:
+def test_whatif_prints_its_predictions_and_lists_what_is_unknown(study: Path) -> None:
     done = ashtune(
         study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html"
     )
@@ -87,7 +87,7 @@ def test_whatif_names_the_fewest_workers_that_meet_a_deadline(study: Path) -> No
     assert "full: no number of workers finishes within 2.0 s" in none.stdout
 
 
-def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
+def test_whatif_shows_no_recorded_row_for_a_stopped_study(study: Path) -> None:
     stopped = (
         "simulate",
         "--trials",
@@ -109,7 +109,7 @@ def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
     )
 
 
-def test_whatif_without_trials_at_the_top_rung_names_no_best_use(study: Path) -> None:
+def test_whatif_gives_no_recommendation_without_trials_at_the_top_rung(study: Path) -> None:
     stopped = (
         "simulate",
         "--trials",
@@ -301,7 +301,7 @@ def test_simulate_refuses_wrong_arguments_in_one_line(
     refused(ashtune(study, "simulate", *options), *texts)
 
 
-def test_a_prediction_in_python_prints_the_table_of_ashtune_whatif(study: Path) -> None:
+def test_a_prediction_in_python_prints_the_same_table_as_whatif(study: Path) -> None:
     told = str(Study.load(study / "s").whatif(workers=[1, 4], scheduler=["ash", "full"]))
     assert (
         told + "\n"

@@ -37,7 +37,7 @@ def test_a_number_within_the_limits_is_returned_as_a_float() -> None:
     assert check_number("x", -1e300, above=-math.inf) == -1e300
 
 
-def test_a_name_has_at_most_so_many_characters() -> None:
+def test_a_name_with_too_many_characters_is_refused() -> None:
     longest = MOST_NAME * "a"
     assert check_name("metric", longest) == longest
     with pytest.raises(SettingsError, match=f"give up to {MOST_NAME} plain characters$"):

@@ -37,7 +37,7 @@ def test_the_better_metric_has_the_smaller_loss(a: float, b: float, mode: Mode) 
 
 
 @given(finite, st.sampled_from(MODES))
-def test_value_is_the_inverse_of_loss(value: float, mode: Mode) -> None:
+def test_goal_value_converts_a_loss_back_to_its_metric(value: float, mode: Mode) -> None:
     goal = Goal("x", mode)
     assert goal.value(goal.loss({"x": value})) == value
 
@@ -87,7 +87,7 @@ def test_a_violation_of_finite_metrics_is_finite(
         assert violation > 0 or excess / (abs(bound) or 1) == 0  # it underflows
 
 
-def test_an_objective_without_a_target_gets_an_infinite_target() -> None:
+def test_a_missing_target_of_an_objective_counts_as_infinite() -> None:
     assert SEVERAL.targets({"latency": 3.0}) == (math.inf, 3.0)
     assert SEVERAL.targets({"latency": 3.0, "accuracy": 0.5}) == (-0.5, 3.0)
     assert Goal("loss", "max").targets(2.0) == (-2.0,)

@@ -76,7 +76,7 @@ def test_expected_trials_at_three_rungs_are_nine_three_and_one() -> None:
     assert Ladder(1, 9, 3).expected(9) == [9, 3, 1]
 
 
-def test_kept_fractions_of_explicit_rungs_make_each_rung_cost_the_same() -> None:
+def test_explicit_rungs_keep_the_fraction_that_equalizes_cost_per_rung() -> None:
     ladder = Ladder.explicit([1, 5, 20])
     assert ladder.rungs == (1, 5, 20)
     assert ladder.kept == (Fraction(1, 5), Fraction(1, 4))
@@ -148,7 +148,7 @@ def test_lengthening_a_ladder_of_powers_gives_the_ladder_built_in_one_step() -> 
     assert Ladder(1, 9, 3).lengthened(81) == Ladder(1, 81, 3)
 
 
-def test_a_lengthened_ladder_repeats_its_last_factor_or_doubles() -> None:
+def test_rungs_added_to_a_ladder_grow_by_its_last_factor_or_two() -> None:
     assert Ladder(7, 7).lengthened(28).rungs == (7, 14, 28)
     assert Ladder.explicit([1, 5, 20]).lengthened(80) == Ladder.explicit([1, 5, 20, 80])
 

@@ -38,7 +38,7 @@ def test_a_time_text_has_at_most_two_units(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text
 
 
-def test_texts_of_sizes_shares_and_numbers_are_short() -> None:
+def test_sizes_shares_and_numbers_are_shown_as_short_texts() -> None:
     assert [bytes_text(n) for n in (0, 812, 1200, 999_999, 5e10, 2e19)] == [
         "0 bytes",
         "812 bytes",
@@ -64,7 +64,7 @@ def test_texts_of_sizes_shares_and_numbers_are_short() -> None:
     ),
     width=st.integers(1, 80),
 )
-def test_a_configuration_text_is_shortened_only_to_fit_the_width(
+def test_a_configuration_text_is_shortened_only_if_wider_than_the_line(
     configuration: dict[str, object], width: int
 ) -> None:
     text = configuration_text(configuration, width)
@@ -90,7 +90,7 @@ def test_a_rounding_error_of_simulated_times_prints_as_zero_seconds() -> None:
     ]
 
 
-def test_the_text_of_a_value_is_one_line() -> None:
+def test_the_text_of_any_value_fits_on_one_line() -> None:
     assert value_text("a\n\tb ") == "a b"
     assert value_text(["a", None, 3]) == "['a', None, 3]"
     assert value_text(0.98658) == "0.9866"
@@ -108,5 +108,5 @@ def test_the_text_of_a_value_is_one_line() -> None:
         ([1000.001, 1000.002, 1000.004], 8),
     ],
 )
-def test_digits_tell_values_apart(values: list[float], digits: int) -> None:
+def test_values_are_shown_with_enough_digits_to_differ(values: list[float], digits: int) -> None:
     assert digits_of(values) == digits

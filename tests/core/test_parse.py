@@ -49,19 +49,19 @@ def test_an_invalid_budget_is_refused(text: str) -> None:
         parse.budget(text)
 
 
-def test_reduction_factors_and_min_resource_are_parsed() -> None:
+def test_command_line_texts_of_reduction_factor_and_min_resource_are_parsed() -> None:
     assert parse.factors("2,3,1.5") == [2, 3, 1.5]
     assert [type(factor) for factor in parse.factors("2,1.5")] == [int, float]
     assert parse.min_resource("auto") == "auto"
     assert parse.min_resource("3") == 3
 
 
-def test_confirm_is_parsed_as_a_number_of_configurations_and_seeds() -> None:
+def test_the_option_confirm_is_parsed_as_configurations_and_seeds() -> None:
     assert parse.confirm("5x2") == Confirm(5, 2)
     assert parse.confirm("5") == parse.confirm("5x") == Confirm(5, SEEDS)
 
 
-def test_names_targets_and_bounds_are_parsed() -> None:
+def test_texts_with_names_targets_and_bounds_are_parsed() -> None:
     assert parse.names(" csv, ,mlflow,") == ["csv", "mlflow"]
     assert parse.target("0.9") == 0.9
     assert parse.target("accuracy=0.9, latency = 5") == {"accuracy": 0.9, "latency": 5.0}

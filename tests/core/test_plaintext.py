@@ -84,7 +84,7 @@ def test_every_error_is_one_line_without_control_characters() -> None:
     assert str(InvalidConfiguration()) == ""
 
 
-def test_the_traceback_of_a_public_function_has_no_library_frames() -> None:
+def test_the_traceback_of_a_public_function_shows_no_library_lines() -> None:
     def inside() -> None:
         try:
             raise KeyError("x")
@@ -98,13 +98,13 @@ def test_the_traceback_of_a_public_function_has_no_library_frames() -> None:
     with pytest.raises(SettingsError) as refusal:
         door()
     assert [entry.name for entry in refusal.traceback] == [
-        "test_the_traceback_of_a_public_function_has_no_library_frames",
+        "test_the_traceback_of_a_public_function_shows_no_library_lines",
         "outermost",
     ]
     assert refusal.value.__suppress_context__
 
 
-def test_tracebacks_of_all_public_members_of_a_class_have_no_library_frames() -> None:
+def test_tracebacks_of_all_public_class_members_show_no_library_lines() -> None:
     def refuse() -> None:
         raise SettingsError("no")
 
@@ -165,7 +165,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["file", "terminal"])
-def test_no_control_character_of_a_view_reaches_a_stream(
+def test_no_stream_receives_control_characters_from_any_view(
     stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rich.table import Table

@@ -21,7 +21,7 @@ class Changing(UserDict[str, str]):
         yield from names
 
 
-def test_a_copy_of_the_environment_omits_variables_removed_during_copying(
+def test_copying_the_environment_tolerates_variables_removed_in_the_meantime(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = Changing({"PATH": "/bin", "REMOVED": "1", "PMI_RANK": "3"})

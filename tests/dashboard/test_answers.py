@@ -138,7 +138,7 @@ def test_parallel_coordinates_have_a_line_for_each_trial(
     )
 
 
-def test_a_contour_rises_in_the_direction_of_the_metric(asked: Client) -> None:
+def test_the_contour_on_the_page_rises_where_the_metric_rises(asked: Client) -> None:
     figure = asked.ask("api/studies/0/contour?x=x&y=rate")["figure"]
     rows = figure["cells"]["rows"]
     assert len(rows) == len(figure["cells"]["y"]) == 41
@@ -153,7 +153,7 @@ def test_a_contour_rises_in_the_direction_of_the_metric(asked: Client) -> None:
     assert "smoothed" in figure["notes"][0]
 
 
-def test_a_contour_has_one_row_of_cells_for_each_choice(asked: Client) -> None:
+def test_the_contour_on_the_page_has_one_row_for_each_choice(asked: Client) -> None:
     figure = asked.ask("api/studies/0/contour?x=rate&y=kind")["figure"]
     rows, points = figure["cells"]["rows"], [x for each in figure["series"] for x in each["x"]]
     assert [len(row) for row in rows] == [81] * 3
@@ -180,7 +180,7 @@ def test_the_page_can_request_the_pareto_front_of_a_study(tmp_path: Path, asked:
     assert "a front needs several" in asked.get("api/studies/0/front").json["error"]
 
 
-def test_slices_of_another_objective_still_apply_the_constraints(tmp_path: Path) -> None:
+def test_slices_of_a_second_objective_still_apply_the_constraints(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -308,7 +308,7 @@ def test_a_request_with_wrong_parameters_is_refused_in_one_line(
 @pytest.mark.parametrize(
     "name", [name for name in OF_THE_PAGE if name not in ("audit", "whatif", "report")]
 )
-def test_requests_about_a_study_without_results_are_answered_in_one_line(
+def test_requests_about_a_study_without_results_get_a_one_line_answer(
     tmp_path: Path, name: str
 ) -> None:
     def fail(trial: Any) -> None:
@@ -323,7 +323,7 @@ def test_requests_about_a_study_without_results_are_answered_in_one_line(
     assert (answer.status, answer.json) == (200, {"error": "no trial has a result yet"})
 
 
-def test_the_answer_to_equal_requests_is_calculated_once(
+def test_equal_requests_to_the_page_server_are_calculated_once(
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions, worked_out = Questions(), []
@@ -410,7 +410,7 @@ def test_a_saved_page_contains_a_limited_number_of_answers(
     assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"
 
 
-def test_a_fault_in_the_audit_hides_only_the_audit(
+def test_an_error_in_the_audit_hides_only_the_audit_section(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(audit: Audit, event: object) -> None:

@@ -43,7 +43,7 @@ def named(words: str) -> str:
     return words.partition(" with ")[2].partition(", 0 of ")[0]
 
 
-def test_a_choice_that_exactly_the_failed_trials_have_is_named() -> None:
+def test_a_choice_shared_by_exactly_the_failed_trials_is_named() -> None:
     ended = NUMBER % 4 == 1
     assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == "kind = b"
     assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == "", "others have it too"
@@ -59,7 +59,7 @@ def test_a_range_that_separates_failed_from_other_trials_is_named() -> None:
     assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == ""
 
 
-def test_too_few_failed_or_other_trials_give_no_common_range() -> None:
+def test_no_common_range_is_named_if_trials_are_too_few() -> None:
     assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
     assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
     assert (
@@ -69,7 +69,7 @@ def test_too_few_failed_or_other_trials_give_no_common_range() -> None:
     assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
 
 
-def test_two_hyperparameters_are_named_if_only_the_pair_separates_failures() -> None:
+def test_two_hyperparameters_are_named_if_failures_need_both_to_be_explained() -> None:
     space = [
         {"width": width, "layers": layers, "kind": kind}
         for width in (16, 64, 256)
@@ -128,7 +128,7 @@ def fails_with_b(trial: Any) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_the_page_names_the_common_choice_of_failures_with_the_reason(tmp_path: Path) -> None:
+def test_the_page_shows_the_common_choice_of_failures_beside_the_reason(tmp_path: Path) -> None:
     study = tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
     [group] = shown(picture_of(tmp_path / "study"), Standing("complete", "complete"))["failures"][
         "groups"

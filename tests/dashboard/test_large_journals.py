@@ -80,7 +80,7 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_reading_twice_equals_reading_once_for_a_study_with_dying_workers(
+def test_a_journal_with_dying_workers_can_be_read_in_two_parts(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curves, ladder = invent_curves(seed=seed), Ladder(1, 27, 3)
@@ -126,7 +126,7 @@ def troubled(trial: Any) -> None:
         {"scheduler": "hyperband"},
     ],
 )
-def test_reading_twice_equals_reading_once_for_a_study_of_several_sessions(
+def test_a_journal_of_several_sessions_can_be_read_in_two_parts(
     tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned(tmp_path, troubled, trials=24, **options)

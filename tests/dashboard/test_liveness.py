@@ -52,7 +52,7 @@ def test_an_ended_process_is_not_alive_even_before_its_parent_waits() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who holds locks")
-def test_a_process_is_listed_while_it_holds_a_lock(tmp_path: Path) -> None:
+def test_the_lock_list_contains_a_process_while_it_holds_a_lock(tmp_path: Path) -> None:
     with StudyLock(tmp_path):
         while os.getpid() not in lock_holders():  # one list may lack it, while others come and go
             time.sleep(0.01)
@@ -60,7 +60,7 @@ def test_a_process_is_listed_while_it_holds_a_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who holds locks")
-def test_a_driver_is_alive_while_it_holds_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_counts_as_alive_while_it_holds_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     holders: set[int] = set()
     monkeypatch.setattr(liveness, "lock_holders", lambda: holders)
     driver = DriverProcess(SESSION)
@@ -100,7 +100,7 @@ def test_a_process_started_after_the_session_is_not_its_driver() -> None:
         ({"is_simulated": True, "is_alive": None, "quiet_seconds": 1e6}, "stopped", "a simulation"),
     ],
 )
-def test_the_state_of_a_study_follows_from_the_known_facts(
+def test_the_state_of_a_study_is_derived_from_process_and_journal(
     changes: dict[str, object], state: str, text: str
 ) -> None:
     actual, words = state_of(msgspec.structs.replace(KNOWN, **changes))

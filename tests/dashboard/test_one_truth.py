@@ -369,7 +369,7 @@ def served_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_studies_compared_have_their_own_metric_direction_and_unit(tmp_path: Path) -> None:
+def test_each_compared_study_keeps_its_own_metric_direction_and_unit(tmp_path: Path) -> None:
     followed = []
     for name, goal in (("a", Goal("accuracy", "max")), ("b", Goal("loss", "min"))):
         study = MadeUpStudy(LADDER, 9, 2, goal=goal)

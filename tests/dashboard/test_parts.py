@@ -135,7 +135,7 @@ def test_the_remaining_time_is_shown_only_while_the_study_runs(
     assert "running" not in series["died"]
 
 
-def test_the_best_so_far_never_falls_and_ends_at_the_best_result(
+def test_the_best_so_far_never_worsens_and_ends_at_the_best_result(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     for name in ("over_time", "over_resource"):
@@ -244,7 +244,7 @@ def test_the_space_part_of_the_page_describes_every_hyperparameter(
             assert described[name]["log"] == column.is_log
 
 
-def test_slow_parts_of_the_page_wait_until_the_whole_journal_is_read(
+def test_the_page_shows_slow_parts_after_the_whole_journal_is_read(
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
@@ -317,7 +317,7 @@ def test_the_page_names_two_objectives_and_plots_the_first_objective(tmp_path: P
     assert parts["best"]["over_time"]["y"]["name"] == "score"
 
 
-def test_different_long_values_stay_different_when_shortened() -> None:
+def test_long_values_that_differ_stay_distinguishable_after_shortening() -> None:
     one, other = ("w" * 500 + middle + "w" * 500 for middle in "ab")
     cut = [short_value(value) for value in (one, other, [one], [other])]
     assert len(set(cut)) == len(cut)

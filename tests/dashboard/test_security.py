@@ -148,7 +148,7 @@ def test_a_malformed_host_name_is_refused(name: str) -> None:
     ("mode", "destination"),
     [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe")],
 )
-def test_requests_from_another_page_are_refused(
+def test_requests_from_pages_of_other_sites_are_refused(
     client: Client, site: str, path: str, mode: str, destination: str
 ) -> None:
     answer = client.get(path, Sec_Fetch_Site=site, Sec_Fetch_Mode=mode, Sec_Fetch_Dest=destination)
@@ -157,7 +157,7 @@ def test_requests_from_another_page_are_refused(
 
 
 @pytest.mark.parametrize("path", ["api/studies", "api/studies/0/trials"])
-def test_a_link_on_another_page_opens_the_page_but_no_data(client: Client, path: str) -> None:
+def test_a_link_on_a_foreign_site_opens_the_page_without_data(client: Client, path: str) -> None:
     followed = {
         "Sec_Fetch_Site": "cross-site",
         "Sec_Fetch_Mode": "navigate",
@@ -255,7 +255,7 @@ def test_a_malformed_request_does_not_stop_the_server(client: Client, sent: byte
 @pytest.mark.parametrize(
     "method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"]
 )
-def test_only_get_and_head_are_answered(client: Client, method: str) -> None:
+def test_the_server_answers_only_get_and_head_requests(client: Client, method: str) -> None:
     answer = client.get("api/studies", method=method)
     assert answer.status == 405
     assert answer.text == "only GET and HEAD are answered\n"
@@ -316,7 +316,7 @@ def test_the_socket_file_is_private_and_deleted_with_the_server(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_another_user_needs_the_token(
+def test_another_user_cannot_open_the_page_without_the_token(
     finished_study: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     import subprocess

@@ -13,7 +13,9 @@ from tests.helpers.studies import tuned
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_a_page_shows_a_study_that_is_created_later(tmp_path: Path, finished_study: Path) -> None:
+def test_the_page_shows_a_study_created_after_the_page_was_opened(
+    tmp_path: Path, finished_study: Path
+) -> None:
     directory = tmp_path / "later" / "study"
     with served(directory) as client, client.watch() as viewer:
         first = viewer.next()
@@ -62,7 +64,7 @@ def test_replacing_the_journal_starts_a_new_snapshot(study_copy: Path, tmp_path:
             assert again.next().kind == "snapshot", "the id was one of the other journal"
 
 
-def test_a_study_is_shown_up_to_an_altered_line(study_copy: Path) -> None:
+def test_the_page_shows_a_study_up_to_an_altered_journal_line(study_copy: Path) -> None:
     journal = study_copy / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     ends = [

@@ -27,7 +27,7 @@ def test_the_first_stream_message_has_all_parts_of_the_page(
     assert viewer.headers["Content-Type"].startswith("text/event-stream")
 
 
-def test_stream_messages_advance_and_change_parts_while_a_study_runs(
+def test_stream_messages_update_the_page_parts_while_a_study_runs(
     slow_study: SlowStudy,
 ) -> None:
     slow_study.run()

@@ -96,7 +96,7 @@ def test_watch_serves_a_socket_file_and_then_removes_the_file(
     assert not (tmp_path / "page.sock").exists()
 
 
-def test_watch_ends_when_the_process_given_by_until_exit_ends(
+def test_watch_ends_when_the_process_in_option_until_exit_ends(
     finished_study: Path, tmp_path: Path
 ) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -152,7 +152,7 @@ def test_only_the_newest_studies_of_a_folder_are_followed(
         assert len(client.ask("api/studies")["studies"]) == 3
 
 
-def test_a_study_that_is_given_twice_is_followed_once(
+def test_watch_follows_a_study_once_if_the_study_is_given_twice(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(finished_study, tmp_path / "runs" / "a")
@@ -197,7 +197,7 @@ def test_watch_without_a_directory_is_refused(tmp_path: Path) -> None:
     refused(ashtune(tmp_path, "watch", ""), "directory=''")
 
 
-def test_the_page_of_watch_true_is_served_until_the_process_ends(tmp_path: Path) -> None:
+def test_tune_with_watch_true_serves_its_page_until_the_process_ends(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(TUNE))
     process = subprocess.Popen(
@@ -225,7 +225,7 @@ def test_the_page_of_watch_true_is_served_until_the_process_ends(tmp_path: Path)
     assert answer(tmp_path / "study" / "page.html", "events")["parts"]["head"]["tried"] == 8
 
 
-def test_watch_keep_keeps_the_page_until_ctrl_c(tmp_path: Path) -> None:
+def test_tune_with_watch_keep_serves_its_page_until_ctrl_c(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(
         textwrap.dedent(TUNE.partition("    print(")[0]).replace("watch=True", "watch='keep'")

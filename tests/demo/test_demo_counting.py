@@ -70,7 +70,7 @@ class Numpy:
 
 
 @pytest.mark.parametrize(("width", "depth", "batch_size"), [(32, 2, 32), (16, 1, 20), (24, 3, 7)])
-def test_the_counted_operations_equal_the_operations_of_numpy(
+def test_the_number_of_counted_operations_equals_the_number_numpy_performs(
     width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "np", Numpy())
@@ -90,7 +90,7 @@ def test_the_counted_operations_equal_the_operations_of_numpy(
     assert step.bytes_moved == sum(BOOK.read.values()) + sum(BOOK.written.values())
 
 
-def test_the_timed_demo_step_has_the_typical_configuration_and_an_overhead(
+def test_timing_the_demo_step_separates_step_time_from_overhead_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     times = iter([6.4, 1.6, 3.2, 0.8, 4.8, 3.2, *[9.9] * 10])

@@ -315,7 +315,7 @@ def test_trials_added_by_a_command_are_tried_in_the_same_session(study: Controll
     assert (study.tally().started, study.tally().sessions) == (8, 1)
 
 
-def test_an_enqueued_configuration_is_refused_if_no_trial_is_left(study: Controlled) -> None:
+def test_enqueueing_a_configuration_is_refused_if_no_trial_is_left(study: Controlled) -> None:
     study.run("--trials", "3", "--workers", "3", *LONG, first=TrialStarted)
     study.until(lambda events: len(of(TrialStarted, events)) == 3)
     study.send(PauseStudy())
@@ -438,7 +438,7 @@ def test_a_command_not_read_by_the_end_of_a_session_is_refused(tmp_path: Path) -
     )
 
 
-def test_the_command_folder_keeps_only_answers_after_a_session(tmp_path: Path) -> None:
+def test_after_a_session_the_command_folder_contains_only_answers(tmp_path: Path) -> None:
     folder = tmp_path / NAME
     name = f"{1:020d}-{0:016x}"
     with CommandFolder(tmp_path) as inbox:
@@ -450,7 +450,7 @@ def test_the_command_folder_keeps_only_answers_after_a_session(tmp_path: Path) -
     assert not folder.exists()
 
 
-def test_a_sender_waits_longer_for_a_command_that_the_driver_took(
+def test_a_sender_waits_longer_if_the_driver_has_accepted_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = iter([0.0, SECONDS])
@@ -518,7 +518,7 @@ def test_a_malformed_command_is_refused_and_deleted(shared: Controlled, data: by
     assert of(StopRequested, shared.events()) == []
 
 
-def test_a_link_in_the_place_of_a_command_is_not_followed(shared: Controlled) -> None:
+def test_a_link_in_place_of_a_command_file_is_not_followed(shared: Controlled) -> None:
     target = shared.folder / "target"
     target.write_text('{"command": "stop"}')
     folder, name = shared.directory / NAME, f"{time.time_ns():020d}-{'c' * 16}"

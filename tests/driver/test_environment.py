@@ -14,7 +14,7 @@ from ashtune._src.study.journal import NAME
 from ashtune.observers import CsvLog
 
 
-def test_the_environment_names_machine_versions_and_command() -> None:
+def test_the_recorded_environment_lists_the_processor_library_versions_and_the_command() -> None:
     described = environment()
     assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(described)
     assert "numpy" in described["libraries"]
@@ -32,7 +32,7 @@ def test_the_processor_name_is_read_from_the_machine(monkeypatch: pytest.MonkeyP
         assert processor() == shown
 
 
-def test_all_cores_count_if_the_system_reports_no_affinity(
+def test_all_cores_are_counted_if_the_system_reports_no_affinity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)

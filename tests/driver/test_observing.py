@@ -154,7 +154,9 @@ def test_an_observer_receives_the_same_events_live_and_from_the_journal(tmp_path
     assert live.steps == read.steps
 
 
-def test_a_second_session_starts_observers_at_their_wanted_position(tmp_path: Path) -> None:
+def test_a_second_session_starts_observers_at_the_positions_that_they_request(
+    tmp_path: Path,
+) -> None:
     first = Everything()
     tuned(tmp_path / "s", first, stop=ashtune.Stop(total_resource=6))
     size = (tmp_path / "s" / NAME).stat().st_size
@@ -171,7 +173,9 @@ def journal_line_end(directory: Path) -> int:
     return len((directory / NAME).read_bytes().split(b"\n", 1)[0]) + 1
 
 
-def test_the_history_begins_with_the_event_at_the_wanted_position(finished_study: Path) -> None:
+def test_an_observer_receives_the_history_from_the_position_that_it_requests(
+    finished_study: Path,
+) -> None:
     path = finished_study / NAME
     lines = [
         (event, position)
@@ -184,7 +188,7 @@ def test_the_history_begins_with_the_event_at_the_wanted_position(finished_study
     assert [each[0] for each in told[3:] if each is not None] == [event for event, _ in lines[3:6]]
 
 
-def test_a_complete_study_is_replayed_to_an_observer_on_request(tmp_path: Path) -> None:
+def test_an_observer_can_request_a_replay_of_a_complete_study(tmp_path: Path) -> None:
     tuned(tmp_path / "s")
     whole, new = Everything(0), Everything()
     tuned(tmp_path / "s", whole, new)
@@ -192,7 +196,7 @@ def test_a_complete_study_is_replayed_to_an_observer_on_request(tmp_path: Path) 
     assert (new.events, new.ended) == ([], 1)
 
 
-def test_a_slow_observer_delays_no_study_and_is_dropped_at_the_end(
+def test_a_slow_observer_does_not_delay_a_study_and_is_dropped(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
@@ -305,7 +309,7 @@ class Suspended:
 
 
 @pytest.mark.parametrize("where", ["begin", "event", "end"])
-def test_no_observer_is_dropped_for_time_in_suspension(
+def test_suspending_the_process_does_not_cause_observers_to_be_dropped(
     where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
@@ -330,7 +334,7 @@ def test_no_observer_is_dropped_for_time_in_suspension(
     assert capfd.readouterr().err == ""
 
 
-def test_hurry_skips_a_long_history(
+def test_an_observer_thread_told_to_hurry_skips_a_long_history(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
@@ -404,7 +408,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
     go.set()
 
 
-def test_a_hanging_instance_is_never_called_from_two_threads(
+def test_a_hanging_observer_is_never_called_from_two_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
@@ -490,7 +494,7 @@ def test_only_observers_that_override_a_method_are_called() -> None:
     assert calls == ["a 1.0", "b 1.0"]
 
 
-def test_an_observer_of_the_search_receives_nothing_about_confirming_trials() -> None:
+def test_an_observer_can_opt_out_of_events_about_confirming_trials() -> None:
     class OfTheSearch(Everything):
         sees_confirmations = False
 

@@ -78,7 +78,7 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize(("taker", "kind"), TAKERS)
-def test_every_function_has_the_default_values_of_the_table(
+def test_every_function_has_the_default_values_in_the_options_table(
     taker: Callable[..., Any], kind: Any
 ) -> None:
     parameters = inspect.signature(taker).parameters
@@ -111,7 +111,7 @@ def test_every_option_has_a_help_text(kind: Any) -> None:
     ("groups", "kind"),
     [(TUNE_GROUPS, TuneOptions), ((TopRung, *SESSION_GROUPS), ResumeOptions)],
 )
-def test_each_option_is_in_exactly_one_group_of_the_help(groups: Any, kind: Any) -> None:
+def test_the_help_lists_each_option_in_exactly_one_group(groups: Any, kind: Any) -> None:
     names = [name for group in groups for name in options_of(group)]
     assert sorted(names) == sorted(options_of(kind))
 
@@ -176,7 +176,7 @@ def test_an_unknown_option_is_refused() -> None:
         checked(ResumeOptions, {"seed": 4})
 
 
-def test_a_directory_without_a_name_is_refused_on_the_command_line(tmp_path: Path) -> None:
+def test_an_empty_directory_name_is_refused_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     given = (
         "run",
@@ -208,7 +208,7 @@ def test_a_resumed_study_has_no_more_workers_than_trials(
     assert asked == [2, 1]
 
 
-def test_a_resumed_study_keeps_max_failures_unless_it_is_given(tmp_path: Path) -> None:
+def test_a_resumed_study_keeps_max_failures_unless_given_a_new_value(tmp_path: Path) -> None:
     tuned(tmp_path / "study", trials=1)
     tuned(tmp_path / "study", trials=2, stop=ashtune.Stop(max_failures=7))
     tuned(tmp_path / "study", trials=3)
@@ -238,7 +238,7 @@ def test_an_engine_receives_every_checked_option(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_workers_look_for_modules_where_the_driver_does(
+def test_workers_search_for_modules_in_the_same_folders_as_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders: list[str] = []

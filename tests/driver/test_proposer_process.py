@@ -110,7 +110,9 @@ def test_the_reason_is_raised_if_a_search_cannot_make_its_proposer() -> None:
     made.close()
 
 
-def test_a_proposer_process_that_dies_repeatedly_is_given_up(proposer: ProposerProcess) -> None:
+def test_a_study_stops_using_a_proposer_process_that_dies_repeatedly(
+    proposer: ProposerProcess,
+) -> None:
     with pytest.raises(StudyError):
         proposer.propose(3)
 
@@ -151,7 +153,9 @@ def is_held_up(call: Callable[[], object], helper: int) -> bool:
 
 
 @FORKS
-def test_processes_of_the_model_do_not_delay_close(proposer: ProposerProcess, trial: int) -> None:
+def test_closing_a_proposer_does_not_wait_for_processes_of_its_model(
+    proposer: ProposerProcess, trial: int
+) -> None:
     helper = helper_of(proposer, trial)
     assert not is_held_up(proposer.close, helper)
 
@@ -259,7 +263,7 @@ def test_a_killed_model_process_restarts_with_all_results(
     assert not helpers()
 
 
-def test_a_study_with_one_worker_and_ahead_0_is_reproducible(tmp_path: Path) -> None:
+def test_a_study_with_one_worker_and_option_ahead_0_is_reproducible(tmp_path: Path) -> None:
     journals = []
     for place in ("first", "second"):
         ashtune.tune(

@@ -165,7 +165,7 @@ def test_a_target_that_does_not_match_the_metrics_is_refused(
     assert str(refusal.value) == says
 
 
-def test_command_line_lists_of_names_targets_and_bounds_are_parsed() -> None:
+def test_lists_on_the_command_line_are_parsed_to_names_and_bounds() -> None:
     assert (names("accuracy"), names("accuracy, latency")) == (
         ["accuracy"],
         ["accuracy", "latency"],

@@ -11,7 +11,7 @@ def listen(clock: AwakeClock, begin: float, seconds: float) -> float:
     return now
 
 
-def test_an_awake_clock_is_over_after_its_limit_and_not_before() -> None:
+def test_an_awake_clock_ends_at_its_limit_and_not_earlier() -> None:
     clock = AwakeClock(0.0, limit=10.0)
     now = listen(clock, 0.0, 9.5)
     assert not clock.is_over(now + 0.4)

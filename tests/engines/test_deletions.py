@@ -42,7 +42,7 @@ def test_nothing_is_deleted_before_the_journal_is_synced() -> None:
     assert not it.deletions.is_due
 
 
-def test_carry_out_of_deletes_only_files_of_the_given_trial() -> None:
+def test_carrying_out_deletions_of_one_trial_deletes_only_its_files() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)
@@ -50,7 +50,7 @@ def test_carry_out_of_deletes_only_files_of_the_given_trial() -> None:
     assert it.deleted == [A, C]
 
 
-def test_carry_out_all_deletes_everything() -> None:
+def test_carrying_out_all_deletions_deletes_every_requested_file() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)

@@ -156,7 +156,9 @@ def come(link: Listed, workers: DistributedWorkers, peer: int) -> WorkerId:
     return worker
 
 
-def test_an_elastic_study_continues_without_any_worker(link: Listed, tmp_path: Path) -> None:
+def test_an_elastic_study_does_not_end_when_its_last_worker_dies(
+    link: Listed, tmp_path: Path
+) -> None:
     workers = elastic(link, tmp_path)
     for peer in range(3):
         come(link, workers, peer)
@@ -205,7 +207,7 @@ def test_a_study_ends_if_no_machine_has_loaded_the_function(
             waited(workers)
 
 
-def test_a_study_requests_one_stop_after_too_long_without_workers(
+def test_a_study_without_workers_for_too_long_is_stopped_once(
     link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -223,7 +225,7 @@ def test_a_study_requests_one_stop_after_too_long_without_workers(
     assert 18.0 < stops[0].time < 20.0
 
 
-def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(
+def test_a_worker_that_wants_to_leave_is_paused_before_leaving(
     link: Listed, tmp_path: Path
 ) -> None:
     workers = elastic(link, tmp_path)
@@ -248,7 +250,7 @@ def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(
     assert (lost.trial, lost.is_dismissed, link.given_up) == (None, True, [0])
 
 
-def test_a_worker_that_leaves_with_a_result_saves_its_trial_first(
+def test_a_leaving_worker_that_holds_a_result_first_saves_its_trial(
     link: Listed, tmp_path: Path
 ) -> None:
     workers = elastic(link, tmp_path)
@@ -300,7 +302,7 @@ def result_at(worker: WorkerId, trial: TrialId, *, held: bool) -> JobFinished:
     )
 
 
-def test_idle_and_starting_workers_leave_at_once(link: Listed, tmp_path: Path) -> None:
+def test_workers_that_are_idle_or_starting_leave_at_once(link: Listed, tmp_path: Path) -> None:
     workers = elastic(link, tmp_path)
     come(link, workers, 0)
     link.arrived += [(1, Opened()), (0, Leaving()), (1, Leaving())]

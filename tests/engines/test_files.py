@@ -38,7 +38,7 @@ def carry(here: Path, there: Path, path: str) -> int:
 @pytest.mark.parametrize(
     "size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES]
 )
-def test_a_file_of_any_size_arrives_whole(both: tuple[Path, Path], size: int) -> None:
+def test_a_sent_file_of_any_size_arrives_complete(both: tuple[Path, Path], size: int) -> None:
     here, there = both
     (here / "checkpoints").mkdir()
     content = bytes(range(256)) * (size // 256 + 1)
@@ -140,7 +140,9 @@ def test_an_invalid_chunk_of_a_file_is_refused_in_one_line(
     assert list(there.rglob("*")) == []
 
 
-def test_a_rank_accepts_only_the_function_and_checkpoints(both: tuple[Path, Path]) -> None:
+def test_a_rank_accepts_no_files_except_the_function_and_checkpoints(
+    both: tuple[Path, Path],
+) -> None:
     receiver = FileReceiver(both[1], FROM_THE_DRIVER)
     receiver.take(Chunk("objective.pickle", b"x", is_first=True, is_last=True))
     receiver.take(Chunk("checkpoints/3.8", b"x", is_first=True, is_last=True))
@@ -164,7 +166,7 @@ def test_no_received_file_is_written_outside_the_checkpoint_folder(
         assert list(there.iterdir()) == []
 
 
-def test_only_the_new_part_of_a_log_is_sent(both: tuple[Path, Path]) -> None:
+def test_a_worker_sends_only_the_new_part_of_its_log(both: tuple[Path, Path]) -> None:
     here, there = both
     name = "logs/worker-3.log"
     log = here / name
@@ -179,7 +181,7 @@ def test_only_the_new_part_of_a_log_is_sent(both: tuple[Path, Path]) -> None:
     assert FileSender(here).growth("no such log", 0) == b""
 
 
-def test_a_full_disk_loses_only_the_checkpoint_that_does_not_fit() -> None:
+def test_only_the_checkpoint_that_does_not_fit_on_disk_is_lost() -> None:
     disk = SimulatedDisk(Random(0), bytes_in_all=10)
     receiver = FileReceiver(Path("/"), disk=disk)
     receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True))

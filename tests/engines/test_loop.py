@@ -130,7 +130,7 @@ def test_every_event_is_in_the_journal_before_its_orders_are_given(tmp_path: Pat
     assert inspector.inspections > TRIALS
 
 
-def test_a_complete_study_ends_despite_a_late_request_for_trials(tmp_path: Path) -> None:
+def test_a_complete_study_ends_although_more_trials_are_requested_too_late(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))
@@ -230,7 +230,7 @@ def of_trial(worker: int, trial: int) -> JobFinished:
 JOINED: list[Event] = [WorkerJoined(0.0, WorkerId(0)), WorkerJoined(0.0, WorkerId(1))]
 
 
-def test_two_orders_in_one_turn_write_only_one_start_of_a_trial() -> None:
+def test_the_start_of_each_trial_is_written_only_once() -> None:
     book, told = Book(), Told()
     lost = WorkerLost(time=0.5, worker=WorkerId(0), reason="killed")
     drive(book, told, JOINED, [of_trial(0, 0), lost, of_trial(1, 1)])
@@ -239,7 +239,7 @@ def test_two_orders_in_one_turn_write_only_one_start_of_a_trial() -> None:
     assert told.ticks > 1
 
 
-def test_observers_receive_only_written_events() -> None:
+def test_observers_receive_an_event_only_after_the_journal_has_it() -> None:
     for room in range(1, 8):
         book, told = Book(room), Told()
         drive(book, told, JOINED, [of_trial(0, 0)], [of_trial(1, 1)])

@@ -90,7 +90,7 @@ def lost(study: ashtune.Study) -> list[WorkerLost]:
     ("how", "reason", "deaths"),
     [("fail", OVER, [True]), ("retry_alone", f"{OVER} for each of 2 workers", [False] * 2)],
 )
-def test_a_trial_over_the_limit_fails_and_no_other_trial_is_harmed(
+def test_only_the_trial_that_exceeds_the_memory_limit_fails(
     how: str, reason: str, deaths: list[bool], tmp_path: Path
 ) -> None:
     engine = ashtune.Local(memory_limit=LIMIT, on_out_of_memory=how)
@@ -107,7 +107,7 @@ def test_a_trial_over_the_limit_fails_and_no_other_trial_is_harmed(
 
 
 @pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
-def test_a_trial_retried_alone_may_use_all_memory(kind: Any, tmp_path: Path) -> None:
+def test_a_trial_that_is_retried_alone_may_use_all_memory(kind: Any, tmp_path: Path) -> None:
     note = tmp_path / "note"
     engine = kind(memory_limit=LIMIT, on_out_of_memory="retry_alone")
     with hosts(tmp_path / "study") as start:
@@ -179,7 +179,7 @@ def test_a_job_that_waits_to_train_alone_can_be_paused_at_once(tmp_path: Path) -
         assert harness.next(JobFinished).trial == 0
 
 
-def test_a_search_stays_random_while_no_trial_fits_in_memory(tmp_path: Path) -> None:
+def test_the_search_draws_randomly_while_every_trial_exceeds_the_memory(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number < 40:
             raise MemoryError
@@ -191,7 +191,7 @@ def test_a_search_stays_random_while_no_trial_fits_in_memory(tmp_path: Path) -> 
     assert {trial.origin.partition(",")[0] for trial in study.trials[:40]} == {"random"}
 
 
-def test_a_rank_out_of_memory_marks_its_trial(tmp_path: Path) -> None:
+def test_a_trial_is_marked_out_of_memory_if_one_rank_is(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE and trial.rank == 1:
             raise MemoryError
@@ -202,7 +202,7 @@ def test_a_rank_out_of_memory_marks_its_trial(tmp_path: Path) -> None:
     assert {trial.number for trial in study.trials if trial.is_out_of_memory} == set(LARGE)
 
 
-def test_a_trial_does_not_fail_for_memory_of_earlier_trials(tmp_path: Path) -> None:
+def test_a_trial_does_not_fail_because_earlier_trials_left_memory_allocated(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         left: list[Any] = sys.__dict__.setdefault("left", [])
         left.append(bytearray(b"x") * (190_000_000 if not left else 120_000_000))
@@ -250,7 +250,7 @@ def test_a_growing_worker_is_replaced_before_its_memory_limit(kind: Any, tmp_pat
     assert all(0 < event.memory_share <= 1 for event in finished(study))
 
 
-def test_a_trial_that_itself_needs_much_memory_is_paused_only_once(tmp_path: Path) -> None:
+def test_a_trial_that_needs_much_memory_is_paused_only_once(tmp_path: Path) -> None:
     resized = tmp_path / "resized"
 
     def train(trial: Any) -> None:

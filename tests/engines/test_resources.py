@@ -102,7 +102,7 @@ def threads(
 # Cores
 
 
-def test_workers_without_core_binding_divide_all_cores() -> None:
+def test_workers_divide_all_cores_among_themselves_if_not_bound_to_cores() -> None:
     assert threads(1, [FREE, FREE]) == dict.fromkeys(THREAD_VARIABLES, "2")
 
 
@@ -139,7 +139,7 @@ def test_all_workers_share_the_cpu_quota(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @given(st.lists(st.sampled_from([(0,), (0, 1, 2, 3), (4, 5), (6, 7, 8)]), min_size=1, max_size=12))
-def test_threads_never_exceed_cores_unless_each_worker_has_one_thread(
+def test_threads_exceed_cores_only_if_each_worker_has_one_thread(
     masks: list[tuple[int, ...]],
 ) -> None:
     claims = [Claim(mask, None) for mask in masks]
@@ -161,7 +161,7 @@ def test_gpu_variables_are_not_set_without_gpus_per_worker() -> None:
 
 
 @given(st.integers(1, 24), st.integers(1, 16), st.sampled_from(SHARES))
-def test_each_worker_has_enough_gpus_and_no_gpu_has_too_many_workers(
+def test_each_worker_has_enough_gpus_and_no_gpu_is_overloaded(
     workers: int, present: int, share: float
 ) -> None:
     each, on_each = max(1, round(share)), max(1, round(1 / share))
@@ -331,7 +331,9 @@ def test_an_invalid_gpus_per_worker_is_refused(value: float) -> None:
 # What this process has
 
 
-def test_the_claim_uses_the_first_gpu_mask_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_gpu_mask_that_is_set_determines_the_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
     monkeypatch.setattr(resources, "device_files", lambda: ("/dev/nvidia0",))
     assert claim({ROCR: "2", HIP: "1"}) == Claim((3, 5), "1", ("/dev/nvidia0",))
@@ -339,7 +341,9 @@ def test_the_claim_uses_the_first_gpu_mask_that_is_set(monkeypatch: pytest.Monke
     assert claim({}).gpus is None
 
 
-def test_a_claim_without_cpu_affinity_has_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_core_is_used_if_the_system_reports_no_affinity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert claim({}).cores == (0, 1, 2)
@@ -409,7 +413,7 @@ def test_the_processes_of_a_worker_share_its_cores() -> None:
         ("", [None, None]),
     ],
 )
-def test_the_ranks_of_a_worker_divide_its_gpus_if_they_can(
+def test_the_ranks_of_a_worker_divide_its_gpus_among_them_if_possible(
     mask: str, parts: list[str | None]
 ) -> None:
     assert [gpus_of_rank(rank, 2, {CUDA: mask}).get(CUDA) for rank in range(2)] == parts

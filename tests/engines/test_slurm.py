@@ -17,7 +17,7 @@ NOW = 1_700_000_000
     "text",
     ["", "soon", "nan", "inf", "-inf", "UNLIMITED", "2026-01-01T00:00:00", "0", "-5", "1700000000"],
 )
-def test_an_unreadable_or_past_end_time_gives_no_limit(text: str) -> None:
+def test_no_time_limit_is_set_if_the_end_time_is_invalid(text: str) -> None:
     assert time_in_slurm({SLURM_END_TIME: text}, NOW) is None
 
 
@@ -49,12 +49,12 @@ def test_the_time_for_pausing_is_a_limited_tenth_of_the_remaining_time(
 
 
 @given(st.integers(1, 100 * 24 * 3600))
-def test_the_time_limit_is_positive_and_leaves_time_for_pausing(left: int) -> None:
+def test_the_slurm_time_limit_is_positive_and_leaves_time_for_pausing(left: int) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)
     assert times is not None
     assert times[0] >= 0.001
     assert times[0] == 0.001 or sum(times) == pytest.approx(left)
 
 
-def test_the_exit_status_of_a_paused_study_means_try_again() -> None:
+def test_a_paused_study_exits_with_the_status_for_a_temporary_failure() -> None:
     assert TRY_AGAIN == os.EX_TEMPFAIL

@@ -53,7 +53,7 @@ def test_repeated_signals_of_a_batch_system_do_not_make_a_stop_impatient(
     assert not after(*received).is_impatient(0)
 
 
-def test_received_signals_are_listed_oldest_first() -> None:
+def test_the_list_of_received_signals_begins_with_the_oldest() -> None:
     assert after(SIGUSR1, SIGUSR1, SIGTERM).signals == [SIGUSR1, SIGUSR1, SIGTERM]
 
 

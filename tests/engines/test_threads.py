@@ -86,7 +86,7 @@ def test_the_output_of_a_trial_is_only_in_its_log(
         ("checkpoints", "messages"),
     ],
 )
-def test_the_thread_engine_refuses_options_of_processes(
+def test_the_thread_engine_refuses_options_that_apply_only_to_processes(
     option: str, value: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -98,7 +98,7 @@ def test_the_thread_engine_refuses_options_of_processes(
     assert not (tmp_path / "s").exists()
 
 
-def test_the_thread_engine_is_refused_under_a_launch_of_several_processes(
+def test_the_thread_engine_is_refused_if_several_processes_were_launched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PMI_SIZE", "3")
@@ -239,7 +239,7 @@ class WithoutRunner:
         raise RuntimeError("no device\nat all")
 
 
-def test_a_study_ends_if_the_function_cannot_make_a_runner(tmp_path: Path) -> None:
+def test_a_study_ends_if_preparing_the_training_function_raises_an_error(tmp_path: Path) -> None:
     workers = open_harness(ThreadEngine(), tmp_path, WithoutRunner(), 2).workers
     until = workers.now() + SECONDS
     with pytest.raises(ObjectiveError) as refusal:

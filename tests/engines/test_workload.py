@@ -33,7 +33,7 @@ def blamed(workload: Workload) -> int | None:
     return None if workload.to_blame is None else workload.to_blame.trial
 
 
-def test_a_job_continued_in_place_is_blamed_before_the_oldest_job() -> None:
+def test_a_trial_continued_in_place_is_blamed_before_the_oldest_job() -> None:
     workload = workload_of(3, 4, together=False)
     assert blamed(workload) == 3
     workload.take(job(2, in_place=True))
@@ -55,7 +55,7 @@ def test_a_worker_can_report_only_its_own_failures() -> None:
     assert not workload.accept(Broken(WorkerId(1), "no matter", failure=failure))
 
 
-def test_several_trials_trained_together_are_suspects_without_blame() -> None:
+def test_trials_trained_together_are_suspected_if_their_worker_dies() -> None:
     workload = workload_of(3, 4, together=True)
     assert blamed(workload) is None
     assert workload.suspects == (3, 4)

@@ -43,7 +43,7 @@ def events_of(disk: SimulatedDisk) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_kill_after_a_failed_sync_leaves_no_gap_in_the_journal(seed: int) -> None:
+def test_the_journal_has_no_gap_if_a_kill_follows_a_failed_sync(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     first = opened(disk)
     write(first, *EVENTS[:2])

@@ -10,7 +10,7 @@ from tests import ROOT
 from tests.faults import run_mutants
 
 
-def test_each_patch_of_a_mutant_fits_the_code() -> None:
+def test_the_patch_of_each_mutant_can_be_applied_to_the_code() -> None:
     assert not [
         name
         for name in run_mutants.names()
@@ -29,6 +29,6 @@ def test_there_are_at_least_ten_mutants() -> None:
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", run_mutants.names())
-def test_the_simulated_histories_detect_each_mutant(name: str) -> None:
+def test_the_tests_with_simulated_histories_detect_each_mutant(name: str) -> None:
     caught = run_mutants.caught(name, first=run_mutants.known_seed(name))
     assert caught is not None, f"{name} gets past {run_mutants.MOST_HISTORIES:,} histories"

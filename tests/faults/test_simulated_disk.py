@@ -220,7 +220,7 @@ def _read_something(disk: SimulatedDisk) -> None:
         disk.close(file)
 
 
-def test_a_failed_sync_may_lose_data_despite_a_later_sync() -> None:
+def test_data_of_a_failed_sync_may_be_lost_despite_later_syncs() -> None:
     left = set()
     for seed in range(40):
         disk = SimulatedDisk(Random(seed), plan={3: SYNC_ERROR})

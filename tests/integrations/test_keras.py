@@ -263,7 +263,9 @@ def outcome(
 
 
 @pytest.mark.slow
-def test_an_interrupted_keras_trial_has_the_curve_of_one_fit(outcome: Outcome) -> None:
+def test_an_interrupted_keras_trial_has_the_curve_of_uninterrupted_training(
+    outcome: Outcome,
+) -> None:
     assert {1, 3} <= {start for _, start in outcome.calls}, (
         "from a rung's checkpoint, and from one between two rungs"
     )
@@ -280,7 +282,7 @@ def test_an_interrupted_keras_trial_has_the_curve_of_one_fit(outcome: Outcome) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
-def test_a_resumed_keras_data_loader_keeps_the_order_of_one_fit(outcome: Outcome) -> None:
+def test_a_resumed_keras_data_loader_keeps_the_order_without_interruption(outcome: Outcome) -> None:
     in_pieces, in_one = outcome.said["loader"]
     assert in_pieces == pytest.approx(in_one, rel=1e-6)
 

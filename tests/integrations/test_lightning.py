@@ -149,7 +149,9 @@ def check_unbroken(directory: Path, whole: Callable[[Any, int], curves.Points]) 
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_promoted_lightning_trials_have_the_curve_of_one_fit(tmp_path: Path, root: str) -> None:
+def test_promoted_lightning_trials_have_the_curve_of_uninterrupted_training(
+    tmp_path: Path, root: str
+) -> None:
     learn = curves.imported(written(tmp_path, root))
     study = tuned(tmp_path, learn)
     assert curves.taken_up(study.directory), "none was put aside and taken up"
@@ -167,7 +169,7 @@ def test_promoted_lightning_trials_have_the_curve_of_one_fit(tmp_path: Path, roo
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_lightning_trials_of_a_killed_study_have_the_curve_of_one_fit(tmp_path: Path) -> None:
+def test_lightning_trials_in_a_killed_study_continue_their_curves_exactly(tmp_path: Path) -> None:
     script = written(tmp_path, ROOTS[0])
     before = curves.killed_and_resumed(script, tmp_path / "s", after=5)
     after = curves.results(tmp_path / "s")
@@ -178,7 +180,7 @@ def test_lightning_trials_of_a_killed_study_have_the_curve_of_one_fit(tmp_path: 
     check_unbroken(tmp_path / "s", curves.imported(script).whole)
 
 
-def test_plateau_schedules_and_averaged_weights_are_resumed(
+def test_resumed_lightning_trials_restore_plateau_schedules_and_averaged_weights(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     from lightning.pytorch.callbacks import EMAWeightAveraging
@@ -235,7 +237,9 @@ def test_a_trial_ends_if_another_lightning_callback_stops_training(
     assert [(e.resource, e.stopped) for e in curves.results(study.directory)] == [(2, True)] * 2
 
 
-def test_lightning_validates_the_epoch_of_each_rung(tmp_path: Path, learn: ModuleType) -> None:
+def test_lightning_runs_validation_at_the_epoch_of_each_rung(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     every: list[int] = []
 
     def train(trial: Any) -> None:

@@ -113,7 +113,7 @@ def tuned(learn: ModuleType, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.slow
-def test_all_lightning_ranks_end_at_the_epoch_that_rank_0_decides(
+def test_all_lightning_ranks_stop_at_the_epoch_chosen_by_rank_0(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     study = tuned(learn, trials=6)
@@ -141,7 +141,7 @@ def test_all_lightning_ranks_end_at_the_epoch_that_rank_0_decides(
 
 
 @pytest.mark.slow
-def test_an_error_of_the_study_ends_both_lightning_ranks_unchanged(
+def test_a_wrong_metric_name_ends_all_lightning_ranks_with_its_error(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     words = (

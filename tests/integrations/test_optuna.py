@@ -166,7 +166,7 @@ def test_intermediate_values_of_an_optuna_export_are_the_learning_curves(
         )
 
 
-def test_command_method_and_observer_write_the_same_optuna_file(
+def test_all_three_ways_of_exporting_write_the_same_optuna_file(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     file, other = tmp_path / "study.log", tmp_path / "other.log"
@@ -372,7 +372,7 @@ def begun(source: Any, directory: Path, **options: Any) -> ashtune.Study:
     )  # fmt: skip
 
 
-def test_trials_of_an_optuna_study_are_known_results_of_the_search(
+def test_trials_of_an_optuna_study_can_serve_as_known_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Complete trials, pruned ones at their last step, which here counts epochs from 0, and failed

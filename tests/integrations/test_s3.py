@@ -33,7 +33,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     fsspec.filesystem("s3").clear_instance_cache()
 
 
-def test_a_study_keeps_its_checkpoints_in_a_bucket(tmp_path: Path, bucket: str) -> None:
+def test_a_study_can_store_its_checkpoints_in_an_s3_bucket(tmp_path: Path, bucket: str) -> None:
     study = tuned(tmp_path, engine=ashtune.Local(checkpoints=f"{bucket}/of/mine"))
     assert any(event.start > 0 for event in finished(study))
     assert list((study.directory / FOLDER).iterdir()) == []

@@ -419,7 +419,7 @@ def test_resumed_epochs_give_the_score_of_uninterrupted_ones(iris: tuple[Any, An
     ],
     ids=["classifier", "regressor", "average", "one class"],
 )
-def test_sgd_trained_rung_by_rung_has_the_weights_of_one_fit(
+def test_sgd_trained_rung_by_rung_has_the_weights_of_uninterrupted_training(
     iris: tuple[Any, Any], model: Any, given: list[int] | None, rate: str
 ) -> None:
     """Up to rounding, with the rows in one order: a shuffled order is drawn anew at each call of an
@@ -610,7 +610,7 @@ def path_of(context: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", [Told, ToldOfParts])
-def test_scikit_learn_callbacks_receive_the_tasks_of_a_search(
+def test_scikit_learn_callbacks_are_told_about_each_task_of_a_search(
     iris: tuple[Any, Any], kind: type[Told]
 ) -> None:
     told = kind()
@@ -651,7 +651,7 @@ class Together(RandomForestClassifier):
 
 
 @pytest.mark.slow
-def test_a_search_with_n_jobs_fits_in_parallel_processes(
+def test_a_search_with_option_n_jobs_fits_in_parallel_processes(
     iris: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOGETHER", str(tmp_path))

@@ -261,7 +261,9 @@ def check(expected: Expected, shown: dict[int, Shown], best: int) -> None:
     assert shown[3].state == "failed"
 
 
-def test_mlflow_has_each_value_once_despite_kills(tmp_path: Path, empty_mlflow: Path) -> None:
+def test_mlflow_contains_each_value_once_even_if_studies_are_killed(
+    tmp_path: Path, empty_mlflow: Path
+) -> None:
     (tmp_path / "study").mkdir()
     shutil.copy(empty_mlflow, tmp_path / "study" / "mlflow.db")
     directory = killed_and_resumed(
@@ -273,7 +275,7 @@ def test_mlflow_has_each_value_once_despite_kills(tmp_path: Path, empty_mlflow: 
     check(expected, *of_mlflow(uri, expected.name))
 
 
-def test_wandb_has_each_value_once_despite_kills(tmp_path: Path) -> None:
+def test_wandb_contains_each_value_once_even_if_studies_are_killed(tmp_path: Path) -> None:
     directory = killed_and_resumed(
         "wandb", tmp_path, lambda study: len(list(study.glob("wandb/offline-run-*")))
     )
@@ -284,7 +286,7 @@ def test_wandb_has_each_value_once_despite_kills(tmp_path: Path) -> None:
     assert sorted((directory / "wandb").iterdir()) == before
 
 
-def test_trackio_has_each_value_once_despite_kills(tmp_path: Path) -> None:
+def test_trackio_contains_each_value_once_even_if_studies_are_killed(tmp_path: Path) -> None:
     folder = Path(TRACKIO)
     before = set(folder.glob("*.db"))
 
@@ -298,7 +300,7 @@ def test_trackio_has_each_value_once_despite_kills(tmp_path: Path) -> None:
     check(expected, *of_trackio(place.stem))
 
 
-def test_tensorboard_has_each_value_once_despite_kills(tmp_path: Path) -> None:
+def test_tensorboard_contains_each_value_once_even_if_studies_are_killed(tmp_path: Path) -> None:
     directory = killed_and_resumed(
         "tensorboard",
         tmp_path,

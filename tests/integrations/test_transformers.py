@@ -253,7 +253,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("study", ["study", "by-steps"])
-def test_an_interrupted_transformers_trial_has_the_curve_of_one_training(
+def test_an_interrupted_transformers_trial_has_the_curve_of_uninterrupted_training(
     outcome: Outcome, study: str
 ) -> None:
     curves = pieces.curves(outcome.folder / study)
@@ -365,7 +365,7 @@ def test_two_torchrun_ranks_train_an_interrupted_trial(tmp_path: Path) -> None:
     )
 
 
-def test_rank_0_of_a_launched_trial_reports(
+def test_only_rank_0_of_a_launched_trial_writes_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ObjectiveError):

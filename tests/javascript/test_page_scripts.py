@@ -122,7 +122,7 @@ def node(*arguments: str, folder: Path) -> str:
 
 @needs_node
 @pytest.mark.parametrize("test", TESTS, ids=lambda path: path.name)
-def test_the_unit_tests_of_the_page_scripts_pass(test: Path, served: Path) -> None:
+def test_the_javascript_unit_tests_of_the_page_pass(test: Path, served: Path) -> None:
     node("--test", "--test-reporter=spec", test.name, folder=served)
 
 

@@ -41,7 +41,7 @@ SCRIPT = (
 )
 
 
-def test_all_ranks_of_one_script_fit_candidates(tmp_path: Path) -> None:
+def test_all_mpi_ranks_of_one_script_fit_scikit_learn_candidates(tmp_path: Path) -> None:
     script, study = tmp_path / "fit.py", tmp_path / "study"
     script.write_text(textwrap.dedent(SCRIPT))
     broken = mpiexec(

@@ -15,7 +15,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_the_engine_suite_passes_for_each_number_of_ranks(ranks: int) -> None:
+def test_the_engine_suite_passes_for_each_number_of_mpi_ranks(ranks: int) -> None:
     ended = mpiexec(ranks, PYTHON, RUN_SUITE, "--color=no", limit=500)
     assert ended.status == 0, str(ended)
     assert "65 passed, 4 skipped" in ended.stdout or (

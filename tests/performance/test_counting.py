@@ -31,7 +31,7 @@ class TestJax:
         assert step.dtype == "float32"
         assert step.seconds is not None
 
-    def test_a_dense_training_step_is_counted_as_two_matrix_products_and_more(self) -> None:
+    def test_a_dense_training_step_counts_as_more_than_two_matrix_products(self) -> None:
         import jax
 
         def loss(w: Any, x: Any, y: Any) -> Any:
@@ -127,7 +127,7 @@ def test_a_function_of_neither_jax_nor_pytorch_is_refused(monkeypatch: pytest.Mo
         describe_step((sum, [1, 2]), "train.py:step")
 
 
-def test_a_timing_ignores_the_first_call_and_takes_the_fastest(
+def test_the_measured_time_is_the_fastest_call_without_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter([0.0, 0.0, 5.0, 5.0, 7.0, 7.0, 11.0])

@@ -16,7 +16,7 @@ def step(flops: float = 7500, bytes_moved: float = 250_000, **more: object) -> S
     return Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more)  # type: ignore[arg-type]
 
 
-def test_the_roofline_reproduces_the_example_of_the_design() -> None:
+def test_the_roofline_reproduces_the_worked_example_in_the_design_document() -> None:
     placement = place(step(), XEON)
     assert placement.ridge == 7.0
     assert placement.intensity == 0.03
@@ -89,7 +89,7 @@ def test_a_step_uses_the_roof_for_its_core_count_and_float_type(
     assert machine().for_step(step(cores=cores, dtype=dtype)).name == name
 
 
-def test_a_step_without_a_matching_roof_uses_another_measured_roof() -> None:
+def test_a_step_uses_another_measured_roof_if_no_roof_matches() -> None:
     assert machine().for_step(step(dtype="bfloat16", cores=1)).name == "1 core, float32"
     assert machine().for_step(step(dtype="float64", cores=3)).name == "8 cores, float64"
 

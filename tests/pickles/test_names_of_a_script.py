@@ -294,7 +294,7 @@ def test_workers_see_the_globals_of_a_script_given_to_the_command(tmp_path: Path
     )
 
 
-def test_pytorch_modules_of_a_script_can_be_saved_loaded_and_shared(
+def test_pytorch_modules_defined_in_a_script_can_be_saved_and_loaded(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")

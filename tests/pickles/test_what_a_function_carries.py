@@ -117,7 +117,7 @@ def test_the_error_names_the_function_if_the_function_cannot_be_pickled() -> Non
     )
 
 
-def test_large_values_captured_by_a_function_are_reported_by_name(
+def test_a_message_names_large_values_that_a_function_captures(
     names: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     objectives.pack(names["large"])

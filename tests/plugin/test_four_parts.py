@@ -68,7 +68,7 @@ def report(folder: Path, package: Path | None) -> dict[str, object]:
     return data
 
 
-def test_a_killed_study_resumes_with_the_plugin_and_is_readable_without_it(
+def test_a_killed_study_resumes_only_with_the_plugin_but_stays_readable(
     place: Path, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "continue"

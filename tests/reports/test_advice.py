@@ -21,7 +21,7 @@ def advised(space: dict[str, Any], *best: Any) -> dict[str, Any]:
     return {each.name: each.range for each in found}
 
 
-def test_half_of_the_best_at_an_end_widen_a_range() -> None:
+def test_advice_widens_a_range_if_half_the_best_trials_reach_an_end() -> None:
     space = {"x": (1e-4, 1.0, "log")}
     assert advised(space, 1e-4, 1.1e-4, 0.1, 0.5) == {"x": (1e-6, 1.0, "log")}
     assert advised(space, 1e-4, 0.01, 0.1, 0.5) == {}
@@ -29,13 +29,13 @@ def test_half_of_the_best_at_an_end_widen_a_range() -> None:
     assert advised(space, 1e-4, 1e-4, 1.0, 1.0) == {"x": (1e-6, 100.0, "log")}
 
 
-def test_a_range_is_widened_on_its_own_scale() -> None:
+def test_advice_widens_linear_and_logarithmic_ranges_on_their_own_scale() -> None:
     assert advised({"x": (-2.0, 2.0)}, 2.0, 2.0, 2.0, 2.0) == {"x": (-2.0, 4.0)}
     assert advised({"x": (10, 50)}, 50, 50, 50, 12) == {"x": (10, 70)}
     assert advised({"x": (8, 128, "log")}, 8, 8, 8, 20) == {"x": (2, 128, "log")}
 
 
-def test_a_range_far_from_zero_keeps_its_digits() -> None:
+def test_advice_for_a_range_far_from_zero_keeps_all_digits() -> None:
     assert advised({"x": (1000.0, 1010.0)}, 1010.0, 1010.0, 1010.0, 1010.0) == {
         "x": (1000.0, 1015.0)
     }
@@ -53,12 +53,12 @@ def test_no_range_is_widened_beyond_a_natural_limit() -> None:
     assert advised({"x": (-5, 40)}, -5, -5, -5, -5) == {"x": (-28, 40)}
 
 
-def test_few_whole_numbers_need_all_best_trials_at_an_end() -> None:
+def test_advice_widens_small_integer_ranges_only_if_all_best_reach_an_end() -> None:
     assert advised({"x": (2, 4)}, 4, 4, 4, 3) == {}
     assert advised({"x": (2, 4)}, 4, 4, 4, 4) == {"x": (2, 5)}
 
 
-def test_few_trials_and_choices_give_no_advice() -> None:
+def test_no_advice_is_given_for_few_trials_or_for_choices() -> None:
     assert advised({"x": (1.0, 2.0)}, 2.0, 2.0, 2.0) == {}
     assert advised({"x": ["a", "b"]}, "a", "a", "a", "a") == {}
     assert advised({"x": (1.0, 2.0), "y": (1.0, 2.0)}, 2.0, 2.0, 2.0, None, 2.0) == {
@@ -82,7 +82,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     )  # fmt: skip
 
 
-def test_report_json_python_and_the_last_line_give_the_same_advice(
+def test_all_outputs_of_a_study_give_the_same_advice(
     study: ashtune.Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (sentence,) = study.advice()
@@ -107,7 +107,7 @@ def test_the_margin_compares_the_best_result_with_the_next(
     assert f"next best: trial {second.trial}, worse by {margin:.2g}" in text
 
 
-def test_constraints_give_no_margin_and_few_results_no_advice(tmp_path: Path) -> None:
+def test_report_gives_no_advice_or_margin_with_few_results_and_constraints(tmp_path: Path) -> None:
     def fails_mostly(trial: ashtune.Trial) -> None:
         if trial.number > 4:
             raise ValueError("no")

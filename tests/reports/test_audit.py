@@ -224,7 +224,7 @@ def test_the_audit_does_not_check_promotions_of_an_unknown_scheduler() -> None:
     )
 
 
-def test_the_law_of_false_promotions_is_not_shown_for_proposed_trials() -> None:
+def test_the_audit_omits_the_false_promotion_law_for_proposed_trials() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
     assert any(
@@ -262,7 +262,7 @@ def test_wrong_and_missed_promotions_are_counted_from_the_final_results() -> Non
     ("name", "is_shown"),
     [("ash", True), ("ash:exponent=0.8", False), ("adaptive", False), ("stopping", False)],
 )
-def test_the_law_of_false_promotions_is_shown_only_for_matching_schedulers(
+def test_the_audit_shows_the_false_promotion_law_only_for_matching_schedulers(
     name: str, is_shown: bool
 ) -> None:
     ladder = Ladder(1, 9, 3)
@@ -292,7 +292,7 @@ def test_ash_meets_the_law_of_false_promotions_within_four_standard_errors() -> 
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
-def test_the_rank_correlation_is_spearman_s(pairs: list[tuple[int, int]]) -> None:
+def test_the_rank_correlation_is_spearmans_correlation(pairs: list[tuple[int, int]]) -> None:
     left, right = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
     correlation = rank_correlation(left, right)
     if len(set(left)) == 1 or len(set(right)) == 1:

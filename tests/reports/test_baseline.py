@@ -42,13 +42,13 @@ def run_of(
 HALVED = run_of(64, [6.4, 3.3, 3.1, 3.2], [64, 32, 32, 32])
 
 
-def test_the_times_of_rungs_and_startup_sum_to_the_wall_time() -> None:
+def test_the_baseline_times_of_rungs_and_startup_sum_to_wall_time() -> None:
     assert HALVED.accounted == pytest.approx(1.0)
     assert HALVED.rung_seconds == pytest.approx(16.0)
     assert "with the start 100.0 % of the wall time" in baseline_words(HALVED, unit="epoch")[0]
 
 
-def test_the_text_compares_the_cost_of_the_lowest_rung_with_other_rungs() -> None:
+def test_the_baseline_text_compares_the_lowest_rung_with_other_rungs() -> None:
     _, same, lowest = baseline_words(HALVED, unit="epoch")
     assert same == (
         "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: on average, a rung trains 2 times "
@@ -59,7 +59,7 @@ def test_the_text_compares_the_cost_of_the_lowest_rung_with_other_rungs() -> Non
     )
 
 
-def test_a_worker_and_the_replacement_after_a_loss_count_as_one() -> None:
+def test_a_lost_worker_and_its_replacement_count_as_one_worker() -> None:
     ladder = Ladder(1, 2)
     timeline, tally = Timeline(ladder), Tally(ladder, Goal("loss", "min"))
     job = {"trial": TrialId(0), "rung": 0}
@@ -79,7 +79,7 @@ def test_a_worker_and_the_replacement_after_a_loss_count_as_one() -> None:
     assert run.accounted == pytest.approx(1.0)
 
 
-def test_the_figure_stacks_the_rung_times_of_each_study() -> None:
+def test_the_baseline_figure_stacks_the_rung_times_of_each_study() -> None:
     small = run_of(32, [3.2, 1.6, 1.6], [32, 16, 16])
     figure = baseline_figure([small, HALVED], unit="epoch")
     assert [bar.name for bar in figure.series] == [

@@ -49,14 +49,14 @@ def test_parallel_coordinates_have_an_axis_for_each_kind_of_value() -> None:
     assert "k" not in axes  # it is the same everywhere
 
 
-def test_lines_through_the_same_choice_are_drawn_apart() -> None:
+def test_lines_through_the_same_choice_are_drawn_at_different_heights() -> None:
     axis = axes_of(drawn(results_of([0.1, 0.2, 0.3]), [*THREE[:2], THREE[1]], SPACE))["act"]
     assert len(set(axis.values)) == 3
     assert axis.range[0] <= min(axis.values)
     assert axis.range[1] >= max(axis.values)
 
 
-def test_lines_through_the_same_whole_number_are_drawn_apart() -> None:
+def test_lines_through_the_same_whole_number_are_drawn_at_different_heights() -> None:
     configurations = [{"layers": 1 + trial % 3} for trial in range(6)]
     axis = axes_of(
         drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)})

@@ -71,7 +71,7 @@ def test_retrained_points_of_a_curve_replace_the_earlier_points() -> None:
     assert points(folded([first, paused])) == {0: [(1, 0.95), (3, 0.7)]}
 
 
-def test_a_curve_selected_late_has_earlier_points_only_at_rungs() -> None:
+def test_a_curve_that_is_selected_late_has_early_points_only_at_rungs() -> None:
     late = max(range(1, 40), key=scattered)  # nobody is less likely to be in the sample
     early = [result(trial, 0, {1: 0.9, 2: 1.0 if trial == late else 0.1}) for trial in range(40)]
     curves = folded([*early, result(late, 1, {3: 0.06, 4: 0.05}, start=2)], most=6)
@@ -116,7 +116,7 @@ def test_the_best_and_a_fixed_sample_of_curves_are_kept() -> None:
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
-def test_a_curves_figure_has_one_line_per_rung_with_best_on_top() -> None:
+def test_the_curves_figure_draws_each_rung_once_and_the_best_last() -> None:
     events = [
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),

@@ -43,7 +43,7 @@ TO_THE_TOP = [
 ]
 
 
-def test_the_best_and_the_first_trial_are_compared_at_the_top_rung() -> None:
+def test_the_report_compares_the_best_and_first_trial_at_the_top() -> None:
     better = f"Trial 1 is better than y{FIRST} by 0.022: accuracy = 0.953 against 0.931 at epoch 9."
     assert said(*TO_THE_TOP) == better
 

@@ -173,7 +173,7 @@ def test_a_hyperparameter_keeps_its_importance_if_most_trials_share_one_value() 
     assert answer.weights[0].name == "rate"
 
 
-def test_values_used_for_importance_follow_the_order_at_the_highest_rung() -> None:
+def test_importance_values_follow_the_ranking_of_trials_at_the_highest_rung() -> None:
     results = Results(LOSS)
     for trial, loss in enumerate([0.4, 0.1, 0.3, 0.2, 0.5]):
         results.event(finished(trial, 0, loss))

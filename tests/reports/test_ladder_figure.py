@@ -29,7 +29,7 @@ def lines_of(figure: Any) -> list[Any]:
     return [trace for trace in figure.data if trace.type == "scatter"]
 
 
-def test_each_bar_of_the_ladder_figure_divides_trials_by_state() -> None:
+def test_each_bar_of_the_ladder_figure_shows_trials_by_state() -> None:
     tally, study = tally_of(81, trouble=0.2)
     figure = plot(ladder_figure(tally, study.expected(81), unit="epoch"))
     bars = bars_of(figure)

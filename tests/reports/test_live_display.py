@@ -143,7 +143,7 @@ def test_the_live_display_does_not_interpret_markup_in_failures_and_reasons() ->
     assert " left" not in text
 
 
-def test_a_study_without_workers_says_that_it_waits() -> None:
+def test_the_live_display_says_when_a_study_waits_for_workers() -> None:
     tally, study = part_of_a_study(trouble=0.0, steps=400)
     study.workers = 0
     waits = "waiting for workers"
@@ -256,7 +256,7 @@ def test_the_time_left_is_estimated_to_within_a_quarter() -> None:
             assert left == pytest.approx(whole - tally.now, rel=0.25, abs=1.0)
 
 
-def test_the_time_left_counts_promotions_beyond_the_quota() -> None:
+def test_the_estimated_time_left_includes_promotions_beyond_the_quota() -> None:
     whole, study = part_of_a_study(4, 512, 100_000, trouble=0.0, learns=0.05)
     expected = study.scheduler.expected(512)
     assert expected is not None
@@ -269,7 +269,7 @@ def test_the_time_left_counts_promotions_beyond_the_quota() -> None:
         assert 0.3 < left / (whole.now - tally.now) < 1.1
 
 
-def test_the_finished_share_of_the_work_reaches_one_only_at_the_end() -> None:
+def test_the_share_of_finished_work_reaches_one_only_at_the_end() -> None:
     study = MadeUpStudy(LADDER, 128, 4, trouble=0.0)
     tally = Tally(LADDER, ACCURACY)
     shares = [0.0]
@@ -282,7 +282,7 @@ def test_the_finished_share_of_the_work_reaches_one_only_at_the_end() -> None:
     assert estimate(tally, study.scheduler, learns=False, unit="epoch").share == 1.0
 
 
-def test_the_remaining_time_follows_the_nearest_limit_and_is_unknown_without_one() -> None:
+def test_the_remaining_time_follows_the_nearest_limit_if_there_is_one() -> None:
     tally, study = part_of_a_study()
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
     judged = estimate(tally, study.scheduler, learns=False, unit="epoch")

@@ -72,7 +72,7 @@ def test_the_colour_of_each_rung_has_contrast_on_light_and_dark_backgrounds() ->
     assert min(contrast(color, paper) for color in looks.rung_colors(7) for paper in PAPERS) > 2.2
 
 
-def test_every_state_and_every_kind_of_trial_looks_different() -> None:
+def test_every_trial_state_and_every_trial_kind_looks_different() -> None:
     patterns = {name: look.pattern for name, look in looks.STATES.items()}
     assert [name for name, pattern in patterns.items() if not pattern] == ["training"]
     assert len({(look.pattern, look.color) for look in looks.STATES.values()}) == len(looks.STATES)

@@ -62,7 +62,7 @@ def sentence_of(promotions: Promotions) -> str:
     return re.sub(r" \(95 % interval [0-9.]+ to [0-9.]+\)", "", comparison.sentence())
 
 
-def test_the_comparison_of_proposals_and_random_draws_states_the_ratio() -> None:
+def test_the_comparison_with_random_draws_states_the_promotion_ratio() -> None:
     assert (
         sentence_of(
             promotions_of(
@@ -155,7 +155,7 @@ def journal_of(directory: Path, *, helps: bool) -> Study:
     return Study.load(directory)
 
 
-def test_page_terminal_and_json_contain_the_comparison_of_proposals(tmp_path: Path) -> None:
+def test_the_comparison_of_proposals_appears_on_page_terminal_and_json(tmp_path: Path) -> None:
     study = journal_of(tmp_path, helps=True)
     data = study.report_data()["sections"]["model"]
     (comparison,) = data["comparisons"]
@@ -192,7 +192,7 @@ def test_a_report_of_a_study_without_proposals_omits_the_model_section(tmp_path:
     assert "model" not in stream.getvalue()
 
 
-def test_the_comparison_is_a_correct_sentence_with_and_without_a_ratio() -> None:
+def test_the_comparison_sentence_is_correct_even_if_no_ratio_is_known() -> None:
     shares = Shares(20, 0)
     nothing = Comparison("proposals of the model", shares, shares, None, 1.0, is_too_small=True)
     assert nothing.sentence().endswith("20 proposals and 20 random draws are too few to compare.")

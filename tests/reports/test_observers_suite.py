@@ -100,18 +100,20 @@ class Orders(Observer):
             self.given.add((what.trial, what.rung))
 
 
-def test_the_suite_detects_observers_that_depend_on_ticks_or_orders(tmp_path: Path) -> None:
+def test_the_observer_suite_detects_observers_that_need_ticks_or_orders(tmp_path: Path) -> None:
     suite = ObserverSuite()
     folders = [tmp_path / name for name in "abc"]
     for folder in folders:
         folder.mkdir()
     ticks = Observed(make=Ticks, result=lambda observer: observer.count)
     with pytest.raises(AssertionError):
-        suite.test_live_and_from_the_journal_it_finds_the_same(ticks, 0, folders[0])
+        suite.test_an_observer_finds_equal_values_live_and_from_the_journal(ticks, 0, folders[0])
     orders = Observed(make=Orders, result=lambda observer: observer.given)
-    suite.test_live_and_from_the_journal_it_finds_the_same(orders, 0, folders[1])
+    suite.test_an_observer_finds_equal_values_live_and_from_the_journal(orders, 0, folders[1])
     with pytest.raises(KeyError):
-        suite.test_it_takes_a_study_whose_scheduler_is_not_known(orders, 0, folders[2])
+        suite.test_an_observer_accepts_a_study_whose_scheduler_is_not_installed(
+            orders, 0, folders[2]
+        )
 
 
 class Remembers(Observer):
@@ -125,10 +127,12 @@ class Remembers(Observer):
 
 
 @pytest.mark.parametrize("is_cut_off", [False, True])
-def test_the_suite_detects_observers_that_mix_two_studies(tmp_path: Path, is_cut_off: bool) -> None:
+def test_the_observer_suite_detects_observers_that_mix_up_two_studies(
+    tmp_path: Path, is_cut_off: bool
+) -> None:
     mixes = Observed(make=Remembers, result=lambda observer: observer.results)
     with pytest.raises(AssertionError):
-        ObserverSuite().test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
+        ObserverSuite().test_an_observer_forgets_the_first_study_when_a_second_begins(
             mixes, is_cut_off, tmp_path
         )
 

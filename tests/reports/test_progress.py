@@ -84,7 +84,7 @@ def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7, 20]))
-def test_the_progress_curve_contains_the_results_better_than_all_earlier_ones(
+def test_the_progress_curve_contains_each_result_that_beats_all_earlier_results(
     seed: int, stop_after: int
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after)
@@ -159,7 +159,7 @@ def test_the_progress_figure_shows_each_improvement() -> None:
     )
 
 
-def test_the_progress_figure_marks_the_best_at_top_and_at_any_rung() -> None:
+def test_the_progress_figure_marks_the_best_at_top_and_any_rung() -> None:
     best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
     figure = best_over_time_figure(best, unit="epoch")
     assert ends_of(figure) == [(2, 0.6), (3, 0.4)]
@@ -189,7 +189,7 @@ def test_a_logarithmic_time_axis_contains_all_points() -> None:
     assert 10 ** axis.range[1] > max(times)
 
 
-def test_the_comparison_figure_draws_each_study_by_the_goal_of_that_study() -> None:
+def test_the_comparison_figure_draws_each_study_by_its_own_goal() -> None:
     losses = folded([result(1, 0, 0.5)]).steps
     accuracies = folded([result(1, 0, 0.9)], ACCURACY).steps
     over_time, _ = module.compared_figures([(LOSS, losses), (ACCURACY, accuracies)], unit="epoch")

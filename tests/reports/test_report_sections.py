@@ -186,7 +186,7 @@ def test_another_package_cannot_replace_a_built_in_section(study: Study, others:
     assert sections()["best"] is BUILT_IN[0]
 
 
-def test_a_broken_section_is_left_out(
+def test_a_report_leaves_out_a_section_that_raises_an_error(
     study: Study, others: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, text, data = page_of(study), text_of(study), study.report_data()

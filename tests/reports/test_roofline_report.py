@@ -40,7 +40,7 @@ def placed(
     return place(Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more), roof)
 
 
-def test_the_roofline_text_of_the_example_matches_the_design() -> None:
+def test_the_roofline_text_of_the_example_matches_the_design_document() -> None:
     rows = placement_rows(placed())
     assert rows["ridge point"] == "7 flop/byte"
     assert rows["operational intensity"] == "0.03 flop/byte"
@@ -111,7 +111,7 @@ def test_a_stored_roofline_is_read_back_unchanged(tmp_path: Path) -> None:
     assert stored_roofline(tmp_path) == stored
 
 
-def test_the_numbers_of_lanes_appear_in_text_figures_and_stored_roofline(tmp_path: Path) -> None:
+def test_the_roofline_text_figure_and_file_name_the_numbers_of_lanes(tmp_path: Path) -> None:
     alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
     stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")

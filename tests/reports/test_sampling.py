@@ -32,7 +32,7 @@ def test_a_sample_of_trials_always_includes_the_best() -> None:
 
 
 @given(count=st.integers(2, 500), most=st.integers(2, 100))
-def test_thinning_keeps_both_ends_and_equal_gaps(count: int, most: int) -> None:
+def test_thinning_a_curve_keeps_both_ends_and_equal_gaps(count: int, most: int) -> None:
     places = list(thinned(count, most))
     gaps = {after - before for before, after in pairwise(places)}
     assert (places[0], places[-1], len(places)) == (0, count - 1, min(count, most))
@@ -40,7 +40,7 @@ def test_thinning_keeps_both_ends_and_equal_gaps(count: int, most: int) -> None:
 
 
 @given(offers=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50))), most=st.integers(0, 4))
-def test_a_pool_keeps_the_trials_with_the_greatest_keys(
+def test_a_bounded_pool_keeps_the_trials_with_the_greatest_keys(
     offers: list[tuple[int, int]], most: int
 ) -> None:
     pool, keys = Pool(most), {}

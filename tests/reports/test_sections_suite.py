@@ -142,6 +142,6 @@ def test_a_section_may_use_an_analysis_that_it_did_not_declare() -> None:
         (Empty, "it shows nothing of any study"),
     ],
 )
-def test_the_suite_detects_each_broken_section(kind: type[Section], message: str) -> None:
+def test_the_section_suite_detects_each_broken_section(kind: type[Section], message: str) -> None:
     with pytest.raises((AssertionError, AttributeError, RuntimeError, TypeError), match=message):
         check_section(kind)

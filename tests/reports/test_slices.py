@@ -100,14 +100,14 @@ def test_slices_show_trials_without_a_finite_result_as_crosses() -> None:
     assert "Crosses are 2 trials without a finite result." in found.notes
 
 
-def test_slices_of_a_study_without_finite_results_have_no_panel() -> None:
+def test_the_slice_figure_has_no_panel_without_finite_results() -> None:
     found = slices_of(results_of([math.inf]), [{"x": 0.1}], {"x": (0.0, 1.0)})
     assert not found.panels
     assert found.notes == ["no trial has a finite result"]
     assert not found.colors
 
 
-def test_a_single_slice_shows_its_legend_and_hyperparameter() -> None:
+def test_a_figure_of_one_slice_shows_a_legend_and_its_hyperparameter() -> None:
     def one(name: str | None) -> Any:
         names = () if name is None else (name,)
         results = results_of([0.3, 0.2, 0.1], [1, 0, 0])

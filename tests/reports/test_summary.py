@@ -148,7 +148,9 @@ def test_a_saved_page_shows_the_directory_as_the_user_wrote_it(
     assert str(tmp_path) not in page_of(Path("study"))
 
 
-def test_completeness_is_unknown_without_the_studys_scheduler(tmp_path: Path) -> None:
+def test_the_report_cannot_tell_completeness_if_the_scheduler_is_not_installed(
+    tmp_path: Path,
+) -> None:
     create(tmp_path / NAME, msgspec.structs.replace(SETTINGS, scheduler={"kind": "magic"}))
     study = Study.load(tmp_path)
     assert not study.is_complete

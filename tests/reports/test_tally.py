@@ -150,7 +150,7 @@ def test_all_counts_of_the_tally_match_a_recount(study: MadeUpStudy, share: floa
 
 @settings(max_examples=100, deadline=None)
 @given(study=STUDIES)
-def test_a_tally_is_the_same_live_and_from_the_journal(study: MadeUpStudy) -> None:
+def test_a_live_tally_equals_a_tally_read_from_the_journal(study: MadeUpStudy) -> None:
     steps = list(study)
     there, read = show(Tally(study.ladder, ACCURACY), steps), Tally(study.ladder, ACCURACY)
     tell(read, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it
@@ -164,7 +164,9 @@ def test_a_tally_is_the_same_live_and_from_the_journal(study: MadeUpStudy) -> No
 
 @settings(max_examples=60, deadline=None)
 @given(study=STUDIES, size=st.integers(2, 300))
-def test_a_batch_counts_like_its_single_events(study: MadeUpStudy, size: int) -> None:
+def test_a_batch_of_events_gives_the_same_counts_as_single_events(
+    study: MadeUpStudy, size: int
+) -> None:
     told = batches(study, size)
     for make in (lambda: Tally(study.ladder, ACCURACY), lambda: Enough(ACCURACY, study.ladder.top)):
         by_batch, one_by_one = make(), make()
@@ -176,7 +178,7 @@ def test_a_batch_counts_like_its_single_events(study: MadeUpStudy, size: int) ->
 
 @settings(max_examples=40, deadline=None)
 @given(study=STUDIES)
-def test_counts_and_a_configuration_are_read_without_building_the_tables(
+def test_reading_counts_or_one_configuration_does_not_build_the_tables(
     study: MadeUpStudy,
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -224,7 +226,7 @@ def withdrawn(trial: int, rung: int) -> TrialWithdrawn:
     return TrialWithdrawn(9, worker=W, trial=TrialId(trial), rung=rung, seconds=0.5)
 
 
-def test_the_best_at_any_rung_includes_trials_that_became_worse() -> None:
+def test_the_best_at_any_rung_includes_trials_with_later_worse_results() -> None:
     tally = after(
         finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.1), finished(1, 0.2, trial=1)
     )
@@ -243,7 +245,7 @@ def test_the_earlier_trial_wins_among_equal_results() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -math.inf])
-def test_a_result_that_is_not_a_number_is_never_the_best(nothing: float | None) -> None:
+def test_a_trial_with_a_nan_result_is_never_the_best(nothing: float | None) -> None:
     assert after(finished(0, nothing)).best is None
 
 
@@ -264,7 +266,7 @@ def test_the_training_time_of_a_worker_begins_after_saving_the_last_trial() -> N
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
 
-def test_a_worker_can_continue_a_held_trial_while_training_another() -> None:
+def test_a_worker_can_hold_one_trial_while_training_another_trial() -> None:
     tally = after(WorkerJoined(0, W))
     worker = tally.workers[W]
     for trial in range(2):
@@ -281,7 +283,7 @@ def test_a_worker_can_continue_a_held_trial_while_training_another() -> None:
     assert (worker.state, worker.since, tally.running) == ("training", 3.0, 1)
 
 
-def test_late_progress_of_a_trial_that_the_worker_left_is_not_shown() -> None:
+def test_late_progress_reports_of_a_trial_are_ignored_after_it_ended() -> None:
     tally = after(WorkerJoined(0.0, W))
     tally.followed(Train(W, TrialId(1), 2, 2, 4))
     tally.progress(Progress(W, T, 1, {}))
@@ -290,7 +292,7 @@ def test_late_progress_of_a_trial_that_the_worker_left_is_not_shown() -> None:
     assert tally.workers[W].resource == 3
 
 
-def test_reasons_that_differ_only_in_a_number_are_grouped() -> None:
+def test_failure_reasons_that_differ_only_in_a_number_are_grouped() -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     reasons = ["lr 0.12 too high", "lr 3e-05 too high", "killed by signal 9", "killed by signal 11"]
     reasons += [f"loss is not finite at {epoch}" for epoch in (3, 12)]
@@ -325,7 +327,9 @@ def test_reasons_that_differ_only_in_a_number_are_grouped() -> None:
         ([f"HTTP:{n}" for n in (404, 500)], 2),
     ],
 )
-def test_reasons_of_one_template_are_one_group(reasons: list[str], groups: int) -> None:
+def test_failure_reasons_from_one_message_template_are_grouped(
+    reasons: list[str], groups: int
+) -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     tally = after(
         *(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons))
@@ -333,7 +337,7 @@ def test_reasons_of_one_template_are_one_group(reasons: list[str], groups: int) 
     assert len(tally.failures.groups()) == groups
 
 
-def test_all_failures_are_counted_but_only_some_reasons_are_kept() -> None:
+def test_all_failures_are_counted_but_only_some_failure_reasons_are_kept() -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     tally = after(
         *(JobFailed(1.0, trial=TrialId(i), reason=f"reason {i}", **fail) for i in range(1000))

@@ -133,7 +133,7 @@ def test_the_timeline_parts_of_one_worker_sum_to_the_wall_time(
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1))
-def test_the_times_in_a_timeline_with_orders_match_a_recount(
+def test_the_times_in_a_timeline_match_an_independent_recount(
     study: MadeUpStudy, share: float
 ) -> None:
     steps = steps_of(study, share)
@@ -262,7 +262,7 @@ def test_the_timeline_counts_each_second_of_each_worker_once(
 
 @settings(max_examples=100)
 @given(study=studies(st.integers(1, 5)))
-def test_without_orders_all_waiting_counts_as_waiting_for_the_driver(study: MadeUpStudy) -> None:
+def test_all_waiting_counts_as_driver_time_if_orders_are_unknown(study: MadeUpStudy) -> None:
     steps = [what for _, what in study]
     known = timeline_of(steps, study.ladder)
     blind = timeline_of([step for step in steps if not isinstance(step, Followed)], study.ladder)
@@ -324,7 +324,7 @@ def test_the_timeline_does_not_count_compiling_as_waiting() -> None:
     ]
 
 
-def test_a_pause_by_the_user_is_no_wait_for_other_trials() -> None:
+def test_a_pause_by_the_user_does_not_count_as_waiting() -> None:
     """One worker is idle at the pause and gets a job after it; the other never gets another job."""
     steps = [
         BEGAN,

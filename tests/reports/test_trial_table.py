@@ -109,7 +109,7 @@ def test_the_trial_table_avoids_name_clashes_and_leaves_inactive_values_empty() 
     assert frame["seconds"].tolist() == [0.5, 0.0]
 
 
-def test_the_origin_defaults_to_the_name_of_the_search() -> None:
+def test_the_origin_of_a_trial_defaults_to_the_search_name() -> None:
     trials = Trials(LADDER, "sobol")
     origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
     tell(

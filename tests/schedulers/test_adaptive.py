@@ -34,7 +34,7 @@ def run(machine: AdaptiveMachine, trials: int, workers: int, seed: int, noise: f
         history.append(RecordedResult(job, loss))
 
 
-def test_adaptive_ash_gives_the_jobs_of_its_oracle() -> None:
+def test_adaptive_ash_gives_the_same_jobs_as_its_oracle() -> None:
     check_scheduler(AdaptiveAsh(), oracles.adaptive, options=settings(SETTINGS, max_examples=30))
 
 
@@ -45,23 +45,23 @@ def entries(noise: float) -> list[int]:
     return list(machine._passes.values())
 
 
-def test_trials_are_judged_lower_when_low_rungs_are_reliable() -> None:
+def test_trials_start_at_lower_rungs_if_low_rungs_are_reliable() -> None:
     passes = entries(noise=0.0)
     safe = safe_rung(LADDER)
     assert passes[0] == safe
     assert passes[-20:].count(0) >= 15
 
 
-def test_noise_prevents_judging_trials_below_the_safe_rung() -> None:
+def test_no_trial_starts_below_the_safe_rung_if_results_are_noisy() -> None:
     late = entries(noise=20.0)[-100:]
     assert sum(rung < safe_rung(LADDER) for rung in late) == 0
 
 
-def test_some_new_trials_are_still_judged_at_the_safe_rung() -> None:
+def test_some_new_trials_still_start_at_the_safe_rung() -> None:
     assert safe_rung(LADDER) in entries(noise=0.0)[-100:]
 
 
-def test_a_note_names_the_rung_at_which_new_trials_are_judged() -> None:
+def test_a_note_names_the_rung_at_which_new_trials_start() -> None:
     machine = AdaptiveMachine(LADDER, 400)
     run(machine, 400, workers=8, seed=1, noise=0.0)
     assert machine.notes().startswith("new trials are first judged at 1, which promotes about")

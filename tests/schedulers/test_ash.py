@@ -30,7 +30,7 @@ def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("window")
-def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
+def test_ash_gives_the_same_jobs_as_algorithm_2_for_any_worker_order() -> None:
     check_scheduler(AshMachine, oracles.ash)
 
 
@@ -72,7 +72,7 @@ def test_a_rung_finds_its_best_results_in_any_order_of_arrival(kept: Fraction, o
     st.integers(1, 6),
     st.lists(st.tuples(st.integers(0, 9), losses), max_size=60),
 )
-def test_no_promotable_trial_waits_in_a_lower_rung(
+def test_ash_leaves_no_promotable_trial_waiting_in_a_lower_rung(
     ladder: Ladder, workers: int, reports: list[tuple[int, float]]
 ) -> None:
     """The lemma of papers.md 1.2: every rung but the one that reported is exhausted already."""
@@ -202,7 +202,7 @@ def test_an_endless_study_starts_new_trials_while_nothing_is_promotable() -> Non
     ]
 
 
-def test_a_promotion_is_explained_if_the_quota_ever_included_its_trial() -> None:
+def test_a_promotion_is_valid_if_the_quota_ever_included_its_trial() -> None:
     ladder = Ladder(1, 2, 2)
     below = [
         RecordedResult(Job(TrialId(trial), 0), loss)

@@ -72,13 +72,13 @@ def test_the_jobs_match_the_entry_rule_recomputed_from_the_history(
         studied(curve, 90, workers=workers, seed=seed, longer=longer)
 
 
-def test_no_trial_skips_the_lower_rungs_if_rungs_rank_trials_alike() -> None:
+def test_no_trial_skips_lower_rungs_if_all_rungs_rank_trials_equally() -> None:
     machine = studied(agreeing, 150)
     assert machine.notes() == ""
     assert machine.entering(500) == [500, 0, 0]
 
 
-def test_trials_skip_low_rungs_that_mislead() -> None:
+def test_trials_skip_low_rungs_whose_rankings_are_misleading() -> None:
     machine = studied(misleading, 60)
     assert machine.notes() == (
         "new trials are trained to 9 directly, because such trials were better there than "
@@ -91,7 +91,7 @@ def test_trials_skip_low_rungs_that_mislead() -> None:
     assert machine.entry(TrialId(1000)) == 2
 
 
-def test_new_trials_stop_skipping_rungs_if_trials_that_skip_are_worse() -> None:
+def test_new_trials_skip_no_rungs_if_the_low_rungs_rank_usefully() -> None:
     """At the low rung, good trials are before all others, in reverse order: ranks disagree, and
     halving is right.
     """
@@ -122,7 +122,7 @@ def test_a_note_and_the_forecast_include_trials_that_skip_rungs() -> None:
     assert [machine.entry(TrialId(trial)) for trial in range(started, started + 8)].count(2) == 2
 
 
-def test_trials_skip_no_rungs_by_default_if_the_user_gives_the_rungs() -> None:
+def test_by_default_no_trial_skips_rungs_that_the_user_has_given() -> None:
     ladder = Ladder(1, 9, 3)
     for scheduler in (Ash(), Ash(least_agreement=-1).where_rungs_are_chosen()):
         assert not scheduler.build(ladder, None).entries_follow_results
@@ -174,7 +174,7 @@ def test_the_price_of_a_rung_is_the_median_of_the_newest_prices() -> None:
     assert [of_prices.train(1.0, 3.0) for _ in range(8)] == [*[1] * 7, 0]
 
 
-def test_prices_are_ignored_once_a_trial_was_resumed() -> None:
+def test_prices_of_rungs_are_ignored_after_a_trial_was_resumed() -> None:
     of_prices = OfPrices()
     assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]
     assert of_prices.train(10.0, 10.0, start=1) == 0

@@ -37,7 +37,7 @@ def promotions(losses: list[float], eta: int) -> tuple[int, int]:
         (3, 100, 1_000, (4.24, 0.05), 2.9),
     ],
 )
-def test_the_number_of_false_promotions_follows_the_law(
+def test_the_number_of_false_promotions_follows_the_published_law(
     eta: int, n: int, repetitions: int, expected: tuple[float, float], sigma: float
 ) -> None:
     """Tolerance: 4 standard errors; of one repetition the standard deviation is ``sigma``.

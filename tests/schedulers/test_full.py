@@ -7,7 +7,7 @@ from ashtune.testing.scheduler_suite import check_scheduler
 from tests.helpers import oracles
 
 
-def test_full_training_gives_the_jobs_of_its_oracle() -> None:
+def test_full_training_gives_the_same_jobs_as_its_oracle() -> None:
     check_scheduler(FullMachine, oracles.full)
 
 

@@ -77,7 +77,7 @@ def test_hyperband_trains_the_same_number_of_epochs_as_dask_ml() -> None:
     assert [sum(job.rung == rung for job in jobs) for rung in range(5)] == machine.expected(143)
 
 
-def test_hyperband_starts_again_with_the_first_bracket_after_the_last() -> None:
+def test_after_the_last_bracket_hyperband_starts_with_the_first_bracket_again() -> None:
     machine = Hyperband().build(PAPER, None)
     assert [machine.entry(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 0]
     assert [machine.bracket(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 5]
@@ -87,7 +87,7 @@ def test_hyperband_starts_again_with_the_first_bracket_after_the_last() -> None:
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), Hyperband(brackets=2)])
-def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(
+def test_hyperband_gives_the_same_jobs_as_its_oracle_for_any_worker_order(
     scheduler: Hyperband,
 ) -> None:
     def rounds(ladder: Ladder) -> list[tuple[int, int]]:
@@ -96,7 +96,7 @@ def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(
     check_scheduler(scheduler, partial(oracles.brackets, rounds), ladders=SMALL, options=FEW)
 
 
-def test_async_hyperband_gives_the_jobs_of_its_oracle() -> None:
+def test_async_hyperband_gives_the_same_jobs_as_its_oracle() -> None:
     entry_on = cache(lambda ladder: AsyncHyperband().build(ladder, None).entry)
     check_scheduler(
         AsyncHyperband(), partial(oracles.ash_entering, entry_on), ladders=SMALL, options=FEW
@@ -138,7 +138,7 @@ ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
     ("scheduler", "withdraws"),
     [(Hyperband(), False), (AsyncHyperband(), False), (AsyncHyperband(), True)],
 )
-def test_hyperband_reports_each_trial_that_misses_the_top_as_hopeless_once(
+def test_hyperband_reports_each_trial_below_the_top_rung_as_hopeless_once(
     scheduler: Scheduler, withdraws: bool
 ) -> None:
     machine = scheduler.build(Ladder(1, 27, 3), 200, 1)
@@ -157,7 +157,7 @@ def test_hyperband_reports_each_trial_that_misses_the_top_as_hopeless_once(
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
-def test_added_rungs_do_not_change_where_trials_enter(scheduler: Scheduler) -> None:
+def test_adding_rungs_does_not_change_the_entry_rungs_of_trials(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 9, 3), 60, 1)
     before = [machine.entry(TrialId(trial)) for trial in range(90)]
     jobs = trained(machine)

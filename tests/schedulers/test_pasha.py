@@ -23,7 +23,7 @@ Curve = Sequence[float]
 
 
 @pytest.mark.parametrize("epsilon", [None, 0.0, 0.6])
-def test_pasha_gives_the_jobs_of_its_oracle(epsilon: float | None) -> None:
+def test_pasha_gives_the_same_jobs_as_its_oracle(epsilon: float | None) -> None:
     check_scheduler(
         Pasha(epsilon), partial(oracles.pasha, epsilon), options=settings(SETTINGS, max_examples=60)
     )
@@ -86,7 +86,7 @@ def open_after(below: Sequence[float], above: Sequence[float], epsilon: float) -
         ((math.inf, 1.0, 2.0, 3.0), 0.0, True),  # a failure takes no part
     ],
 )
-def test_pasha_opens_the_next_rung_when_the_order_of_trials_changes(
+def test_pasha_opens_the_next_rung_when_the_ranking_of_trials_changes(
     above: Curve, epsilon: float, is_settled: bool
 ) -> None:
     assert open_after((1.0, 2.0, 3.0, 4.0), above, epsilon) == (1 if is_settled else 2)
@@ -127,7 +127,7 @@ def studied(machine: AshMachine, noise: float, seed: int, workers: int = 4) -> t
         total, most = total + end - start, max(most, end)
 
 
-def test_pasha_trains_only_two_rungs_if_the_order_is_stable() -> None:
+def test_pasha_uses_only_two_rungs_if_the_ranking_is_stable() -> None:
     """256 trials get 1 epoch, a third of them and those promoted early 2 more: in all a third of
     what ``ash`` takes.
 

@@ -52,7 +52,7 @@ def by_brute_force(entries: Entries) -> list[TrialId]:
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [2, 3])
-def test_results_are_ranked_by_front_and_then_by_gap(
+def test_results_are_ranked_by_pareto_front_and_then_by_crowding_distance(
     losses: int, violation: st.SearchStrategy[float] | None
 ) -> None:
     @settings(max_examples=200, deadline=None)
@@ -105,7 +105,7 @@ def test_the_preferred_result_is_the_knee_unless_weights_are_given() -> None:
 
 
 @given(results(1, violations))
-def test_results_with_one_loss_are_ranked_by_violation_loss_and_trial(of_trial: list[Key]) -> None:
+def test_results_with_one_loss_rank_by_violation_then_loss_then_trial(of_trial: list[Key]) -> None:
     finite = [key for key in of_trial if key[1] < math.inf]
     assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
     assert ranked(numbered(finite)) == sorted(numbered(finite))
@@ -119,7 +119,9 @@ def test_results_with_one_loss_are_ranked_by_violation_loss_and_trial(of_trial: 
         min_size=2,
     )
 )
-def test_as_one_keeps_the_order_of_violations_and_losses(pairs: list[tuple[float, float]]) -> None:
+def test_combining_violation_and_loss_into_one_number_keeps_their_order(
+    pairs: list[tuple[float, float]],
+) -> None:
     for one, other in pairwise(pairs):
         assert (as_one(*one) < as_one(*other)) == (one < other)
         assert (as_one(*one) == as_one(*other)) == (one == other)
@@ -130,7 +132,7 @@ def test_as_one_keeps_the_order_of_violations_and_losses(pairs: list[tuple[float
 
 @settings(max_examples=100, deadline=None)
 @given(results(2), st.sampled_from([Fraction(1, 2), Fraction(1, 3)]), st.data())
-def test_a_rung_of_several_losses_promotes_its_quota(
+def test_a_rung_with_several_losses_promotes_as_many_trials_as_its_quota(
     of_trial: list[Key], kept: Fraction, data: st.DataObject
 ) -> None:
     rung, arrived, promoted = (
@@ -164,7 +166,7 @@ def test_a_rung_of_several_losses_promotes_its_quota(
     ("scheduler", "oracle"),
     [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)],
 )
-def test_schedulers_give_the_jobs_of_their_oracles_with_several_losses(
+def test_with_several_losses_schedulers_give_the_same_jobs_as_their_oracles(
     scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool
 ) -> None:
     check_scheduler(
@@ -202,13 +204,13 @@ def test_trials_on_the_front_of_two_losses_are_promoted(scheduler: Scheduler) ->
         assert promoted == by_brute_force(numbered([(0.0, *losses) for losses in LOSSES]))[:4]
 
 
-def test_only_failures_become_hopeless_with_two_losses() -> None:
+def test_with_two_losses_only_failed_trials_become_hopeless() -> None:
     machine = Ash().build(Ladder(1, 4, 2), len(LOSSES))
     train(machine, LOSSES)
     assert machine.hopeless() == [5]
 
 
-def test_the_stopping_scheduler_ranks_by_two_losses() -> None:
+def test_the_stopping_scheduler_can_rank_trials_by_two_losses() -> None:
     machine = StoppingAsh().build(Ladder(1, 2, 2), len(LOSSES))
     went_on = [job.trial for job in train(machine, LOSSES) if job.rung == 1]
     assert 0 in went_on

@@ -79,7 +79,7 @@ def test_an_unknown_name_of_an_engine_is_refused() -> None:
 
 
 @pytest.mark.parametrize("record", [{}, {"kind": 5}, {"kind": ""}, {"kind": "x" * 10_000}])
-def test_a_record_without_the_name_of_a_scheduler_is_refused(record: dict[str, Any]) -> None:
+def test_a_scheduler_record_without_a_name_is_refused(record: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.check(record)
 
@@ -100,7 +100,7 @@ NAMES = ["ash", "stopping", "sh", "full"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_named_scheduler_is_read_back_with_its_defaults(name: str) -> None:
+def test_a_scheduler_given_by_name_is_read_back_with_its_defaults(name: str) -> None:
     scheduler = SCHEDULERS.part(name)
     record = SCHEDULERS.record(scheduler)
     assert record == {"kind": name}
@@ -213,7 +213,7 @@ def test_an_option_of_a_wrong_type_or_size_is_refused(make: Any, says: str) -> N
     assert str(refusal.value).startswith(says)
 
 
-def test_a_registry_accepts_only_parts_of_its_own_type() -> None:
+def test_a_registry_accepts_only_classes_of_its_own_type() -> None:
     registry: Registry[Scheduler] = Registry("scheduler", Scheduler, (ashtune.Ash,), "no.group")
     given = ashtune.Pasha(0.5)
     assert registry.part(given) is given
@@ -224,7 +224,7 @@ def test_a_registry_accepts_only_parts_of_its_own_type() -> None:
         registry.part("pasha")
 
 
-def test_a_view_separates_the_machine_with_results_from_the_one_without(
+def test_a_scheduler_view_has_one_machine_with_results_and_one_without(
     finished_study: Path,
 ) -> None:
     study = built_study(read_settings(finished_study / NAME))
@@ -234,7 +234,7 @@ def test_a_view_separates_the_machine_with_results_from_the_one_without(
     assert view.machine is not view.told
 
 
-def test_a_scheduler_that_needs_the_number_of_trials_continues(
+def test_a_study_continues_if_its_scheduler_needs_the_number_of_trials(
     module: str, finished_study: Path
 ) -> None:
     settings = msgspec.structs.replace(

@@ -18,12 +18,12 @@ def jobs_of(scheduler: Machine) -> list[Job]:
     return jobs
 
 
-def test_successive_halving_gives_the_jobs_of_its_oracle() -> None:
+def test_successive_halving_gives_the_same_jobs_as_its_oracle() -> None:
     known = [trials for trials in BUDGETS if trials is not None]
     check_scheduler(SuccessiveHalving(), oracles.sh, budgets=known)
 
 
-def test_a_rung_of_nine_promotes_its_best_three() -> None:
+def test_a_rung_with_nine_results_promotes_the_best_three_trials() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 9)
     loss_of = [5.0, 3.0, 8.0, 1.0, 9.0, 2.0, 7.0, 4.0, 6.0]
     rungs = []

@@ -18,7 +18,7 @@ def begin(scheduler: StoppingMachine, trials: int) -> list[Job]:
 
 
 @pytest.mark.parametrize(("near", "widest"), [(1, 4), (16, 64)])
-def test_stopping_ash_decides_as_its_oracle(
+def test_stopping_ash_makes_the_same_decisions_as_its_oracle(
     near: int, widest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rung_module, "_NEAR", near)
@@ -43,7 +43,7 @@ def test_a_failed_trial_stops_even_if_its_rung_has_no_other_result() -> None:
     assert scheduler.hopeless() == []
 
 
-def test_a_trial_outside_the_best_third_of_its_rung_stops_permanently() -> None:
+def test_a_trial_stops_for_good_if_outside_the_best_third() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 4)
     jobs = begin(scheduler, 4)
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):

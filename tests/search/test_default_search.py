@@ -42,7 +42,7 @@ def chosen(
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS.names)
-def test_the_default_search_learns_except_with_successive_halving(
+def test_the_default_search_is_gp_except_with_successive_halving(
     scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = chosen(tmp_path / "s", monkeypatch, scheduler=scheduler)
@@ -57,7 +57,7 @@ def test_a_search_given_by_name_is_used_unchanged(
 
 
 @pytest.mark.slow
-def test_a_study_of_random_trials_starts_no_process(
+def test_a_study_with_random_search_starts_no_proposer_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class NoProcessError(Exception):

@@ -78,7 +78,7 @@ class Draws:
         ("shared", "is shared with"),
     ],
 )
-def test_the_suite_finds_invalid_designs(fault: str, says: str) -> None:
+def test_the_design_suite_detects_invalid_designs(fault: str, says: str) -> None:
     space = Space.parse({"x": [[float(n)] for n in range(7)] + [[0.5]]})
 
     def build() -> Design:

@@ -106,7 +106,7 @@ def test_the_gradient_of_the_kernel_fit_equals_finite_differences() -> None:
         assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-5)
 
 
-def test_joint_draws_have_the_posterior_of_each_row() -> None:
+def test_joint_draws_follow_the_posterior_at_each_row() -> None:
     rows, values = data(20, 3)
     process = GaussianProcess(
         rows, values, np.zeros(3, bool), Kernel.fit(rows, values, np.zeros(3, bool))
@@ -118,7 +118,7 @@ def test_joint_draws_have_the_posterior_of_each_row() -> None:
     np.testing.assert_allclose(drawn.std(axis=1), deviation, rtol=0.05)
 
 
-def test_adding_values_gives_the_same_posterior_as_fitting_all_values() -> None:
+def test_adding_values_later_gives_the_same_posterior_as_one_fit() -> None:
     rows, values = data(20, 3)
     kernel = Kernel.fit(rows[:15], values[:15], np.zeros(3, bool))
     process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
@@ -166,7 +166,7 @@ def studied(
     return losses
 
 
-def test_gp_needs_fewer_trials_than_random_on_a_smooth_function() -> None:
+def test_gp_needs_fewer_trials_than_random_search_on_smooth_functions() -> None:
     for seed in range(3):
         ours = min(studied(seed, 40))
         assert ours < min(studied(seed, 120, Random()))
@@ -182,7 +182,7 @@ def test_gp_finds_an_optimum_at_the_lower_end_of_a_range() -> None:
         )
 
 
-def test_the_cheaper_of_two_equally_good_regions_is_preferred() -> None:
+def test_gp_prefers_the_cheaper_of_two_equally_good_regions() -> None:
     space = Space.parse({"x": (0.0, 1.0), "z": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP().proposer(space, 0, 9)
     chosen = []
@@ -423,7 +423,7 @@ def test_a_restarted_proposer_makes_the_same_proposal(results: int) -> None:
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_with_several_losses_each_trial_counts_at_its_highest_rung() -> None:
+def test_with_several_losses_gp_uses_only_the_highest_rung_of_trials() -> None:
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):
@@ -462,7 +462,7 @@ def test_an_invalid_option_is_refused_with_its_value(options: dict[str, Any]) ->
         ),
     ],
 )
-def test_gp_proposes_fewer_configurations_out_of_memory_than_random(
+def test_gp_proposes_fewer_configurations_that_exceed_memory_than_random_search(
     of_size: Any, is_measured: bool, times: int
 ) -> None:
     space = Space.parse({"width": (16, 4096, "log"), "depth": (1, 16), "rate": (1e-4, 0.1, "log")})
@@ -548,7 +548,7 @@ def test_a_point_near_a_paused_trial_has_a_lower_score(monkeypatch: pytest.Monke
     assert scored(known, 10).of(beside) > score + 0.4
 
 
-def test_paused_trials_do_not_lower_the_best_loss_of_the_score() -> None:
+def test_the_best_loss_used_by_the_score_ignores_paused_trials() -> None:
     finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
     paused = [({"x": x}, (0, 1, x - 5.0)) for x in (0.6, 0.7, 0.8, 0.9)]
     score = scored(trained([*finished, *paused]), 8)
@@ -556,7 +556,7 @@ def test_paused_trials_do_not_lower_the_best_loss_of_the_score() -> None:
     assert score._best.shape == (16,)
 
 
-def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
+def test_losses_predicted_for_running_trials_lower_the_best_loss() -> None:
     finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
     proposer = trained(finished)
     proposer.started(Job(TrialId(4), 0), {"x": 0.0})
@@ -565,7 +565,7 @@ def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
     assert best.min() < scored(trained(finished), 4)._best.min()
 
 
-def test_failures_lower_the_predicted_success_and_not_the_predicted_loss() -> None:
+def test_failures_lower_only_the_predicted_probability_of_success() -> None:
     """The loss that is predicted there is no worse, whether one of five trials fails at the next
     rung or all do.
     """
@@ -605,13 +605,13 @@ def test_losses_are_mapped_to_the_next_rung_by_medians_and_quartiles() -> None:
     assert mapped[8] == math.inf
 
 
-def test_losses_of_two_rungs_are_not_mapped_with_too_few_common_trials() -> None:
+def test_losses_are_not_mapped_between_rungs_with_few_common_trials() -> None:
     losses = np.arange(8.0)
     heights, owners = np.repeat([0.0, 1.0], 4), [TrialId(trial) for trial in [*range(4), *range(4)]]
     np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
 
 
-def test_a_cluster_of_trials_that_never_reached_the_top_is_found() -> None:
+def test_a_cluster_of_trials_below_the_top_rung_is_detected() -> None:
     seen = SeenTrials(Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 9)
     for trial in range(5):  # a chain, in which only neighbours are near each other
         seen.observe(Result(TrialId(trial), 0, 1, (0.0,), 1.0), {"x": 0.1 + 0.04 * trial, "y": 0.5})
@@ -640,7 +640,7 @@ def test_proposals_do_not_depend_on_a_constant_in_the_loss() -> None:
     np.testing.assert_allclose(proposals(0.0), proposals(-1.0), atol=1e-4)
 
 
-def test_known_results_below_the_top_rung_do_not_exclude_a_region() -> None:
+def test_gp_still_explores_around_known_results_below_the_top_rung() -> None:
     """The best known configurations were trained to a resource below the present top, which they
     never reach.
     """
@@ -655,7 +655,7 @@ def test_known_results_below_the_top_rung_do_not_exclude_a_region() -> None:
     )
 
 
-def test_a_trial_out_of_memory_counts_as_neither_success_nor_failure() -> None:
+def test_gp_ignores_trials_that_ran_out_of_memory() -> None:
     proposer = trained([({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.1, 0.2, 0.3)])
     for trial, (x, is_out_of_memory) in enumerate([(0.8, True), (0.5, False)], 3):
         result = Result(TrialId(trial), 0, 0, (math.inf,), 1.0, is_out_of_memory=is_out_of_memory)

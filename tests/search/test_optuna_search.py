@@ -49,7 +49,7 @@ def test_the_optuna_proposer_passes_the_suite(space: Any) -> None:
     check_proposer(OptunaSearch(), space, trials=36)
 
 
-def test_the_stand_in_search_of_optuna_depend_only_on_the_seed() -> None:
+def test_the_stand_in_search_of_optuna_depends_only_on_the_seed() -> None:
     def proposed(seed: int) -> list[object]:
         space = Space.parse(SPACE)
         stand_in, design = OptunaSearch().stand_in(space, seed), Random().build(space, 0)
@@ -241,7 +241,7 @@ def test_a_sampler_gets_the_range_and_scale_of_each_hyperparameter() -> None:
     assert [type(value) for value in found[:3]] == [float, int, float]
 
 
-def test_a_sampler_sees_known_results_and_several_losses_as_one_number() -> None:
+def test_a_sampler_sees_several_losses_combined_as_one_number() -> None:
     proposer = OptunaSearch(RECORDING, random_share=0.0).proposer(Space.parse(SPACE), 0, 9)
     keys = []
     for trial in range(12):
@@ -260,7 +260,7 @@ def test_a_sampler_sees_known_results_and_several_losses_as_one_number() -> None
     ]
 
 
-def test_an_unstarted_proposal_counts_as_running_for_the_sampler() -> None:
+def test_the_optuna_sampler_treats_a_waiting_proposal_as_a_running_trial() -> None:
     proposer, _ = proposals_of(OptunaSearch(RECORDING, random_share=0.0), SPACE, 20, 0)
     first = proposer.propose(20)
     assert first is not None
@@ -275,7 +275,7 @@ def test_an_unstarted_proposal_counts_as_running_for_the_sampler() -> None:
 
 
 @pytest.mark.slow
-def test_optuna_reaches_half_the_loss_of_random_on_a_smooth_function() -> None:
+def test_optuna_halves_the_loss_of_random_search_on_smooth_functions() -> None:
     ours, drawn = [], []
     for seed in range(3):
         played = Played(OptunaSearch(), SPACE, seed)
@@ -365,7 +365,9 @@ def test_a_sampler_that_cannot_be_made_is_refused(
     assert not (tmp_path / "study").exists()
 
 
-def test_a_search_without_optuna_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_optuna_search_is_refused_if_optuna_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SettingsError):
         OptunaSearch().build(Space.parse(SPACE), 0)

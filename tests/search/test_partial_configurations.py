@@ -59,12 +59,12 @@ def test_parents_of_a_given_child_get_values_that_make_the_child_active() -> Non
         assert (each["solver"], each["nesterov"], each["momentum"]) == ("sgd", True, 0.25)
 
 
-def test_a_drawn_value_obeys_the_function_valid() -> None:
+def test_completed_configurations_satisfy_the_users_validity_function() -> None:
     found = completions({"solver": "adam"}, valid=lambda configuration: configuration["rate"] > 0.5)
     assert all(each["rate"] > 0.5 for each in found)
 
 
-def test_completed_configurations_differ_as_long_as_a_finite_space_allows() -> None:
+def test_completed_configurations_repeat_only_when_a_finite_space_is_exhausted() -> None:
     space = Space.parse({"a": ["p", "q"], "b": (1, 5)})
     found = completed(space, [{"a": "p"}] * 6, 0)
     assert sorted(each["b"] for each in found[:5]) == [1, 2, 3, 4, 5]

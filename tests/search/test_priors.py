@@ -55,7 +55,7 @@ def test_the_choice_named_by_a_prior_is_drawn_with_its_higher_share() -> None:
         assert values.count(other) / DRAWS == pytest.approx(share, abs=FIVE_SIGMA)
 
 
-def test_each_draw_is_near_all_priors_or_ignores_all_priors() -> None:
+def test_each_draw_follows_either_all_priors_or_none() -> None:
     space = with_priors()
     numbers = np.random.default_rng(0).random((1000, space.draws))
     points = space.random_points(numbers)

@@ -37,7 +37,7 @@ def tell(observer: Any, *whats: Event | TrialPromoted | TrialFailed) -> None:
         )
 
 
-def test_enqueued_withdrawn_and_early_random_trials_are_not_compared() -> None:
+def test_the_comparison_excludes_enqueued_withdrawn_and_early_random_trials() -> None:
     promotions = Promotions()
     origins = [
         "random",
@@ -58,7 +58,7 @@ def test_enqueued_withdrawn_and_early_random_trials_are_not_compared() -> None:
     assert promotions.compared(MODEL) == [[3, 4]]
 
 
-def test_trials_that_failed_at_any_rung_are_not_compared() -> None:
+def test_the_comparison_excludes_trials_that_failed_at_any_rung() -> None:
     promotions = Promotions()
     tell(promotions, *(start(trial, "gp, 3 results") for trial in range(3)), start(3, "random"))
     tell(promotions, TrialFailed(TrialId(0), 0, "no"), finish(1), TrialPromoted(TrialId(1), 0, 1))
@@ -74,7 +74,7 @@ def test_trials_that_failed_at_any_rung_are_not_compared() -> None:
     ]
 
 
-def test_trials_that_entered_at_different_rungs_are_not_compared() -> None:
+def test_the_comparison_separates_trials_that_entered_at_different_rungs() -> None:
     promotions = Promotions()
     for trial in range(60):
         tell(
@@ -112,7 +112,7 @@ def of_all_permutations(tables: list[Stretch]) -> tuple[float, float]:
 
 
 @given(stretches)
-def test_the_p_value_of_one_stretch_equals_fishers_exact_test(stretch: Stretch) -> None:
+def test_the_p_value_of_one_block_equals_fishers_exact_test(stretch: Stretch) -> None:
     table = [
         [stretch.random_promoted, stretch.random - stretch.random_promoted],
         [stretch.proposed_promoted, stretch.proposed - stretch.proposed_promoted],
@@ -122,7 +122,7 @@ def test_the_p_value_of_one_stretch_equals_fishers_exact_test(stretch: Stretch) 
     assert ours.as_few == pytest.approx(fisher_exact(table, "less").pvalue)
 
 
-def test_the_p_value_of_several_stretches_equals_a_permutation_test() -> None:
+def test_the_p_value_of_several_blocks_equals_a_permutation_test() -> None:
     tables = [Stretch(4, 1, 2, 2), Stretch(5, 1, 1, 0), Stretch(3, 0, 3, 2)]
     assert (chances(tables).as_many, chances(tables).as_few) == pytest.approx(
         of_all_permutations(tables)
@@ -131,13 +131,13 @@ def test_the_p_value_of_several_stretches_equals_a_permutation_test() -> None:
 
 
 @given(st.lists(stretches, max_size=30))
-def test_an_empty_stretch_does_not_change_the_p_value(tables: list[Stretch]) -> None:
+def test_an_empty_block_of_trials_does_not_change_the_p_value(tables: list[Stretch]) -> None:
     ours = chances(tables)
     assert 1 - 1e-9 <= ours.as_many + ours.as_few <= 2
     assert chances([*tables, Stretch(0, 0, 0, 0), Stretch(7, 3, 0, 0)]) == ours
 
 
-def test_the_p_value_of_thousands_of_stretches_is_nearly_normal() -> None:
+def test_the_p_value_of_thousands_of_blocks_is_nearly_normal() -> None:
     tables = [Stretch(18, 6, 2, 1)] * 3000
     # mean and variance of a hypergeometric number
     one = 2 * 7 / 20, 2 * (7 / 20) * (13 / 20) * (18 / 19)

@@ -207,7 +207,7 @@ def in_a_second(clock: Clock) -> tuple[Callable[[int], Proposal], list[float]]:
     return propose, moments
 
 
-def test_making_proposals_takes_at_most_a_twentieth_of_the_workers_time(clock: Clock) -> None:
+def test_making_proposals_costs_at_most_a_twentieth_of_worker_time(clock: Clock) -> None:
     """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a
     tenth of one's time.
     """
@@ -292,7 +292,7 @@ def test_mutation_passes_the_suite_of_proposers(space: Callable[[], object]) -> 
     check_proposer(Mutation(), space())
 
 
-def test_mutation_search_leaves_a_share_of_trials_to_random_draws() -> None:
+def test_mutation_search_still_draws_a_share_of_trials_at_random() -> None:
     def random_ones(share: float) -> int:
         proposer = Mutation(first=3, random_share=share).proposer(SPACE, 0, 9)
         for trial in range(3):
@@ -305,7 +305,7 @@ def test_mutation_search_leaves_a_share_of_trials_to_random_draws() -> None:
     assert random_ones(1.0) == 200
 
 
-def test_workers_and_proposer_limit_the_number_of_prepared_proposals() -> None:
+def test_the_number_of_workers_limits_how_many_proposals_are_prepared() -> None:
     for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
         study, proposer = Studied(), Scripted(numbered)
         study.start(lambda: proposer, workers, ahead)  # noqa: B023 - used before the next turn
@@ -452,7 +452,7 @@ def test_a_repeated_proposal_is_not_tried_twice_in_a_finite_space() -> None:
     assert origins == ["the same", *["design, the proposal was tried before"] * 10]
 
 
-def test_an_endless_design_replaces_a_repeated_configuration_by_a_near_one() -> None:
+def test_an_endless_design_replaces_a_repeated_configuration_with_a_nearby_configuration() -> None:
     """Half of the points of the space are one configuration."""
     branch = {"type": "EQ", "child": "x", "parent": "kind", "value": "some"}
     record = Space.parse({"kind": ["none", "some"], "x": (0.0, 1.0)}).to_record()
@@ -463,7 +463,7 @@ def test_an_endless_design_replaces_a_repeated_configuration_by_a_near_one() -> 
     assert len({repr(configuration) for configuration in tried}) == 40
 
 
-def test_the_design_replaces_a_proposal_that_was_tried_meanwhile(
+def test_a_proposal_tried_in_the_meantime_is_replaced_by_the_design(
     studied: Studied,
 ) -> None:
     studied.start(lambda: Scripted(numbered), ahead=2)
@@ -474,7 +474,7 @@ def test_the_design_replaces_a_proposal_that_was_tried_meanwhile(
     assert studied.begin(1) == "number 1"
 
 
-def test_a_fused_study_prefers_proposals_of_the_current_group() -> None:
+def test_a_fused_study_first_uses_proposals_of_the_current_group() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
     study.start(
@@ -491,7 +491,7 @@ def test_a_fused_study_prefers_proposals_of_the_current_group() -> None:
     assert widths == [16] * 8 + [32] * 8
 
 
-def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None:
+def test_closing_a_study_does_not_wait_for_a_hanging_proposer(studied: Studied) -> None:
     forever = threading.Event()
     proposer = Scripted(lambda trial: forever.wait(SECONDS))
     studied.start(lambda: proposer, ahead=1)
@@ -539,7 +539,7 @@ def test_the_wait_for_proposals_is_limited_to_a_share_of_training_time(
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
-def test_the_wait_for_the_first_proposal_is_counted_separately(
+def test_the_time_limit_for_the_first_proposal_is_counted_separately(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_wait(monkeypatch, 3.0)

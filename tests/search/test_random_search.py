@@ -54,7 +54,7 @@ def test_random_configurations_do_not_depend_on_the_order_of_calls(trials: list[
 
 
 @given(st.permutations(range(7)))
-def test_draws_from_a_finite_space_do_not_depend_on_the_call_order(trials: list[int]) -> None:
+def test_draws_from_a_finite_space_are_independent_of_call_order(trials: list[int]) -> None:
     in_order = [Random().build(FINITE, 7).configuration(i) for i in range(7)]
     search = Random().build(FINITE, 7)
     assert [search.configuration(i) for i in trials] == [in_order[i] for i in trials]
@@ -117,7 +117,7 @@ def test_a_nearly_forbidden_space_is_refused() -> None:
         Random().build(Space.parse(space), 0).configuration(0)
 
 
-def test_a_large_finite_space_counts_as_endless() -> None:
+def test_a_very_large_finite_space_is_treated_as_endless() -> None:
     search = Random().build(Space.parse({"a": (1, 1000), "b": (1, 101)}), 0)
     assert search.size is None
     assert len({tuple(search.configuration(i).values()) for i in range(100)}) > 95

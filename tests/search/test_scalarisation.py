@@ -50,7 +50,7 @@ def test_losses_are_scaled_by_the_highest_resource_with_enough_results() -> None
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
-def test_a_median_violation_adds_half_of_the_range_of_losses() -> None:
+def test_scalarisation_adds_half_the_loss_range_for_a_median_violation() -> None:
     weights = np.array([0.5, 0.5])
     amounts = [(1.0, 9.0, 1.0), (2.0, 0.0, 0.0), (4.0, 5.0, 7.0)]
     shares = [1 / 3, 1 / 2, 2 / 3]
@@ -67,7 +67,7 @@ def test_a_median_violation_adds_half_of_the_range_of_losses() -> None:
     st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20),
     st.integers(0, 99),
 )
-def test_the_smallest_scalar_is_undominated_and_larger_violations_are_worse(
+def test_scalars_rank_smaller_violations_first_and_then_undominated_results(
     given: list[tuple[float, float]], violations: list[float], trial: int
 ) -> None:
     keys = np.array(
@@ -133,7 +133,9 @@ def proposed(search: Any, trials: int, *, violation: Any = lambda _: None) -> li
 @pytest.mark.parametrize(
     ("search", "away"), [(GP(random_share=0.0), 0.08), (Mutation(random_share=0.0), 0.12)]
 )
-def test_searches_approach_the_front_and_spread_along_it(search: Any, away: float) -> None:
+def test_searches_propose_configurations_near_and_along_the_pareto_front(
+    search: Any, away: float
+) -> None:
     late = proposed(search, 50)[25:]
     assert np.median([abs(one["y"] - 0.5) for one in late]) < away
     assert {int(3 * one["x"]) for one in late} >= {0, 1, 2}

@@ -23,7 +23,7 @@ def test_the_names_of_a_space_keep_the_order_of_the_dict() -> None:
     assert list(Random().build(space, 0).configuration(0)) == ["z", "a", "m"]
 
 
-def test_a_range_is_of_integers_only_if_both_ends_are_integers() -> None:
+def test_a_range_contains_only_integers_if_both_ends_are_integers() -> None:
     space = Space.parse({"n": (1, 3), "x": (0, 1.5), "y": (0.5, 2)})
     drawn = [Random().build(space, 0).configuration(i) for i in range(200)]
     assert {c["n"] for c in drawn} == {1, 2, 3}
@@ -188,7 +188,7 @@ def test_a_step_gives_ordered_numbers_without_rounding_errors(
     assert not column.is_category
 
 
-def test_a_multiple_of_a_step_may_have_rounding_errors() -> None:
+def test_a_value_with_rounding_error_is_accepted_as_multiple_of_step() -> None:
     space = Space.parse({"x": {"low": 0, "high": 1, "step": 0.1}})
     assert space.check({"x": 3 * 0.1}) == {"x": 0.3}
     with pytest.raises(SpaceError):

@@ -46,7 +46,7 @@ def test_zero_and_one_map_to_the_ends_of_each_range() -> None:
     assert (low["act"], high["act"]) == ("relu", "tanh")
 
 
-def test_a_condition_on_a_list_valued_choice_is_met() -> None:
+def test_draws_satisfy_a_condition_on_a_choice_between_lists() -> None:
     space = with_every_clause()
     design = Random().build(space, 0)
     drawn = [design.configuration(trial) for trial in range(500)]
@@ -116,7 +116,7 @@ def random_conditional(seed: int) -> Space:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_snapping_moves_a_point_to_the_middle_of_its_configuration(seed: int) -> None:
+def test_snapping_moves_a_point_to_the_middle_of_its_cell(seed: int) -> None:
     """As ``at`` and ``place`` say of each point alone; both ends of every range are among the
     points.
     """

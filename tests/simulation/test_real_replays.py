@@ -40,7 +40,7 @@ def returns_a_number(trial: ashtune.Trial) -> float:
 @pytest.mark.parametrize(
     "function", [reports_once_and_saves_nothing, reports_every_third_epoch, returns_a_number]
 )
-def test_replaying_the_journal_gives_the_same_study(
+def test_replaying_the_journal_of_a_real_study_gives_the_same_study(
     function: Any, scheduler: str, workers: int, tmp_path: Path
 ) -> None:
     """Here who is promoted does not depend on how long the driver of a busy machine takes between

@@ -64,7 +64,7 @@ def test_a_short_trial_continues_at_the_speed_of_longer_trials() -> None:
     assert readers.traces().trials[3].rate == 5.0
 
 
-def test_only_the_last_training_of_a_repeated_job_is_recorded() -> None:
+def test_a_trace_records_only_the_last_training_of_a_repeated_job() -> None:
     readers = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
         readers.take(event)
@@ -73,7 +73,7 @@ def test_only_the_last_training_of_a_repeated_job_is_recorded() -> None:
     assert readers.traces().trials[0].clock == [5.0]
 
 
-def test_failures_are_recorded_with_their_times_and_withdrawn_trials_are_not() -> None:
+def test_a_trace_contains_times_of_failed_trials_but_no_withdrawn_trials() -> None:
     readers = recorder()
     readers.take(finished(0, 0, 1, 1.0))
     readers.take(
@@ -101,7 +101,7 @@ def test_a_paused_job_is_recorded_up_to_its_pause() -> None:
     assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
 
 
-def test_warmup_time_is_recorded_for_the_worker_and_not_the_trial() -> None:
+def test_warmup_time_is_recorded_for_the_worker_instead_of_the_trial() -> None:
     readers = recorder()
     for trial in range(7):
         readers.take(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
@@ -110,7 +110,7 @@ def test_warmup_time_is_recorded_for_the_worker_and_not_the_trial() -> None:
     assert traces.trials[0].clock == [pytest.approx(1.035)]
 
 
-def test_saving_and_joining_take_their_recorded_times() -> None:
+def test_a_simulation_uses_the_recorded_times_of_saving_and_joining() -> None:
     readers = recorder()
     readers.take(WorkerJoined(0.7, WorkerId(1)))
     readers.take(finished(0, 0, 1, 1.0))
@@ -131,7 +131,7 @@ def test_saving_and_joining_take_their_recorded_times() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])
-def test_a_simulation_recorded_from_a_simulation_repeats_its_events(workers: int) -> None:
+def test_simulating_a_recorded_simulation_repeats_the_same_events(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
     curves = invent_curves(seed=5)
     recorded, first, second = RecorderAndTimeline(GOAL, LADDER), [], []

@@ -116,7 +116,7 @@ def test_paused_and_resumed_jobs_take_the_sum_of_their_times() -> None:
     assert not predictor.is_as_recorded(choice)
 
 
-def test_a_timed_out_trial_is_replayed_with_its_time_and_no_epochs() -> None:
+def test_a_replay_gives_a_timed_out_trial_its_time_without_epochs() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
@@ -135,7 +135,7 @@ def test_a_timed_out_trial_is_replayed_with_its_time_and_no_epochs() -> None:
     assert (replayed.wall, replayed.epochs, replayed.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
 
 
-def test_only_the_last_training_of_a_retried_trial_is_recorded() -> None:
+def test_a_trace_records_only_the_last_training_of_a_retried_trial() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))

@@ -14,7 +14,7 @@ from ashtune._src.simulation.traces import Trace, read_table
 ACCURACY = Goal("accuracy", "max")
 
 
-def test_seconds_are_interpolated_between_jobs_and_extrapolated_after_the_last() -> None:
+def test_training_seconds_are_interpolated_between_jobs_and_extrapolated_after_them() -> None:
     trace = Trace(array("d", [1.0] * 4), [1, 4], [3.0, 9.0], 5.0)
     assert [trace.seconds_at(resource) for resource in range(7)] == [
         0.0,
@@ -44,7 +44,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_times_read_from_a_table_never_decrease(table: Path) -> None:
+def test_training_times_read_from_a_table_never_decrease(table: Path) -> None:
     traces = read_table(table, ACCURACY, times="times")
     assert list(traces.trials[0].losses) == [-0.1, -0.5, float("inf")]
     assert traces.trials[0].clock == [1.0, 2.0, 2.0]

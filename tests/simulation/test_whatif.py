@@ -52,7 +52,7 @@ def cut(workers: int = 2) -> Traces:
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_a_single_simulated_worker_trains_all_the_time(scheduler: str) -> None:
+def test_one_simulated_worker_is_never_idle(scheduler: str) -> None:
     predictor = Predictor(known())
     replayed = predictor.replay(predictor.choice(scheduler, LADDER, 1))
     assert replayed.utilisation == pytest.approx(1.0)
@@ -63,7 +63,7 @@ def test_a_single_simulated_worker_trains_all_the_time(scheduler: str) -> None:
         )
 
 
-def test_complete_curves_need_no_extrapolation() -> None:
+def test_whatif_does_not_extrapolate_complete_curves() -> None:
     predictor = Predictor(known())
     one = predictor.prediction(predictor.choice("ash", LADDER, 4))
     assert one.continued == 0
@@ -107,7 +107,7 @@ def test_a_prediction_states_the_share_of_epochs_never_trained() -> None:
     assert any("were never trained" in sentence for sentence in whatif_words([one], unit="epoch"))
 
 
-def test_speed_up_compares_with_one_worker_and_efficiency_divides_by_workers() -> None:
+def test_speed_up_is_relative_to_one_worker_and_efficiency_per_worker() -> None:
     predictor = Predictor(known())
     alone, four = (
         predictor.prediction(predictor.choice("sh", LADDER, workers)) for workers in (1, 4)
@@ -202,7 +202,7 @@ def test_the_explanation_says_that_efficiency_compares_with_one_worker() -> None
     )
 
 
-def test_no_predicted_result_is_better_than_every_recorded_one() -> None:
+def test_no_predicted_result_is_better_than_the_best_recorded_result() -> None:
     traces = cut()
     predictor = Predictor(traces)
     for workers in (1, 8, 32):
@@ -233,7 +233,7 @@ def test_the_whatif_figure_has_a_line_per_scheduler_and_readable_times() -> None
     assert "10 s" in figure.layout.yaxis.ticktext
 
 
-def test_whatif_figures_of_single_predictions_share_a_name_and_round_ticks() -> None:
+def test_whatif_figures_with_one_prediction_use_equal_names_and_round_ticks() -> None:
     recorded = [
         whatif_figure([prediction(2, Range(5.4, 5.4, 5.4), is_as_recorded=is_own)])
         for is_own in (True, False)

@@ -65,7 +65,7 @@ def machine(scheduler: str) -> type[AnyStudy]:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_the_orders_of_the_controller_match_a_simple_model(scheduler: str) -> None:
+def test_the_controller_gives_the_same_orders_as_a_simple_model(scheduler: str) -> None:
     run_state_machine_as_test(machine(scheduler), settings=SETTINGS)
 
 

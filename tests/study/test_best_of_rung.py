@@ -116,7 +116,7 @@ class Recomputed:
 
 @pytest.mark.parametrize("name", GOALS)
 @given(steps=STEPS, looks=st.booleans())
-def test_the_best_of_a_rung_match_a_recomputation_from_all_results(
+def test_the_best_trials_of_a_rung_match_an_independent_calculation(
     name: str, steps: list[tuple[int, float | None, float | None, float | None] | int], looks: bool
 ) -> None:
     goal = GOALS[name]
@@ -202,7 +202,7 @@ def test_a_bounded_list_of_results_keeps_the_best(
         assert len(book.results) < 24
 
 
-def test_results_that_no_other_dominates_are_all_kept() -> None:
+def test_every_undominated_result_is_kept() -> None:
     count = 2 * best_of_rung.KEPT + 100
     entries = [
         ((0.0, float(trial), float(count - trial), 0.0), TrialId(trial)) for trial in range(count)
@@ -214,7 +214,9 @@ def test_results_that_no_other_dominates_are_all_kept() -> None:
 
 
 @given(st.lists(st.tuples(*3 * [st.integers(0, 9)]), min_size=24, max_size=60))
-def test_the_front_is_whole_and_few_other_results_are_kept(losses: list[tuple[int, ...]]) -> None:
+def test_the_whole_pareto_front_and_few_other_results_are_kept(
+    losses: list[tuple[int, ...]],
+) -> None:
     book: BestOfRung[int] = BestOfRung()
     keys = [(0.0, *map(float, each)) for each in losses]
     with pytest.MonkeyPatch.context() as patch:
@@ -228,7 +230,7 @@ def test_the_front_is_whole_and_few_other_results_are_kept(losses: list[tuple[in
     assert len(book.results) <= 2 * longest
 
 
-def test_the_withdrawal_of_a_trial_may_add_another_trial_to_the_front() -> None:
+def test_withdrawing_one_trial_may_move_another_trial_onto_the_front() -> None:
     bests = RungBests()
     bests.arrive(TrialId(0), 0, (0.0, 1.0, 1.0))
     bests.arrive(TrialId(1), 0, (0.0, 2.0, 2.0))
@@ -239,7 +241,7 @@ def test_the_withdrawal_of_a_trial_may_add_another_trial_to_the_front() -> None:
     assert bests.has_as_good((2.0, 3.0))
 
 
-def test_one_trial_of_a_rung_is_the_best_by_default() -> None:
+def test_by_default_only_one_trial_of_a_rung_is_the_best() -> None:
     bests = RungBests()
     for trial in range(3):
         bests.arrive(TrialId(trial), 0, (0.0, float(trial)))

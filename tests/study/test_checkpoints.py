@@ -117,7 +117,9 @@ def test_a_folder_replaced_by_a_link_during_deletion_is_not_followed(tmp_path: P
     assert (outside / "precious").exists()
 
 
-def test_the_sweep_deletes_only_files_named_like_checkpoints(tmp_path: Path) -> None:
+def test_cleaning_the_checkpoint_folder_deletes_only_files_named_like_checkpoints(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     ours = ["5.2", "7.16", "5.by-3.unfinished", "5.4.arriving"]
@@ -367,7 +369,7 @@ def test_training_gets_a_temporary_folder_if_no_checkpoint_folder_can_be_made(
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**32))
-def test_a_checkpoint_made_durable_survives_a_power_loss(seed: int) -> None:
+def test_a_checkpoint_that_was_synced_survives_a_power_loss(seed: int) -> None:
     disk = SimulatedDisk(Random(seed))
     one = on(disk)
     one.save("state")
@@ -378,7 +380,7 @@ def test_a_checkpoint_made_durable_survives_a_power_loss(seed: int) -> None:
     assert on(disk, 2, size=size).restore() == "state"
 
 
-def test_a_checkpoint_folder_that_cannot_be_copied_is_reported_as_unread(tmp_path: Path) -> None:
+def test_a_checkpoint_folder_that_cannot_be_copied_counts_as_unreadable(tmp_path: Path) -> None:
     first = writer(tmp_path)
     (first.directory() / "weights").write_bytes(b"w" * 100)
     size = first.commit(2)
@@ -405,7 +407,7 @@ def part_writer(study: Path, start: int, process: int) -> PartWriter:
     return PartWriter(Checkpoints(study), TRIAL, start, folder=folder, process=process)
 
 
-def test_a_process_reads_its_own_part_or_that_of_process_0(
+def test_a_process_reads_its_own_checkpoint_part_or_that_of_process_0(
     tmp_path: Path,
 ) -> None:
     first = writer(tmp_path)

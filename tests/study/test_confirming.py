@@ -228,7 +228,7 @@ def test_the_best_configurations_are_trained_again_after_the_search(
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_nothing_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
+def test_no_configuration_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
     random = Random(seed)
     study = Driven(seed, random.choice([Confirm(1, 2), Confirm(2, 1), Confirm(3, 2)]))
     trials = TRIALS
@@ -251,7 +251,7 @@ def test_nothing_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
     assert study.controller.is_complete
 
 
-def test_the_scheduler_and_the_limits_ignore_confirmations() -> None:
+def test_confirmations_do_not_affect_the_scheduler_or_the_limits() -> None:
     plain, confirmed = Driven(1, None), Driven(1, Confirm(2, 2))
     for study in (plain, confirmed):
         study.begin(target=-1.0, total_resource=10_000)
@@ -363,7 +363,7 @@ def test_a_finished_confirmation_discards_its_checkpoint() -> None:
     assert trial not in study.controller.checkpoints
 
 
-def test_trial_numbers_and_search_positions_convert_both_ways() -> None:
+def test_trial_numbers_convert_to_search_positions_and_back() -> None:
     numbering = Numbering()
     for trial in (7, 3, 4, 9, 4):
         numbering.confirms(TrialId(trial))

@@ -97,7 +97,7 @@ def test_a_worker_that_joins_gets_the_first_trial() -> None:
     assert ControllerHarness().orders == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
-def test_a_trial_promoted_at_once_continues_in_place() -> None:
+def test_a_trial_that_is_promoted_at_once_continues_on_its_worker() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.5)
     assert harness.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
@@ -122,7 +122,7 @@ def test_a_trial_is_promoted_only_after_it_is_saved() -> None:
     assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
 
 
-def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
+def test_a_trial_without_a_checkpoint_starts_again_from_zero() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1, held=False)
     assert harness.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
@@ -151,7 +151,7 @@ def test_a_trial_does_not_fail_if_workers_are_lost_before_training_it() -> None:
         assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
 
 
-def test_a_study_stopped_in_its_last_job_is_not_complete() -> None:
+def test_a_study_is_incomplete_if_stopped_during_its_last_job() -> None:
     harness = ControllerHarness(trials=2, workers=2)
     harness.report(0, 0, 0, 0.5, held=False)
     harness.handle(StopRequested(0, "time limit reached"))
@@ -360,7 +360,7 @@ def test_a_study_ends_if_all_promoted_trials_are_withdrawn(works: bool) -> None:
     assert works or withdrawn == PROMOTED_WITHDRAWN
 
 
-def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
+def test_after_a_withdrawal_a_former_best_trial_keeps_its_checkpoint() -> None:
     """Without the withdrawn trial's results, a trial that was kept only as the best may be promoted
     again.
     """
@@ -375,7 +375,7 @@ def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
     assert Discard(TrialId(0), 2) not in orders
 
 
-def test_a_trial_to_discard_is_forgotten_if_its_worker_is_lost() -> None:
+def test_a_pending_checkpoint_deletion_is_cancelled_if_its_worker_is_lost() -> None:
     assignments, worker, trial = Assignments(), WorkerId(0), TrialId(0)
     assignments.join(worker)
     assignments.releasing[trial] = Holding(worker, trial, 0, 0.5)
@@ -384,7 +384,7 @@ def test_a_trial_to_discard_is_forgotten_if_its_worker_is_lost() -> None:
     assert not assignments.to_discard
 
 
-def test_the_last_result_of_a_rung_gives_jobs_to_several_waiting_workers() -> None:
+def test_completing_a_rung_gives_jobs_to_all_waiting_workers() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         assert harness.report(trial, trial, 0, float(trial), held=False) == []
@@ -494,7 +494,7 @@ def test_a_result_that_is_not_finite_is_never_promoted() -> None:
     assert not any(isinstance(order, Train) for order in orders)
 
 
-def test_the_orders_do_not_depend_on_the_times_of_events() -> None:
+def test_orders_of_the_controller_do_not_depend_on_event_times() -> None:
     def orders(times: list[float]) -> list[Order]:
         harness = ControllerHarness()
         orders: list[Order] = []
@@ -609,7 +609,7 @@ def test_a_study_stops_after_a_quarter_of_max_failures_among_promoted_trials() -
     assert harness.controller.stopping
 
 
-def test_initial_results_that_are_not_finite_count_as_failures() -> None:
+def test_first_results_that_are_not_finite_count_as_failures() -> None:
     harness = ControllerHarness(trials=50)
     harness.session(trials=50, max_failures=2)
     harness.join(0)
@@ -689,7 +689,7 @@ def test_a_rung_promotes_no_trial_that_ended_on_purpose() -> None:
 
 
 @pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])
-def test_a_scheduler_receives_costs_and_requested_curves(reads: bool, curve) -> None:
+def test_a_scheduler_receives_job_costs_and_the_curves_that_it_requests(reads: bool, curve) -> None:
     heard: list[Result] = []
 
     class Listening(AshMachine):
@@ -716,7 +716,7 @@ def test_a_scheduler_receives_costs_and_requested_curves(reads: bool, curve) -> 
     assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, curve, start=1)]
 
 
-def test_a_number_of_trials_refused_by_the_scheduler_leaves_the_study_unchanged() -> None:
+def test_a_study_is_unchanged_if_the_scheduler_refuses_the_number_of_trials() -> None:
     class Fixed(AshMachine):
         """Takes no other number of trials than its first one."""
 
@@ -748,14 +748,16 @@ def test_nothing_is_confirmed_before_a_promoted_trial_is_saved() -> None:
     assert harness.release(0, 0, 1) == [Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10)]
 
 
-def test_an_ended_search_confirms_while_a_promotion_waits() -> None:
+def test_confirmation_starts_after_the_search_ends_even_if_a_promotion_waits() -> None:
     harness = with_a_promotion_that_waits()
     orders = harness.handle(StopRequested(0, "time limit reached", ends_search=True))
     assert [order.confirms for order in orders if isinstance(order, Train)] == [TrialId(0)]
 
 
 @pytest.mark.parametrize(("worker", "trial"), [(0, 1), (1, 0)])
-def test_a_release_without_an_order_is_refused(worker: int, trial: int) -> None:
+def test_a_released_trial_is_refused_unless_the_release_was_ordered(
+    worker: int, trial: int
+) -> None:
     harness = ControllerHarness(workers=2)
     assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.5)
     with pytest.raises(JournalError, match="which it was not training"):

@@ -58,7 +58,7 @@ def turns_of(journal: Path) -> list[bytes]:
     return re.findall(rb'(?s:.*?),"crc":"[0-9a-f]{8}"}\n', journal.read_bytes())
 
 
-def test_reading_a_journal_may_begin_at_any_turn(
+def test_reading_a_journal_may_start_at_any_turn_of_events(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events, position = events_of(journal), 0
@@ -103,7 +103,7 @@ def test_a_reader_waits_until_an_incomplete_last_turn_is_complete(
     assert events == events_of(journal)
 
 
-def test_a_missing_turn_is_reported_even_while_a_journal_is_followed(
+def test_a_missing_turn_of_events_is_reported_while_following_a_journal(
     journal: Path, tmp_path: Path
 ) -> None:
     turns = turns_of(journal)
@@ -215,7 +215,7 @@ def test_events_before_an_unreadable_line_are_returned_before_the_error(journal:
     assert events_of(journal) == events[:-1]
 
 
-def test_a_filter_decodes_only_lines_that_contain_given_bytes(journal: Path) -> None:
+def test_a_filtered_read_decodes_only_lines_that_contain_given_bytes(journal: Path) -> None:
     mark = b"job_finished"
     expected = [pair for pair in records(journal) if isinstance(pair[0], JobFinished)]
     reader = JournalReader(journal, only=(mark,))

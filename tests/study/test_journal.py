@@ -74,7 +74,7 @@ def test_written_events_are_read_back(tmp_path: Path) -> None:
     assert differences(read_settings(path), settings()) == []
 
 
-def test_a_study_that_was_set_aside_is_not_listed(tmp_path: Path) -> None:
+def test_a_failed_study_that_was_moved_away_is_not_listed(tmp_path: Path) -> None:
     for name in ("a", "a/failed-1", "group/b"):
         (tmp_path / name).mkdir(parents=True)
         written(tmp_path / name)
@@ -83,7 +83,7 @@ def test_a_study_that_was_set_aside_is_not_listed(tmp_path: Path) -> None:
     assert journals.studies_in(tmp_path / "a" / "failed-1") == [tmp_path / "a" / "failed-1"]
 
 
-def test_the_name_date_and_version_do_not_distinguish_studies() -> None:
+def test_studies_that_differ_only_in_name_date_or_version_are_equal() -> None:
     other = msgspec.structs.replace(settings(), ashtune="1", created=1.0, name="other")
     assert differences(settings(), other) == []
     other = msgspec.structs.replace(settings(), goal=Goal("loss", "min"), seed=7)
@@ -94,7 +94,7 @@ def test_the_name_date_and_version_do_not_distinguish_studies() -> None:
     ]
 
 
-def test_the_order_of_keys_in_settings_does_not_distinguish_studies() -> None:
+def test_studies_that_differ_only_in_order_of_settings_are_equal() -> None:
     def of(points: dict[str, float]) -> Settings:
         return msgspec.structs.replace(settings(), search={"kind": "grid", "points": points})
 
@@ -310,7 +310,7 @@ def test_a_journal_with_an_invalid_first_line_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "endless link", "folder", "device"])
-def test_a_journal_must_be_a_regular_file(kind: str, tmp_path: Path) -> None:
+def test_a_journal_that_is_not_a_regular_file_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     match kind:
         case "fifo":
@@ -562,7 +562,7 @@ class SlowDisk(Disk):
         self.steps.append("synced")
 
 
-def test_a_second_sync_waits_for_the_first(tmp_path: Path) -> None:
+def test_a_second_sync_of_the_journal_waits_for_the_first(tmp_path: Path) -> None:
     path, disk = written(tmp_path), SlowDisk()
     with Journal(path, disk=disk, syncs_itself=False) as journal:
         disk.steps.clear()

@@ -24,7 +24,7 @@ LATER = FIRST.lengthened(12)
         (LATER, Ladder.from_record(((1, 2, 4, 5), ((1, 3), (1, 3), (1, 3)))), None),
     ],
 )
-def test_rungs_below_the_old_maximum_stay_and_rungs_above_it_are_added(
+def test_adding_rungs_keeps_the_rungs_below_the_old_maximum(
     now: Ladder, wanted: Ladder, rungs: tuple[int, ...] | None
 ) -> None:
     ladder = extend_ladder(FIRST, now, wanted)

@@ -55,7 +55,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("moment", ["is taken", "is given free"])
-def test_a_child_forked_during_locking_does_not_hold_the_lock(tmp_path: Path, moment: str) -> None:
+def test_a_child_process_forked_during_locking_does_not_keep_the_lock(
+    tmp_path: Path, moment: str
+) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), moment]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None

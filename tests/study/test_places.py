@@ -51,14 +51,14 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
     return [(order.worker, order.trial) for order in orders if isinstance(order, Train)]
 
 
-def test_the_current_job_occupies_one_of_the_offered_places() -> None:
+def test_the_current_job_occupies_one_place_that_the_worker_offers() -> None:
     controller = harness(ONE)
     assert given(orders_in(controller.handle(PlacesChanged(0, ONE, 3)))) == [(ONE, 1), (ONE, 2)]
     assert given(orders_in(controller.handle(finished(ONE, 0)))) == [(ONE, 3)]
     assert len(given(orders_in(controller.handle(finished(ONE, 1))))) == 1
 
 
-def test_a_worker_that_withdraws_places_gets_no_job_until_idle() -> None:
+def test_a_worker_gets_no_job_until_idle_after_withdrawing_places() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     assert orders_in(controller.handle(PlacesChanged(0, ONE, 1))) == []

@@ -161,7 +161,7 @@ def test_hosts_without_the_directory_use_the_store(
     assert study[0].best.load() == 8
 
 
-def test_a_store_in_memory_is_shared_by_its_writers(tmp_path: Path) -> None:
+def test_several_writers_in_one_process_share_a_store_in_memory(tmp_path: Path) -> None:
     """The writers of one process share a store in memory."""
     checkpoints = Checkpoints(tmp_path)
     checkpoints.begin_session("memory://studies")
@@ -269,7 +269,9 @@ def test_a_study_can_change_from_files_to_a_store(tmp_path: Path, bucket: Path) 
     assert any(event.start == 8 for event in finished(longer))
 
 
-def test_a_copied_study_cannot_use_the_originals_store(old: ashtune.Study, tmp_path: Path) -> None:
+def test_a_copy_of_a_study_cannot_use_the_store_of_the_original(
+    old: ashtune.Study, tmp_path: Path
+) -> None:
     """It would restore the checkpoints of other configurations."""
     copy = tmp_path / "copy"
     shutil.copytree(old.directory, copy)
@@ -300,7 +302,7 @@ def test_links_in_a_checkpoint_keep_their_targets(tmp_path: Path, bucket: Path) 
     ]
 
 
-def test_a_stored_link_with_an_absolute_name_stays_inside_the_checkpoint(
+def test_a_stored_link_with_an_absolute_path_stays_inside_the_checkpoint(
     tmp_path: Path, bucket: Path
 ) -> None:
     with tarfile.open(bucket / "1.2.tar", "w") as tar:
@@ -440,7 +442,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> type[LockedFileSystem]:
     return LockedFileSystem
 
 
-def test_a_changed_password_is_not_another_store(
+def test_a_store_with_a_changed_password_counts_as_the_same_store(
     tmp_path: Path, locked: type[LockedFileSystem]
 ) -> None:
     RemoteFolder.begin(tmp_path, "locked://me:PASSWORD@host/bucket/")
@@ -501,7 +503,7 @@ def test_errors_of_a_store_do_not_show_its_password(
 @pytest.mark.parametrize(
     ("user", "shown"), [("me", "connect timeout: some metadata"), ("token" * 4, "of ***")]
 )
-def test_only_a_user_name_like_a_token_is_hidden(
+def test_a_user_name_is_hidden_only_if_it_looks_like_a_token(
     locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, user: str, shown: str
 ) -> None:
     folder = RemoteFolder(f"locked://{user}@host/bucket")
@@ -553,9 +555,7 @@ class Told:
         lambda study, patience: Checkpoints(study, patience=patience).sweep({}),
     ],
 )
-def test_a_message_names_a_hanging_store_and_a_stop_ends_the_wait(
-    tmp_path: Path, hanging: str, call: Any
-) -> None:
+def test_a_stop_ends_the_wait_for_a_hanging_store(tmp_path: Path, hanging: str, call: Any) -> None:
     told = Told()
     with pytest.raises(StudyError, match="did not answer before the study was stopped; try again"):
         call(tmp_path, told.patience)
@@ -563,7 +563,7 @@ def test_a_message_names_a_hanging_store_and_a_stop_ends_the_wait(
     assert re.fullmatch(rf"{hanging}/\S+ has not answered for 0.1 s; still waiting", line)
 
 
-def test_an_abandoned_call_to_a_store_ends_at_the_next_answer(tmp_path: Path) -> None:
+def test_an_abandoned_call_to_a_store_ends_when_the_store_answers(tmp_path: Path) -> None:
     call = StoreCall()
     call.note_answer()
     goes_on = threading.Event()

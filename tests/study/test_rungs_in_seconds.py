@@ -69,13 +69,13 @@ def forecast(*counts: tuple[int, int]) -> list[int]:
     return [each.middle for each in found]
 
 
-def test_the_forecast_includes_trials_trained_directly_to_the_old_top_rung() -> None:
+def test_the_forecast_includes_trials_that_trained_directly_to_the_old_top() -> None:
     lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30
 
 
-def test_the_forecast_adds_promoted_and_direct_trials_at_the_top_rung() -> None:
+def test_the_forecast_adds_promoted_trials_to_directly_trained_trials() -> None:
     # three are on their way to the rung below the top
     lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))
     assert lowest == 12
@@ -87,7 +87,7 @@ def test_the_forecast_adds_promoted_and_direct_trials_at_the_top_rung() -> None:
     [(GP(), 0.4), (GP(price=0), None), ("random", None), (None, 0.4)],
     ids=str,
 )
-def test_rungs_are_skipped_by_cost_only_if_the_search_considers_cost(
+def test_trials_skip_expensive_rungs_only_if_the_search_considers_cost(
     tmp_path: Path, search: Any, skip_above: float | None
 ) -> None:
     studies.tuned(
@@ -111,7 +111,7 @@ def test_a_changed_value_of_skip_above_is_refused_for_an_existing_study(tmp_path
         studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)
 
 
-def test_the_forecast_expects_no_direct_trials_after_a_probe_ended() -> None:
+def test_no_trials_are_forecast_to_skip_rungs_after_a_failed_probe() -> None:
     """Four of 100 trials went straight to the top, and no further trial does."""
     ladder, scheduler = Ladder(1, 9, 3), Ash(ahead=1, exponent=0.8, least_agreement=0.2)
     told = scheduler.build(ladder, None)

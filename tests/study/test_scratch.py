@@ -55,7 +55,7 @@ def test_a_new_process_deletes_the_temporary_folder_of_a_killed_process(temporar
         assert folder != left
 
 
-def test_a_fork_does_not_delete_the_folder_of_its_parent(temporary: Path) -> None:
+def test_a_forked_process_does_not_delete_the_folder_of_its_parent(temporary: Path) -> None:
     scratch = ScratchDirectory()
     folder = scratch.folder()
     if (child := os.fork()) == 0:
@@ -67,7 +67,7 @@ def test_a_fork_does_not_delete_the_folder_of_its_parent(temporary: Path) -> Non
     assert not list(temporary.iterdir())
 
 
-def test_a_signal_handler_of_the_user_is_kept(temporary: Path) -> None:
+def test_the_users_signal_handler_is_kept_when_creating_temporary_folders(temporary: Path) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with temporary_folder():
@@ -92,7 +92,7 @@ def test_temporary_folders_of_running_processes_and_other_programs_are_kept(
 # Places for copies, and what survives a power loss.
 
 
-def test_a_copy_replaces_no_link_and_no_file_of_another_type(tmp_path: Path) -> None:
+def test_copying_onto_a_link_or_a_different_file_type_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "file")

@@ -95,7 +95,7 @@ def test_a_replay_without_a_controller_finds_the_same_failures_and_promotions(se
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_a_replay_derives_each_verdict_once_after_it_leaves_the_controller(
+def test_a_replay_without_its_controller_still_derives_each_verdict_once(
     seed: int, share: float
 ) -> None:
     live = study(seed)
@@ -140,7 +140,7 @@ class Refusing(AshMachine):
         super().extend(trials)
 
 
-def test_a_session_refused_in_a_replay_counts_as_a_difference() -> None:
+def test_a_replay_reports_a_session_that_the_scheduler_refuses() -> None:
     replay = Replay(Controller(Refusing(Ladder(1, 3, 3), 0), LOSS))
     events: list[Event] = [
         SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
@@ -167,7 +167,7 @@ def test_a_session_refused_in_a_replay_counts_as_a_difference() -> None:
 
 
 @pytest.mark.parametrize("has_controller", [True, False])
-def test_a_failure_by_lack_of_memory_is_marked_out_of_memory(has_controller: bool) -> None:
+def test_a_trial_that_fails_for_lack_of_memory_is_marked(has_controller: bool) -> None:
     controller = Controller(AshMachine(LADDER, 9), Goal("loss", "min")) if has_controller else None
     replay, worker, trial = Replay(controller, rungs=4), WorkerId(0), TrialId(0)
     for event in (

@@ -23,7 +23,7 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return tool
 
 
-def test_a_number_beyond_its_budget_is_refused(budget: ModuleType) -> None:
+def test_a_measured_number_beyond_its_budget_is_refused(budget: ModuleType) -> None:
     none = budget.Budget({}, {}, {})
     assert list(budget.complaints({"files": 10, "tokens": 20, "comments": 3}, lambda _: none)) == []
     more, fewer = budget.complaints({"files": 11, "comments": 2}, lambda _: none)
@@ -44,7 +44,7 @@ def test_a_weakened_budget_is_refused_without_a_recorded_decision(budget: Module
     assert list(budget.complaints({"files": 10}, before.__getitem__)) == [fell]
 
 
-def test_tighten_lowers_budgets_to_the_measured_numbers_and_never_weakens_them(
+def test_the_tighten_option_only_makes_budgets_stricter(
     budget: ModuleType,
 ) -> None:
     path = budget.ROOT / budget.BUDGET

@@ -206,7 +206,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
         )
 
 
-def test_each_kind_of_training_function_continues_after_a_stop(
+def test_training_functions_of_each_kind_continue_after_a_stopped_study(
     kind: str, paced: None, tune: Any, tmp_path: Path
 ) -> None:
     study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))
@@ -263,7 +263,7 @@ def test_killed_workers_are_replaced_and_their_trials_continue_elsewhere(
     assert_whole(study)
 
 
-def test_only_trials_whose_results_are_not_finite_fail(
+def test_a_trial_fails_only_if_its_result_is_not_finite(
     kind: str, tune: Any, tmp_path: Path
 ) -> None:
     study = tune(

@@ -131,7 +131,7 @@ def test_the_lines_that_a_program_prints_per_epoch_are_the_curve(tmp_path: Path)
     }
 
 
-def test_a_result_file_overrides_printed_results(tmp_path: Path) -> None:
+def test_results_in_a_result_file_override_printed_results(tmp_path: Path) -> None:
     study = tuned(
         tmp_path,
         """
@@ -171,7 +171,7 @@ def test_a_promoted_program_without_a_checkpoint_trains_from_the_start(
     }
 
 
-def test_notes_for_programs_mention_folders_instead_of_python_calls(tmp_path: Path) -> None:
+def test_notes_to_users_of_programs_mention_folders_and_not_python_calls(tmp_path: Path) -> None:
     code = """
         import json, os
         trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])
@@ -287,7 +287,7 @@ def test_an_unknown_placeholder_is_refused_before_training(tmp_path: Path) -> No
     assert not (tmp_path / "study").exists()
 
 
-def test_a_changed_script_gives_a_program_a_different_version(tmp_path: Path) -> None:
+def test_changing_a_script_changes_the_version_of_its_program(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
     before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
     assert not changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))

@@ -251,7 +251,7 @@ def test_a_pause_ends_the_job_before_its_next_epoch(run: Any) -> None:
     assert (event.resource, event.curve) == (0, [])
 
 
-def test_a_report_at_a_given_resource_pauses_if_requested(run: Any) -> None:
+def test_a_report_pauses_the_trial_if_a_pause_was_requested(run: Any) -> None:
     def train(trial: Any) -> None:
         assert not trial._job.report_at(2, {"score": 0.5})
 
@@ -271,7 +271,9 @@ def test_a_second_report_in_an_epoch_adds_metrics_to_the_first(run: Any) -> None
     assert event.curve == [(epoch, {"score": epoch, "size": 2 * epoch}) for epoch in (1, 2, 3)]
 
 
-def test_a_trial_released_without_keeping_writes_no_checkpoint(run: Any, tmp_path: Path) -> None:
+def test_a_trial_writes_no_checkpoint_if_the_checkpoint_is_not_needed(
+    run: Any, tmp_path: Path
+) -> None:
     def train(trial: Any) -> None:
         saves(trial)
         (trial.checkpoint_dir / "weights").write_text("w")
@@ -358,7 +360,7 @@ def test_a_stopped_trial_has_its_last_report_as_result(run: Any) -> None:
     assert event.checkpoint > 0
 
 
-def test_a_users_loop_that_trains_beyond_the_rung_fails(run: Any) -> None:
+def test_a_trial_fails_if_the_users_loop_trains_beyond_the_rung(run: Any) -> None:
     reported: list[int] = []
 
     def train(trial: Any) -> None:
@@ -370,7 +372,7 @@ def test_a_users_loop_that_trains_beyond_the_rung_fails(run: Any) -> None:
     assert reported == [0]
 
 
-def test_the_result_of_a_loop_with_few_reports_is_the_last_report(run: Any) -> None:
+def test_the_last_report_is_the_result_if_few_epochs_report(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch % 3 == 0:
@@ -386,7 +388,7 @@ def test_the_result_of_a_loop_with_few_reports_is_the_last_report(run: Any) -> N
     assert run(lambda trial: trial.restore() and 1.0, start=4, target=8)[0].start == 4
 
 
-def test_a_function_that_never_restores_fails_at_its_first_report(run: Any) -> None:
+def test_a_resumed_trial_fails_at_its_first_report_unless_restored(run: Any) -> None:
     run(saves, RELEASE)
     reported: list[int] = []
 
@@ -424,7 +426,7 @@ def test_a_returned_result_that_differs_from_the_last_report_is_noted(run: Any) 
 
 
 @pytest.mark.parametrize("result", [{"score": 3}, 3, np.float32(3)])
-def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> None:
+def test_a_report_may_be_a_dict_or_a_single_metric_value(run: Any, result: Any) -> None:
     (event,) = run(lambda trial: trial.report(result))
     assert event.metrics == {"score": 3.0}
 
@@ -456,7 +458,7 @@ def test_a_bool_or_string_as_metric_is_refused(run: Any, wrong: Any, how: str) -
     assert "is not a number; report float(score)" in reason(run(train))
 
 
-def test_a_report_before_the_loop_fails(run: Any) -> None:
+def test_a_trial_fails_if_it_reports_before_the_epoch_loop(run: Any) -> None:
     def train(trial: Any) -> None:
         trial.report(score=0)
         for epoch in trial.epochs():
@@ -548,7 +550,7 @@ def test_an_epoch_loop_used_after_the_end_of_its_trial_is_refused(run: Any) -> N
             late()
 
 
-def test_a_trial_may_be_trained_in_another_thread(run: Any) -> None:
+def test_a_training_function_may_start_a_thread_that_trains_the_trial(run: Any) -> None:
     def train(trial: Any) -> None:
         thread = threading.Thread(target=saves, args=(trial,))
         thread.start()
@@ -570,9 +572,7 @@ def test_a_trial_may_be_trained_in_another_thread(run: Any) -> None:
     ],
     ids=["escape", "surrogate", "empty", "nan", "huge", "array"],
 )
-def test_metrics_that_cannot_be_stored_in_the_journal_fail_the_trial(
-    run: Any, metrics: Any
-) -> None:
+def test_a_trial_fails_if_the_journal_cannot_store_its_metrics(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
 
 

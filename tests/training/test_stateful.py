@@ -236,7 +236,7 @@ def test_a_paused_job_is_saved(tmp_path: Path) -> None:
     assert event.checkpoint
 
 
-def test_a_trial_released_without_keeping_saves_no_state_dicts(tmp_path: Path) -> None:
+def test_a_trial_saves_no_state_dict_if_its_checkpoint_is_not_needed(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saving(model=model())(trial)
         written.extend((tmp_path / "checkpoints").glob("*"))
@@ -325,7 +325,9 @@ def test_a_trial_with_a_missing_checkpoint_starts_again(tmp_path: Path) -> None:
     assert "trained again from the start" in released.problem
 
 
-def test_loading_the_best_returns_its_state_dicts(tmp_path: Path, script: Path) -> None:
+def test_loading_the_best_trial_returns_the_state_dicts_of_that_trial(
+    tmp_path: Path, script: Path
+) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
         module.train,
@@ -342,7 +344,7 @@ def test_loading_the_best_returns_its_state_dicts(tmp_path: Path, script: Path) 
     assert torch.equal(again.model["model"]["0.weight"], loaded["model"]["0.weight"])
 
 
-def test_max_resource_is_the_top_rung_unless_the_trial_is_trained_further(tmp_path: Path) -> None:
+def test_max_resource_is_the_top_rung_unless_training_goes_further(tmp_path: Path) -> None:
     tops: list[tuple[int, int]] = []
 
     def train(trial: Any) -> float:

@@ -135,7 +135,7 @@ def test_twenty_processes_compute_the_same_version(tmp_path: Path) -> None:
         ("import json\n", "import json\n\n\nimport sys\n"),
     ],
 )
-def test_changes_outside_of_the_training_keep_the_version(
+def test_code_changes_outside_of_training_do_not_change_the_version(
     tmp_path: Path, old: str, new: str
 ) -> None:
     assert old in SCRIPT
@@ -161,7 +161,7 @@ def test_changes_outside_of_the_training_keep_the_version(
         ("from helpers import scaled", "from helpers import unused as scaled", ["scaled"]),
     ],
 )
-def test_changed_parts_of_the_training_code_are_named(
+def test_an_error_names_the_changed_parts_of_the_training_code(
     tmp_path: Path, old: str, new: str, names: list[str]
 ) -> None:
     assert old in SCRIPT
@@ -176,7 +176,7 @@ def test_changed_parts_of_the_training_code_are_named(
         ("return x\n", "return x  # unused\n"),
     ],
 )
-def test_the_version_includes_the_whole_of_a_module_beside_the_script(
+def test_the_version_includes_all_code_of_modules_beside_the_script(
     tmp_path: Path, old: str, new: str
 ) -> None:
     assert old in HELPERS
@@ -272,7 +272,7 @@ def test_the_version_includes_the_code_of_values_computed_at_import(tmp_path: Pa
     ]
 
 
-def test_a_function_without_a_readable_state_has_no_version() -> None:
+def test_a_function_has_no_version_if_its_state_cannot_be_read() -> None:
     class Odd:
         def __getstate__(self) -> Any:
             raise RuntimeError("no")

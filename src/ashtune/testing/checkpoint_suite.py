@@ -50,7 +50,7 @@ class StoreHarness(NamedTuple):
 class CheckpointStoreSuite:
     """The tests of a checkpoint store."""
 
-    def test_what_one_peer_saved_another_finds(
+    def test_a_checkpoint_saved_by_one_peer_can_be_read_by_another(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
         # The peer that saved the checkpoint reads it too: a store that moves a file instead of
@@ -63,7 +63,7 @@ class CheckpointStoreSuite:
             harness.deliver()
             assert harness.read(peer, 4) == b"state" * 1000
 
-    def test_a_checkpoint_that_is_saved_again_is_the_new_one_for_all(
+    def test_all_peers_read_the_newest_version_of_an_overwritten_checkpoint(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
         """A trial that starts again on another peer overwrites the trial's old checkpoint."""
@@ -78,7 +78,7 @@ class CheckpointStoreSuite:
         harness.deliver()
         assert harness.read(1, 4) == b"new and longer"
 
-    def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
+    def test_discarding_a_checkpoint_deletes_all_copies_but_no_other_checkpoint(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
         """If a checkpoint is discarded, all its copies are deleted, because a study's limit does
@@ -96,7 +96,7 @@ class CheckpointStoreSuite:
         assert [harness.read(peer, 2) for peer in (1, 2)] == [None, None]
         assert harness.read(1, 4) == b"four"
 
-    def test_a_checkpoint_that_is_not_there_is_no_error(
+    def test_reading_a_missing_checkpoint_raises_no_error(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
         """The trial starts again."""

@@ -156,7 +156,7 @@ class WorkersSuite:
         harness = engine(tmp_path, count, 2)
         assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
-    def test_a_result_carries_its_rung_metrics_and_the_curve_before(
+    def test_a_result_contains_its_rung_metrics_and_all_earlier_reports(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The event of a result has the reports of all epochs up to the rung."""
@@ -176,7 +176,7 @@ class WorkersSuite:
         assert result.metrics == {"score": 7.0, "trained": 3.0}
         assert [resource for resource, _ in result.curve] == [1, 2]
 
-    def test_a_trial_goes_on_in_place_with_its_state(
+    def test_a_trial_continues_on_its_worker_without_loading_a_checkpoint(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """If a worker continues its trial in place, no checkpoint is saved
@@ -194,7 +194,7 @@ class WorkersSuite:
         assert (result.start, result.resource, result.metrics["trained"]) == (2, 5, 5.0)
         assert not (tmp_path / "checkpoints").exists()
 
-    def test_a_released_trial_is_saved_and_resumes_on_any_worker(
+    def test_a_released_trial_is_saved_and_can_resume_on_any_worker(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """After a trial is released, another worker continues the trial from its checkpoint."""
@@ -215,7 +215,7 @@ class WorkersSuite:
         result = harness.next(JobFinished)
         assert (result.start, result.resource, result.metrics["trained"]) == (2, 4, 4.0)
 
-    def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
+    def test_a_worker_trains_a_job_sent_together_with_a_release(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """A worker trains its next job if the driver sends the release and the job at the same
@@ -233,7 +233,7 @@ class WorkersSuite:
         assert harness.next(JobFinished).trial == 1
         assert harness.next(TrialReleased).trial == 0
 
-    def test_waiting_ends_at_the_time_given_when_nothing_happens(
+    def test_waiting_for_events_ends_at_the_given_time_without_events(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         # The driver needs this for time limits and ticks. If an engine waited only for messages, a
@@ -244,7 +244,7 @@ class WorkersSuite:
         assert list(harness.workers.wait(until)) == []
         assert harness.workers.now() >= until - 0.01
 
-    def test_events_come_in_the_order_of_their_times(
+    def test_events_arrive_in_the_order_of_their_times(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The time of an event is the time at which the event arrived at the driver."""

@@ -70,12 +70,14 @@ class ExporterSuite:
         """
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
-    def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
+    def test_an_exporter_names_the_place_of_its_copy(
+        self, exported: Exported, tmp_path: Path
+    ) -> None:
         # Without the line, a user would have to search for the copy.
         exporter = _told(exported, tmp_path / "a", [])
         assert exporter.place
 
-    def test_a_second_export_adds_nothing(
+    def test_a_second_export_of_a_study_does_not_change_the_copy(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
         # If a tracker only appends, each point exists twice after a second export, and its curves
@@ -84,7 +86,7 @@ class ExporterSuite:
         assert first, "a study in which much happens leaves something"
         assert exported.read(_told(exported, tmp_path / "a", steps)) == first
 
-    def test_live_and_later_the_copy_is_the_same(
+    def test_a_live_export_equals_an_export_of_the_complete_study(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
         # If an exporter used the present time and not the time of the event, a study of a week
@@ -93,7 +95,7 @@ class ExporterSuite:
         assert exported.read(_told(exported, tmp_path / "later", steps)) == live
 
     @pytest.mark.parametrize("is_killed", [False, True])
-    def test_a_study_that_goes_on_has_each_value_once(
+    def test_a_resumed_study_is_exported_with_each_value_once(
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
         """The driver of the earlier session ended normally or was killed."""
@@ -106,7 +108,7 @@ class ExporterSuite:
             _told(exported, tmp_path / "a", first, is_live=True, ends=not is_killed)
         assert exported.read(_told(exported, tmp_path / "a", steps, is_live=True)) == whole
 
-    def test_a_study_that_is_moved_goes_on_with_its_copy(
+    def test_the_export_of_a_moved_study_continues_the_same_copy(
         self, exported: Exported, steps: list[Step], tmp_path: Path
     ) -> None:
         # Users copy studies from a cluster to a laptop. If an exporter identified a study by its

@@ -314,7 +314,7 @@ class ObserverSuite:
         raise NotImplementedError
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_live_and_from_the_journal_it_finds_the_same(
+    def test_an_observer_finds_equal_values_live_and_from_the_journal(
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """An observer gets ticks, and reports between rungs, only while the study runs."""
@@ -340,7 +340,7 @@ class ObserverSuite:
         assert observed.result(live) == observed.result(read)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_it_takes_a_study_that_is_cut_off_anywhere(
+    def test_an_observer_accepts_a_study_that_ends_after_any_event(
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """A journal may end after any event, if the driver still runs or was killed."""
@@ -359,7 +359,7 @@ class ObserverSuite:
             observed.result(observer)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_it_takes_a_study_whose_scheduler_is_not_known(
+    def test_an_observer_accepts_a_study_whose_scheduler_is_not_installed(
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """If a study's scheduler is not installed, an observer gets verdicts, but no orders."""
@@ -372,7 +372,7 @@ class ObserverSuite:
         observed.result(observer)
 
     @pytest.mark.parametrize("is_cut_off", [False, True])
-    def test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
+    def test_an_observer_forgets_the_first_study_when_a_second_begins(
         self, observed: Observed, is_cut_off: bool, tmp_path: Path
     ) -> None:
         """Before the second study, the observer received all events of a first study, or only half
@@ -395,7 +395,7 @@ class ObserverSuite:
             observer.end()
         assert observed.result(again) == observed.result(fresh)
 
-    def test_it_takes_a_study_in_which_nothing_happens(
+    def test_an_observer_accepts_a_study_without_events(
         self, observed: Observed, tmp_path: Path
     ) -> None:
         """A study has no events if, for example, a driver opens a study

@@ -35,7 +35,7 @@ class TrainersSuite(WorkersSuite):
 
     isolates = True
 
-    def test_a_pause_breaks_off_between_epochs_and_keeps_what_was_trained(
+    def test_a_paused_job_continues_from_its_last_trained_epoch(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """A paused job continues from the last epoch that the job has trained."""
@@ -69,7 +69,7 @@ class TrainersSuite(WorkersSuite):
             float(paused.resource + 1),
         )
 
-    def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
+    def test_a_worker_reports_an_exception_and_trains_the_next_job(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """If a training function raises an exception, its trial fails, and the worker trains the
@@ -93,7 +93,7 @@ class TrainersSuite(WorkersSuite):
         harness.train(worker, 1)
         assert harness.next(JobFinished).metrics == {"score": 1.0}
 
-    def test_an_invalid_configuration_is_withdrawn(
+    def test_a_trial_with_an_invalid_configuration_is_withdrawn(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """A trial with an invalid configuration does not fail, but is withdrawn."""
@@ -107,7 +107,7 @@ class TrainersSuite(WorkersSuite):
         harness.train(harness.next(WorkerJoined).worker, 0)
         assert harness.next(TrialWithdrawn).reason == "too wide"
 
-    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(
+    def test_jobs_queued_at_a_worker_are_trained_in_order(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """While a trial is held at a rung, the worker's next job does not begin."""
@@ -125,7 +125,7 @@ class TrainersSuite(WorkersSuite):
             harness.workers.carry_out(Release(worker, TrialId(trial)))
             assert harness.next(TrialReleased).trial == trial
 
-    def test_a_pause_reaches_the_jobs_that_wait_too(
+    def test_a_job_queued_at_its_worker_can_be_paused(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """If a job is paused while it waits at its worker, the job ends as soon as it starts."""
@@ -152,7 +152,7 @@ class TrainersSuite(WorkersSuite):
         assert (first.trial, second.trial, second.resource) == (0, 1, 0)
         assert first.resource > 0
 
-    def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(
+    def test_the_message_about_a_dead_worker_names_only_its_running_job(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The message about a dead worker names only the worker's running job, and not its waiting
@@ -178,7 +178,7 @@ class TrainersSuite(WorkersSuite):
         harness.train(replacement, 2)
         assert harness.next(JobFinished).trial == 2
 
-    def test_a_dead_worker_is_reported_with_its_job_and_replaced(
+    def test_a_dead_worker_is_reported_with_its_job_and_then_replaced(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         if not self.isolates:
@@ -198,7 +198,7 @@ class TrainersSuite(WorkersSuite):
         harness.train(replacement, 1)
         assert harness.next(JobFinished).worker == replacement
 
-    def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
+    def test_an_exception_after_a_result_does_not_invalidate_the_result(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """If an exception interrupts a trial after its result, the result stays valid, and the
@@ -258,7 +258,7 @@ class TrainersSuite(WorkersSuite):
         harness.train(worker, 1)
         assert harness.next(JobFinished).trial == 1
 
-    def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(
+    def test_a_worker_is_free_after_its_trial_stops_on_purpose(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """When a trial calls ``trial.stop()``, its worker is free, and the trial's checkpoint is
@@ -280,7 +280,7 @@ class TrainersSuite(WorkersSuite):
         assert (result.resource, result.stopped, result.held) == (2, True, False)
         assert result.checkpoint is not None
 
-    def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
+    def test_trials_fail_if_the_function_trains_the_wrong_epochs(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """One wrong function does not use ``trial.epochs()``, one ends early, and one restores no

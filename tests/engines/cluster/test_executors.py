@@ -66,7 +66,7 @@ def tuned(study: Path, pool: Any, **more: Any) -> ashtune.Study:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", [processes, loky])
-def test_one_pool_serves_one_study_after_another(
+def test_one_pool_can_run_several_studies_one_after_another(
     pool: Callable[[int], Executor], tmp_path: Path
 ) -> None:
     with pool(2) as workers:
@@ -76,7 +76,7 @@ def test_one_pool_serves_one_study_after_another(
         assert workers.submit(abs, -1).result(60) == 1, "the pool is free again"
 
 
-def test_a_pool_with_too_few_places_still_completes_the_study(tmp_path: Path) -> None:
+def test_a_study_completes_if_its_pool_has_too_few_places(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert tuned(tmp_path, pool, workers=3).is_complete
     assert len(events(tmp_path, WorkerJoined)) == 1

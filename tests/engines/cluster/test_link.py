@@ -148,7 +148,7 @@ def test_a_new_worker_gets_an_unused_number(host: MockHost, harness: EngineHarne
 @pytest.mark.parametrize(
     "said", [b"garbage", b"", msgspec.msgpack.encode([{"event": "worker_joined"}])]
 )
-def test_a_host_with_a_malformed_message_is_dropped_alone(
+def test_only_the_host_that_sends_a_malformed_message_is_dropped(
     said: bytes, host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     found, _ = find(study)
@@ -162,7 +162,7 @@ def test_a_host_with_a_malformed_message_is_dropped_alone(
     assert host.joins() > worker
 
 
-def test_a_host_cannot_send_events_of_workers_of_another_host(
+def test_a_host_cannot_send_events_for_the_workers_of_other_hosts(
     host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     worker = host.joins()
@@ -177,7 +177,7 @@ def test_a_host_cannot_send_events_of_workers_of_another_host(
     assert not [event for event in harness.history if isinstance(event, WorkerLost)]
 
 
-def test_a_leaving_host_may_end_when_its_last_worker_dies(
+def test_a_leaving_host_is_dismissed_when_its_last_worker_dies(
     host: MockHost, harness: EngineHarness
 ) -> None:
     worker = host.joins()
@@ -191,7 +191,7 @@ def test_a_leaving_host_may_end_when_its_last_worker_dies(
     assert host.hear() == Farewell(), "as often as it asks"
 
 
-def test_the_last_files_of_a_host_that_leaves_are_kept(
+def test_the_driver_keeps_the_last_files_of_a_leaving_host(
     host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     worker = host.joins()
@@ -228,7 +228,9 @@ def test_the_driver_forgets_a_host_that_has_left(
         harness.workers.wait(harness.workers.now() + 0.01)
 
 
-def test_a_host_that_disconnects_after_hello_is_lost(harness: EngineHarness, study: Path) -> None:
+def test_a_host_that_disconnects_after_its_first_message_counts_as_lost(
+    harness: EngineHarness, study: Path
+) -> None:
     found, _ = find(study)
     assert found is not None
     with connected(found) as (dealer, _):
@@ -404,7 +406,9 @@ def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch)
         check_installed()
 
 
-def test_a_host_without_error_output_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_keeps_running_if_its_error_output_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     stderr = os.fdopen(writer, "w")
@@ -438,7 +442,7 @@ def test_a_temporary_network_file_system_error_does_not_end_a_host(
     assert found == (None, "the folder does not exist")
 
 
-def test_a_host_tries_the_next_address_when_the_first_is_wrong(
+def test_a_host_tries_the_second_address_when_the_first_is_wrong(
     harness: EngineHarness, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_host, "WELCOME_SECONDS", 0.1)

@@ -168,14 +168,14 @@ def test_workers_find_the_next_driver_when_their_driver_is_killed(
     is_whole(study, TRIALS)
 
 
-def test_a_study_stops_after_the_time_given_by_no_workers_for(study: Path) -> None:
+def test_a_study_stops_after_the_time_in_option_no_workers_for(study: Path) -> None:
     with driver(study, "--engine", "cluster:no_workers_for=1s") as running:
         assert running.wait(60) == 1, "no trial has a result"
     (stop,) = events(study, StopRequested)
     assert stop.reason == "no worker for 1.0 s"
 
 
-def test_a_worker_without_the_directory_joins_with_only_the_rendezvous_text(
+def test_a_worker_without_the_directory_can_join_with_the_rendezvous_text(
     study: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (study.parent / "go").touch()

@@ -160,13 +160,13 @@ def test_a_missing_mpi4py_and_a_missing_library_get_different_messages() -> None
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
 
-def test_mpich_under_mpiexec_of_open_mpi_is_refused_with_both_solutions() -> None:
+def test_starting_mpich_with_mpiexec_of_open_mpi_is_refused_with_solutions() -> None:
     text = mismatch(BY_OMPI, MPICH_5)
     assert "Open MPI's mpiexec started 4 processes, but mpi4py loaded MPICH 5.0.2" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=openmpi" in text and "libmpi.so.40" in text
 
 
-def test_open_mpi_under_mpiexec_of_mpich_is_refused_with_both_solutions() -> None:
+def test_starting_open_mpi_with_mpiexec_of_mpich_is_refused_with_solutions() -> None:
     text = mismatch(BY_HYDRA, OPEN_MPI)
     assert "MPICH's mpiexec started 4 processes, but mpi4py loaded Open MPI v5.0.11, which" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=mpich" in text and "libmpi.so.12" in text
@@ -224,17 +224,17 @@ def test_singletons_are_advised_to_use_the_matching_mpiexec(launch: Launch, vers
     assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
 
 
-def test_several_ranks_or_a_start_without_srun_are_accepted() -> None:
+def test_an_mpich_with_several_ranks_or_without_srun_is_accepted() -> None:
     assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
-def test_an_unused_slurm_allocation_is_refused_with_both_solutions() -> None:
+def test_an_error_says_how_to_use_an_unused_slurm_allocation() -> None:
     text = without_world(BY_NOBODY, workers_given=False)
     assert "SLURM gave 4 tasks" in text and "srun did not start this process" in text
     assert "`srun python ...`" in text and "workers=" in text
 
 
-def test_a_process_with_given_workers_or_a_launcher_is_accepted() -> None:
+def test_one_process_is_accepted_if_it_was_given_workers_or_a_launcher() -> None:
     assert (
         without_world(BY_NOBODY, workers_given=True)
         == without_world(BY_NONE, workers_given=False)

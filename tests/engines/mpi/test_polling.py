@@ -53,7 +53,7 @@ def test_frequent_messages_are_read_immediately(clock: list[float]) -> None:
 
 
 @pytest.mark.parametrize("wait", [0.01, 0.1, 1.0])
-def test_a_polling_rank_costs_less_than_twice_the_minimum(clock: list[float], wait: float) -> None:
+def test_polling_costs_less_than_twice_the_minimum_cost(clock: list[float], wait: float) -> None:
     waiting, wakes, began = Polling(longest=0.02, is_for_an_answer=True), 0, clock[0]
     while clock[0] < began + wait:
         clock[0] += (pause := max(SHORTEST_SLEEP, waiting.pause()))

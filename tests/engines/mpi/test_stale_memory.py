@@ -9,7 +9,7 @@ from ashtune._src.engines.mpi.start import delete_stale_memory
 OF_STEP_1_0 = "mpich_shm_eb421bf2_0"  # as MPICH 5.0.2 named it under srun
 
 
-def test_only_older_shared_memory_of_the_same_step_is_deleted(tmp_path: Path) -> None:
+def test_only_old_shared_memory_of_the_same_slurm_step_is_deleted(tmp_path: Path) -> None:
     ghost, own, another = (
         tmp_path / OF_STEP_1_0,
         tmp_path / "mpich_shm_eb421bf2_1",

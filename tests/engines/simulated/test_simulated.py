@@ -55,7 +55,7 @@ def jobs_of(
 @pytest.mark.parametrize(
     ("workers", "first"), [(1, 1280), (5, 488), (10, 406), (25, 359), (50, 350), (256, 341)]
 )
-def test_the_first_halving_configuration_finishes_at_the_calculated_time(
+def test_simulated_halving_finishes_its_first_configuration_at_the_calculated_time(
     workers: int, first: int
 ) -> None:
     assert run("sh", workers, deviation=0, drop=0, seed=0, until=1300).trained[0] == first
@@ -183,7 +183,7 @@ def test_a_pause_ends_a_slowed_job_at_its_next_epoch() -> None:
     assert [resource for resource, _ in paused.curve] == [1, 2, 3]
 
 
-def test_a_job_still_running_at_the_end_has_no_result() -> None:
+def test_a_job_that_still_runs_at_simulation_end_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
     end = simulate(

@@ -68,7 +68,7 @@ def a_study_that_has_started_all(
         yield launch, pids, worker
 
 
-def test_no_process_is_left_after_a_killed_driver(tmp_path: Path) -> None:
+def test_no_process_keeps_running_after_the_driver_is_killed(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, _, _):
         launch.process.kill()
         ended = launch.wait()
@@ -96,7 +96,7 @@ def test_processes_started_by_a_killed_worker_end(
     assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
 
 
-def test_processes_left_by_a_successful_trial_end_with_the_study(tmp_path: Path) -> None:
+def test_processes_that_a_trial_leaves_behind_are_killed_at_study_end(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         (tmp_path / "continue").touch()
         ended = launch.wait(grace=0.0)
@@ -106,7 +106,9 @@ def test_processes_left_by_a_successful_trial_end_with_the_study(tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_no_process_is_left_after_a_signal_to_all_processes(tmp_path: Path, number: int) -> None:
+def test_no_process_keeps_running_after_a_signal_to_all_processes(
+    tmp_path: Path, number: int
+) -> None:
     """As a batch system sends it, or ``kill`` with all numbers that ``ps`` shows."""
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         for pid in launch.processes():

@@ -218,7 +218,7 @@ def test_a_rank_that_cannot_read_its_checkpoint_does_not_restart_alone(tmp_path:
     assert all("rank 1 of 2: CheckpointUnread" in event.reason for event in failed)
 
 
-def test_another_worker_trains_the_trial_after_a_rank_ends(tmp_path: Path) -> None:
+def test_another_worker_trains_the_trial_if_one_rank_dies(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -259,7 +259,7 @@ def test_a_rank_that_hangs_after_a_failure_is_ended(tmp_path: Path, failing: int
     assert {trial.number for trial in study.trials if trial.status == "failed"} == {1}
 
 
-def test_a_pause_and_a_resume_concern_all_ranks(tmp_path: Path) -> None:
+def test_a_pause_or_resume_applies_to_all_ranks_of_the_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trained = trial.restore() or []
         for epoch in trial.epochs():
@@ -306,7 +306,7 @@ def test_a_rank_without_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
-def test_functions_for_one_process_are_refused_with_a_solution(
+def test_the_error_for_a_function_limited_to_one_process_suggests_torchrun(
     tmp_path: Path, objective: str
 ) -> None:
     function: Any = ashtune.Program(["true", "{x}"])

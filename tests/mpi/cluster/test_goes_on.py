@@ -163,7 +163,7 @@ def test_a_driver_without_workers_ends_without_losing_results(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_suspended_rank_is_given_up_as_lost(tmp_path: Path) -> None:
+def test_the_driver_treats_a_suspended_rank_as_lost(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with mpiexec_launched(4, *tuned.run, fault_tolerant=FAMILY == "openmpi") as launch:

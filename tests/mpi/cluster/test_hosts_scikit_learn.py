@@ -47,7 +47,7 @@ def script(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_each_host_fits_candidates_if_all_hosts_share_the_directory(
+def test_every_host_fits_scikit_learn_candidates_if_hosts_share_a_directory(
     hosts: Hosts, script: str, tmp_path: Path
 ) -> None:
     variables = together(2, tmp_path)

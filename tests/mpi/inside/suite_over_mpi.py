@@ -74,7 +74,7 @@ class TestTrainingInTheRankWithoutASharedDirectory(TrainersSuite):
         yield from makers(isolate=False, checkpoints="messages")
 
 
-def test_an_exception_may_interrupt_an_mpi_wait_at_any_line(tmp_path: Path) -> None:
+def test_an_exception_may_interrupt_a_wait_for_mpi_at_any_point(tmp_path: Path) -> None:
     """A rank sends messages to itself. The exception comes as from a thread of the training
     function.
     """

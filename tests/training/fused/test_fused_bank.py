@@ -76,7 +76,7 @@ def test_a_second_process_loads_the_programs_compiled_by_the_first(folder: Path)
     assert len(list(folder.iterdir())) == 3, "no claim is left"
 
 
-def test_only_workers_store_programs_and_only_those_with_a_key(folder: Path) -> None:
+def test_workers_store_a_program_only_if_the_program_has_a_key(folder: Path) -> None:
     assert compiles(is_worker=False)
     assert compiles("")
     assert not folder.exists() or not list(folder.iterdir())
@@ -182,7 +182,7 @@ def test_no_process_waits_for_a_process_that_died_while_compiling() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_program_is_compiled_if_its_folder_is_read_only(tmp_path: Path) -> None:
+def test_a_program_is_still_compiled_if_its_folder_is_read_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert compiles()
     tmp_path.chmod(0o700)

@@ -96,7 +96,7 @@ def trained(
 @pytest.mark.parametrize(
     "static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))]
 )
-def test_each_lane_equals_its_training_alone_at_every_epoch(static: Any) -> None:
+def test_each_lane_has_the_results_of_separate_training_at_every_epoch(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
     by_itself = make_program(static, Variant(1))
@@ -123,7 +123,7 @@ def test_jax_training_split_into_rungs_gives_identical_results() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_sequential_lanes_equal_single_training_exactly(is_quick: bool) -> None:
+def test_lanes_trained_one_by_one_equal_separate_training_exactly(is_quick: bool) -> None:
     program = make_program(STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)

@@ -208,7 +208,7 @@ SCRIPTS = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("library", SCRIPTS)
-def test_programs_and_checkpoints_of_another_worker_cause_no_failure(
+def test_a_fused_study_works_if_workers_share_programs_and_checkpoints(
     library: str, tmp_path: Path
 ) -> None:
     for needed in (re.split(r"\W", library)[0], "optax"):

@@ -29,7 +29,7 @@ def next_of(waiting: list[Waiting], now: float) -> list[Any]:
     return next_pack(cast(Any, waiting), now)
 
 
-def test_the_fullest_pack_is_trained_first_if_no_promotion_is_due() -> None:
+def test_the_pack_with_most_trials_goes_first_if_no_promotion_is_due() -> None:
     new = [Waiting(("narrow", 0)) for _ in range(5)]
     promoted = [
         Waiting(("wide", 1), 1, due=3.0),
@@ -57,7 +57,7 @@ def test_the_due_job_of_the_highest_rung_goes_first() -> None:
     assert next_of(waiting, 1.0) == [waiting[1]]
 
 
-def test_a_suspect_is_trained_alone_before_all_other_trials() -> None:
+def test_a_suspected_trial_is_trained_alone_before_all_other_trials() -> None:
     waiting = [
         Waiting("a", 3, due=0.0),
         Waiting("b"),
@@ -67,7 +67,7 @@ def test_a_suspect_is_trained_alone_before_all_other_trials() -> None:
     assert next_of(waiting, 1.0) == [waiting[2]]
 
 
-def test_each_job_is_packed_once_with_its_group_and_within_its_limit() -> None:
+def test_each_job_is_packed_once_with_jobs_of_its_own_kind() -> None:
     chance = random.Random(4)
     waiting = [
         Waiting(

@@ -162,7 +162,7 @@ def test_a_trial_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
 
 
-def test_a_lane_that_is_not_finite_fails_alone_and_names_the_epoch(room: Room) -> None:
+def test_only_the_lane_that_is_not_finite_fails_and_names_the_epoch(room: Room) -> None:
     room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert failed.trial == 1
@@ -173,7 +173,7 @@ def test_a_lane_that_is_not_finite_fails_alone_and_names_the_epoch(room: Room) -
     assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
 
 
-def test_an_error_in_a_pack_fails_only_trials_that_raise_when_alone(room: Room) -> None:
+def test_after_an_error_in_a_pack_only_trials_that_raise_alone_fail(room: Room) -> None:
     room.run(job(0), job(1, raises=1), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert (failed.trial, failed.reason) == (1, "ValueError: a step that cannot be taken")
@@ -184,7 +184,7 @@ def test_an_error_in_a_pack_fails_only_trials_that_raise_when_alone(room: Room) 
     )
 
 
-def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
+def test_a_suspected_trial_is_trained_alone_and_before_other_trials(room: Room) -> None:
     room.run(job(0), job(1), job(2, alone=True), answers=[off(2), off(0), off(1)])
     assert [call[1] for call in room.backend.calls][:1] == [1]
     assert [event.trial for event in room.channel.of(JobFinished)] == [2, 0, 1]
@@ -211,7 +211,7 @@ def test_waiting_fused_trials_are_paused_at_once(room: Room, tmp_path: Path) -> 
     assert (tmp_path / "checkpoints" / "0.4").exists()
 
 
-def test_a_training_fused_trial_is_paused_after_the_current_call(room: Room) -> None:
+def test_a_running_fused_trial_is_paused_after_the_current_call(room: Room) -> None:
     """The first call is of one epoch, as nothing is known of its time."""
     real = room.backend.program
 
@@ -264,7 +264,7 @@ def calls(room: Room) -> list[tuple[int, int, int]]:
     return [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls]
 
 
-def test_successive_calls_train_more_epochs_up_to_a_quarter_of_a_second(
+def test_calls_train_more_epochs_until_one_takes_a_quarter_second(
     tmp_path: Path, clock: ToyClock
 ) -> None:
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)

@@ -224,7 +224,9 @@ MODULES = [perceptron, normalised, convolved, dropping, lambda config: Attentive
 )
 # attention under vmap: right, but slow
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_each_lane_equals_its_training_alone_at_every_epoch(module: Any, optimizer: str) -> None:
+def test_each_lane_has_the_results_of_separate_training_at_every_epoch(
+    module: Any, optimizer: str
+) -> None:
     given = recipe(module, optimizer=optimizer)
     state, (together,) = trained(given, LANES[optimizer], [0, 8])
     assert together.metrics["loss"].shape == together.finite.shape == (8, 5)
@@ -257,7 +259,7 @@ def test_the_result_marks_the_epoch_where_a_torch_lane_is_not_finite(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("module", [normalised, dropping])
-def test_training_cut_into_rungs_gives_bitwise_identical_results(
+def test_torch_training_split_into_rungs_gives_bitwise_identical_results(
     module: Any, optimizer: str
 ) -> None:
     given = recipe(module, optimizer=optimizer)
@@ -272,7 +274,7 @@ def test_training_cut_into_rungs_gives_bitwise_identical_results(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_lane_gives_the_same_result_beside_other_lanes(optimizer: str) -> None:
+def test_the_result_of_a_lane_does_not_depend_on_other_lanes(optimizer: str) -> None:
     given, lanes = recipe(normalised, optimizer=optimizer), LANES[optimizer]
     _, (whole,) = trained(given, lanes, [0, 7])
     state, _ = trained(given, lanes, [0, 3])
@@ -313,7 +315,7 @@ def test_training_does_not_change_the_users_random_numbers() -> None:
     assert expected[1:] == (np.random.rand(), random.random())
 
 
-def test_frozen_tied_and_unused_parameters_match_a_plain_loop() -> None:
+def test_training_handles_frozen_tied_and_unused_parameters_like_a_plain_loop() -> None:
     class Partly(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -490,7 +492,7 @@ def reports_configuration(outputs: Any, labels: Any, config: Mapping[str, Any]) 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_evaluate_gets_each_lanes_configuration(optimizer: str, dtype: Any) -> None:
+def test_evaluate_receives_the_configuration_of_each_lane(optimizer: str, dtype: Any) -> None:
     types = set()
 
     def evaluate(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
