@@ -76,7 +76,9 @@ class _OwnChannel:
             self._answer = Release(NOBODY, message.trial, True)
 
     def wait(self) -> None:
-        """Raise ``Shutdown`` if there is no stored answer, because no driver can send one."""
+        """Raise ``Shutdown`` if there is no stored answer, because there is no driver that can send
+        an answer.
+        """
         if self._answer is None:
             raise Shutdown
 

@@ -345,8 +345,8 @@ def open_or_create(
 def _study_there(
     path: Path, request: StudyRequest, options: TuneOptions, version: Version
 ) -> BuiltStudy | None:
-    """Return the study of a directory, which continues. If it has no result and cannot continue,
-    set it aside and return None.
+    """Return the study of a directory, which continues. If the study has no result and cannot
+    continue, move its files aside and return None.
     """
     journal = path / journals.NAME
     there = journals.read_settings(journal)

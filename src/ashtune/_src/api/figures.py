@@ -189,8 +189,8 @@ class Figures:
         )
 
     def plot_parallel(self) -> "Figure":
-        """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot the
-        most important.
+        """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot only
+        the most important ones.
         """
         from ashtune._src.figures.parallel_figure import coordinates_figure
 
@@ -266,8 +266,8 @@ class Figures:
             )
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
-        """Return ``x`` and ``y``. If ``x`` or ``y`` is None, choose the most important other
-        hyperparameter.
+        """Return ``x`` and ``y``. In place of an ``x`` or ``y`` that is None, choose the most
+        important hyperparameter that is not yet chosen.
         """
         if x is not None and x == y:
             raise SettingsError(

@@ -489,7 +489,9 @@ class OpenStudy:
         self._changed.notify_all()
 
     def _check_process(self) -> None:
-        """Raise an error in a forked process, because a lock may never be released there."""
+        """Raise an error in a forked process, because a lock may never be released in a forked
+        process.
+        """
         if process.pid != self._process:
             raise StudyError(
                 f"the study in {self.directory} was opened by process {self._process}, so this "
@@ -585,7 +587,7 @@ def _metrics_of(
 ) -> Mapping[str, float | None] | None:
     """Return the told metrics as plain numbers.
 
-    If a report was made and no metric was told after it, return None.
+    If the trial has a report, and the user told no metric after the report, return None.
     """
     job = asked.prepared.job
     number = asked.prepared.trial.number

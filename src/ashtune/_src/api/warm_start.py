@@ -8,8 +8,8 @@ Rule 3: if a configuration has several rows at the same resource, the last row i
 Rule 4: all sources of ``warm_start`` are the same task as the study, and the search learns from
 their results.
 Rule 5: each source of ``other_tasks`` is another task, such as other data. Losses of other tasks
-have another scale and another order, so the search gets none of them. The study's first trials are
-the best configurations of each task.
+have another scale and another order, so the search does not get these losses. The study's first
+trials are the best configurations of each task.
 """
 
 import math
@@ -95,8 +95,8 @@ class _LeftOut(Exception):  # noqa: N818 - no error
 
 
 def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the results of one source or several that the study can use; all are of the study's
-    own task.
+    """Return the results that the study can use, from one source or several sources. All sources
+    are of the study's own task.
 
     Args:
         given: See ``FORMS``. If several sources have a configuration at the same resource, the last
@@ -134,12 +134,10 @@ def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) 
 
 def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
     """Return the best results of other tasks for the first ``MOST_OF_TASKS`` trials; each source is
-    a task.
-
-    The first results are the best result of each task, then the second-best of each. Feasible
-    results come first, then results at higher resources, because a search trains its good
-    configurations longer. Several metrics are compared by the first one. The arguments and errors
-    are those of :func:`known_results`.
+    a task. First comes the best result of each task, then the second-best result of each task, and
+    so on. Feasible results come first, then results at higher resources, because a search trains
+    its good configurations longer. Several metrics are compared by the first one. The arguments and
+    errors are those of :func:`known_results`.
     """
 
     def key(result: KnownResult) -> tuple[bool, int, tuple[float, float]]:

@@ -117,7 +117,7 @@ def check_flag(name: str, value: bool) -> bool:
 
 
 def check_name(what: str, name: str, example: str = "") -> str:
-    """Return a name, or raise if it is empty, too long or has control characters."""
+    """Return a name, or raise if the name is empty, is too long, or has control characters."""
     if (
         not isinstance(name, str)
         or not name.strip()

@@ -105,7 +105,7 @@ class CannotGoOn(ObjectiveError):  # noqa: N818 - the name says what happened
 
 
 class EngineError(AshtuneError):
-    """A worker, or the connection to it, violates the protocol."""
+    """A worker, or the connection to a worker, violates the protocol."""
 
 
 class CheckpointUnread(StudyError):  # noqa: N818 - the name says what happened
@@ -168,7 +168,7 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
 @contextmanager
 def instead_of_os_error(kind: type[AshtuneError], place: object, advice: str) -> Iterator[None]:
     """In this context, replace an OSError by an error of the type ``kind``, which names the place
-    and an advice.
+    and gives advice.
     """
     try:
         yield

@@ -103,9 +103,9 @@ class WorkerJoined(_Fact, frozen=True):
 class TrialStarted(_Fact, frozen=True):
     """A new trial has got its configuration.
 
-    ``origin`` says who proposed the configuration: "enqueued" means the user, "" means the study's
-    design. If ``confirms`` is set, the new trial confirms the trial ``confirms`` with the same
-    configuration, and is not ranked.
+    ``origin`` says who proposed the configuration: "enqueued" means the user, and "" means the
+    study's design. If ``confirms`` is set, the new trial confirms the trial ``confirms`` with the
+    same configuration, and is not ranked.
     """
 
     trial: _Trial

@@ -143,7 +143,7 @@ class Constraint(msgspec.Struct, frozen=True):
 
     def violation(self, metrics: Metrics) -> float:
         """Return how far a metric violates the bound, or 0 if the bound is met. The violation is
-        divided by the size of the bound, unless the bound is 0.
+        divided by the absolute value of the bound. If the bound is 0, the violation is not divided.
 
         The violation of a metric that is missing or not finite is inf.
         """
@@ -186,8 +186,9 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
     @property
     def chosen(self) -> str:
-        """What the best result is in a study with several objectives, in which its first metric
-        need not be the best one; "" with one objective.
+        """A text that says how the best result is chosen if the study has several objectives. The
+        best result need not have the best value of the first metric. With one objective, the text
+        is "".
         """
         if not self.others:
             return ""

@@ -37,8 +37,8 @@ def seconds_text(seconds: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a short duration as text, such as ``6.35 us``, or :func:`seconds_text` if it is at
-    least 0.1 s.
+    """Return a short duration as text, such as ``6.35 us``, or as :func:`seconds_text` does if the
+    duration is at least 0.1 s.
 
     Sums of simulated times have rounding errors, so less than half a nanosecond becomes ``0 s``.
     """
@@ -94,8 +94,8 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def digits_of(values: Iterable[float]) -> int:
-    """Return how many significant digits tell values apart, at least 4: with them, half of the
-    values are in a range of 10 units of the last digit or more.
+    """Return how many significant digits are needed to tell values apart, at least 4. With this
+    number of digits, the middle half of the values spans at least 10 units of the last digit.
     """
     # Losses near -1000 that differ by 0.01 would all be written as -1,000. The middle half, because
     # one trial that diverged must not take the digits from all others.

@@ -84,16 +84,16 @@ class Observer:
         """Called when an event has happened and was written to the journal."""
 
     def followed(self, what: Followed) -> None:
-        """Called for each verdict on a trial and each order to a worker that followed from the last
-        event.
+        """Called after each event: once for each verdict on a trial, and once for each order to a
+        worker, that followed from the event.
         """
 
     def batch(self, told: "Sequence[Told]") -> None:
         """Several events happened. By default, ``event`` and ``followed`` are called in order for
         each event.
 
-        An observer may override this method if it can take many events faster than one at a time.
-        The observer's own method must have the same effect as the default method.
+        An observer may override this method if handling many events in one call is faster. The
+        observer's own method must have the same effect as the default method.
         """
         # Calls for each verdict and order take time, and many observers need neither verdicts nor
         # orders. Decision 60 (docs/decisions/0060-a-turn-is-the-unit.md) explains why there are

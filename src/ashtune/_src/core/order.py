@@ -69,7 +69,7 @@ def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, Tria
     """Return the non-dominated fronts of sorted entries.
 
     An entry can be dominated only by an earlier entry. If no entry of a front dominates a result,
-    no entry of a later front dominates it either, so bisection finds the result's front.
+    then no entry of a later front dominates this result, so bisection finds the result's front.
     """
     fronts: list[list[tuple[Key, TrialId]]] = []
     for entry in entries:

@@ -153,8 +153,8 @@ _A_PLACE = re.compile(
 
 
 def template(reason: str) -> str:
-    """Replace what differs between failures of one cause by "_": the numbers of
-    :func:`without_numbers`, and machines, devices, addresses, hashes, UUIDs and parts of paths that
-    have a number.
+    """If failures have the same cause, their messages may differ in details. Replace such details
+    by "_": the numbers of :func:`without_numbers`, and machines, devices, addresses, hashes, UUIDs
+    and parts of paths that have a number.
     """
     return without_numbers(_A_PLACE.sub("_", reason))

@@ -172,7 +172,9 @@ class Names(Generic[T]):
 
 
 def entry_points(group: str) -> "Iterable[EntryPoint]":
-    """Return the entry points of a group, from all installed packages, without importing them."""
+    """Return the entry points of a group, from all installed packages, without importing the entry
+    points.
+    """
     from importlib import metadata  # slow to import
 
     return metadata.entry_points(group=group)
@@ -235,8 +237,8 @@ class Registry(Names[PartT]):
         """Return the record of a part for the journal.
 
         Raises:
-            SettingsError: If another process could not import its class, or an option cannot be
-                written as JSON.
+            SettingsError: If another process could not import the part's class, or an option cannot
+                be written as JSON.
         """
         name = self._importable_name(type(part))
         try:
@@ -323,8 +325,8 @@ class Registry(Names[PartT]):
         return missing and f"{missing}, which is needed to continue with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
-        """Return the part of a record as an object of the class ``kind``, or raise if its options
-        do not fit.
+        """Return the part of a record as an object of the class ``kind``, or raise if the record's
+        options do not fit the class.
         """
         try:
             return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
@@ -336,8 +338,8 @@ class Registry(Names[PartT]):
             ) from None
 
     def _class(self, name: str) -> type[PartT]:
-        """Return the class of a part, or raise if it cannot be imported or is not a part of this
-        kind.
+        """Return the class of a part, or raise if the class cannot be imported, or is not a class
+        of a part of this kind.
         """
         if name in self._built_in:
             return self._own(name)

@@ -151,8 +151,8 @@ def did_you_mean(unknown: str, names: Iterable[str]) -> str:
 
 
 def _initials(name: str) -> str:
-    """Return the initials of several words. A single word is returned whole, as its initial says
-    too little.
+    """Return the initials of several words. A single word is returned whole, because a single
+    initial says too little.
     """
     return "".join(word[:1] for word in name.split("_")) if "_" in name else name
 

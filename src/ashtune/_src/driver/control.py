@@ -3,8 +3,8 @@ send from the page.
 
 The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the
 driver's process. If the driver's process still runs after the end of the study, as in a notebook,
-the page stays, because users still look at it. If the live page fails, the driver writes one line
-to stderr and continues.
+the page stays, because users still look at the page. If the live page fails, the driver writes one
+line to stderr and continues.
 
 A command is checked by this module, handled by the controller, written to the journal as an event,
 and answered. Trials and configurations that a command added therefore remain in a resumed study. A
@@ -107,7 +107,7 @@ class Control:
 
     def accept(self, name: str, event: Event) -> None:
         """Answer a command. A command about the enqueued configurations or the number of workers is
-        applied first.
+        applied before it is answered.
         """
         # The event is in the journal already. If this driver is killed here, nothing is lost: the
         # next session reads the event from the journal.

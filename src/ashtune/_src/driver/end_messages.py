@@ -132,8 +132,8 @@ def _say_if_no_trial_used_the_new_rungs(context: SessionContext) -> None:
 
 
 def say_if_the_best_model_is_lost(context: SessionContext) -> None:
-    """If the limit of checkpoints left no room for the best trial's model, print how to train it
-    again.
+    """If the limit of checkpoints left no room for the best trial's model, print how to train this
+    model again.
     """
     best = context.tally.best
     limit = context.study.settings.checkpoint_limit

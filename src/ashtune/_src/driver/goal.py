@@ -70,7 +70,7 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
 
 
 def fit_to_goal(options: SessionOptions, goal: Goal, given: Mapping[str, Any]) -> None:
-    """Set the target to a value for each metric, and the budget to seconds of workers.
+    """Convert the target to one value per metric, and the budget to a sum of workers' seconds.
 
     Args:
         given: The options as the user gave them, for messages.

@@ -191,7 +191,8 @@ class ObserverThread(Observer):
     def finish(self, awake: AwakeClock) -> None:
         """Wait until the observer's thread has ended.
 
-        If the time limit of the clock ``awake`` is over, drop the observer.
+        If the observer's time limit, measured by the clock ``awake``, ends first, drop the
+        observer.
         """
         while self._thread.is_alive() and not awake.is_over(time.monotonic()):
             self._thread.join(POLL_SECONDS)
@@ -285,8 +286,8 @@ def finish_all(
     is_hurried: Callable[[], bool] = lambda: False,
     limit: float | None = None,
 ) -> None:
-    """Wait until all observers have received all past events. Wait at most ``limit`` more seconds
-    until all end.
+    """Wait until all observers have received all past events. Then wait at most ``limit`` seconds
+    until all observers have finished.
 
     Args:
         is_hurried: A function that returns whether the script must end soon. If so, the wait for
@@ -348,7 +349,7 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
 
     Raises:
         SettingsError: If the name is unknown, or names an observer that is not an exporter.
-        ExtraMissing: If its library is not installed.
+        ExtraMissing: If the exporter's library is not installed.
     """
     made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):

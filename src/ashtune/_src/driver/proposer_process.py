@@ -122,8 +122,8 @@ class ProposerProcess(Proposer):
                 self._ask(None)
 
     def _if_new(self, trial: TrialId, configuration: Mapping[str, object]) -> dict[str, Any] | None:
-        """Return the configuration of a trial, or None if the history has this configuration
-        already.
+        """Return the configuration of a trial, or None if an earlier message already has this
+        configuration.
         """
         if trial in self._told:
             return None

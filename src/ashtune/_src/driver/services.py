@@ -1,5 +1,5 @@
-"""What works beside a session: the live page, the display, the proposer, the workers and the
-observers.
+"""The services that run during a session: the live page, the display, the proposer, the workers and
+the observers.
 
 The services open together, and close in an order that loses no data (see the table in
 ``session.py``).
@@ -39,7 +39,7 @@ from ashtune._src.training.worker_messages import Setup
 
 
 class Services:
-    """Opens and closes what works beside a session.
+    """Opens and closes the services that run during a session.
 
     Args:
         observers: The user's observers.
@@ -68,7 +68,9 @@ class Services:
         return process.pid == self._process
 
     def page(self) -> Page | None:
-        """Return the live page, which starts at the first call; None if the user wants none."""
+        """Return the live page, which starts at the first call. If the user wants no live page,
+        return None.
+        """
         watch = self._context.options["watch"]
         control = self._context.options["control"]
         if not (watch or control):
@@ -234,8 +236,8 @@ class Services:
                 proposals.close()
 
     def tell_the_past(self) -> None:
-        """Send the past events of a study without remaining work to the user's observers, with a
-        longer time limit.
+        """If a study has no work left, send its past events to the user's observers, with a longer
+        time limit.
         """
         # Only observers have work here, so they may take longer than beside a running study.
         if self._observers:

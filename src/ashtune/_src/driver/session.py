@@ -231,7 +231,8 @@ class Session:
     def _end_by_signal(self, number: int) -> None:
         """End the script by signal ``number``.
 
-        After SIGUSR1, or SIGTERM under MPI, end the script with an exit status instead.
+        Exceptions: after SIGUSR1, and after SIGTERM under MPI, the script ends with an exit status
+        and not by the signal.
         """
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
@@ -335,8 +336,8 @@ class Session:
         in a notebook.
 
         Yields:
-            The drive that the loop calls; None if the study is complete, or if a limit leaves
-                nothing to do.
+            The object (a drive) whose methods the loop calls. None if the study is complete, or if
+                a limit leaves nothing to do.
         """
         session, begun = self._begin()
         if not self._controller.is_open:
@@ -396,8 +397,8 @@ class Session:
 
 
 class _Past(Observer):
-    """Reads the configurations and the number of the first new worker from the events of earlier
-    sessions.
+    """Reads two things from the events of earlier sessions: the trials' configurations, and the
+    number that this session's first worker gets.
     """
 
     def __init__(self, configurations: Configurations) -> None:

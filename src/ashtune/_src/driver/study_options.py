@@ -312,7 +312,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _refuse_class(name: str, value: object) -> None:
-    """Raise an error if a value is a class, which a user wrote without brackets."""
+    """Raise an error if a value is a class, because the user forgot the brackets of a call."""
     if isinstance(value, type):
         package = "ashtune." if f"{value.__module__}.".startswith("ashtune.") else ""
         raise SettingsError(
@@ -381,8 +381,7 @@ def worker_seconds(options: SessionOptions) -> float | None:
     """Return the budget in seconds of workers, or None without a budget.
 
     Raises:
-        SettingsError: If the budget is the time of GPUs, and the number of GPUs of a worker is not
-            given.
+        SettingsError: If the budget is GPU time, and the number of GPUs per worker is not given.
     """
     if (budget := options["budget"]) is None:
         return None
@@ -399,7 +398,7 @@ def worker_seconds(options: SessionOptions) -> float | None:
 def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[Scheduler, Ladder]:
     """Return the scheduler and the ladder.
 
-    If the user gives no lowest rung, the scheduler may choose it.
+    If the user gives no lowest rung, the scheduler may choose the lowest rung.
 
     Args:
         weighs_seconds: Whether the search takes the training seconds of results into account, so

@@ -1,8 +1,8 @@
 """Count the time in which this process ran and was not suspended.
 
 A driver may be suspended by Ctrl-Z, by a batch system, or in a closed laptop. A suspended driver
-receives no messages. A worker must not count as silent (lost) only because the driver was
-suspended.
+receives no messages. If the driver was suspended, the workers must not count as lost for this
+reason.
 """
 
 import math

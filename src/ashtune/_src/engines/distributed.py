@@ -382,7 +382,8 @@ class DistributedWorkers:
     def _accept(self, number: int, peer: Peer, message: WorkerMessage) -> str:
         """Process a message.
 
-        Return an error message if this peer's worker cannot have sent it, or an empty string.
+        Return an error message if this peer's worker cannot have sent the message, or an empty
+        string.
         """
         worker = message.worker
         if worker == peer.worker:
@@ -403,8 +404,8 @@ class DistributedWorkers:
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
         """Return the message.
 
-        If its checkpoint cannot be stored, the returned message has the error instead of the
-        checkpoint.
+        If the message's checkpoint cannot be stored, the returned message contains the error in
+        place of the checkpoint.
         """
         if (
             not isinstance(message, JobFinished | JobPaused | TrialReleased)

@@ -1,7 +1,7 @@
 """The interface of an engine, whose workers report events and carry out orders.
 
-An engine that differs only in its message transport has to implement only a
-:class:`~ashtune.engines.Link`.
+If an engine needs only another transport for its messages, a new :class:`~ashtune.engines.Link` is
+enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -124,8 +124,8 @@ class Engine(Protocol):
         """
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Before a study is created, raise SettingsError if its options are not possible: by
-        default, do nothing.
+        """Before a study is created, raise SettingsError if the engine's options are not possible.
+        By default, do nothing.
 
         Raises:
             SettingsError: With a message of one line that names the option.
@@ -141,7 +141,7 @@ class Engine(Protocol):
         """
 
     def leave(self, status: int) -> None:
-        """End the processes that outlive a session, before this program ends with ``status``: by
-        default, none.
+        """End the processes that outlive a session, before this program ends with ``status``. By
+        default, no process outlives a session.
         """
         del status

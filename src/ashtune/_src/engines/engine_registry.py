@@ -75,8 +75,8 @@ def engine_for(given: Mapping[str, Any]) -> Engine:
 
 
 def _engine_named(text: str) -> Engine:
-    """Return the engine of a text such as "local", or "cluster:interface=ib0" with options of this
-    engine alone.
+    """Return the engine that a text names, such as "local". The text may also contain options of
+    the engine, as in "cluster:interface=ib0".
     """
     name, *options = text.split(":")
     given = dict(option.partition("=")[::2] for option in options)

@@ -271,9 +271,8 @@ class FileReceiver:
 
 
 class Carrier(Protocol):
-    """Sends messages and the chunks of files in order.
-
-    A place, to which they are sent, is a rank of MPI or a host of a cluster.
+    """Sends messages and the chunks of files in order to places. A place is a rank of MPI or a host
+    of a cluster.
     """
 
     def put(self, place: Any, message: Any, /) -> None:
@@ -341,7 +340,7 @@ class CheckpointLocations:
 
 class PeerFiles:
     """Sends a worker's logs, profiles and checkpoints to the driver. Each checkpoint is sent before
-    its event.
+    the event that names the checkpoint.
 
     ``send`` queues the chunks of files to the driver.
     """

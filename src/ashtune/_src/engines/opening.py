@@ -25,7 +25,8 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     Each later worker of a rank has a number that is higher by ``step``. A rank compares ``created``
     to check that it sees the right directory. If ``sends_files``, files are sent in messages,
     because the ranks may share no directory. ``group`` has the ranks that train the same trials as
-    this rank, the first of which is the worker; it is empty if the rank trains alone.
+    this rank; the first rank in ``group`` is the worker. If this rank trains alone, ``group`` is
+    empty.
     """
 
     edition: int = 0
@@ -40,8 +41,8 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     group: list[int] = []
 
     def among(self, workers: int) -> "Opening":
-        """Return the message with the time between two reports of a worker that suits this number
-        of workers.
+        """Return the message with a longer time between two progress reports of a worker if there
+        are many workers.
         """
         seconds = max(self.setup.progress_seconds, workers / PROGRESS_A_SECOND)
         return replace(self, setup=replace(self.setup, progress_seconds=seconds))

@@ -198,8 +198,8 @@ class AskedWorkers:
 
 
 class OwnLoopEngine(Engine):
-    """The engine for a user's own loop, which users cannot choose by name; see
-    :class:`~ashtune.engines.Engine`.
+    """The engine for a user's own loop; see :class:`~ashtune.engines.Engine`. Users cannot choose
+    this engine by name.
 
     Attributes:
         workers: The workers of the open session; None before the first session.
@@ -241,8 +241,8 @@ class DirectChannel:
         self.last: JobEvent | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Pass a message to the driver. ``Broken`` only fails a trial, because the user decides
-        whether to stop.
+        """Pass a message to the driver. After a message ``Broken``, only the trial fails and the
+        study continues, because the user decides whether to stop.
         """
         if isinstance(message, Broken):
             assert message.failure is not None, (

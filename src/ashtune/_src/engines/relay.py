@@ -63,8 +63,8 @@ class PoolRelay:
             self.pool.send(order.worker, order)
 
     def listen(self, seconds: float) -> bool:
-        """Queue what the workers send within ``seconds``, and from time to time their logs. Return
-        whether a worker has sent something.
+        """Queue for the driver all messages that the workers send within ``seconds``. From time to
+        time, also queue new parts of the workers' logs. Return whether a worker has sent something.
 
         Raises:
             ObjectiveError: If several workers died before their first job.

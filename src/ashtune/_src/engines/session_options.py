@@ -42,7 +42,9 @@ def check_profile(name: str, value: bool) -> bool:
 
 
 def check_one_of(known: tuple[str, ...], name: str, value: str) -> str:
-    """Return the value of an option. Raise SettingsError if it is not one of the known values."""
+    """Return the value of an option. Raise SettingsError if the value is not one of the known
+    values.
+    """
     if check_name(name, value) not in known:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(known)}")
     return value

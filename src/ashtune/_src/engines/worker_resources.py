@@ -206,8 +206,8 @@ def environments_here(
 
 
 def gpus_of_rank(rank: int, size: int, environment: Environment) -> dict[str, str]:
-    """Return the variables with the GPUs of one of the ``size`` ranks of a worker, in place of the
-    worker's variables.
+    """Return the environment variables that give one of the ``size`` ranks of a worker its GPUs.
+    They replace the worker's variables.
 
     If the worker's GPUs cannot be divided equally among the ranks, return nothing: each rank sees
     all of them.

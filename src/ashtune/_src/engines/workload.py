@@ -199,15 +199,15 @@ class Workload:
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that would become suspects if the worker died now: none unless the worker
-        trains several trials together.
+        """The trials that would become suspects if the worker died now: this is empty if the worker
+        does not train several trials together.
         """
         if self.trains_together and len(self._jobs) > 1:
             return self.trials
         return ()
 
     def blamed_in(self, lost: WorkerLost) -> WorkerLost:
-        """Return the loss of the worker with the job that is to blame, if there is one."""
+        """Return the event of the worker's loss. If a job is to blame, the event names this job."""
         job = self.to_blame
         if job is None:
             return lost
@@ -314,8 +314,8 @@ class Collector:
         return progress
 
     def explain(self, message: Broken) -> ObjectiveError:
-        """Return the error of a worker that cannot train any trial, after its traceback is added to
-        its log.
+        """Add the traceback of a worker that cannot train any trial to the worker's log, and return
+        the worker's error.
         """
         if not message.traceback:
             return ObjectiveError(message.reason)

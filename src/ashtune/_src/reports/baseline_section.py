@@ -1,8 +1,8 @@
 """Compares the computation times of the rungs, in studies with different numbers of models.
 
 A series has one study for each number of models. Each study has one worker and the scheduler
-sequential halving. A single worker never waits, so the study's wall time is the sum of the seconds
-of all rungs and of the start.
+sequential halving. A single worker never waits, so the study's wall time is the sum of two times:
+the seconds of all rungs, and the seconds of the worker's start.
 """
 
 from collections.abc import Sequence

@@ -57,7 +57,7 @@ def words(*sentences: str, is_bad: bool = False) -> Block:
 
 def figures(**named: Figure) -> Block:
     """Return a block of figures. The name of a figure is its description for readers who cannot see
-    it.
+    the figure.
     """
     return Block(figures=named)
 

@@ -21,8 +21,8 @@ class PlannedRung(msgspec.Struct, frozen=True):
     """A rung of the plan. If configurations are random, ``trials`` trials train ``epochs`` epochs
     in total for this rung.
 
-    ``where_learnt`` is the number of trials if the search learns. Then more trials are promoted,
-    since late trials are better than early trials.
+    ``where_learnt`` is the number of trials if the search learns from results. If the search
+    learns, more trials are promoted, since late trials are better than early trials.
     """
 
     rung: int
@@ -113,8 +113,8 @@ def too_few_trials(top: int, *, unit: str) -> str:
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table of rungs. If the numbers are different for a search that learns,
-    the table has additional columns for it.
+    """Return the plan as a table of rungs. If a search that learns from results has other numbers,
+    the table has additional columns for these numbers.
     """
     table = bare_table(has_footer=True)
     columns = [

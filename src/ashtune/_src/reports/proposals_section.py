@@ -44,7 +44,8 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The comparison of proposals with random draws that started at about the same time.
+    """The comparison of proposals with random draws. Only trials that started at about the same
+    time are compared with each other.
 
     The study does not react to the comparison. A guard that made more trials random after a bad
     comparison did not improve the results, see ``docs/decisions/0049-no-guard-of-searches.md``.

@@ -130,7 +130,8 @@ def one_section(study: StudyReader, name: str) -> dict[str, Any]:
     """Return a section's title, its lines as a text, and its value.
 
     Raises:
-        StudyError: If the section needs a result and there is none, or if its code raises.
+        StudyError: If the section needs a result and the study has no result, or if the section's
+            code raises.
     """
     from rich.console import Group
 

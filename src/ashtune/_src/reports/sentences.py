@@ -32,8 +32,9 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
 
 
 def margin_text(tally: Tally) -> str:
-    """Return a text that compares the best result with the next best result of the same rung;
-    "" if there is none, or if several objectives, constraints or repetitions chose the best result.
+    """Return a text that compares the best result with the next best result of the same rung; "" if
+    there is no next best result, or if the best result was chosen by several objectives,
+    constraints or repetitions.
     """
     best = tally.best
     if best is None or not tally.goal.is_plain or tally.confirmed is not None:
@@ -97,8 +98,8 @@ def failures_text(tally: Tally, before: str) -> str:
     failed, return "".
 
     If no trial reached the top rung, the text says so: ``10 of 30 trials failed: ...; no trial
-    reached the top rung (81)``. ``before`` is the text that is shown before this text. If it
-    already has the reason, the reason is left out.
+    reached the top rung (81)``. ``before`` is the text that is shown before this text. If
+    ``before`` already contains the reason, the reason is left out.
     """
     failures = tally.failures
     if not failures.total:
@@ -149,7 +150,7 @@ def no_result_sentence(tally: Tally) -> str:
 
 def why_no_result(tally: Tally) -> str:
     """Return a text about the failed trials and the most frequent reason. If there are more
-    withdrawn trials, the text is about them instead.
+    withdrawn trials than failed trials, the text is about the withdrawn trials.
     """
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),

@@ -72,12 +72,12 @@ class Section(View):
     lines for the terminal, and a value for JSON. A derived class overrides ``blocks``, ``lines`` or
     ``value``.
 
-    ``name`` has lower-case letters, digits and hyphens. If another package adds a section, its name
-    is the name of the entry point. ``title`` is the section's heading. ``uses`` has the names of
-    the shared analyses that the section needs. Then one reading of the journal is enough for all
-    analyses. All observers see the whole journal before the report calls ``blocks``, ``lines`` or
-    ``value``. If ``shows_live`` is True, the section's lines need only the tally, and the summary
-    after a session shows these lines.
+    ``name`` has lower-case letters, digits and hyphens. If a package adds a section by an entry
+    point, the section has the name of the entry point. ``title`` is the section's heading. ``uses``
+    has the names of the shared analyses that the section needs. Then one reading of the journal is
+    enough for all analyses. All observers see the whole journal before the report calls ``blocks``,
+    ``lines`` or ``value``. If ``shows_live`` is True, the section's lines need only the tally, and
+    the summary after a session shows these lines.
     """
 
     title: ClassVar[str]

@@ -10,8 +10,8 @@ by the rule of ``Ash``.
 Rule 2: earlier trials that passed a low rung freely show which fraction of the good trials this
 rung would have promoted. A trial counts as good if it was good at a higher rung. New trials are
 first judged at a low rung if this saves more resource than the wrong decisions of this rung cost.
-Rule 3: the choice of a rung depends on no clock, random number, number of workers or float. Its
-scores are fractions.
+Rule 3: the choice of a rung does not depend on a clock, random numbers, the number of workers, or
+floating-point numbers. Its scores are fractions.
 """
 
 # Decision 28 (docs/decisions/0028-where-trials-enter.md) has the rule as formulas.
@@ -43,8 +43,8 @@ ELITE = 5
 
 
 class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
-    """Promote trials as ``Ash`` does, but let earlier results decide at which rung new trials are
-    first judged.
+    """Promote trials by the rule of ``Ash``, but let earlier results decide at which rung a new
+    trial is first compared with other trials.
     """
 
     rule = Rule.UNKNOWN  # the rule depends on all results before a trial started
@@ -58,8 +58,8 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
 
 class AdaptiveMachine(AshMachine):
-    """The machine of ``AdaptiveAsh``. A trial passes freely up to a rung, and is then promoted as
-    by ``Ash``.
+    """The machine of ``AdaptiveAsh``. Up to a chosen rung, a trial is promoted independently of its
+    rank. From this rung on, the trial is promoted by the rule of ``Ash``.
     """
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
@@ -155,7 +155,7 @@ class AdaptiveMachine(AshMachine):
 
     def _part_kept(self, rung: int, safe: int) -> Fraction:
         """Estimate the fraction of good trials that a rung would promote. The estimate uses the
-        trials that passed this rung freely.
+        trials that passed this rung independently of their rank.
         """
         kept = self.ladder.kept[rung]
         # Before there are data, a low rung is assumed to choose no better than chance.

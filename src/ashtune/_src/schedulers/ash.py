@@ -187,8 +187,8 @@ class AshMachine(Machine):
         return self._entered_at.get(trial, 0)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung if future trials enter
-        at the same rungs as trials do now.
+        """Return how many of the first ``trials`` trials enter at each rung. For future trials, the
+        present rule of entry is assumed.
         """
         counts = [0] * len(self.ladder.rungs)
         for trial, rung in self._entered_at.items():
@@ -202,7 +202,7 @@ class AshMachine(Machine):
 
     def notes(self) -> str:
         """Return a text that says which new trials enter at the top rung, and why. If no trial
-        does, the text is empty.
+        enters at the top rung, the text is empty.
         """
         every = self._every
         if not every:
@@ -292,8 +292,8 @@ class AshMachine(Machine):
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the expected number of trials at each rung. The number does not include the
-        promotions that later results prove wrong (about sqrt(n) promotions).
+        """Return the expected number of trials at each rung. About sqrt(n) more promotions happen,
+        which later results prove wrong. The number does not include these promotions.
         """
         counts = self.entering(trials)
         for rung in range(self.ladder.top):

@@ -4,14 +4,14 @@ Hyperband.
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et
 al., arXiv 1810.05934. When all trials of a rung are trained, the best ``1/reduction_factor`` of
 them are trained to the next rung. With several workers, a rung is a barrier: no trial of the rung
-is promoted before all its trials have results. While one bracket waits for the last trials of a
-rung, another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018,
+is promoted before all trials of the rung have results. While one bracket waits for the last trials
+of a rung, another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018,
 https://arxiv.org/abs/1807.01774, section 4.2.
 
 Rule 1: the number of a trial decides to which bracket the trial belongs: the first trials belong to
 the first bracket, and so on. A trial is compared only with trials of the same bracket.
-Rule 2: a free worker trains a promoted trial of the oldest bracket that has one. If no promoted
-trial waits, a new trial starts.
+Rule 2: a free worker trains a promoted trial. If several brackets have promoted trials, the oldest
+of these brackets comes first. If no promoted trial waits, a new trial starts.
 Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more
 trials can reach the lowest rung if no trials of the bracket may start. No more trials can reach any
 other rung if the rung below is closed. When a rung with ``n`` trials closes, the best
@@ -109,8 +109,8 @@ class BracketsMachine(Machine):
         self._settle(result.job)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from its bracket. If another trial replaces it, this trial gets the next
-        trial number. O(n log n).
+        """Remove a trial from its bracket. If a new trial replaces the withdrawn trial, the new
+        trial gets the next trial number. O(n log n).
         """
         self._budget.withdraw(replace=replace)
         bracket = self._brackets[self.bracket(job.trial)]

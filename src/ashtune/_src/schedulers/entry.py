@@ -1,5 +1,5 @@
-"""Two rules that let new trials of ``Ash`` enter at the top rung: one if low rungs take too many
-seconds, and one if the ranks at low rungs are misleading.
+"""Two rules that let new trials of ``Ash`` enter at the top rung. The first rule applies if low
+rungs take too many seconds. The second rule applies if the ranks at low rungs are misleading.
 
 Each rule has a number ``every``: n if every n-th trial skips the lower rungs, 0 if no trial skips
 them. The rules depend only on results and compare ranks in whole numbers, so in a replayed study
@@ -32,7 +32,7 @@ low rungs are misleading.
 
 class DearRungs:
     """Lets new trials skip the lower rungs if the lowest rung takes a large share of a full
-    training's seconds. This holds only if no trial is resumed from a checkpoint.
+    training's seconds. This rule applies only if no trial is resumed from a checkpoint.
 
     The price of the lowest rung is its share of the seconds of a full training. The first two
     results of a trial give one price: the straight line through their seconds predicts the seconds
@@ -85,7 +85,7 @@ class DearRungs:
 
     def notes(self) -> str:
         """Return a text that says that new trials skip the lower rungs, and why. The method is
-        called only while they do.
+        called only while new trials skip the lower rungs.
         """
         return (
             f"new trials are trained to {self._rungs[-1]:,} directly, because training to "
@@ -101,13 +101,13 @@ class MisleadingRungs:
     Rule 1: a trial that was promoted from the lowest rung to the top rung has a rank at both rungs.
     If there are at least 4 such trials (the newest 30 count), and Kendall's correlation of their
     ranks is below ``least``, every fourth new trial enters at the top rung. Only promoted trials
-    have both ranks, so the correlation is too low even where halving works well. Therefore a low
-    correlation only starts a test with these few trials.
+    have a rank at both rungs, so the correlation is too low even where halving works well.
+    Therefore a low correlation only starts a test with these few trials.
     Rule 2: rule 2 replaces rule 1 as soon as three trials that entered at the top rung have
     results. The newest 15 of these trials are compared with the newest 15 promoted trials, in all
-    pairs. If the promoted trial is worse in more pairs than it is better, all new trials enter at
-    the top rung. If it is better in more pairs, no new trial does. If both numbers are equal, rule
-    1 decides.
+    pairs. If the promoted trial is the worse one in most pairs, all new trials enter at the top
+    rung. If the promoted trial is the better one in most pairs, no new trial enters at the top
+    rung. If both numbers are equal, rule 1 decides.
 
     The rules need a single loss. The measurements are in
     ``docs/decisions/0083-rungs-that-mislead.md``.
@@ -165,7 +165,7 @@ class MisleadingRungs:
 
     def notes(self) -> str:
         """Return a text that says which trials skip the lower rungs, and why. The method is called
-        only while some trials do.
+        only while some trials skip the lower rungs.
         """
         low = self._rungs[0]
         top = self._rungs[-1]

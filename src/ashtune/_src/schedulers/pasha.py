@@ -8,17 +8,18 @@ losses at the open rung, and by their losses at the rung below. Two trials whose
 below differ by at most ``epsilon`` count as equal (soft ranking). If two unequal trials have the
 same rank in the two rankings, the next rung opens.
 
-``epsilon`` is an estimate of the noise of the learning curves. It uses all pairs of trials whose
-order has changed and later changed back: ``epsilon`` is the 90th percentile of the loss differences
-of these pairs at the open rung. If no order has changed back, ``epsilon`` stays the same.
+``epsilon`` is an estimate of the noise of the learning curves. The estimate uses all pairs of
+trials whose order has changed and later changed back: ``epsilon`` is the 90th percentile of the
+loss differences of these pairs at the open rung. If no order has changed back, ``epsilon`` stays
+the same.
 
 Rule 1: the curve of a trial consists of all losses that the trial has reported. In the paper,
 trials report every epoch. If trials report only at the rungs, the order of two trials can change
 back only if there are three or more rungs.
-Rule 2: the orders of the trials are compared when a result arrives at the open rung. Without a new
-result at the open rung, only a withdrawn trial can change an order. To limit the number of pairs,
-the noise is estimated from only 256 trials of a rung, as many as in the paper. The percentile is
-always one of the loss differences (nearest-rank method).
+Rule 2: the orders of the trials are compared when a result arrives at the open rung. If there is no
+new result at the open rung, only the withdrawal of a trial can change an order. To limit the number
+of pairs, the noise is estimated from only 256 trials of a rung, as many as in the paper. The
+percentile is always one of the loss differences (nearest-rank method).
 Rule 3: failures are ignored, because they are never promoted. Trials with equal losses may have any
 order.
 """

@@ -10,7 +10,7 @@ Archambeau, *Multi-objective Asynchronous Successive Halving*, 2021,
 https://arxiv.org/abs/2106.12639.
 
 Rule 1: trials are ranked by (loss, trial number), so of two trials with equal losses the earlier
-trial is better. The same holds for equal crowding distances in one front.
+trial is better. Trials with equal crowding distances in one front are also ranked by trial number.
 Rule 2: failed trials (with a loss of inf) count in ``n``, rank last and are never promoted.
 Rule 3: results that violate the constraints by the same amount are ranked by their losses, as
 feasible results are.
@@ -71,8 +71,8 @@ class QuotaRule:
 
     With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole
     number that is at most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the
-    two bounds of the quota are equal. If the exponent is smaller, the second bound is lower above
-    ``N = f^2``.
+    two bounds of the quota are equal. If the exponent is smaller than 1, the second bound is the
+    lower one for ``N`` above ``f^2``.
 
     Args:
         kept: The fraction that is promoted, between 0 and 1.
@@ -180,7 +180,7 @@ class OneLoss:
 
     def _centre(self) -> None:
         """Fill the window with ``_NEAR`` ranks on each side of the quota, or with all ranks of a
-        side that has fewer.
+        side that has fewer ranks.
         """
         window = self._window
         better = self._better

@@ -26,7 +26,7 @@ from ashtune._src.schedulers.ranking import QuotaRule
 
 
 class Rule(StrEnum):
-    """The moment at which a trial must be within the quota of its rung so that it is promoted."""
+    """Says at which moment a trial must be within the quota of its rung to be promoted."""
 
     SINCE_ITS_RESULT = "since its result"
     """At any time after the trial's result has arrived, as in asynchronous promotion."""
@@ -79,7 +79,7 @@ class Machine(Protocol):
         """Set the number of trials that may be started; None for no limit.
 
         Raises:
-            SettingsError: If it is too late to change the number, which then stays the same.
+            SettingsError: If it is too late to change the number. The number then stays the same.
         """
 
     def lengthen(self, ladder: Ladder) -> None:
@@ -200,7 +200,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
         scheduler.
 
         If ``weighs_seconds`` is True, the search uses the seconds of results, so the scheduler may
-        use them too.
+        use these seconds too.
         """
         return self
 

@@ -45,8 +45,8 @@ class SchedulerView(msgspec.Struct, frozen=True):
     """The name, rule and machine of a scheduler. If ``machine`` is None, ``missing`` says why in
     one line.
 
-    ``machine`` gets no results. ``told`` is a machine that gets the study's results, if there is
-    one.
+    ``machine`` gets no results. ``told`` is the machine that gets the study's results. It is None
+    if no machine gets results.
     """
 
     name: str
@@ -64,8 +64,8 @@ class SchedulerView(msgspec.Struct, frozen=True):
         return self.machine.quota_rule(rung)
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung promotes a trial as soon as it is within the quota, or False
-        without a machine.
+        """Return whether a rung promotes a trial as soon as it is within the quota, or False if
+        there is no machine.
         """
         return self.machine is not None and self.machine.promotes_at_once(rung)
 
@@ -85,7 +85,7 @@ class SchedulerView(msgspec.Struct, frozen=True):
         return None if self.machine is None else self.machine.expected(trials)
 
     def entering(self, trials: int) -> Sequence[int] | None:
-        """Return how many of the first ``trials`` trials enter at each rung; None without a
+        """Return how many of the first ``trials`` trials enter at each rung; None if there is no
         machine.
         """
         return None if self.machine is None else self.machine.entering(trials)

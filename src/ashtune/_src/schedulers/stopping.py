@@ -36,7 +36,9 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
 
 
 class StoppingMachine(Machine):
-    """The machine of ``StoppingAsh``, which decides about each result once."""
+    """The machine of ``StoppingAsh``. It decides about each result only once, when the result
+    arrives.
+    """
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder

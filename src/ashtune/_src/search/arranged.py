@@ -32,7 +32,7 @@ _BLOCKS_KEPT = 4
 
 
 class Enqueued:
-    """A design that gives the enqueued configurations first, and after them the configurations of a
+    """A design that first gives the enqueued configurations, and then gives the configurations of a
     search.
 
     In a finite space, the search does not repeat the enqueued configurations.

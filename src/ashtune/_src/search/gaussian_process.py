@@ -194,9 +194,9 @@ class GaussianProcess:
         """Return the weighted squared distance between each of m rows and each row of the values,
         shape (m, n).
 
-        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. But it
-        makes the last bits of the distances wrong, so a covariance matrix that will be factored is
-        computed from pairwise differences.
+        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. But
+        the matrix product makes the last bits of the distances wrong. Therefore, if a covariance
+        matrix will be factored, its distances are computed from pairwise differences.
         """
         vectors, norms = self._embedded(rows)
         squared: Array = (

@@ -129,8 +129,8 @@ class ShownResults:
         """If a trial has failed, add the data of "success": 1 for each finite result, and 0 for
         each of the newest failures.
 
-        The resource of a failure is that of the rung that the trial did not reach. A trial that ran
-        out of memory counts neither as success nor as failure.
+        The resource of a failure is the resource of the rung that the trial did not reach. A trial
+        that ran out of memory counts neither as success nor as failure.
         """
         failed = sorted(trial for trial in seen.failures if seen.fits.get(trial, 1.0) >= 0)[
             -MOST_NEWEST:
@@ -149,8 +149,8 @@ class ShownResults:
         self._add("success", np.concatenate([results, rows]), values)
 
     def _add_fits(self, seen: SeenTrials) -> None:
-        """If a trial ran out of memory, add the data of "fits": the values of rule 8 for the newest
-        trials that ran out of memory, and for other trials.
+        """If a trial ran out of memory, add the data of "fits". These are the values of rule 8, for
+        the newest trials that ran out of memory and for other trials.
         """
         too_large = [trial for trial, value in seen.fits.items() if value < 0][-MOST_NEWEST:]
         if too_large:
@@ -164,7 +164,8 @@ class ShownResults:
             self.beside["fits"] = Scaled(np.array([seen.points[trial] for trial in trials]), values)
 
     def plain_losses(self, seed: int, trial: int, *, is_mapped: bool) -> Array | None:
-        """Return one standardised number for each result; None if the results tell nothing.
+        """Return one standardised number for each result. Return None if the results give no
+        information.
 
         Args:
             seed: The seed of the study.
@@ -222,8 +223,8 @@ class Kernels:
         return self._fitted[name]
 
     def model_of(self, name: str, now: ShownResults) -> Model | None:
-        """Return a model of a quantity other than the losses, such as "paces", with all values
-        known now. If there are too few values, return None.
+        """Return a model of a quantity, with all values known now. The quantity is not the loss,
+        but for example "paces" (training times). If there are too few values, return None.
         """
         found = now.beside.get(name)
         if found is None:

@@ -9,18 +9,19 @@ configurations that learn fast only at the start. For every second proposal, the
 are first mapped to one scale (``on_one_scale``).
 Rule 3: for each trial without a result at the top rung, losses are drawn from the process and used
 like results (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2). Therefore the next proposal is
-close neither to a trial in training nor to a paused trial. The loss of a paused trial is never
-better than that of the best finished trial, as the study may never promote the paused trial.
+not close to a trial in training, and not close to a paused trial. The drawn loss of a paused trial
+is never better than the loss of the best finished trial, because the study may never promote the
+paused trial.
 Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by
 the square root of the predicted training time. Without this division, the search chose the slowest
 configurations and was worse than random search.
-Rule 5: a failure is not treated as a loss. Another Gaussian process predicts the probability of
+Rule 5: a failed trial gets no artificial loss. Another Gaussian process predicts the probability of
 success, and the expected improvement is multiplied by this probability. A trial that had good
 results and then failed at a higher rung keeps these results, so points near it stay promising
 unless several trials near it fail.
 Rule 6: the first ten trials cover the space evenly (a Latin hypercube), and a tenth of all other
-trials are random. If a configuration has results from before the study, it replaces one of the
-first ten trials and is not proposed.
+trials are random. If a configuration has results from before the study, this configuration replaces
+one of the first ten trials and is not proposed.
 Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the
 latest after 16 new results. Between two fits, the process uses each new result immediately. A fit
 takes four fifths of a proposal's time. With several losses, the kernel is fitted for each proposal,

@@ -90,8 +90,8 @@ class Score:
         waiting: Sequence[Point],
         chance: np.random.Generator,
     ) -> None:
-        """Draw losses at the top rung for trials without a result there, and find the best loss of
-        each draw (rule 3).
+        """For trials without a result at the top rung, draw losses at the top rung, and find the
+        best loss of each draw (rule 3).
 
         If paused trials were ignored, the points near them would stay promising, and the search
         would propose them again and again. If the drawn loss of a paused trial counted without a

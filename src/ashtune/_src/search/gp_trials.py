@@ -131,10 +131,11 @@ class SeenTrials:
     def shown(self) -> list[TrialId]:
         """Return the trials that the model uses, in the order of their numbers. O(n log n).
 
-        If there are few trials, all are used. If there are many, the model uses the best trials and
-        the newest trials. If some hyperparameters depend on others, it also uses the best trials of
-        each branch of the space. Otherwise the model would forget a branch without a trial among
-        the best and the newest, and would search this branch again or never.
+        If there are few trials, the model uses all trials. If there are many trials, the model uses
+        the best trials and the newest trials. If some hyperparameters depend on others, the model
+        also uses the best trials of each branch of the space. Otherwise, if a branch had no trial
+        among the best and the newest trials, the model would forget the branch, and would search it
+        again or never.
         """
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)

@@ -143,8 +143,8 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
 
 
 def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
-    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``. If there is
-    a single point, it is the middle.
+    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``. If
+    ``points`` is 1, return the middle of the range.
     """
     import numpy as np
 

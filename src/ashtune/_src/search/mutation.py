@@ -104,8 +104,8 @@ class _Mutating(Proposer):
             self._configuration = dict(configuration)
 
     def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Keep a result with several losses if no other result at the highest rung dominates this
-        result.
+        """In a study with several losses, keep a result if no other result at the highest rung
+        dominates this result.
         """
         if result.rung < self._rung:
             return
@@ -150,8 +150,8 @@ class _Mutating(Proposer):
         return Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return a list of allowed mutations for ``trials`` trials; an entry None means a random
-        trial.
+        """Return a list with an allowed mutation for each of ``trials`` trials. If an entry is
+        None, the trial is random.
         """
         mutations = self._draw(seeds, trials)
         forbidding = self._space.rules.forbidding
@@ -167,8 +167,8 @@ class _Mutating(Proposer):
         return mutations
 
     def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return a list of mutations, perhaps forbidden, for ``trials`` trials; an entry None means
-        a random trial.
+        """Return a list with a mutation, which may be forbidden, for each of ``trials`` trials. If
+        an entry is None, the trial is random.
         """
         import numpy as np
 

@@ -119,8 +119,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         """Return a new sampler of Optuna.
 
         Raises:
-            SettingsError: If Optuna is not installed, or the sampler was not found, or its options
-                do not fit.
+            SettingsError: If Optuna is not installed, or the sampler was not found, or the
+                sampler's options are not valid.
         """
         name = str(self.sampler)
         kind = _class(name)
@@ -274,8 +274,8 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Return whether the sampler may see a configuration: no value may
-        be a choice of weight 0.
+        """Return whether the sampler may see a configuration. The sampler must not see a value that
+        is a choice of weight 0.
         """
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 

@@ -48,8 +48,8 @@ def results_text(results: int, known: int) -> str:
 
 
 def mutation_text(parent: int) -> str:
-    """Return the origin of a mutation. ``parent`` is the trial that was mutated; if it is below 0,
-    it is a configuration from before the study.
+    """Return the origin of a mutation. ``parent`` is the trial that was mutated. A number below 0
+    stands for a configuration from before the study.
     """
     return f"{_MUTATION}{parent}" if parent >= 0 else f"{_MUTATION}a result from before"
 

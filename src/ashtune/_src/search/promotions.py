@@ -1,11 +1,11 @@
 """Tests whether the proposed trials of a study are promoted more often than its random trials.
 
 Source: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964, extends
-Fisher's exact test from one table to several tables. One table counts the trials of one stretch
-(see rule 1), by source and by promotion. The ratio of the promoted shares is computed by Mantel and
-Haenszel (*J. Natl. Cancer Inst.* 22, 1959), and the ratio's interval by Greenland and Robins,
-*Biometrics* 41, 1985. The null hypothesis is that all trials of a stretch are equally likely to be
-promoted. The probability of promotion may differ between stretches.
+Fisher's exact test from one table to several tables. One table has the counts of one stretch (see
+rule 1): promoted and unpromoted trials from each source. The ratio of the promoted shares is
+computed by Mantel and Haenszel (*J. Natl. Cancer Inst.* 22, 1959), and the ratio's interval by
+Greenland and Robins, *Biometrics* 41, 1985. The null hypothesis is that all trials of a stretch are
+equally likely to be promoted. The probability of promotion may differ between stretches.
 
 Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecutive trials that
 entered at the same rung. Trials before the first proposal are not compared, because early trials

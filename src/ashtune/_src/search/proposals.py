@@ -1,5 +1,5 @@
-"""Proposals of a search that learns: a thread collects them from the proposer, and the driver gives
-them to new trials.
+"""Proposals of a search that learns: a thread collects the proposals from the proposer, and the
+driver gives the proposals to new trials.
 
 Rule 1: trials may wait until their proposals are ready. In total, all trials wait at most
 ``FREE_WAIT_SECONDS`` plus a fraction of the workers' training time. When the study's waiting time
@@ -11,7 +11,7 @@ Rule 3: a resumed study reads the configurations of earlier trials from the jour
 proposer all events of the journal.
 Rule 4: a proposal is not used if an earlier trial has the same configuration. If the design is
 endless, floats are rounded to twelve digits before configurations are compared. If the design is
-finite, they are compared exactly.
+finite, floats are compared exactly.
 Rule 5: the first trials get their configurations from the design. Therefore the model's process
 does not start together with the workers, but at the study's first result.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
@@ -348,8 +348,9 @@ class Proposals(Observer):
     def close(self) -> None:
         """Close the proposer, then wait at most ``CLOSE_SECONDS`` for its thread to end.
 
-        No trial gets a proposal that is still being made. If it is made in another process, this
-        process is killed. If it is made in this process, the thread may still run afterwards.
+        No trial gets a proposal that is still being made. If another process makes the proposal,
+        that process is killed. If a thread of this process makes the proposal, the thread may still
+        run afterwards.
         """
         self._end(_State.CLOSED)
         if self._proposer is not None:
@@ -557,7 +558,7 @@ class Proposals(Observer):
 
     def _draw(self, trial: int, why: str) -> Proposal:
         """Return the next untried configuration of the design. In an endless design, the search for
-        it starts at the number ``trial``.
+        an untried configuration starts at the number ``trial``.
         """
         number = self._number if self._has_end else max(trial, self._number)
         last = math.inf if self._has_end else number + MOST_DRAWN - 1
@@ -623,8 +624,8 @@ class Proposals(Observer):
             return max(self._next, self._first_proposed) + len(self._ready) if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Return the seconds until the next proposal is due. If it is due now, return 0 or less. If
-        no proposal is needed yet, return None.
+        """Return the seconds until the next proposal is due. If the next proposal is due now,
+        return 0 or less. If no proposal is needed yet, return None.
         """
         is_wanted = self._caller is not _Caller.NOBODY
         most = ahead
@@ -670,8 +671,8 @@ class Proposals(Observer):
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self, state: _State) -> bool:
-        """Stop the thread. Unless the session ends, delete waiting events and proposals. Return
-        whether the thread had run.
+        """Stop the thread. Delete waiting events and proposals. If the session ends, keep them.
+        Return whether the thread had run.
         """
         with self._changed:
             is_first = self._state not in _ENDED

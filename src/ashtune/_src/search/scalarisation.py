@@ -93,8 +93,8 @@ def clip_outliers(values: "Array") -> "Array":
     """Clip the values of each column at the column's median plus ``CLIP`` times the distance
     between its best value and its median.
 
-    If half of the values equal the best value, infinite values become the worst finite value, and
-    no other value changes.
+    If half of the values equal the best value, each infinite value is replaced by the worst finite
+    value, and the finite values stay as they are.
 
     Args:
         values: Shape (n,) or (n, m).

@@ -43,8 +43,8 @@ class Design(Protocol):
         """
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the number of the trial with this configuration. If no trial has it, or the design
-        never ends, return None.
+        """Return the number of the trial with this configuration. If no trial has this
+        configuration, or the design never ends, return None.
         """
 
 
@@ -52,8 +52,8 @@ class Proposal(msgspec.Struct, frozen=True):
     """A configuration for a new trial. ``origin`` is a short text that names the configuration's
     source. The journal stores this text.
 
-    An origin that begins with "random" or "design" means that the configuration is a draw that uses
-    no results. The module ``search/promotions.py`` compares proposals with random draws.
+    An origin that begins with "random" or "design" means that the configuration was drawn without
+    using results. The module ``search/promotions.py`` compares proposals with such random draws.
     """
 
     configuration: dict[str, object]
@@ -200,8 +200,8 @@ class Search(Part, frozen=True):
 
     @property
     def weighs_seconds(self) -> bool:
-        """Whether proposals depend on the seconds of results. If not, a study's scheduler ignores
-        seconds too.
+        """Whether proposals depend on the seconds of results. If this is False, a study's scheduler
+        ignores seconds too.
         """
         return False
 

@@ -24,7 +24,8 @@ def learns(record: Mapping[str, Any]) -> bool:
     return True.
 
     Raises:
-        SettingsError: If the journal's first line names no search, or its options do not fit.
+        SettingsError: If the journal's first line names no search, or if the search does not have
+            the options in the line.
     """
     try:
         search = SEARCHES.part_or_reason(record)
@@ -42,8 +43,8 @@ def design_of(
     grouped_by: tuple[str, ...] = (),
     trials: int | None = None,
 ) -> Design:
-    """Return the design of a study: the enqueued configurations, and after them the configurations
-    of the search.
+    """Return the design of a study: first the enqueued configurations, then the configurations of
+    the search.
 
     Args:
         enqueued: Configurations that come first, in the form that :meth:`Space.check` returns.

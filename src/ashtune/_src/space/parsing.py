@@ -30,8 +30,8 @@ MOST_STEPS = 10_000
 
 
 class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """A conditional hyperparameter. It is in ``trial.config`` only if another hyperparameter has a
-    given value.
+    """A conditional hyperparameter. The hyperparameter is in ``trial.config`` only if another
+    hyperparameter has a given value.
 
     Write ``When("solver", "sgd", (0.0, 1.0))``, or ``When("layers", above=2, values=(0.0, 1.0))``
     for a range.
@@ -94,8 +94,8 @@ class Ordered(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Unordered choices, for a list of ascending numbers whose order has no meaning, such as room
-    numbers.
+    """Choices without an order. Use it for a list of ascending numbers whose order has no meaning,
+    such as room numbers.
 
     Args:
         choices: At least one choice.

@@ -1,8 +1,8 @@
 """``Space``: the search space.
 
 The user's space is first converted to a record, and then a ``Space`` is built from the record. A
-resumed study reads the record from its journal. Therefore it has exactly the same space as the
-first session.
+resumed study reads the record from its journal. Therefore a resumed study has exactly the same
+space as the first session.
 
 Rule: reading a record executes no code from the record.
 """

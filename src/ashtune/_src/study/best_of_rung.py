@@ -1,9 +1,9 @@
 """The best results of one rung, in order, and their Pareto front.
 
-Two classes use this module. The controller needs the trials that keep their checkpoints or are
-confirmed (``checkpoint_index.py``). The tally needs the best trial that views show
-(``analysis/counts.py``). Both get the same best trials, so the checkpoint of the best trial that a
-view shows is deleted last.
+Two classes use this module. The controller uses this order to choose the trials that keep their
+checkpoints, and the trials that are confirmed (``checkpoint_index.py``). The tally uses the same
+order to choose the best trial, which views show (``analysis/counts.py``). Because both use the same
+order, the checkpoint of the shown best trial is deleted last.
 
 Rule: a withdrawal removes the result of a trial. The next kept result takes its place. This may be
 a result that only the withdrawn result dominated.
@@ -32,8 +32,8 @@ class BestOfRung(Generic[T]):
     """The ``KEPT`` best results of one rung. Each result has a key (violation, loss, ...) and a
     trial.
 
-    With several losses, the whole front is kept, and results are dropped only once twice as many
-    are there as after the last time.
+    With several losses, the whole front is kept. Other results are dropped only when the number of
+    results has doubled since the last drop.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class BestOfRung(Generic[T]):
             del self.results[self._order.pop()[1]]
 
     def withdraw(self, trial: TrialId) -> None:
-        """Forget the result of a withdrawn trial. O(n), or O(1) if none is kept."""
+        """Forget the result of a withdrawn trial. O(n), or O(1) if no result is kept."""
         if trial in self.results:
             self._keep([entry for entry in self._order if entry[1] != trial])
 
@@ -86,10 +86,11 @@ class BestOfRung(Generic[T]):
         return self._front
 
     def _drop_dominated(self) -> None:
-        """Keep the front, and of the other results those with the smallest first losses.
+        """Keep the front, and those other results that have the smallest first loss.
 
-        If a result dominates another one, it comes first in this order. The fronts below the first
-        one would be a better order, but finding them takes seconds with three losses or more.
+        Sorted by first loss, a result comes before each result that it dominates. A better order
+        would be by fronts: the first front, then the front of the other results, and so on. But
+        with three losses or more, to compute these fronts takes seconds.
         """
         front = self.leaders()
         others = sorted(set(self._order).difference(front))

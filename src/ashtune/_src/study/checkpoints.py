@@ -386,7 +386,7 @@ class CheckpointWriter:
         bytes.
 
         If nothing was written, return None, since the files of the earlier checkpoint do not
-        contain the training since then.
+        contain the training after that checkpoint.
         """
         if self._not_saved or not (self._has_saved or self._at_opening is not None):
             return None
@@ -491,8 +491,8 @@ class CheckpointWriter:
 
 
 class PartWriter(CheckpointWriter):
-    """For a process of a trial other than process 0: writes what this process saves into the folder
-    that process 0 commits.
+    """Used if several processes train a trial, in every process except process 0. It writes the
+    saved objects of its process into the folder that process 0 commits.
 
     Args:
         folder: The unfinished folder, which process 0 has made.
@@ -513,8 +513,8 @@ class PartWriter(CheckpointWriter):
         self._name = f"{SAVED}.of-rank-{process}"
 
     def _path_of_saved(self) -> str:
-        """Return the path of the object that this process has saved. If it has saved nothing,
-        return the path of the object of process 0, which then is for all processes.
+        """Return the path of the object that this process has saved. If this process has saved
+        nothing, return the path of the object that process 0 has saved for all processes.
         """
         own = f"{self._earlier}/{self._name}"
         with suppress(FileNotFoundError, NotADirectoryError):

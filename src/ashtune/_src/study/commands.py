@@ -1,5 +1,5 @@
-"""Commands to a study's driver. Another process of the same user on the same machine sends commands
-as files.
+"""Commands to a study's driver. Commands to the driver, which are files that another process of the
+same user on the same machine writes.
 
 The folder ``control`` in the study's directory contains one file per command, and the driver's
 answers. The driver writes an event to the journal for each command that has an effect.
@@ -7,11 +7,12 @@ answers. The driver writes an event to the journal for each command that has an 
 Rule 1: a driver reads the folder ``control`` only if the user started the driver with ``control``.
 At its start, the driver empties this folder, so that commands in a copied study are never executed.
 Rule 2: the folder ``control`` is no link, and only the driver's user can access this folder. The
-driver opens this folder once. If another folder replaces it later, the driver ignores the other
-folder.
+driver opens this folder once. If another folder later replaces the folder ``control``, the driver
+ignores the new folder.
 Rule 3: the file of a command is first written under another name, and renamed when the file is
 complete. The driver deletes the file before it executes the command. A sender withdraws a command
-by deleting its file. So a command is executed only if the driver deletes the file first.
+by deleting its file. So a command is executed only if the driver deletes the file before the sender
+does.
 """
 
 # Decision 42 (docs/decisions/0042-control-from-the-page.md): a folder needs no thread, port or

@@ -157,7 +157,7 @@ class Configurations:
 
         Raises:
             SpaceError: If the search gives a configuration outside of the space, because no reader
-                of a journal would accept it.
+                of a journal would accept this configuration.
         """
         place = self._numbering.place(trial)
         if place < self._by_the_user:
@@ -204,8 +204,8 @@ class Configurations:
         return msgspec.msgpack.decode(self._encoded[trial], type=dict[str, Any])
 
     def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
-        """Move the configuration that was planned for the trial ``place`` to the trial for which
-        the enqueued configuration was planned.
+        """An enqueued configuration replaces the planned configuration of the trial ``place``. Move
+        the replaced configuration to the trial for which the enqueued configuration was planned.
         """
         if self.proposals is not None or self._design.size is None:
             return

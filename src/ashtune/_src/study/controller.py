@@ -7,8 +7,8 @@ driver replays the journal.
 Rule 1: a result counts as soon as a worker reports it, even if the trial's checkpoint is not saved
 yet.
 Rule 2: if a training function ends a trial early, the trial counts in its rung like any other
-trial. A trial that ended early may be within the rung's quota and so use one of its places, but it
-is not trained again.
+trial. A trial that ended early may use one of the places in the rung's quota, but the trial is not
+trained again.
 Rule 3: a limit that the user set ends only the search. The confirming trials follow after the
 search (``core/confirm.py``). Any other reason to stop also stops the confirming trials.
 Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are assigned
@@ -585,7 +585,7 @@ class Controller:
         return removed
 
     def _end_the_row(self, trial: TrialId) -> None:
-        """End the row of withdrawn trials, because a trial was not withdrawn: it has a result, or
+        """Count withdrawn trials in a row from 0 again, because another trial has a result or has
         failed.
         """
         self._withdrawn_in_a_row[0] = 0
@@ -662,7 +662,7 @@ class Controller:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
-        """Stop the study, unless it is stopping already. A study that only ends its search can
+        """Stop the study, unless it is stopping already. A study that has ended only its search can
         still be stopped.
         """
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):

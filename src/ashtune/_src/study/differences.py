@@ -13,8 +13,8 @@ from ashtune._src.study.settings import MOST_SHOWN, Settings
 
 def differences(there: Settings, here: Settings) -> list[str]:
     """Return the differences between two studies as text with the names of the user's options.
-    Differences of names, dates and versions are left out. The settings of both studies must have
-    the types that are read from a file.
+    Differences of names, dates and versions are left out. The values in both settings must have the
+    types that a decoder of JSON returns.
     """
     texts = _differences(_options(there), _options(here))
     if there.space != here.space:
@@ -38,7 +38,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 def _key(value: object) -> tuple[type, bytes]:
     """Return a key by which values are compared. The order of a dict does not count. 1 and 1.0 are
-    different, and so are a range and two choices.
+    different. A range is different from a list of two choices.
     """
     return type(value), msgspec.json.encode(value, order="sorted")
 

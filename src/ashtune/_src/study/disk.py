@@ -58,8 +58,9 @@ class Disk:
     """The disk of this machine. Paths are strings. Every method raises OSError if the operation
     fails.
 
-    ``at`` is the descriptor of the folder to which a path is relative. A walk through folders that
-    uses descriptors never leaves its folder tree, even if folders are renamed during the walk.
+    ``at`` is the descriptor of the folder to which a path is relative. If a walk through folders
+    uses descriptors, the walk never leaves its folder tree, even if folders are renamed during the
+    walk.
     """
 
     def open(

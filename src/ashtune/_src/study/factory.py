@@ -57,8 +57,8 @@ class BuiltStudy(msgspec.Struct, frozen=True, kw_only=True):
         return _caution(self.scheduler, self.search)
 
     def view(self) -> SchedulerView:
-        """Return a view of the scheduler. The machine that gets the results is the controller's
-        machine.
+        """Return a view of the scheduler. In this view, the machine that has received the results
+        is the controller's machine.
         """
         # A second machine is built, because a view asks about a study without results. After the
         # first result, the controller's machine cannot answer such questions.
@@ -213,8 +213,8 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
 
 @contextmanager
 def _first_line() -> Iterator[None]:
-    """If code in this context raises an error, add to its text that line 1 of the journal is the
-    cause.
+    """If code in this context raises an error, add to the error's message that line 1 of the
+    journal is the cause.
     """
     try:
         yield

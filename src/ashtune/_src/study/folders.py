@@ -24,7 +24,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
     """Return the path of a folder that the user named. ``~`` means the user's home.
 
     Raises:
-        SettingsError: If the name is empty, no path, or has characters that cannot be shown.
+        SettingsError: If the name is empty, is not a path, or has characters that cannot be shown.
     """
     path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
     if not isinstance(path, str) or not path.strip() or visible(path) != path:
@@ -188,7 +188,7 @@ class ScratchDirectory:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a temporary folder. It is deleted after the ``with`` block."""
+    """Make a temporary folder. The folder is deleted after the ``with`` block."""
     scratch = ScratchDirectory()
     try:
         with scratch.deleted_at_sigterm():

@@ -5,13 +5,13 @@ The first line describes the study (``Settings``). Every other line is an event.
 
 Rule 1: an event is written before the driver acts on the event, so a killed driver loses no event.
 Rule 2: a *turn* is the group of events that the driver handles and writes together. An incomplete
-last turn is ignored. Only a kill during a write can cause it. Any other unreadable line is an
-error, whose message names the line.
-Rule 3: reading a journal executes no code, since lines are only decoded into known types.
-Rule 4: the last line of a turn ends with a check value, such as ``"crc":"1a2b3c4d"``. The check
-value is the CRC-32 of all turns up to this turn, without the check values and the line ends after
-them. If a line is altered, lost, doubled or moved, the next check value and all later check values
-are wrong. The first line of the journal is a turn.
+last turn is ignored, because only a kill during a write can cause an incomplete turn. Any other
+unreadable line is an error, whose message names the line.
+Rule 3: reading a journal executes no code, since lines are only decoded into known types. Rule 4:
+the last line of a turn ends with a check value, such as ``"crc":"1a2b3c4d"``. The check value is
+the CRC-32 of all turns up to this turn, without the check values and the line ends after them. If a
+line is altered, lost, doubled or moved, the next check value and all later check values are wrong.
+The first line of the journal is a turn.
 Rule 5: after the next :meth:`Journal.sync`, which is about a second after a line was written, the
 line survives a power loss. When a journal is opened for writing, the whole file is first copied, so
 that all earlier lines survive a power loss.

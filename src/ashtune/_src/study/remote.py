@@ -164,7 +164,7 @@ class Answered:
 def refused_by_store(address: str) -> Iterator[None]:
     """Replace an OSError by a StudyError.
 
-    The message advises to train all trials again, but only if another attempt cannot succeed.
+    Only if another attempt cannot succeed, the message advises to train all trials again.
     """
     try:
         yield
@@ -245,8 +245,8 @@ class RemoteFolder:
 
     @classmethod
     def begin(cls, study: Path, address: str, patience: Patience = PATIENT) -> None:
-        """At the start of a session, write a note to the store that the study uses its folder. Make
-        a new folder if necessary.
+        """At the start of a session, write to the store a note which says that this study uses its
+        folder. Make a new folder if necessary.
 
         ``address`` is the address that the user gives, or an empty text.
 
@@ -413,8 +413,9 @@ class RemoteFolder:
 
     @property
     def _secrets(self) -> list[str]:
-        """The secrets in the address: the user with the password, and the password alone. Each is
-        given as it is in the address, and as a library decodes it.
+        """The secrets in the address: the user with the password, and the password alone. Each
+        secret is given in two forms: as it is written in the address, and decoded as a library
+        decodes it.
 
         A user without a password is a secret only if the name is long enough for a token.
         """
@@ -457,7 +458,7 @@ def _if_stored(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
     """Refuse a name outside of ``path``. The target of a symbolic link stays as it is, because no
-    reader follows it.
+    reader follows the link.
     """
     # Python 3.11.3 has no filter
     check = getattr(tarfile, "data_filter", lambda member, path: member)

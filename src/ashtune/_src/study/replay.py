@@ -119,7 +119,7 @@ class Replay:
         is_checked: bool = False,
     ) -> float:
         """Replay a journal, and send its events to observers. Return the time of the last event, or
-        0 without events.
+        0 if there are no events.
 
         If ``is_strict``, raise an error if the journal differs from the controller's orders. If
         ``is_checked``, an earlier reading has found all configurations in the study's space.

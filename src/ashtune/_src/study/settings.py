@@ -62,8 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_other_tasks(self) -> list[dict[str, Any]]:
-        """The configurations of other tasks that are trained after ``enqueued``, without those in
-        ``enqueued``.
+        """The configurations of other tasks, which are trained after ``enqueued``. Configurations
+        that ``enqueued`` also contains are left out.
         """
         enqueued = {identity(each) for each in self.enqueued}
         others = [each.configuration for each in self.known if each.is_of_another_task]

@@ -82,8 +82,8 @@ def load(file: BinaryIO, size: int) -> States:
     ``size`` of memory.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no
-            code is executed.
+        StudyError: If PyTorch is not installed or too old, or the file contains values of other
+            types. No code is executed.
     """
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
@@ -95,8 +95,8 @@ def read_weights(file: BinaryIO) -> Any:
     """Return the tensors and plain values in a PyTorch file, with tensors on the CPU.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no
-            code is executed.
+        StudyError: If PyTorch is not installed or too old, or the file contains values of other
+            types. No code is executed.
     """
     check_version()
     import torch

@@ -314,8 +314,8 @@ class RunningJob:
             return self.phase == "training"
 
     def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
-        """Return the resource of a report outside of ``trial.epochs()``. If the report stays the
-        only one, it is later moved to the target.
+        """Return the resource of a report outside of ``trial.epochs()``. If no other report
+        follows, this report is later moved to the target.
 
         In the user's own loop, each report of the study's metric counts as the next epoch, up to
         the target.
@@ -377,7 +377,7 @@ class RunningJob:
         """Restart the trial from 0, because its checkpoint cannot be read.
 
         Return False, and change nothing, if training has already begun, or if other ranks of the
-        trial have already got its start.
+        trial already know from which resource the trial starts.
         """
         has_begun = self.epoch > 0 or self.reports.last_resource >= 0
         # Other ranks have already got this start, so this rank alone cannot change it.

@@ -184,8 +184,8 @@ class StackSampler:
 class Profiler:
     """A context manager that profiles the code in its block. Waits for the driver are not counted.
 
-    ``file`` is the training function's file. It is needed, because code that is pickled by value
-    does not contain the file's name.
+    ``file`` is the training function's file. The profiler needs ``file``, because code that is
+    pickled by value does not contain the file's name.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:

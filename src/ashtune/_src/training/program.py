@@ -149,14 +149,16 @@ class Program:
 
     @property
     def _script(self) -> str:
-        """The first argument that is not an option. If this argument is not a file, an empty
-        string.
+        """The first argument that is not an option. This is an empty string if the argument is not
+        a file.
         """
         word = next((word for word in self.command[1:] if not word.startswith("-")), "")
         return word if word and os.path.isfile(os.path.join(self.folder, word)) else ""  # noqa: PTH113, PTH118 - any text
 
     def version_parts(self) -> dict[str, Any]:
-        """Return the command, and the digests of the current contents of its files."""
+        """Return the command, and digests of the current contents of the files that the command
+        names.
+        """
         files = {}
         # The order must be fixed, because the digest depends on it.
         for word in filter(None, (self.command[0], self._script)):

@@ -270,8 +270,8 @@ class OtherRanks:
         return next((ended.problem for ended in self._ended if ended.problem), "")
 
     def failure(self, own: str) -> Failure | None:
-        """Return how another rank has failed. If it has failed for the same reason ``own`` as this
-        rank, return None.
+        """Return how another rank has failed, or None if all failures have the same reason as this
+        rank's own failure, ``own``.
         """
         if self._trial is None:
             return None

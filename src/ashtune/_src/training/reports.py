@@ -81,7 +81,7 @@ class Reports:
 
     def difference(self, returned: Mapping[str, Any] | None) -> str:
         """Return the first of the study's metrics whose returned value differs from the value in
-        the last report. If there is none, return an empty string.
+        the last report. If no metric differs, return an empty string.
         """
         if returned is None or not self._reports:
             return ""
@@ -110,8 +110,8 @@ class Reports:
 
     @property
     def complaint(self) -> str:
-        """An error message that names those metrics of the study that are not finite. It is empty
-        if all are finite.
+        """An error message that names those metrics of the study that are not finite. The message
+        is empty if all metrics are finite.
         """
         metrics = self.metrics
         wrong = [name for name in self.needed if metrics.get(name) is None]
@@ -124,8 +124,8 @@ class Reports:
 
 
 def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> Mapping[str, Any]:
-    """Return the metrics of a report. They can be given by name, in a dict, or as the value of the
-    only metric.
+    """Return the metrics of a report. The user can give the metrics by name, in a dict, or as the
+    value of the only metric.
 
     Args:
         result: A dict, or the value of the study's metric. None if the metrics are given by name.
@@ -194,8 +194,8 @@ def is_flag_or_text(value: Any) -> bool:
 
 
 def number_of(name: str, value: Any) -> float | None:
-    """Return a metric as a float. If it is not finite, return None, because JSON cannot represent
-    it.
+    """Return a metric as a float. If the number is not finite, return None, because JSON cannot
+    represent it.
 
     Raises:
         ObjectiveError: If the value is not a number.

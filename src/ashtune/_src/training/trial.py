@@ -349,7 +349,7 @@ class Trial:
         """A folder for your own files, as an alternative to :meth:`save`. The folder contains the
         files of the trial's earlier jobs.
 
-        All ranks of a trial have the same folder. It becomes a checkpoint when the training
+        All ranks of a trial have the same folder. The folder becomes a checkpoint when the training
         function has ended in all ranks.
         """
         self._job.mark_restored()

@@ -144,8 +144,8 @@ class Channel(Protocol):
         lose the message.
 
         Raises:
-            Shutdown: If the driver has ended or has no more work. :meth:`poll` may raise it instead
-                of this method.
+            Shutdown: If the driver has ended or has no more work. In some channels, :meth:`poll`
+                raises Shutdown, and this method does not.
             Unsure: If an exception interrupted this call and a message may be lost.
         """
 
@@ -185,8 +185,8 @@ class Mailbox:
         return self._waiting.popleft() if self._waiting else self._channel.poll()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait for the driver's order to continue or to release a trial. Call ``hear`` with it, and
-        return its result.
+        """Wait for the driver's order to continue or to release a trial. Call ``hear`` with this
+        order, and return the result of ``hear``.
         """
         while (message := self._answer_to(trial)) is None:
             self._channel.wait()

@@ -91,8 +91,8 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return wanted or 0
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if there is no such interface, or ExtraMissing if pyzmq is not
-        installed.
+        """Raise SettingsError if this machine has no network interface of the given name, or
+        ExtraMissing if pyzmq is not installed.
         """
         check_installed()
         import zmq
@@ -115,8 +115,8 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Do nothing, because hosts end when the driver tells them."""
 
     def longest_wait(self) -> float:
-        """Return the seconds without any worker after which the study stops, or raise
-        SettingsError.
+        """Return how many seconds the study waits without any worker before it stops. Raise
+        SettingsError if the user's value is invalid.
         """
         if self.no_workers_for is None:
             return math.inf

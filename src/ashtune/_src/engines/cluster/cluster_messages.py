@@ -43,8 +43,8 @@ class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello"):
 class Welcome(msgspec.Struct, frozen=True, tag=True):
     """The driver's answer to :class:`Hello`, with a number for each worker of the host.
 
-    If not ``has_directory``, the host does not see the study's directory, and files travel in
-    messages.
+    If ``has_directory`` is False, the host does not see the study's directory, and files are sent
+    in messages.
     """
 
     opening: Opening

@@ -56,8 +56,7 @@ class ExecutorWorkers(ClusterWorkers):
         self._failures = 0  # since a task ended in order, or a job ended
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait for events, after the tasks that have ended are submitted again; see
-        ``Workers.wait``.
+        """First submit again the tasks that have ended. Then wait for events; see ``Workers.wait``.
 
         Raises:
             StudyError: If the pool takes no task, or if several tasks of each worker fail before
@@ -129,8 +128,8 @@ class Executors(Cluster, frozen=True):
     pool: Executor | Any
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError as :class:`Cluster` does, or if the pool or the number of workers is
-        missing.
+        """Raise SettingsError in the same cases as :class:`Cluster`, and if the pool or the number
+        of workers is missing.
         """
         super().check(options, workers)
         if not workers or not callable(getattr(self.pool, "submit", None)):

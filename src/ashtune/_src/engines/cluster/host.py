@@ -1,10 +1,10 @@
 """A host of workers: it finds the driver of a study, runs worker processes for the driver, and
-relays their messages.
+relays messages between the driver and the workers.
 
-Rule 1: if a host loses the driver, the host ends its workers and looks for a driver again, which
-may be a new driver.
+Rule 1: if a host loses the driver, the host ends its workers and looks for the same driver or a new
+driver.
 Rule 2: if a host is asked to leave, by a signal or at the end of its lifetime, the host first lets
-the driver pause its trials.
+the driver pause the trials on this host.
 """
 
 # Theory of operation
@@ -99,7 +99,7 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     is_quiet: bool = False
 
     def say(self, text: str) -> None:
-        """Write a line for the user, unless lines of hosts are not shown (``is_quiet``)."""
+        """Write a line for the user. If ``is_quiet``, write nothing."""
         if not self.is_quiet:
             say(text)
 
@@ -112,8 +112,8 @@ def serve(
     patience: float = math.inf,
     renewal: str = COPY_AGAIN,
 ) -> None:
-    """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a
-    reason.
+    """Run workers for the drivers of a study, until a driver has ended in an orderly way, or
+    ``stop`` gives a reason to stop.
 
     ``renewal`` is a text for the user. The text says how a host that has only a copy of the
     rendezvous file gets the file of a new driver.
@@ -154,7 +154,8 @@ def serve(
 def find(
     study: Path, in_vain: Mapping[str, int] = {}, renewal: str = COPY_AGAIN
 ) -> tuple[Rendezvous | None, str]:
-    """Return the rendezvous with one address that can be reached, or None and the reason.
+    """Return the driver's rendezvous, reduced to one address that this host can reach. If there is
+    no such address, return None and the reason.
 
     ``in_vain`` counts how often no driver answered at an address; the address with the lowest count
     is tried first.
@@ -185,8 +186,8 @@ def _what_is_missing(study: Path) -> str:
 
 
 def _hint_for_copy(study: Path, renewal: str) -> str:
-    """Return a hint if the folder has no study but only a copy of the rendezvous, which no new
-    driver replaces.
+    """Return a hint if the folder contains no study, but only a copy of a driver's rendezvous file.
+    A new driver does not replace such a copy.
     """
     if _has_journal(study):
         return ""
@@ -247,7 +248,8 @@ class HostSession:
         return self._relay is not None
 
     def run(self, stop: StopSwitch) -> bool:
-        """Serve the driver. Return whether this host ends; False if the driver is lost.
+        """Serve the driver. Return True if this host must end. Return False if the connection to
+        the driver is lost, and the host must look for a driver again.
 
         Raises:
             AshtuneError: If the driver refuses this host, or the workers cannot start.
@@ -316,7 +318,8 @@ class HostSession:
     def _read(self) -> list[ToHost]:
         """Read the driver's next message of ZeroMQ.
 
-        Return the messages in it; if it has a chunk of a file instead, write the chunk.
+        If the message contains a chunk of a file, write the chunk. Otherwise, return the messages
+        that it contains.
         """
         frames = self._dealer.recv_multipart()
         body = b"".join(frames)

@@ -380,7 +380,9 @@ class ClusterLink:
             self._to_flush[key] = host
 
     def flush(self) -> None:
-        """Send the queued messages. If there is no room for a message, a later call sends it."""
+        """Send the queued messages. If there is no room for a message, a later call sends the
+        message.
+        """
         for host in list(self._to_flush.values()):
             try:
                 host.outbox.flush(self._router, host.key)
@@ -408,8 +410,8 @@ class ClusterLink:
             self._bid_farewell(host)
 
     def give_up(self, peer: int) -> None:
-        """Ignore a worker from now on. Unless the worker's host leaves in order, give up all
-        workers of the host.
+        """Ignore a worker from now on. Give up all other workers of the worker's host too. If the
+        host is leaving, do not give up these other workers.
         """
         self.failed.discard(peer)
         host = self._forget(peer)

@@ -37,7 +37,9 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
     host_secret: Key = ""
 
     def write(self, study: Path) -> None:
-        """Write the file for the study's owner only, and replace the file of an earlier driver."""
+        """Write a file that only the study's owner can read, and replace the file of an earlier
+        driver.
+        """
         write_new(DISK, str(study / NAME), msgspec.json.encode(self), is_synced=False)
 
     @classmethod

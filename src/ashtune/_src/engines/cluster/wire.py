@@ -1,9 +1,9 @@
 """How both ends of a connection of a cluster send messages and chunks of files over ZeroMQ.
 
-Each message of ZeroMQ is a list of messages in msgpack. An empty message tests the connection. A
-message whose first frame is empty, with more frames, has a chunk of a file. A message or chunk of
-more than ``FRAME_BYTES`` is split into frames, so that a receiver can refuse large frames of a
-client without keys.
+Each message of ZeroMQ is a list of messages in msgpack. An empty message tests the connection. If a
+message has several frames and the first frame is empty, the message contains a chunk of a file. A
+message or chunk of more than ``FRAME_BYTES`` is split into frames, so that a receiver can refuse
+large frames of a client without keys.
 """
 
 from collections import deque

@@ -60,7 +60,9 @@ first.
 
 
 class MemoryRules:
-    """The rules for the memory of all workers of a pool; see the theory of operation above."""
+    """The rules for the memory of all workers of a pool; see the theory of operation at the top of
+    this module.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limit = limits.memory or 0
@@ -77,8 +79,8 @@ class MemoryRules:
         kills by the kernel too, even if the user has set no limit.
 
         Returns:
-            The processes of this machine; None if the user has set no limit, or if the last look
-            was just before.
+            The processes of this machine; None if the user has set no limit, or if the last
+                measurement was only a moment ago.
         """
         if seconds - self._last_kernel_look >= KERNEL_KILL_SECONDS:
             self._last_kernel_look = seconds
@@ -114,8 +116,8 @@ class MemoryRules:
         return not self._is_retried and worker.held_before <= self._limit / 2
 
     def trials_to_move(self, worker: Worker, table: ProcessTable) -> Iterator[TrialId]:
-        """Yield the trials of a worker over the soft limit, which continue in a new worker. The
-        worker gets the reason to leave.
+        """Yield the trials that must move to a new worker, because their worker uses more memory
+        than the soft limit. The worker gets the reason to leave.
 
         A trial is moved only once, as it may need that much memory by itself.
         """
@@ -145,9 +147,11 @@ class MemoryRules:
             worker.held = worker.held_before = ProcessTable().memory(worker.process.pid)
 
     def with_share(self, message: FromWorker, worker: Worker) -> FromWorker:
-        """Add to a result the largest share of the limit that its worker held.
+        """Add to a trial's result how much memory its worker has used at most, as a share of the
+        limit.
 
-        The search learns from this share. Trials that train together have no share of their own.
+        The search learns from this share. If trials train together, their results get no share,
+        because the memory of a single trial is unknown.
         """
         if (
             not self._limit
@@ -161,7 +165,7 @@ class MemoryRules:
 
     @property
     def the_kernel_has_killed(self) -> bool:
-        """Whether the kernel has killed a process of this cgroup in the last minute, as no memory
-        was left.
+        """Whether the kernel has killed a process of this cgroup in the last minute because no
+        memory was left.
         """
         return kernel_kills() > self._kernel_kills[0]

@@ -1,8 +1,8 @@
 """Start worker processes on this machine, exchange messages with the workers, and replace workers
 that die.
 
-The driver has a pool (``local/local_workers.py``). Each MPI rank with a separate worker process and
-each host of a cluster has one too, which ``relay.py`` connects with the driver.
+The driver has a pool (``local/local_workers.py``). Each host of a cluster also has a pool, and so
+has each MPI rank with a separate worker process. ``relay.py`` connects these pools with the driver.
 """
 
 # Theory of operation
@@ -233,10 +233,10 @@ class ProcessPool:
     def resize(self, environments: Sequence[Environment]) -> None:
         """Change the number of worker processes to the number of ``environments``.
 
-        An idle surplus worker is dismissed in the next :meth:`wait`. A busy one is dismissed when
-        its job has ended and it holds no trial. If it holds a trial, it may first train this trial
-        to higher rungs. Idle workers are dismissed before busy workers, and young workers before
-        old workers.
+        An idle surplus worker is dismissed in the next :meth:`wait`. A busy surplus worker is
+        dismissed when its job has ended and it holds no trial. A surplus worker that holds a trial
+        may first train this trial to higher rungs. Idle workers are dismissed before busy workers,
+        and young workers before old workers.
 
         Raises:
             OSError: If no more processes can be started. Processes that have already started
@@ -260,9 +260,9 @@ class ProcessPool:
     def close(self) -> None:
         """End all worker processes.
 
-        Workers that train, or that have not joined yet, are killed immediately. All others, also a
-        worker that saves, get ``SHUTDOWN_SECONDS`` together to end by themselves. Their messages
-        are not read any more.
+        Workers that train, or that have not joined yet, are killed immediately. All other workers,
+        including workers that are saving, must end by themselves within ``SHUTDOWN_SECONDS``. After
+        that time, they are killed. Messages of workers are not read any more.
         """
         for worker in self._workers.values():
             worker.process.hang_up()

@@ -1,5 +1,5 @@
-"""The orders of workers about their trials: what each worker was told and has answered, how long it
-may take, and which jobs may not be sent yet.
+"""The driver's orders to workers: which orders each worker has received and answered, how long each
+order may take, and which jobs may not be sent yet.
 """
 
 # Theory of operation
@@ -106,7 +106,9 @@ class Worker:
         return self.training_since is not None or self.saving_since is not None
 
     def obey(self, order: TrialOrder, now: float) -> TrialOrder:
-        """Record an order that is sent at the time ``now``, and return the order as it is sent."""
+        """Record an order that is sent at the time ``now``. Return the order to send, in which
+        ``alone`` may have been set.
+        """
         if not isinstance(order, Assignment):
             self.workload.obey(order)
             if isinstance(order, Release):
@@ -138,8 +140,8 @@ class Worker:
         return bodies
 
     def accept(self, message: FromWorker, now: float) -> str:
-        """Record a message. Return an error message if this worker cannot have sent it, or else an
-        empty string.
+        """Record a message. Return an error message if this worker cannot have sent the message, or
+        else an empty string.
         """
         if message.worker != self.number:
             return f"it speaks as worker {message.worker}"
@@ -160,7 +162,7 @@ class Worker:
 
     def why_overdue(self, now: float, job_seconds: float | None) -> str:
         """Return which time limit the worker exceeds, for its start, its job, the release of a
-        trial, or one message. Return an empty string if there is none.
+        trial, or one message. If no time limit is exceeded, return an empty string.
         """
         if self.message_since is not None:
             if now <= self.message_since + MESSAGE_SECONDS:
@@ -202,10 +204,11 @@ class WaitingJobs:
     def ready(self) -> Iterator[Assignment]:
         """Yield the jobs that need not wait any more.
 
-        Send each job before you ask for the next job, which may have to wait for it.
+        Send each job before you ask for the next job, because the next job may have to wait until
+        the sent job ends.
 
-        The job of a lost worker is yielded too, and is dropped when it is sent: the loss gives it
-        to another worker.
+        The job of a lost worker is yielded too, but the pool does not send this job, because
+        another worker gets it.
         """
         jobs = self._jobs
         self._jobs = []

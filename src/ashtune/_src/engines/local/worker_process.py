@@ -128,8 +128,8 @@ class Host:
     def start(
         self, worker: WorkerId, logs: Path, environment: Environment, ranks: int
     ) -> WorkerProcess:
-        """Start the process, or the ``ranks`` processes, of a worker, which write their output to
-        its own log file.
+        """Start the process of a worker, or its ``ranks`` processes. These processes write their
+        output to the worker's own log file.
         """
         folder_of_a_study(logs)
         process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment, ranks)

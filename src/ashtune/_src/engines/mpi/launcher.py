@@ -147,8 +147,9 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
 
 
 def error_of_several(launch: Launch, what: str, *, has_world: bool) -> str:
-    """Return the error message for an option of one process: each process would run the whole
-    study or, if ``has_world``, one would train while all others wait.
+    """Return the error message for an option that allows only one process, in a launch of several
+    processes. If ``has_world``, one process would train while all others wait. Otherwise, each
+    process would run the whole study.
     """
     so = "one would train while the others wait"
     if not has_world:

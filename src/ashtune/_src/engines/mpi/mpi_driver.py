@@ -107,8 +107,8 @@ class RankLink:
 
         The first rank speaks for its group.
 
-        Another rank that cannot train speaks for the group too, because the first rank may not hear
-        of it. A group has left the study when all its ranks have left.
+        Another rank that cannot train speaks for the group too, because the first rank may not
+        learn of the failure. A group has left the study when all its ranks have left.
         """
         leader = self._leader_of.get(rank, rank)
         group = self._group_of.get(leader, ())

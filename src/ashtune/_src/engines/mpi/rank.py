@@ -250,7 +250,9 @@ class RankChannel:
         self._inbox.expect_an_answer()
 
     def close(self) -> None:
-        """Send the end of the worker's log to the driver, in place of the messages that wait."""
+        """Drop the messages that wait to be sent, and send the end of the worker's log to the
+        driver.
+        """
         if self._files is not None:
             self._transport.forget(DRIVER)
             self._files.send_the_rest()
@@ -279,7 +281,7 @@ class RankChannel:
         return self._waiting.popleft() if self._waiting else None
 
     def look(self) -> None:
-        """Send and receive without waiting, as :meth:`wait` does."""
+        """Send and receive messages, as :meth:`wait` does, but without waiting."""
         if not self._transport.is_empty or self._inbox.has_news():
             try:
                 self._take()

@@ -139,8 +139,8 @@ class World:
         self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
-        """Finalise MPI if ``is_whole``. If not ``is_whole``, rank 0 ends all ranks, and any other
-        rank ends itself.
+        """Finalise MPI if ``is_whole``. If ``is_whole`` is False, rank 0 ends all ranks, and any
+        other rank ends only itself.
         """
         for stream in (sys.stdout, sys.stderr):
             # the reader is gone, or the script has closed the stream

@@ -149,7 +149,9 @@ class Lifetimes:
         return WorkerJoined(now, worker)
 
     def die(self, worker: WorkerId, now: float, order: Train | None) -> WorkerLost:
-        """Remove a worker, and return the event of its loss; ``order`` is the worker's job."""
+        """Remove a worker, and return the event which says that the worker is lost. ``order`` is
+        the worker's job.
+        """
         self._gone.add(worker)
         if self._deaths is not None and self._deaths.replaced_after is not None:
             self._invite(now + self._deaths.replaced_after)

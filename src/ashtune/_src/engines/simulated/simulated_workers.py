@@ -322,9 +322,7 @@ class SimulatedWorkers(Workers):
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
     def _life(self) -> int:
-        """Draw the unit of time, counted from 1, at whose end a job would be dropped. The
-        distribution is geometric.
-        """
+        """Draw after how many units of time a job would be dropped (a geometric distribution)."""
         return 1 + int(
             min(
                 LONGEST_LIFE,

@@ -75,8 +75,8 @@ def _end_with_parent(parent: int) -> None:
 
 
 class StreamChannel:
-    """The connection of a worker to the driver over a socket, or between two ranks with other
-    ``kinds`` of messages.
+    """A connection over a socket: between a worker and the driver or, with other ``kinds`` of
+    messages, between two ranks of a worker.
     """
 
     def __init__(self, file: int, kinds: Any = ToWorker) -> None:

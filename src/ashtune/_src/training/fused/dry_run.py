@@ -20,8 +20,8 @@ per lane with the smaller number.
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
-    """The costs of an epoch with one lane and with the best number of lanes, and the times with all
-    numbers that were tried.
+    """The costs of an epoch with one lane and with the best number of lanes, and the time of an
+    epoch for each tried number of lanes.
     """
 
     steps: list[Step]

@@ -172,8 +172,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         """Raise an error if the batch size is invalid for every configuration.
 
         Raises:
-            ObjectiveError: If the batch size is neither a whole number of at least 1 nor a static
-                hyperparameter.
+            ObjectiveError: If the batch size is invalid. It must be a whole number of at least 1,
+                or a static hyperparameter.
         """
         size = self.batch_size
         if not isinstance(size, str):

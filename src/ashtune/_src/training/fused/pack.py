@@ -138,8 +138,8 @@ class Pack:
         lane.is_saved = False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Continue with the lanes that have not ended. If ``program`` has enough lanes for them, it
-        trains them from now on.
+        """Continue with the lanes that have not ended. From now on, train these lanes with
+        ``program``, if ``program`` has enough lanes.
 
         A program that trains side by side keeps its ended lanes, because ended lanes cost no extra
         time. A program that trains in turn drops its ended lanes, because each lane costs a turn.

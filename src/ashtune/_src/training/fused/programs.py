@@ -9,8 +9,8 @@ that another worker has compiled is used immediately.
 
 The epoch time of an untried program is estimated from the nearest measured program. The quick
 program is slower than the full program (1.1 times for a perceptron, 1.5 times for a convolution),
-but this factor cannot be estimated. Until it is measured, the whole time of the quick program
-counts as time that a full program would save.
+but this factor cannot be estimated. Until this factor is measured, the whole time of the quick
+program counts as time that a full program would save.
 """
 
 # The length of a study is unknown, so a program is compiled when it would already have saved its

@@ -76,8 +76,8 @@ class ProgramBank:
         self._is_worker = is_worker
 
     def load_or_compile(self, key: str, compile_it: Callable[[], Any]) -> tuple[Any, bool]:
-        """Return a program, and whether this process compiled it. If another worker compiles this
-        program now, wait for it.
+        """Return a program, and whether this process compiled it. If another worker is compiling
+        this program now, wait for that worker.
 
         A program with an empty key is not stored.
         """

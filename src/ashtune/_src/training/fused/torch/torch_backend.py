@@ -220,9 +220,9 @@ class TorchBackend:
         """Return four times the number of lanes whose states fit the second-level cache. The result
         is a power of two.
 
-        PyTorch's calls have a large overhead. It takes more time than cache misses do. For four
-        shapes of the demo's network, the fastest number of lanes was at least four times the number
-        that fits the cache.
+        The overhead of PyTorch's calls takes more time than cache misses. For four shapes of the
+        demo's network, the fastest number of lanes was at least four times the number that fits the
+        cache.
 
         Raises:
             ObjectiveError: If the module cannot be trained as lanes, or the optimizer lacks a
