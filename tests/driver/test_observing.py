@@ -210,7 +210,8 @@ def test_a_slow_observer_delays_no_study_and_is_dropped_at_the_end(
     assert quick.events == journal_of(tmp_path / "s")
     assert slow.events == []
     assert capfd.readouterr().err == (
-        "observer Slow is dropped: it has not ended within 0.3 s; the study continues\n"
+        "observer Slow gets no more events: it has not ended within 0.3 s; the study continues "
+        "without it\n"
     )
     slow.go.set()
 
@@ -224,8 +225,8 @@ def test_an_observer_that_raises_is_dropped(
     assert (len(raises.events), raises.ended) == (3, 0)
     assert other.events == journal_of(tmp_path / "s")
     assert capfd.readouterr().err == (
-        "observer Raises is dropped: OSError: [Errno 28] No space\\x1b[31m "
-        "left on device; the study continues\n"
+        "observer Raises gets no more events: OSError: [Errno 28] No space\\x1b[31m left on "
+        "device; the study continues without it\n"
     )
 
 
@@ -244,7 +245,8 @@ def test_an_observer_with_too_many_waiting_events_is_dropped(
     thread.finish(observing.AwakeClock(time.monotonic(), SECONDS))
     assert (
         capfd.readouterr().err
-        == "observer Slow is dropped: it is 11 events behind; the study continues\n"
+        == "observer Slow gets no more events: it is 11 events behind; the study continues without "
+        "it\n"
     )
     assert slow.events == []
 
@@ -348,7 +350,8 @@ def test_hurry_skips_a_long_history(
     thread.wait()
     assert (whole.events != EVENTS, whole.ended) == (True, 0)
     assert capfd.readouterr().err == (
-        "observer Everything is dropped: it has not ended within 0.3 s; the study continues\n"
+        "observer Everything gets no more events: it has not ended within 0.3 s; the study "
+        "continues without it\n"
     )
 
 
@@ -363,7 +366,8 @@ def test_a_hanging_observer_is_dropped(
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
-        "observer Slow is dropped: it has read no past event for 0.3 s; the study continues\n"
+        "observer Slow gets no more events: it has read no past event for 0.3 s; the study "
+        "continues without it\n"
     )
     slow.go.set()
     thread.wait()
@@ -399,7 +403,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
     assert (
         capfd.readouterr().err
-        == f"observer Hangs is dropped: {reason} 0.3 s; the study continues\n"
+        == f"observer Hangs gets no more events: {reason} 0.3 s; the study continues without it\n"
     )
     go.set()
 
@@ -643,9 +647,10 @@ def test_a_table_of_another_study_is_refused_in_one_line(
     tuned(tmp_path / "t", CsvLog(table))
     assert table.read_bytes() == before
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("observer CsvLog is dropped: StudyError: ")
+    assert line.startswith("observer CsvLog gets no more events: StudyError: ")
     assert line.endswith(
-        "t.csv holds the results of another study; give CsvLog another file; the study continues"
+        "t.csv holds the results of another study; give CsvLog another file; the study "
+        "continues without it"
     )
 
 

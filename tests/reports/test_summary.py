@@ -155,6 +155,6 @@ def test_completeness_is_unknown_without_the_studys_scheduler(tmp_path: Path) ->
     assert study.stopped == ""
     study.report(stream := io.StringIO())
     assert (
-        "0 trials, whether the study is complete is unknown: its scheduler cannot be loaded"
+        "0 trials, it is unknown whether the study is complete: its scheduler cannot be loaded"
         in stream.getvalue()
     )

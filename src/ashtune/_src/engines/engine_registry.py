@@ -121,8 +121,8 @@ def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> Non
     ranks = options["ranks_per_trial"]
     other = f"ranks_per_trial={ranks}" if options["isolate"] else "isolate=False"
     refuse({
-        f"{', '.join(limits)} cannot be combined with {other}, which starts no worker process that "
-        "a limit could end; give one of them": (
+        f"{', '.join(limits)} cannot be combined with {other}, which starts no worker process to "
+        "limit; give one of them": (
             limits and (not options["isolate"] or ranks > 1)
         ),
         "memory_limit= needs Linux, which shows the memory of processes in /proc; leave it out": (
