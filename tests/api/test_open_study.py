@@ -460,8 +460,16 @@ def test_a_trial_stopped_within_its_epoch_loop_can_be_told(tmp_path: Path) -> No
             ObjectiveError,
             "got 1.0 and 'score'",
         ),
-        (lambda study, trial: study.tell(3, score=1.0), StudyError, "3 is not an open trial of this"),
-        (lambda study, trial: study.tell(None, score=1.0), StudyError, "None is not an open trial of this"),
+        (
+            lambda study, trial: study.tell(3, score=1.0),
+            StudyError,
+            "3 is not an open trial of this",
+        ),
+        (
+            lambda study, trial: study.tell(None, score=1.0),
+            StudyError,
+            "None is not an open trial of this",
+        ),
         (
             lambda study, trial: study.tell(trial, score=1.0, go_on=1),
             SettingsError,

@@ -104,7 +104,7 @@ def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "the study as it was recorded" not in done.stdout
     assert (
-        "No line shows the study exactly as it was recorded: that needs a complete study of one session"
+        "No line repeats the recorded study exactly. Only one complete session"
         in done.stdout
     )
 

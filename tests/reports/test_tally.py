@@ -353,4 +353,4 @@ def test_a_note_tells_how_promoted_trials_can_continue() -> None:
 def test_a_note_distinguishes_lost_checkpoints_from_missing_ones() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
-    assert "the checkpoint was missing: not saved, deleted" in note
+    assert "the checkpoint was not saved, was deleted" in note

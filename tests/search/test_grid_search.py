@@ -89,7 +89,7 @@ def test_conditions_and_forbidden_clauses_hold_in_a_grid_with_floats() -> None:
         (0, "points=0 does not fit Grid"),
         (2.5, "points=2.5 does not fit Grid"),
         (True, "points=True does not fit Grid"),
-        ({"x": 0}, "points={'x': 0} does not fit Grid"),
+        ({"x": 0}, "points={'x': 0} does not fit Grid: Expected `int` >= 1 in each value"),
         ({"x": 10**9}, "points={'x': 1000000000} does not fit Grid"),
         (
             {"y": 3},

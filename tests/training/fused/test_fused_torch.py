@@ -422,7 +422,7 @@ REFUSED = {
         CLASSES).requires_grad_(bool(np.random.rand())).to(torch.float64).apply(
             lambda layer: layer.weight.data.mul_(np.random.rand())
         ),
-        "gave 'weight' different initial values",
+        "draws 'weight' differently at each call",
     ),
     "one object": (lambda config: ONE, r"module\(\) returned the same object twice"),
     "untrainable": (lambda config: nn.Softmax(dim=1),

@@ -386,9 +386,8 @@ class Tally(Observer):
             )
         elif self.retrained:
             yield (
-                f"{plural(self.retrained, 'promoted trial')} trained again from the start, because "
-                "the checkpoint was missing: not saved, deleted, or without room under "
-                "checkpoint_limit"
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the "
+                "checkpoint was not saved, was deleted, or had no room under checkpoint_limit"
             )
         if self.changes:
             how = (

@@ -52,7 +52,12 @@ class Part(
                 value = _without_numpy(given)
                 msgspec.convert(value, field.type)
             except Exception as error:  # noqa: BLE001 - a list may contain itself; an object may have any methods
-                why = str(error).replace("object | null", "dict | null").replace("| null", "| None")
+                why = (
+                    str(error)
+                    .replace("object | null", "dict | null")
+                    .replace("| null", "| None")
+                    .replace(" - at `$[...]`", " in each value")
+                )
                 raise SettingsError(
                     f"{field.name}={shown(given)} does not fit {type(self).__name__}: {why}"
                 ) from None

@@ -310,7 +310,6 @@ class _Asking:
         if self._recorded is None or self._recorded.is_smooth:
             return []
         return [
-            "No line shows the study exactly as it was recorded: that needs a complete study of "
-            "one session, without lost workers, interrupted jobs, withdrawn configurations and "
-            "fused training."
+            "No line repeats the recorded study exactly. Only one complete session without lost "
+            "workers, interrupted jobs, withdrawn configurations or fused training can be repeated."
         ]

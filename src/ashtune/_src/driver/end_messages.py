@@ -44,7 +44,7 @@ def refuse_to_end_without_result(context: SessionContext) -> None:
     how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
     raise NoResultError(
         f"the study in {shown} {how} without a result: {why_no_result(context.tally)}; `ashtune "
-        f"report {shown}` shows the errors; fix them, then tune again, which starts a new study",
+        f"report {shown}` shows the errors; fix them, and start a new study",
         shown,
     )
 

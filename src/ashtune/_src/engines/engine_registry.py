@@ -84,7 +84,7 @@ def _engine_named(text: str) -> Engine:
         is_well_formed = len(given) == len(options) and all("=" in option for option in options)
         if name == "mpi" or not is_well_formed or given.keys() & RunOptions.__annotations__.keys():
             raise msgspec.ValidationError(
-                "give only options of the engine itself, each once, as NAME=VALUE"
+                "give only options of this engine, each once, as NAME=VALUE"
             )
         engine: Engine = ENGINES.make(name)
         if not given:

@@ -258,8 +258,7 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
     for name, tensor in _numbers(module).items():
         if name not in twin or not tensor.equal(twin[name]):
             raise ObjectiveError(
-                f"two calls of module() gave {name!r} different initial values; draw random "
-                "numbers only with torch"
+                f"module() draws {name!r} differently at each call; use only torch's random numbers"
             )
     return module.to(inputs.dtype) if inputs.is_floating_point() else module
 
