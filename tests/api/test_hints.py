@@ -81,7 +81,7 @@ def test_a_hint_says_when_most_trials_get_worse_with_training() -> None:
     falling = [finished(trial, [3.0, 2.0, 1.0]) for trial in range(20)]
     [line] = hints.of_the_results(Goal("q", "max"), falling)
     assert (
-        line == "q got worse with training in 20 of 20 trials; if mode='max' is not meant, give "
+        line == "q got worse with training in 20 of 20 trials; if mode='max' is a mistake, give "
         "mode='min'"
     )
     assert hints.of_the_results(Goal("q", "min"), falling) == []

@@ -460,8 +460,16 @@ def test_a_trial_stopped_within_its_epoch_loop_can_be_told(tmp_path: Path) -> No
             ObjectiveError,
             "got 1.0 and 'score'",
         ),
-        (lambda study, trial: study.tell(3, score=1.0), StudyError, "a result of 3, which"),
-        (lambda study, trial: study.tell(None, score=1.0), StudyError, "a result of None, which"),
+        (
+            lambda study, trial: study.tell(3, score=1.0),
+            StudyError,
+            "3 is not an open trial of this",
+        ),
+        (
+            lambda study, trial: study.tell(None, score=1.0),
+            StudyError,
+            "None is not an open trial of this",
+        ),
         (
             lambda study, trial: study.tell(trial, score=1.0, go_on=1),
             SettingsError,
@@ -610,8 +618,8 @@ def test_tell_refuses_a_continued_trial_before_restore_is_called(tmp_path: Path)
             study.tell(trial, score=0.0)
         assert str(refused.value) == (
             f"trial {trial.number} continues from {trial.start}, but its saved model was not "
-            "restored; after ask(), call trial.restore(), train the model that it returns, and "
-            "then tell the result"
+            "restored; after ask(), call trial.restore(), train the returned model, and then tell "
+            "the result"
         )
         assert trial.restore() == "kept"
         study.tell(trial, score=0.0)

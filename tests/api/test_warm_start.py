@@ -174,11 +174,9 @@ def test_one_line_counts_unusable_results_by_reason() -> None:
         ("nowhere.csv",
         r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
         ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],
-         r"the list has no column for the hyperparameter 'rate'; its columns are x, layers, kind, loss; "
-         r"rename one to 'rate'"),
+         r"the list has no column for the hyperparameter 'rate'; rename one to 'rate' .*; the columns are x, layers, kind, loss"),
         ([{"x": 0.5, "rate": 0.1, "layers": 1, "kind": "a", "score": 1.0}],
-         r"the list has no column for the metric 'loss'; its columns are x, rate, layers, kind, score; "
-         r"rename one to 'loss'"),
+         r"the list has no column for the metric 'loss'; rename one to 'loss' .*; the columns are x, rate, layers, kind, score"),
         ([{"x": 2.0, "rate": 0.1, "layers": 1, "kind": "a", "loss": 1.0}],
          r"the list has no usable results \(1 outside of the search space \(x=2\.0"),
     ],
@@ -365,7 +363,7 @@ def test_a_resumed_study_uses_known_results_after_their_source_is_gone(
     tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
     tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
     assert (
-        "keeps the 30 results that it began with, and takes no other results\n"
+        "keeps the 30 results from its start, and the results given now are ignored\n"
         in capfd.readouterr().err
     )
     tuned(tmp_path / "s", trials=4, search=search)
@@ -378,7 +376,7 @@ def test_a_resumed_study_uses_known_results_after_their_source_is_gone(
     tuned(tmp_path / "without", trials=2, search=search, other_tasks=results(), quiet=False)
     line = f"other tasks: the study in {tmp_path / 'without'} began"
     assert (
-        f"{line} without earlier results, and none can be added now; give another directory\n"
+        f"{line} without earlier results, and results can be given only at the start; give another directory\n"
         in capfd.readouterr().err
     )
     tuned(
@@ -468,7 +466,7 @@ def test_the_best_configurations_are_taken_from_other_tasks_in_turn() -> None:
         EXPECTED[at].configuration for at in (0, 1, 9, 2, 8, 3, 4, 5, 6)
     ]  # the second task's best is the second of the first, and what was trained longer comes first
     assert line.startswith(
-        "other tasks: the study first trains up to 9 trials, the best of 3 tasks: 7 results of 7 "
+        "other tasks: the study first tries the best configurations of 3 tasks, 9 at most: 7 results of 7 "
         "configurations; 3 results"
     )
     assert len(other_tasks_in([rows])[0]) == 10
@@ -500,7 +498,10 @@ def test_the_best_configurations_of_other_tasks_are_enqueued(
     best = [each.configuration for each in sorted(EXPECTED, key=lambda each: each.metrics["loss"])]
     given = {"search": search, "enqueue": [best[20], best[0]], "trials": 13}
     study = tuned(tmp_path / "s", other_tasks=[results()], **given, quiet=False)
-    assert "the best of 1 task: 30 results of 30 configurations" in capfd.readouterr().err
+    assert (
+        "the best configurations of 1 task, 10 at most: 30 results of 30 configurations"
+        in capfd.readouterr().err
+    )
     # none twice
     assert [each.configuration for each in study.trials[:11]] == [best[20], *best[:10]]
     origins = [each.origin for each in study.trials]

@@ -104,7 +104,7 @@ def test_whatif_shows_no_recorded_row_for_a_stopped_study(study: Path) -> None:
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "the study as it was recorded" not in done.stdout
     assert (
-        "No line shows the study exactly as it was recorded, because it still runs, was stopped"
+        "No line repeats the recorded study exactly. Only one complete session"
         in done.stdout
     )
 

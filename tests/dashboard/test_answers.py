@@ -79,7 +79,7 @@ def test_importance_names_the_hyperparameter_that_matters(asked: Client) -> None
     pytest.importorskip("sklearn")
     answer = asked.ask("api/studies/0/importance")
     assert answer["weights"][0]["name"] == "x"
-    assert answer["text"].startswith("79 trials without failure; a forest explains ")
+    assert answer["text"].startswith("79 trials without failure; a random forest explains ")
 
 
 def test_slices_show_the_points_of_the_requested_hyperparameters(

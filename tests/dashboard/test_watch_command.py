@@ -146,7 +146,7 @@ def test_only_the_newest_studies_of_a_folder_are_followed(
         listed = client.ask("api/studies")
     assert [Path(each["directory"]).name for each in listed["studies"]] == ["b", "d"]
     assert listed["note"] == (
-        "Studies that this page does not show: 2. To see one, watch its own directory."
+        "Studies that this page does not show: 2. To see one, run ashtune watch with its directory."
     )
     with served(*(tmp_path / "runs" / name for name in "abc")) as client:  # each of these was given
         assert len(client.ask("api/studies")["studies"]) == 3

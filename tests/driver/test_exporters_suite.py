@@ -142,7 +142,8 @@ def test_export_writes_the_data_that_a_hung_tracker_did_not_write(
     assert (study.is_complete, len(study.trials)) == (True, 16)
     assert (
         capfd.readouterr().err
-        == "observer Hangs is dropped: it has not ended within 0.2 s; the study continues\n"
+        == "observer Hangs gets no more events: it has not ended within 0.2 s; the study continues "
+        "without it\n"
     )
     assert not COPIES["hangs"]
     tracker.go.set()

@@ -214,7 +214,8 @@ def test_a_slow_observer_does_not_delay_a_study_and_is_dropped(
     assert quick.events == journal_of(tmp_path / "s")
     assert slow.events == []
     assert capfd.readouterr().err == (
-        "observer Slow is dropped: it has not ended within 0.3 s; the study continues\n"
+        "observer Slow gets no more events: it has not ended within 0.3 s; the study continues "
+        "without it\n"
     )
     slow.go.set()
 
@@ -228,8 +229,8 @@ def test_an_observer_that_raises_is_dropped(
     assert (len(raises.events), raises.ended) == (3, 0)
     assert other.events == journal_of(tmp_path / "s")
     assert capfd.readouterr().err == (
-        "observer Raises is dropped: OSError: [Errno 28] No space\\x1b[31m "
-        "left on device; the study continues\n"
+        "observer Raises gets no more events: OSError: [Errno 28] No space\\x1b[31m left on "
+        "device; the study continues without it\n"
     )
 
 
@@ -248,7 +249,8 @@ def test_an_observer_with_too_many_waiting_events_is_dropped(
     thread.finish(observing.AwakeClock(time.monotonic(), SECONDS))
     assert (
         capfd.readouterr().err
-        == "observer Slow is dropped: it is 11 events behind; the study continues\n"
+        == "observer Slow gets no more events: it is 11 events behind; the study continues without "
+        "it\n"
     )
     assert slow.events == []
 
@@ -352,7 +354,8 @@ def test_an_observer_thread_told_to_hurry_skips_a_long_history(
     thread.wait()
     assert (whole.events != EVENTS, whole.ended) == (True, 0)
     assert capfd.readouterr().err == (
-        "observer Everything is dropped: it has not ended within 0.3 s; the study continues\n"
+        "observer Everything gets no more events: it has not ended within 0.3 s; the study "
+        "continues without it\n"
     )
 
 
@@ -367,7 +370,8 @@ def test_a_hanging_observer_is_dropped(
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
-        "observer Slow is dropped: it has read no past event for 0.3 s; the study continues\n"
+        "observer Slow gets no more events: it has read no past event for 0.3 s; the study "
+        "continues without it\n"
     )
     slow.go.set()
     thread.wait()
@@ -403,7 +407,7 @@ def test_a_hanging_observer_does_not_block_a_complete_study(
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
     assert (
         capfd.readouterr().err
-        == f"observer Hangs is dropped: {reason} 0.3 s; the study continues\n"
+        == f"observer Hangs gets no more events: {reason} 0.3 s; the study continues without it\n"
     )
     go.set()
 
@@ -647,9 +651,10 @@ def test_a_table_of_another_study_is_refused_in_one_line(
     tuned(tmp_path / "t", CsvLog(table))
     assert table.read_bytes() == before
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("observer CsvLog is dropped: StudyError: ")
+    assert line.startswith("observer CsvLog gets no more events: StudyError: ")
     assert line.endswith(
-        "t.csv holds the results of another study; give CsvLog another file; the study continues"
+        "t.csv holds the results of another study; give CsvLog another file; the study "
+        "continues without it"
     )
 
 

@@ -50,7 +50,7 @@ def test_a_worker_can_report_only_its_own_failures() -> None:
     )
     assert (
         workload.accept(Broken(WorkerId(0), "no matter", failure=failure))
-        == "it speaks as worker 1"
+        == "it sent a message as worker 1"
     )
     assert not workload.accept(Broken(WorkerId(1), "no matter", failure=failure))
 

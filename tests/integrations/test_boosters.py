@@ -569,7 +569,7 @@ def test_dart_boosters_report_the_current_value_and_not_the_best(tmp_path: Path)
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"},
         "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"},
-        "extra_trees=1 would repeat its random draws"),
+        "extra_trees=1 would make a promoted trial repeat earlier random draws"),
     ],
 )  # fmt: skip
 def test_a_booster_that_cannot_be_trained_raises_the_reason(

@@ -310,7 +310,7 @@ class Handed:
         ),
         (
             {"devices": 2},
-            r"Trainer\(devices=2, strategy='ddp'\) starts processes that cannot ask the study",
+            r"Trainer\(devices=2, strategy='ddp'\) starts processes that cannot report to the study",
         ),
     ],
 )

@@ -58,9 +58,9 @@ test("a hyperparameter is far ahead only if the error bars part", () => {
 });
 
 test("no hyperparameter is named where the forest says nothing", () => {
-  const answer = { ...learned(), text: "a forest explains less than half" };
+  const answer = { ...learned(), text: "a random forest explains less than half" };
   assert.equal(whatMatters({}, { answer, refusal: "" }).word, "Not known");
-  assert.equal(whatMatters({}, { answer, refusal: "" }).text, "A forest explains less than half.");
+  assert.equal(whatMatters({}, { answer, refusal: "" }).text, "A random forest explains less than half.");
   assert.equal(whatMatters({ head: HEAD }, { answer: null, refusal: "no scikit-learn" }).text, "No scikit-learn.");
 });
 

@@ -189,7 +189,7 @@ def test_a_hanging_rank_does_not_block_the_end_of_the_study(tmp_path: Path) -> N
     with mpiexec_launched(3, *words) as launch:
         ended = launch.wait(60)
     assert ended.left_behind == ()
-    assert "rank 1 does not leave the study" in ended.stderr
+    assert "rank 1 did not leave in time" in ended.stderr
 
 
 def test_a_rank_that_cannot_start_ends_the_study_with_the_reason(tmp_path: Path) -> None:

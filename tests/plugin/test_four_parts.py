@@ -37,9 +37,9 @@ if __name__ == "__main__":
                  directory="study", quiet=True)
 """
 MISSING = (
-    "the scheduler 'patient' is not installed here, which is needed to continue with this study; "
-    "the search 'walking' is not installed here, which is needed to continue with this study; "
-    "the engine 'pipes' is not installed here; the observer 'promotions' is not installed here"
+    "the scheduler 'patient' is not installed here, but is needed to continue with this study; the "
+    "search 'walking' is not installed here, but is needed to continue with this study; the "
+    "engine 'pipes' is not installed here; the observer 'promotions' is not installed here"
 )
 
 

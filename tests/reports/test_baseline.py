@@ -45,7 +45,10 @@ HALVED = run_of(64, [6.4, 3.3, 3.1, 3.2], [64, 32, 32, 32])
 def test_the_baseline_times_of_rungs_and_startup_sum_to_wall_time() -> None:
     assert HALVED.accounted == pytest.approx(1.0)
     assert HALVED.rung_seconds == pytest.approx(16.0)
-    assert "with the start 100.0 % of the wall time" in baseline_words(HALVED, unit="epoch")[0]
+    assert (
+        "the rungs and the start are 100.0 % of the wall time"
+        in baseline_words(HALVED, unit="epoch")[0]
+    )
 
 
 def test_the_baseline_text_compares_the_lowest_rung_with_other_rungs() -> None:
@@ -55,7 +58,8 @@ def test_the_baseline_text_compares_the_lowest_rung_with_other_rungs() -> None:
         "fewer models than the rung below, for 2 times the epochs."
     )
     assert lowest.startswith(
-        "The lowest rung cost 2.0 times their mean: it trains every model for 64 epochs from"
+        "The lowest rung cost 2.0 times the mean of the higher rungs: it trains every model for 64 "
+        "epochs from"
     )
 
 

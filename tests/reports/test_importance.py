@@ -157,7 +157,9 @@ def test_importance_is_also_computed_among_the_best_trials_alone() -> None:
     assert (answer.weights[0].name, answer.trials, answer.total) == ("rate", 180, 180)
     assert answer.best is not None
     assert (answer.best.weights[0].name, answer.best.total) == ("momentum", 60)
-    assert answer.words_of_best().startswith("among the best 60 trials, a forest explains 99% of ")
+    assert answer.words_of_best().startswith(
+        "among the best 60 trials, a random forest explains 99% of "
+    )
 
 
 def test_a_hyperparameter_keeps_its_importance_if_most_trials_share_one_value() -> None:

@@ -47,7 +47,7 @@ def test_importances_are_not_printed_if_a_forest_explains_less_than_half(tmp_pat
     )
     lines = report_of(study).splitlines()
     found = lines[lines.index("importance") :]
-    assert "a forest explains less than half of the differences" in found[1]
+    assert "a random forest explains less than half of the differences" in found[1]
     assert not any(line.split()[:1] == ["rate"] for line in found)
 
 

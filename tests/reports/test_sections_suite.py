@@ -134,7 +134,7 @@ def test_a_section_may_use_an_analysis_that_it_did_not_declare() -> None:
         (Invisible, "an invisible character"),
         (NeedsAResult, "'NoneType' object has no attribute 'loss'"),
         (NeedsOrders, "'NoneType' object has no attribute 'ladder'"),
-        (NotLive, "Trials cannot be read while the study runs: a section with `shows_live`"),
+        (NotLive, "a section with shows_live=True may use only study.tally, not Trials"),
         (Epochs, "its resource counts trees, not epochs"),
         (Changes, "a second call returns different lines"),
         (NoData, "Encoding objects of type Tally is unsupported"),

@@ -157,6 +157,6 @@ def test_the_report_cannot_tell_completeness_if_the_scheduler_is_not_installed(
     assert study.stopped == ""
     study.report(stream := io.StringIO())
     assert (
-        "0 trials, whether the study is complete is unknown: its scheduler cannot be loaded"
+        "0 trials, it is unknown whether the study is complete: its scheduler cannot be loaded"
         in stream.getvalue()
     )

@@ -349,7 +349,7 @@ def test_all_failures_are_counted_but_only_some_failure_reasons_are_kept() -> No
 def test_a_note_tells_how_promoted_trials_can_continue() -> None:
     notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
     assert notes == [
-        "train saves nothing, so promoted trials train again from the start (1 so far); "
+        "the training function saves nothing, so promoted trials train again from the start (1 so far); "
         "begin with trial.restore(), and call trial.save(model) after the loop"
     ]
 
@@ -357,4 +357,4 @@ def test_a_note_tells_how_promoted_trials_can_continue() -> None:
 def test_a_note_distinguishes_lost_checkpoints_from_missing_ones() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
-    assert "no checkpoint was saved" in note
+    assert "the checkpoint was not saved, was deleted" in note

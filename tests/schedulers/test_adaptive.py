@@ -64,7 +64,7 @@ def test_some_new_trials_still_start_at_the_safe_rung() -> None:
 def test_a_note_names_the_rung_at_which_new_trials_start() -> None:
     machine = AdaptiveMachine(LADDER, 400)
     run(machine, 400, workers=8, seed=1, noise=0.0)
-    assert machine.notes().startswith("new trials are first judged at 1, which promotes about")
+    assert machine.notes().startswith("new trials are first judged at 1; about")
 
 
 def test_the_cost_of_an_entry_rung_includes_expected_promotions() -> None:

@@ -78,18 +78,24 @@ def test_conditions_and_forbidden_clauses_hold_in_a_grid_with_floats() -> None:
 @pytest.mark.parametrize(
     ("points", "says"),
     [
-        (None, "x=0 .. 1 has infinitely many values; give search=ashtune.Grid(points={'x': 5})"),
+        (
+            None,
+            "x=0 .. 1 has infinitely many values; to try 5 of them, give search=ashtune.Grid(points={'x': 5})",
+        ),
         (
             {"n": 2},
-            "x=0 .. 1 has infinitely many values; give search=ashtune.Grid(points={'x': 5})",
+            "x=0 .. 1 has infinitely many values; to try 5 of them, give search=ashtune.Grid(points={'x': 5})",
         ),
         (0, "points=0 does not fit Grid"),
         (2.5, "points=2.5 does not fit Grid"),
         (True, "points=True does not fit Grid"),
-        ({"x": 0}, "points={'x': 0} does not fit Grid"),
+        ({"x": 0}, "points={'x': 0} does not fit Grid: Expected `int` >= 1 in each value"),
         ({"x": 10**9}, "points={'x': 1000000000} does not fit Grid"),
-        ({"y": 3}, "points={'y': 3} does not name a range of numbers; the ranges are ['x', 'n']"),
-        ({"x": 3, "c": 3}, "points={'c': 3} does not name a range"),
+        (
+            {"y": 3},
+            "points={'y': 3}: 'y' is not a range of numbers; give points only for these ranges: ['x', 'n']",
+        ),
+        ({"x": 3, "c": 3}, "points={'c': 3}: 'c' is not a range of numbers"),
     ],
 )
 def test_invalid_numbers_of_grid_points_are_refused_in_one_line(points: object, says: str) -> None:

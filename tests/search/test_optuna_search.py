@@ -431,6 +431,6 @@ def test_a_sampler_that_raises_does_not_stop_the_study(
     assert all(origin.startswith(("random", "mutation")) for origin in origins[12:])
     lines = [line for line in capfd.readouterr().err.splitlines() if "has failed" in line]
     assert lines == [
-        "search OptunaSearch has failed, so new trials come from its fixed design only: "
+        "search OptunaSearch has failed, so new trials are chosen without regard to results: "
         "StudyError: ZeroDivisionError: twelve"
     ]

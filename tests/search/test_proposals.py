@@ -428,7 +428,7 @@ def test_a_broken_proposer_is_dropped(
     assert studied.is_dropped.wait(SECONDS)
     [line] = studied.lines
     assert line.startswith(
-        "search Script has failed, so new trials come from its fixed design only: "
+        "search Script has failed, so new trials are chosen without regard to results: "
     )
     assert says in line
     assert line.isprintable()
@@ -684,7 +684,7 @@ def test_a_failing_stand_in_search_is_dropped_with_a_one_line_message() -> None:
     study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
     assert [study.begin(trial) for trial in range(2)] == ["design, no proposal was ready"] * 2
     assert study.lines == [
-        "search WithStandIn: the simpler search that replaces it has failed too, and "
+        "search WithStandIn: the simpler search, used while proposals are late, has failed and "
         "proposes nothing more: ZeroDivisionError: the stand-in"
     ]
     forever.set()

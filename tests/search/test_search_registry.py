@@ -151,7 +151,7 @@ def test_a_study_is_readable_without_its_search_package(
     sys.modules.pop("corner_search")
     study = ashtune.Study.load(tmp_path / "study")
     study.report()
-    line = "the search 'corner' is not installed here, which is needed to continue with this study"
+    line = "the search 'corner' is not installed here, but is needed to continue with this study"
     assert line in " ".join(capsys.readouterr().out.split())
     assert study.best.config["x"] == 1.0
     with pytest.raises(AshtuneError, match=line):

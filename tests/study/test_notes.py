@@ -17,7 +17,7 @@ from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.settings import Settings
 
-CAUTION = "the scheduler chooses its rungs as if all trials were random draws, but proposals are more similar"
+CAUTION = "the scheduler expects random configurations, but the search proposes similar ones"
 
 
 def settings_of(scheduler: Any, search: str) -> Settings:

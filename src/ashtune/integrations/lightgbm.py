@@ -133,9 +133,9 @@ class _LightGBMCallback:
             )
         if not start and env.model.train_set.get_init_score() is not None:
             raise ObjectiveError(
-                "the training data have an init_score, which would replace the predictions of a "
-                "booster that continues; remove it, and make a new Dataset in each call, because "
-                "a booster that continued leaves an init_score in its Dataset"
+                "the Dataset has an init_score, which would replace the predictions of the "
+                "continued booster; remove init_score, and make a new Dataset in each call (a "
+                "continued booster leaves an init_score in its Dataset)"
             )
         rounds.choose(evaluations, VALID_SETS)
         chosen = rounds.data, rounds.metric
@@ -148,8 +148,8 @@ class _LightGBMCallback:
         drawn = _drawing(settings)
         if drawn and not hasattr(env.model, SEEDED):
             raise ObjectiveError(
-                f"{drawn[0]}={settings[drawn[0]]} would repeat its random draws after each rung; "
-                "give callbacks=[callback(trial), seeds(trial)]"
+                f"{drawn[0]}={settings[drawn[0]]} would make a promoted trial repeat earlier "
+                "random draws; give callbacks=[callback(trial), seeds(trial)]"
             )
         if saved is not None and rounds.has_best:
             self._best_trees = saved.best_iteration

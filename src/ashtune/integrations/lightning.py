@@ -181,7 +181,7 @@ def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
         given = shown(trainer._accelerator_connector._strategy_flag)
         raise ObjectiveError(
             f"Trainer(devices={trainer.num_devices}, strategy={given}) starts processes that "
-            "cannot ask the study; for N processes give tune() "
-            "engine=ashtune.Local(processes_per_trial=N), first call trial.torch_distributed(), "
-            "and give Trainer(devices=N, strategy='ddp'); for one process give only devices=1"
+            "cannot report to the study; for one process give devices=1; for N processes give "
+            "tune() engine=ashtune.Local(processes_per_trial=N), and call "
+            "trial.torch_distributed() before Trainer(devices=N, strategy='ddp')"
         )

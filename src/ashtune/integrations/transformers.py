@@ -242,7 +242,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             "trial.torch_distributed(), or use ashtune run ... -- torchrun with a LaunchedTrial"
         )
         last_state = "a trial must continue from its last state; remove this argument"
-        unit = "an evaluation is a unit of the resource"
+        unit = "each evaluation counts as one unit of the resource"
         strategy = shown(str(args.eval_strategy.value))
         for is_wrong, setting, why in (
             (

@@ -74,7 +74,7 @@ needs_mpich = pytest.mark.skipif(FAMILY != "mpich", reason="MPICH's wheel is in 
 def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
     silent = f"silent for {SILENCE:g} s"
     if request.param == "ulfm":
-        return Launcher(under_ulfm, "MPI says that it is dead", 0.0, (0,))
+        return Launcher(under_ulfm, "MPI reports a broken connection", 0.0, (0,))
     if request.param == "srun":
         slurm: Slurm = request.getfixturevalue("slurm")
 

@@ -385,17 +385,17 @@ ONE = nn.Linear(FEATURES, CLASSES)
 REFUSED = {
     "gru": (
         lambda config: nn.Sequential(nn.Linear(FEATURES, 4), Recurrent()),
-        r"layer '1\.inner' \(GRU\) cannot be trained as lanes; train it without lanes: "
+        r"layer '1\.inner' \(GRU\) fails under torch.func.vmap; leave fused_torch out: "
         r"RuntimeError: Batching rule",
     ),
     "cumulative": (
         lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.BatchNorm1d(CLASSES,
         momentum=None)),
-        r"layer '1' \(BatchNorm1d\) cannot be trained as lanes",
+        r"layer '1' \(BatchNorm1d\) fails under torch.func.vmap; leave fused_torch out",
     ),
     "rrelu": (
         lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.RReLU()),
-        r"layer '1' \(RReLU\) cannot be trained as lanes",
+        r"layer '1' \(RReLU\) fails under torch.func.vmap; leave fused_torch out",
     ),
     "inplace": (
         lambda config: Stateful(lambda layer, x: layer.inner(x.mul_(2))),
@@ -414,19 +414,19 @@ REFUSED = {
     ),
     "item": (
         lambda config: Stateful(lambda layer, x: layer.inner(x) * layer.inner.weight.sum().item()),
-        r"the module \(Stateful\) cannot be trained as lanes",
+        r"the module \(Stateful\) fails under torch.func.vmap; leave fused_torch out",
     ),
     "not static": (lambda config: nn.Linear(config["depth"], 2),
-    r"'depth', which is not static; add it to static="),
+    r"'depth', which is not in static; add it to static="),
     "no module": (lambda config: torch.relu, "module returns a builtin_function_or_method"),
     "unseeded": (
         lambda config: nn.Linear(FEATURES,
         CLASSES).requires_grad_(bool(np.random.rand())).to(torch.float64).apply(
             lambda layer: layer.weight.data.mul_(np.random.rand())
         ),
-        "the initial value of 'weight' differs at each call",
+        "draws 'weight' differently at each call",
     ),
-    "one object": (lambda config: ONE, "module returns the same object at each call"),
+    "one object": (lambda config: ONE, r"module\(\) returned the same object twice"),
     "untrainable": (lambda config: nn.Softmax(dim=1),
     r"the module \(Softmax\) has no parameter to train"),
     "detached": (

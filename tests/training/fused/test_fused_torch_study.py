@@ -171,7 +171,7 @@ def test_an_invalid_setting_of_fused_torch_is_refused_in_one_line(
 
     refused("lanes=0 is not a whole number of at least 1", lanes=0)
     refused("optimizer='lion' is unknown; give one of sgd, adam", optimizer="lion")
-    refused("batch_size='batch' is not static", batch_size="batch")
+    refused("batch_size='batch' is not in static", batch_size="batch")
     refused("batch_size=0 is not a whole number", batch_size=0)
     refused("train is a ndarray; give a tuple", train=data(0)[0])
     refused(

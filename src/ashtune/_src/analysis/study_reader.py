@@ -120,7 +120,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_complete:
             return "complete"
         if not self.is_known:
-            return "whether the study is complete is unknown: its scheduler cannot be loaded"
+            return "it is unknown whether the study is complete: its scheduler cannot be loaded"
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:
@@ -134,7 +134,7 @@ def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -
     """Return the outcome of a study after a replay of its whole journal."""
     if view.machine is None or replay is None:
         return Outcome(is_complete=False, is_known=False)
-    stopped = "its journal was written under other rules" if replay.difference else replay.stopping
+    stopped = "another ashtune version wrote its journal" if replay.difference else replay.stopping
     notes = "; ".join(filter(None, [view.machine.notes(), caution_of(settings)]))
     return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
 
@@ -304,8 +304,8 @@ class StudyReader:
             return
         if self.is_live:
             raise RuntimeError(
-                f"{type(told[0]).__name__} cannot be read while the study runs: a section with "
-                "`shows_live` can read only the tally"
+                "a section with shows_live=True may use only study.tally, not "
+                f"{type(told[0]).__name__}; set shows_live=False"
             )
         if observers or not _NEED_NO_ORDERS.issuperset(new):
             outcome = self.tell(told)

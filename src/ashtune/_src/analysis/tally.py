@@ -379,16 +379,15 @@ class Tally(Observer):
     def notes(self) -> Iterator[str]:
         """Yield messages about this study for the user; each message is one line."""
         if self.retrained and not self.saves:
-            who = "the program" if self.is_program else "train"
+            who = "the program" if self.is_program else "the training function"
             yield (
                 f"{who} saves nothing, so promoted trials train again from the start "
                 f"({self.retrained:,} so far); {self.how_to_save}"
             )
         elif self.retrained:
             yield (
-                f"{plural(self.retrained, 'promoted trial')} trained again from the start: no "
-                "checkpoint was saved, or checkpoint_limit left no room for it, or it was deleted "
-                "before trials were added"
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the "
+                "checkpoint was not saved, was deleted, or had no room under checkpoint_limit"
             )
         if self.changes:
             how = (

@@ -110,8 +110,8 @@ def train_again(
         start = 0 if saved is None else saved[0]
         if start >= resource:
             raise StudyError(
-                f"{place} already has trial {trial}, which was trained to {start}; give a larger "
-                "resource, or another directory"
+                f"{place} already has trial {trial}, trained to {start}; give a resource above "
+                f"{start}, or another directory"
             )
         setup = Setup(
             NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),

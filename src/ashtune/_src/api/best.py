@@ -100,8 +100,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
         if self.rung < study.ladder.top and not is_best:
             return (
-                "the trial can no longer be promoted, and below the top rung only the best trial "
-                "of each rung keeps its checkpoint"
+                "its checkpoint was deleted, because it cannot be promoted any more and is not the "
+                "best of its rung"
             )
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"

@@ -127,8 +127,8 @@ def study_request(
         {
             f"scheduler={shown(scheduler)} can rank only by one metric without constraints, but "
             f"the study has {goal}; give another scheduler, as in scheduler='ash'": needs_one_loss,
-            f"confirm={shown(given.get('confirm'))} needs several seeds, but a fused function "
-            "trains all trials with the same seed; leave confirm out": has_one_seed,
+            f"confirm={shown(given.get('confirm'))} needs several seeds, but fused training gives "
+            "all trials the same seed; leave confirm out": has_one_seed,
         }
     )
     known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
@@ -235,13 +235,13 @@ def _known(
         if not given:
             return known, []
         line = (
-            f"{given}: the study in {path} keeps the {plural(len(known), 'result')} that it began "
-            "with, and takes no other results"
+            f"{given}: the study in {path} keeps the {plural(len(known), 'result')} from its "
+            "start, and the results given now are ignored"
         )
         if not known:
             line = (
-                f"{given}: the study in {path} began without earlier results, and none can be "
-                "added now; give another directory"
+                f"{given}: the study in {path} began without earlier results, and results can be "
+                "given only at the start; give another directory"
             )
         return known, [one_line(line)]
     if not given:

@@ -50,7 +50,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
-from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.core.numbers import seconds_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.option import checked, suggesting
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
@@ -251,14 +251,14 @@ class OpenStudy:
             if job.phase == "training" and job.lacks_restore:
                 raise StudyError(
                     f"trial {job.trial} continues from {job.start}, but its saved model was not "
-                    "restored; after ask(), call trial.restore(), train the model that it returns, "
-                    "and then tell the result"
+                    "restored; after ask(), call trial.restore(), train the returned model, and "
+                    "then tell the result"
                 )
             told = _metrics_of(asked, result, metrics)
             if job.has_loop and not (resource is None and busy_seconds is None):
                 raise StudyError(
-                    f"trial {job.trial} uses the loop over trial.epochs(), which measures the "
-                    "resource and the seconds; leave out resource= and busy_seconds="
+                    f"trial {job.trial} trains in the loop over trial.epochs(), which counts the "
+                    "resource and the seconds itself; leave out resource= and busy_seconds="
                 )
             at = job.target if resource is None else check_whole("resource", resource)
             asked.channel.busy_seconds = _checked_seconds(job, busy_seconds)
@@ -324,7 +324,9 @@ class OpenStudy:
             if job.phase in ("training", "pausing"):
                 job.say(hand_back(job), "over")
             else:
-                asked.outcomes.tell_failure(Failure("given back before it was saved"), job, writer)
+                asked.outcomes.tell_failure(
+                    Failure("study.give_back() was called before the trial was saved"), job, writer
+                )
             self._forget(asked)
 
     if not TYPE_CHECKING:  # so that a type checker refuses unknown attributes
@@ -449,10 +451,9 @@ class OpenStudy:
             and all(asked.thread == thread for asked in self._asked.values())
         ):
             self._quiet = True
-            here = f"this thread has the only {plural(len(self._asked), 'trial')} without a result"
+            here = f"this thread has all trials without a result ({len(self._asked):,})"
             say(
-                f"hint: ask() waits for a result from another thread, but {here}; use "
-                "ask(wait=False)"
+                f"hint: ask() waits for a result of another thread, but {here}; use ask(wait=False)"
             )
 
     def _handle(self, message: JobEvent | Progress) -> None:
@@ -577,8 +578,8 @@ class OpenStudy:
 def _refuse(trial: object) -> NoReturn:
     which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
     raise StudyError(
-        f"{which} is not open: it was told, failed or given back already, or is not a trial of "
-        "this study; ask() returns the next trial"
+        f"{which} is not an open trial of this study; perhaps it was told, failed or given back "
+        "already; ask() returns the next trial"
     )
 
 

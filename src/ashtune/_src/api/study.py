@@ -210,7 +210,7 @@ class Study(Figures):
         if confirmed is None:
             raise StudyError(
                 f"the study in {self.directory} has no confirmed winner; study.resume(confirm=5) "
-                "confirms the best"
+                "trains the best 5 again with other seeds"
             )
         return confirmed
 

@@ -157,8 +157,8 @@ def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit:
     line = _lines(tasks)
     if best:
         line = (
-            f"the study first trains up to {plural(len(best), 'trial')}, the best of "
-            f"{plural(len(tasks), 'task')}: {line}"
+            f"the study first tries the best configurations of {plural(len(tasks), 'task')}, "
+            f"{len(best)} at most: {line}"
         )
     return WarmStart(best, one_line(f"other tasks: {line}"))
 
@@ -450,10 +450,10 @@ def _check_columns(
     if names:
         kind = "hyperparameter" if missing else "metric"
         raise SettingsError(
-            f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; its columns "
-            f"are {one_line(', '.join(read.columns), COLUMNS_SHOWN)}; rename one to "
+            f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; rename one to "
             f"{shown(min(names))} (a hyperparameter may have the prefix config/ or params_), or "
-            "for a new hyperparameter add a column with the value that the results used"
+            "add a column with the value that these results used; the columns are "
+            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}"
         )
 
 

@@ -175,7 +175,7 @@ def _check(given: argparse.Namespace) -> None:
             "0.01": not 0 <= given.drop < 1,
             "--replaced needs --deaths; add for example --deaths 4h": given.replaced is not None
             and not dies,
-            "--deaths would end all workers; add --replaced 5m, or --until": never_ends,
+            "--deaths would in the end leave no worker; add --replaced 5m, or --until": never_ends,
             f"{given.curves} needs a metric; add --metric NAME and --mode min or max": lacks_goal,
             f"{', '.join(of_a_table)} needs a table of curves; give an .npz file": of_a_table
             and not is_table,

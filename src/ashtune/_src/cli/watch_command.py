@@ -49,8 +49,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--host-name", action="append", default=[], metavar="NAME",
-        help="a host name that a proxy uses for the page, such as hub.example.org; may be given "
-             "several times",
+        help="a host name by which the page is opened through a proxy, such as hub.example.org; "
+             "may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--control", action="store_true",

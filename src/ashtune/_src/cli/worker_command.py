@@ -48,13 +48,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run '
-        "the training "
-        "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end "
-        "of a SLURM job let "
-        "trials be saved at their next epoch before the workers leave; a second Ctrl-C ends the "
-        "workers immediately. The environment "
-        f"variable {RENDEZVOUS}, with the contents of the file DIR/rendezvous.json, can take the "
-        f"place of DIR."
+        "the training function in DIR: join only studies whose origin you trust. After SIGTERM or "
+        "Ctrl-C, and before a SLURM job ends, the workers save their trials at the next epoch, and "
+        "then leave. A second Ctrl-C ends the workers immediately. Instead of giving DIR, set the "
+        f"environment variable {RENDEZVOUS} to the contents of the file DIR/rendezvous.json."
     )
     number = "?" if RENDEZVOUS in os.environ else None
     parser.add_argument(

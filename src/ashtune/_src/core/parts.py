@@ -52,7 +52,12 @@ class Part(
                 value = _without_numpy(given)
                 msgspec.convert(value, field.type)
             except Exception as error:  # noqa: BLE001 - a list may contain itself; an object may have any methods
-                why = str(error).replace("object | null", "dict | null").replace("| null", "| None")
+                why = (
+                    str(error)
+                    .replace("object | null", "dict | null")
+                    .replace("| null", "| None")
+                    .replace(" - at `$[...]`", " in each value")
+                )
                 raise SettingsError(
                     f"{field.name}={shown(given)} does not fit {type(self).__name__}: {why}"
                 ) from None
@@ -252,7 +257,7 @@ class Registry(Names[PartT]):
         if not is_same:
             raise SettingsError(
                 f"{self._what}={shown(part)} changes when it is stored and read again; use only "
-                "options of plain values"
+                "plain values as options, such as numbers and texts"
             )
         return record
 
@@ -285,8 +290,8 @@ class Registry(Names[PartT]):
             return missing
         if not self._entry_point(name) and not _is_imported(name):
             return (
-                f"the module of the {self._what} {shown(name)} is not imported when a study is "
-                "read; import the module before ashtune.Study.load(), or give it an entry point"
+                f"reading a study does not import the module of the {self._what} {shown(name)}; "
+                "import the module before ashtune.Study.load(), or give it an entry point"
             )
         try:
             return self.read(record)
@@ -322,7 +327,7 @@ class Registry(Names[PartT]):
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = "; add the folder of its module to PYTHONPATH" if ":" in name else ""
-        return missing and f"{missing}, which is needed to continue with this study{todo}"
+        return missing and f"{missing}, but is needed to continue with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
         """Return the part of a record as an object of the class ``kind``, or raise if the record's
@@ -371,8 +376,7 @@ class Registry(Names[PartT]):
         if imported is not kind or kind.__module__ == "__main__":
             raise SettingsError(
                 f"{self._what}={kind.__qualname__}(...): a resumed study could not import this "
-                f"class; define it at the "
-                "top of a module that can be imported, not in the script itself"
+                "class; move it from the script to the top level of a module that can be imported"
             )
         return place
 

@@ -207,7 +207,7 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
     if session is None:
         return "running", "no driver has begun yet"
     if study.is_simulated:
-        return "stopped", "a simulation that ended before it was complete"
+        return "stopped", "the simulation ended before the study was complete"
     if study.stopping and not study.is_busy:
         return "stopped", one_line(
             f"stopped: {study.stopping}; continue with ashtune resume {study.directory}"
@@ -215,8 +215,8 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
     if study.is_alive is False and not study.is_known and not study.is_busy:
         return (
             "stopped",
-            "the driver has ended; whether the study is complete is unknown: its scheduler cannot "
-            "be loaded",
+            "the driver has ended; it is unknown whether the study is complete: its scheduler "
+            "cannot be loaded",
         )
     if study.is_alive is False:
         return "died", _gone(study, session)
@@ -227,8 +227,8 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
         return "running", "paused: no job begins until the study is continued"
     if study.is_alive is None and study.quiet_seconds > limit:
         return "quiet", one_line(
-            f"no news for {seconds_text(study.quiet_seconds)} of the driver on {session.host}; "
-            "this machine cannot tell whether it still runs"
+            f"no news of the driver on {session.host} for {seconds_text(study.quiet_seconds)}; "
+            "this machine cannot tell whether the driver still runs"
         )
     text = f"driven by process {session.pid} on "
     text += "this machine" if study.is_alive else one_line(session.host, 57)

@@ -166,7 +166,7 @@ class LivePage:
         note = ""
         if left_out:
             note = f"Studies that this page does not show: {len(left_out):,}. "
-            note += "To see one, watch its own directory."
+            note += "To see one, run ashtune watch with its directory."
         return Found(is_folder=not found.keys() <= self._given.keys(), note=note)
 
     def __enter__(self) -> Self:

@@ -265,8 +265,8 @@ class _Asking:
         cores = self._asked["cores_per_worker"] or 1
         if not math.isfinite(predictor.traces.best_loss):
             return [], [
-                "no trial of the study has a finite result, so all uses of the budget are equally "
-                "good"
+                "no trial of the study has a finite result, so the uses of the budget cannot be "
+                "compared"
             ]
         predictions = []
         for choice in self._choices():
@@ -310,7 +310,6 @@ class _Asking:
         if self._recorded is None or self._recorded.is_smooth:
             return []
         return [
-            "No line shows the study exactly as it was recorded, because it still runs, was "
-            "stopped, or has several sessions, lost workers, interrupted jobs, withdrawn "
-            "configurations or fused training."
+            "No line repeats the recorded study exactly. Only one complete session without lost "
+            "workers, interrupted jobs, withdrawn configurations or fused training can be repeated."
         ]

@@ -164,8 +164,8 @@ class Control:
         most = self._study.settings.configurations
         if before is None:
             raise SettingsError(
-                f"trials={more:,} cannot be added: the study has no limit of trials; it continues "
-                "until it reaches another limit, or until it is stopped"
+                f"trials={more:,} cannot be added: the study has no limit of trials, and starts "
+                "new ones until you stop it or another limit is reached"
             )
         if most is not None and before + more > most:
             raise SettingsError(
@@ -179,8 +179,8 @@ class Control:
         # Only the local engine starts and ends workers while a study runs.
         if not isinstance(self._workers, Resizable):
             raise SettingsError(
-                f"workers={workers}: this engine keeps the workers that it began with; stop the "
-                f"study, and resume it with workers={workers}"
+                f"workers={workers}: this engine cannot change the number of workers while the "
+                f"study runs; stop the study, and resume it with workers={workers}"
             )
         self._workers.check_size(workers)
         return None if workers == self._count else WorkersChanged(now, workers)

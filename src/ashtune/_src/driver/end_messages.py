@@ -44,7 +44,7 @@ def refuse_to_end_without_result(context: SessionContext) -> None:
     how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
     raise NoResultError(
         f"the study in {shown} {how} without a result: {why_no_result(context.tally)}; `ashtune "
-        f"report {shown}` shows the errors; fix them, then tune again, which starts a new study",
+        f"report {shown}` shows the errors; fix them, and start a new study",
         shown,
     )
 
@@ -111,7 +111,7 @@ def _say_how_to_continue(
         if not tally.is_program:
             more = " FILE:FUNCTION"
     if is_budget_used:
-        more += " --budget and a larger time"
+        more += " --budget TIME, with a larger time"
     say(f"{what}; {how}: ashtune resume {context.shown}{more}")
 
 
@@ -125,9 +125,9 @@ def _say_if_no_trial_used_the_new_rungs(context: SessionContext) -> None:
     finished = rungs[number].trained
     share = study.ladder.kept[number]
     say(
-        f"no trial continues beyond {rungs[number].resource:,}, because too few reached it: of "
-        f"{plural(finished, 'trial')}, only the best {share}, rounded down, may continue; give "
-        f"more trials, as in trials={2 * max(1, context.tally.started)}"
+        f"no trial continues beyond {rungs[number].resource:,}: {plural(finished, 'trial')} "
+        f"reached it, and only the best {share} of these, rounded down, may continue; give more "
+        f"trials, as in trials={2 * max(1, context.tally.started)}"
     )
 
 

@@ -95,6 +95,6 @@ def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
     return [
         one_line(
             f"{goal.metric} got worse with training in {worse} of {len(moved)} trials; if "
-            f"mode={goal.mode!r} is not meant, give mode={other!r}"
+            f"mode={goal.mode!r} is a mistake, give mode={other!r}"
         )
     ]

@@ -247,7 +247,7 @@ class ObserverThread(Observer):
     def _drop(self, reason: str) -> None:
         self._is_dropped = True
         self._is_past_over.set()
-        say(f"observer {self._name} is dropped: {reason}; the study continues")
+        say(f"observer {self._name} gets no more events: {reason}; the study continues without it")
 
 
 def history_of(journal: Path, disk: Disk) -> _History:

@@ -330,7 +330,7 @@ class DistributedWorkers:
             if self._peers and not arrived:
                 link.rest(CLOSING_SLEEP)
         for number in sorted(self._peers):
-            say(f"{link.name(number)} does not leave the study, and is given up")
+            say(f"{link.name(number)} did not leave in time; the study ends without it")
             link.give_up(number)
 
     def _take(self, number: int, content: Content, events: list[Event]) -> None:
@@ -392,7 +392,7 @@ class DistributedWorkers:
                 self._forget_worker(peer)
             return complaint
         if peer.worker is not None or not isinstance(message, WorkerJoined | Broken | WorkerLost):
-            return f"it speaks as worker {worker}"
+            return f"it sent a message as worker {worker}"
         if isinstance(message, WorkerJoined):
             if worker in self._joined or not self._link.may_join(number, worker):
                 return f"worker {worker} joins"
@@ -436,7 +436,7 @@ class DistributedWorkers:
             if now - peer.heard > allowed:
                 self._lose(number, f"silent for {allowed:g} s", events)
         for number in sorted(self._link.failed & self._peers.keys()):
-            self._lose(number, f"{self._link.transport} says that it is dead", events)
+            self._lose(number, f"{self._link.transport} reports a broken connection", events)
         if events or not all(peer.is_unable for peer in self._peers.values()):
             self._alone_since = now
         elif not self._peers_may_come:

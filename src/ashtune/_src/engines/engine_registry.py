@@ -84,7 +84,7 @@ def _engine_named(text: str) -> Engine:
         is_well_formed = len(given) == len(options) and all("=" in option for option in options)
         if name == "mpi" or not is_well_formed or given.keys() & RunOptions.__annotations__.keys():
             raise msgspec.ValidationError(
-                "give only options of the engine itself, each once, as NAME=VALUE"
+                "give only options of this engine, each once, as NAME=VALUE"
             )
         engine: Engine = ENGINES.make(name)
         if not given:
@@ -121,8 +121,8 @@ def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> Non
     ranks = options["ranks_per_trial"]
     other = f"ranks_per_trial={ranks}" if options["isolate"] else "isolate=False"
     refuse({
-        f"{', '.join(limits)} cannot be combined with {other}, which starts no worker process that "
-        "a limit could end; give one of them": (
+        f"{', '.join(limits)} cannot be combined with {other}, which starts no worker process to "
+        "limit; give one of them": (
             limits and (not options["isolate"] or ranks > 1)
         ),
         "memory_limit= needs Linux, which shows the memory of processes in /proc; leave it out": (

@@ -230,9 +230,7 @@ class FileReceiver:
             and (not chunk.is_link or (bool(inside) and b"\0" not in chunk.data))
         )
         if not makes_sense:
-            raise ChunkError(
-                f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which does not belong here"
-            )
+            raise ChunkError(f"an unexpected piece of {inside[:200]!r} in {path[:200]!r} arrived")
 
     def _put(self, chunk: Chunk, whole: str) -> None:
         """Append a chunk to its file. Do not follow a symbolic link that an earlier chunk has

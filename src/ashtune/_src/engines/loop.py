@@ -200,7 +200,7 @@ class Drive:
                 taken.append((event, self.controller.handle(event)))
         except JournalError as error:
             raise EngineError(
-                f"{error}; this event is not in the journal; continue with `ashtune resume`"
+                f"{error}; the last event was not saved; continue with `ashtune resume`"
             ) from None
         finally:
             # no event that the controller refused

@@ -262,7 +262,7 @@ class DirectChannel:
         """
         if not self._inbox:
             raise StudyError(
-                "the study was interrupted in the middle of a result; close it, and open it again"
+                "the study was interrupted during a result; close the study, and open it again"
             )
 
     def poll(self) -> ToWorker | None:

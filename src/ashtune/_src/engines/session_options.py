@@ -101,8 +101,7 @@ class RunOptions(TypedDict, total=False):
     isolate: Annotated[
         bool,
         Option(
-            forms="under MPI, train in the rank itself: for very short jobs; a crash costs the "
-            "rank",
+            forms="under MPI, train in the rank's own process: faster, but a crash ends the rank",
             default=True,
             check=check_flag,
         ),

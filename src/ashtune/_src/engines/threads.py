@@ -244,8 +244,8 @@ class ThreadLink:
         except (RuntimeError, MemoryError) as error:
             there_are = len(self._channels)
             raise StudyError(
-                f"after {there_are} threads no more can be started ({error_line(error)}); give "
-                f"fewer workers, as in workers={max(1, there_are // 2)}"
+                f"only {there_are} threads could be started ({error_line(error)}); give fewer "
+                f"workers, as in workers={max(1, there_are // 2)}"
             ) from None
         self._channels[peer] = channel
         return peer
@@ -411,8 +411,8 @@ class ThreadEngine(Engine):
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:
                 raise SettingsError(
-                    f"{name}={asked[name]!r} needs processes, and engine='threads' has none: "
-                    f"{why}; leave it out, or leave engine out"
+                    f"{name}={asked[name]!r} needs worker processes, and engine='threads' has none "
+                    f"({why}); leave {name} out, or leave engine out"
                 )
 
     def open(self, brief: Brief) -> ThreadWorkers:

@@ -107,7 +107,9 @@ class Workload:
             case Broken(worker=worker, failure=JobFailed() as failure):
                 is_own = failure.worker == worker
                 complaint = (
-                    self._end(failure) if is_own else f"it speaks as worker {failure.worker}"
+                    self._end(failure)
+                    if is_own
+                    else f"it sent a message as worker {failure.worker}"
                 )
             case Broken() | Waiting():
                 pass
@@ -123,7 +125,7 @@ class Workload:
                 complaint = "" if is_possible else f"it offers {places} places"
             case Progress(trial=trial) | Alone(trial=trial) | WorkerLost(trial=trial):
                 if trial is not None and trial not in self._jobs:
-                    complaint = f"it speaks of trial {trial}, which it does not have"
+                    complaint = f"a message about trial {trial}, which it was not given"
                 elif isinstance(message, Alone):
                     self._alone = trial
             case _:
@@ -137,7 +139,7 @@ class Workload:
         if job is None:
             return f"{_kind(event)} of trial {trial}, which it does not train"
         if event.rung != job.rung:
-            return f"{_kind(event)} of trial {trial} at rung {event.rung} and not {job.rung}"
+            return f"{_kind(event)} of trial {trial} at rung {event.rung} instead of {job.rung}"
         if isinstance(event, (JobFinished, JobPaused)):
             complaint = self._of_a_stretch(event, job)
             if complaint:
@@ -158,7 +160,7 @@ class Workload:
         ):
             return (
                 f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "
-                f"and not from {job.start} to {job.target}"
+                f"instead of from {job.start} to {job.target}"
             )
         if isinstance(event, JobFinished) and not event.metrics:
             return f"a result of trial {event.trial} without a metric"
@@ -170,9 +172,9 @@ class Workload:
     def _release(self, event: TrialReleased) -> str:
         job = self._releasing.get(event.trial)
         if job is None:
-            return f"it releases trial {event.trial}, which it was not told to"
+            return f"it released trial {event.trial} without an order"
         if not 0 < event.resource <= job.target:
-            return f"it releases trial {event.trial} at {event.resource} and not {job.target}"
+            return f"it released trial {event.trial} at {event.resource} instead of {job.target}"
         del self._releasing[event.trial]
         return ""
 

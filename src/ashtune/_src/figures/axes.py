@@ -256,7 +256,7 @@ def far_note(axis: Axis, noun: str) -> list[str]:
     if not axis.beyond:
         return []
     of = f"the end of the axis of {axis.name}"
-    return [f"{plural(axis.beyond, noun)} much worse than most are drawn at {of}."]
+    return [f"{plural(axis.beyond, noun)} beyond the view, much worse than most: drawn at {of}."]
 
 
 def sample_note(shown: int, total: int, noun: str) -> str:

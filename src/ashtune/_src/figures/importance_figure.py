@@ -125,8 +125,8 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         trials = plural(self.total, "trial")
         if self.r2 is None:
             return (
-                f"{trials} without failure: fewer than {FEWEST}, or too similar, to tell what "
-                "matters"
+                f"{trials} without failure, which are too few (below {FEWEST}) or too similar to "
+                "tell what matters"
             )
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
         return f"{sample}{trials} without failure; {self._explained(self.r2)}"
@@ -146,8 +146,8 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def _explained(r2: float) -> str:
         if r2 < LEAST_EXPLAINED:
-            return f"a forest explains less than half of the differences (R2 = {r2:.2f})"
-        return f"a forest explains {r2:.0%} of the differences between unseen trials"
+            return f"a random forest explains less than half of the differences (R2 = {r2:.2f})"
+        return f"a random forest explains {r2:.0%} of the differences between unseen trials"
 
 
 def importance(

@@ -95,8 +95,8 @@ class Rounds:
             ]
             raise MetricMissing(
                 f"{shown(self.metric)} of {shown(self.data)} is not evaluated, only "
-                f"{names_text(dict.fromkeys(evaluated))}; name it in the library's parameter for "
-                "metrics, or write callback(trial, metric=...) with an evaluated one"
+                f"{names_text(dict.fromkeys(evaluated))}; add it to the library's parameter for "
+                "metrics, or choose an evaluated metric by callback(trial, metric=...)"
             )
 
     def check_direction(self, library: str, *, is_higher_better: bool) -> None:

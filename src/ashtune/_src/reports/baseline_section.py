@@ -157,8 +157,8 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     """
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
-        f"{plural(run.models, 'model')}: the rungs took {seconds_text(run.rung_seconds)}, and with "
-        f"the start {100 * run.accounted:.1f} % of the wall time of "
+        f"{plural(run.models, 'model')}: the rungs took {seconds_text(run.rung_seconds)}; the "
+        f"rungs and the start are {100 * run.accounted:.1f} % of the wall time of "
         f"{seconds_text(run.wall_seconds)}."
     ]
     if len(rungs) < FEWEST:
@@ -188,9 +188,9 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     if abs(ratio - 1) > ALIKE:
         average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
         sentences.append(
-            f"The lowest rung cost {ratio:.1f} times their mean: it trains every model for "
-            f"{first.epochs:,} {unit}s from the start, but a higher rung trains only {average} on "
-            "average, as its models continue."
+            f"The lowest rung cost {ratio:.1f} times the mean of the higher rungs: it trains every "
+            f"model for {first.epochs:,} {unit}s from the start, but a higher rung trains only "
+            f"{average} on average, as its models continue."
         )
     return sentences
 

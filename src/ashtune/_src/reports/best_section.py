@@ -201,8 +201,8 @@ class ConfirmedSection(Section):
         trainings = self.study.tally.confirmations
         yield (
             f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} "
-            f"{self.study.unit}s; the time of their rung includes them, but the counts of the "
-            "search do not."
+            f"{self.study.unit}s; they count in the time of their rung, but not in the number of "
+            "trials."
         )
         if confirmed.low is None:
             yield "One more value cannot show the noise; more seeds give an interval."

@@ -73,7 +73,7 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
     entering = scheduler.entering(trials)
     if of_random is None or where_learnt is None or entering is None:
         raise SettingsError(
-            f"--scheduler {scheduler.name} cannot tell in advance how many trials reach each rung"
+            f"plan cannot predict the rungs of --scheduler {scheduler.name}; give another scheduler"
         )
     counts = [each.middle for each in of_random]
     epochs = increments(counts, entering, ladder.rungs)

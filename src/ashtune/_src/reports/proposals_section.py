@@ -162,8 +162,8 @@ class ModelSection(Section):
         if self._comparisons:
             yield html.table(self._table())
             yield html.words(
-                "Compared are trials that entered at the same rung within the same 20 trials, from "
-                "the first proposal on; failed trials are left out. The interval has 95 % "
+                "Trials are compared if they began at the same rung within the same 20 trials, "
+                "from the first proposal on; failed trials are left out. The interval has 95 % "
                 "confidence. The chance is the probability of at least this difference if "
                 "proposals and random draws are equally good. It is computed by an exact test over "
                 "the groups of 20.",

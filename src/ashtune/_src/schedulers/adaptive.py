@@ -149,7 +149,7 @@ class AdaptiveMachine(AshMachine):
         if chosen < safe:
             part = float(prod(keeps[chosen:safe], start=Fraction(1)))
             self._why += (
-                f", which promotes about {part:.0%} of the trials that are good at {rungs[safe]:,}"
+                f"; about {part:.0%} of the trials good at {rungs[safe]:,} are promoted there"
             )
         return chosen
 

@@ -79,8 +79,8 @@ class GridDesign:
         if self._lattice.is_constrained:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
-                    f"without conditions, the grid has {self._lattice.volume:,} combinations; give "
-                    f"fewer points, for at most {LARGEST_ENUMERATED:,} combinations, or use "
+                    f"the grid has {self._lattice.volume:,} combinations before conditions apply; "
+                    f"at most {LARGEST_ENUMERATED:,} are allowed; give fewer points, or "
                     "search='random'"
                 )
             self._members = self._lattice.members()
@@ -120,8 +120,8 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
     for name, count in points.items():
         if name not in ranges:
             raise SpaceError(
-                f"points={{{name!r}: {shown(count)}}} does not name a range of numbers; the ranges "
-                f"are {ranges}"
+                f"points={{{name!r}: {shown(count)}}}: {name!r} is not a range of numbers; give "
+                f"points only for these ranges: {ranges}"
             )
     return dict(points)
 
@@ -134,9 +134,9 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     high = column.high
     if points is None:
         raise SpaceError(
-            f"{name}={low:g} .. {high:g} has infinitely many values; give "
-            f"search=ashtune.Grid(points={{{name!r}: 5}}) for five of them, or points=5 (--search "
-            f"grid:points=5) for five of every range"
+            f"{name}={low:g} .. {high:g} has infinitely many values; to try 5 of them, give "
+            f"search=ashtune.Grid(points={{{name!r}: 5}}); to try 5 of every range, give points=5 "
+            "(--search grid:points=5)"
         )
     values = _even_values(low, high, points, column.is_log)
     return sorted({round(value) for value in values}) if column.is_integer else values

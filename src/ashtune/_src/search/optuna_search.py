@@ -163,8 +163,8 @@ def _name(kind: type) -> str:
         return kind.__name__
     if kind.__module__ == "__main__" or "<" in kind.__qualname__:
         raise SettingsError(
-            f"sampler={kind.__qualname__}: a resumed study could not import this class; define it "
-            "at the top of a module that can be imported, not in the script itself"
+            f"sampler={kind.__qualname__}: a resumed study could not import this class; move it "
+            "from the script to the top level of a module that can be imported"
         )
     return f"{kind.__module__}:{kind.__qualname__}"
 

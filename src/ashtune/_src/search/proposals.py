@@ -547,8 +547,8 @@ class Proposals(Observer):
         self._stand_in_news.clear()
         assert self._options is not None, "it is asked after the start"
         self._options.complain(
-            f"search {type(self._search).__name__}: the simpler search that replaces it has failed "
-            f"too, and proposes nothing more: {error_line(error)}"
+            f"search {type(self._search).__name__}: the simpler search, used while proposals are "
+            f"late, has failed and proposes nothing more: {error_line(error)}"
         )
 
     def _kind(self, proposal: Proposal | None) -> object:
@@ -688,6 +688,6 @@ class Proposals(Observer):
         if self._end(_State.FAILED) and self._options is not None:
             reason = error_line(error)
             self._options.complain(
-                f"search {type(self._search).__name__} has failed, so new trials come from its "
-                f"fixed design only: {reason}"
+                f"search {type(self._search).__name__} has failed, so new trials are chosen "
+                f"without regard to results: {reason}"
             )

@@ -115,7 +115,7 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
     def fails(trial: TrialId, resource: int) -> str:
         if math.isfinite(loss(trial, resource)):
             return ""
-        return "its result is not finite, or it failed as recorded"
+        return "the recorded result is not finite, or the recorded trial failed"
 
     does = Training(
         metrics=_metrics(traces.goal, loss),

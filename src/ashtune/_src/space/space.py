@@ -221,7 +221,7 @@ class Space:
                 condition = self.rules.conditions_text(name)
                 yield (
                     f"{name}={shown(values[name])} is inactive in this configuration, because "
-                    f"{name} is used only if {condition}; leave it out"
+                    f"{name} is used only if {condition}; leave {name} out"
                 )
         rule = self.rules.forbidding(values)
         if rule:

@@ -266,8 +266,8 @@ def _caution(scheduler: Scheduler, search: Search) -> str:
     if not (scheduler.takes_trials_for_alike and search.has_proposer):
         return ""
     return (
-        "the scheduler chooses its rungs as if all trials were random draws, but proposals are "
-        "more similar, and a low rung tells them apart less well"
+        "the scheduler expects random configurations, but the search proposes similar ones, which "
+        "a low rung ranks less reliably"
     )
 
 

@@ -229,7 +229,8 @@ class JournalReader:
         )
         if check is None:
             raise JournalError(
-                f"{self._path}: no turn begins at byte {self.position:,}; begin at 0"
+                f"{self._path}: byte {self.position:,} is not the start of a group of events; read "
+                "from byte 0"
             )
         return int(check[1], 16)
 

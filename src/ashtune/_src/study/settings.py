@@ -99,10 +99,10 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     try:
         after = Ladder.from_record((session.rungs, session.kept))
     except SettingsError as error:
-        raise JournalError(f"the ladder of a session is invalid: {error}") from None
+        raise JournalError(f"the rungs of a session are invalid: {error}") from None
     if not before.is_start_of(after):
         raise JournalError(
-            f"the ladder changes from {before} to {after}, but rungs may only be added above"
+            f"the rungs change from {before} to {after}, but rungs may only be added above"
         )
     return after
 

@@ -121,8 +121,8 @@ def check_version() -> None:
         version = torch.__version__
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
         raise StudyError(
-            "the checkpoint has state dicts, but before 2.6 PyTorch executes code from a "
-            f"checkpoint (CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
+            f"the checkpoint has state dicts, but PyTorch {version} may execute code from a "
+            "checkpoint (CVE-2025-32434); install 2.6 or newer: pip install 'ashtune[torch]'"
         )
 
 

@@ -190,8 +190,8 @@ class RunningJob:
                 # A loop without a report may only have counted the epochs, so another may follow.
                 if is_second and (has_reports or self.has_gone_on):
                     self._refuse(
-                        "trial.epochs() was called a second time; use one loop, which also trains "
-                        "beyond the rung"
+                        "trial.epochs() was called a second time; use one loop; promoted trials "
+                        "continue in it"
                     )
                 if has_reports:
                     self._refuse(
@@ -456,8 +456,8 @@ class RunningJob:
             number = _as_metrics(returned, reports.metric)
             if self.phase == "releasing" and (name := reports.difference(number)):
                 return (
-                    f"the training function returned {self._beside(name, number)}; the report "
-                    "is the result"
+                    f"the training function returned {self._beside(name, number)}; the study uses "
+                    "the report"
                 )
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""

@@ -196,9 +196,9 @@ class Program:
                     )
         if names and used.isdisjoint(names) and not self._may_read_all(found or program):
             raise ObjectiveError(
-                f"no argument of {shown(' '.join(self.command))} has a hyperparameter of the "
-                f"space; add one, such as {{{names[0]}}}, or write ASHTUNE_CONFIG into the command "
-                "or into a file that the command names"
+                f"{shown(' '.join(self.command))} would train all trials alike, as no argument has "
+                f"a hyperparameter; add one, such as {{{names[0]}}}, or let the program's file "
+                "read $ASHTUNE_CONFIG"
             )
 
     def _may_read_all(self, program: str) -> bool:

@@ -209,7 +209,7 @@ def change_of_length(saved: Any, made: Any) -> str:
         if name in saved and name in made and saved[name] != made[name]:
             return (
                 f"was trained with a schedule of {name}={saved[name]}, not {made[name]}; keep the "
-                "value, or start a new study, with warm_start if max_resource has changed"
+                "value, or start a new study (warm_start= takes over the results)"
             )
     inner = zip(saved.get(INNER, ()), made.get(INNER, ()), strict=False)
     return next(filter(None, (change_of_length(*both) for both in inner)), "")

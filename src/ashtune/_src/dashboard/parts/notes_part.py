@@ -101,7 +101,7 @@ class NotesPart(PagePart):
             return went_on
         rank = self._rank(promotion)
         quota = study.scheduler.quota_rule(study.ladder, verdict.rung).of(promotion.results)
-        return f"{went_on}: {_ordinal(rank)} of {promotion.results:,}, quota {quota:,}"
+        return f"{went_on}: {_ordinal(rank)} of {promotion.results:,}; {quota:,} may continue"
 
     def _rank(self, promotion: "_Promotion") -> int:
         """Return the rank (from 1) of a promoted trial among the results that its rung had when it

@@ -138,7 +138,7 @@ def serve(
             if session.is_welcome:
                 said = ""
                 reached = time.monotonic()
-                slots.say(f"{study}: the driver is lost; looking for it again")
+                slots.say(f"{study}: the connection to the driver is lost; trying to connect again")
             else:
                 in_vain.update(found.addresses)
                 why = f"no driver answers at {found.addresses[0]}{_hint_for_copy(study, renewal)}"

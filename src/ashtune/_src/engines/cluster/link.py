@@ -285,7 +285,7 @@ class ClusterLink:
         """Return the meaning of a host's message for each worker of the host."""
         match message:
             case Hello():
-                return [(peer, Malformed("it says hello a second time")) for peer in host.peers]
+                return [(peer, Malformed("it sent its first message twice")) for peer in host.peers]
             case Leaving():
                 host.is_leaving = True
                 if not host.peers:
@@ -421,7 +421,7 @@ class ClusterLink:
             host.is_leaving = True
             self.failed |= host.peers
             self._hosts.pop(host.key, None)
-            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
+            self._bid_farewell(host, "the driver dropped this worker; see the driver's output")
         elif not host.peers and host.key in self._hosts:
             self._bid_farewell(host)  # its last files follow
 

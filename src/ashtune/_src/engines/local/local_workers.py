@@ -135,8 +135,8 @@ class LocalWorkers:
     def _environments_for(self, workers: int) -> Sequence[Environment]:
         if self._environments_of is None or self._pool.train_together:
             raise SettingsError(
-                f"workers={workers}: workers that train several trials together stay as many as "
-                f"they are; stop the study, and resume it with workers={workers}"
+                f"workers={workers}: the number is fixed while workers train several trials "
+                f"together; stop the study, and resume it with workers={workers}"
             )
         return self._environments_of(workers)
 

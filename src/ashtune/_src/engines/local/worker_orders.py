@@ -144,13 +144,13 @@ class Worker:
         else an empty string.
         """
         if message.worker != self.number:
-            return f"it speaks as worker {message.worker}"
+            return f"it sent a message as worker {message.worker}"
         if not self.has_joined and isinstance(message, WorkerJoined):
             self.has_joined = True
             self.starting_since = None
             return ""
         if not self.has_joined and not isinstance(message, Broken):
-            return "it speaks before it has joined"
+            return "it sent a message before it joined"
         complaint = self.workload.accept(message)
         if complaint:
             return complaint

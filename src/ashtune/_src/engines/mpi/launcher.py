@@ -98,10 +98,10 @@ def mismatch(launch: Launch, library_version: str) -> str:
     library = _called(library_version)
     if launch.family and family and launch.family != family:
         return (
-            f"{_started(launch)}, but mpi4py loaded {library}, which cannot join them; start with "
-            f"that library's own "
-            f"`mpiexec`, or load {_NAMES[launch.family]}: set MPI4PY_MPIABI={launch.family}, "
-            f"or MPI4PY_LIBMPI to the path of its {_LIBRARIES[launch.family]}"
+            f"{_started(launch)}, but mpi4py loaded {library}, which cannot connect the processes; "
+            f"start with that library's own `mpiexec`, or load {_NAMES[launch.family]}: set "
+            f"MPI4PY_MPIABI={launch.family}, or MPI4PY_LIBMPI to the path of its "
+            f"{_LIBRARIES[launch.family]}"
         )
     if launch.launcher == f"{_SRUN}pmix" and family == _MPICH and _is_without_pmix(library_version):
         return (
@@ -111,7 +111,7 @@ def mismatch(launch: Launch, library_version: str) -> str:
         )
     if launch.launcher == _BY_HYDRA_IN_PMIX and _is_confused_by_two(library_version):
         return (
-            f"{_started(launch)}, and {library} aborts if it finds both PMI_SIZE and "
+            f"{_started(launch)}, and {library} aborts if the environment has both PMI_SIZE and "
             "PMIX_NAMESPACE; set MPIR_CVAR_PMI_VERSION=1 before `mpiexec`, or start with `srun "
             "--mpi=pmi2 python ...`"
         )
@@ -131,7 +131,7 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
         new = " or ".join(f"`{srun} python ...`" for srun in sruns if srun != launch.launcher)
         if new:
             remedy = f"start with {new}, or with the `mpiexec` that was installed with this library"
-    return f"{_started(launch)}, but {library} sees 1, so each would run the whole study; {remedy}"
+    return f"{_started(launch)}, but {library} sees 1, so each process runs the study; {remedy}"
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:

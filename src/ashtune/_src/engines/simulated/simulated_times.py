@@ -80,7 +80,7 @@ def check_that_jobs_end(seconds: float, hazard: float) -> None:
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
             f"a job of {seconds:,.3g} s hardly ever ends, because a job is dropped or its worker "
-            f"dies after {1 / hazard:,.3g} s on average; give a smaller --drop or longer lives"
+            f"dies after {1 / hazard:,.3g} s on average; give a smaller --drop or longer --deaths"
         )
 
 

@@ -45,7 +45,7 @@ class FusedObjective:
     ) -> None:
         if lanes is not None and (type(lanes) is not int or lanes < 1):
             raise SettingsError(
-                f"lanes={lanes!r} is not a whole number of at least 1; remove it for the fastest"
+                f"lanes={lanes!r} is not a whole number of at least 1; leave lanes out"
             )
         self.__name__ = str(getattr(function, "__name__", "fused"))
         self.__wrapped__ = function

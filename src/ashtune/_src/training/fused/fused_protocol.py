@@ -179,7 +179,9 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(size, str):
             self.examples_a_batch(())
         elif size not in self.static:
-            raise ObjectiveError(f"batch_size={size!r} is not static; add it to static=[{size!r}]")
+            raise ObjectiveError(
+                f"batch_size={size!r} is not in static; add it to static=[{size!r}]"
+            )
 
     def split(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Split a configuration into its static hyperparameters, which identify the shape, and the
@@ -202,8 +204,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise ObjectiveError(
-                    f"{name}={value!r} is not a number, and lanes can differ only in numbers; add "
-                    f"it to static=[{name!r}]"
+                    f"{name}={value!r} is not a number, but models trained together can differ "
+                    f"only in numbers; add it to static=[{name!r}]"
                 )
             if not math.isfinite(value):
                 raise InvalidConfiguration(f"{name}={value!r} is not finite")

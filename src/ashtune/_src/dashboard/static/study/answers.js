@@ -83,7 +83,7 @@ export function areBusy({ head, workers }) {
   const now = isNumber(head.busy) ? `${countText(head.busy)} of ${countText(head.workers)} at work now. ` : "";
   const current = shareAnswer(head.utilisation, `${now}${lost}`);
   if (isAtWork(head)) return current;
-  return answer(current.mood, `They were, ${share}`, `Of their time they trained ${share}. ${lost}`);
+  return answer(current.mood, `They were, ${share}`, `They trained for ${share} of their time. ${lost}`);
 }
 
 /**
@@ -95,9 +95,9 @@ export function areBusy({ head, workers }) {
 export function whatMatters({ head }, { answer: importance, refusal }) {
   if (importance === null) {
     if (refusal) return answer("none", "Not known", `${capital(refusal)}.`);
-    if (head?.best) return answer("none", "Being computed", "A forest learns from the trials.");
+    if (head?.best) return answer("none", "Being computed", "A random forest learns from the trials.");
     if (head && isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
-    return answer("none", "Not known yet", "It takes fifty results.");
+    return answer("none", "Not known yet", "At least fifty results are needed.");
   }
   const [first, ...rest] = importance.weights;
   const text = `${capital(importance.text)}.`;
@@ -135,7 +135,7 @@ export function whyFailed({ head, failures }) {
  */
 export function whatNext({ answer: known, refusal }) {
   if (refusal) return answer("none", "Not known", `${capital(refusal)}.`);
-  if (!known) return answer("none", "Not known yet", "It takes some twenty results.");
+  if (!known) return answer("none", "Not known yet", "About twenty results are needed.");
   const [first, ...more] = known.advice;
   if (!first) return answer("none", "No advice", "No range is known to be too narrow.");
   const also = more.map(({ name }) => ` Widen ${shortened(name, 28)} too.`).join("");

@@ -135,7 +135,7 @@ function ownConfiguration(study, sender) {
     "details",
     { ontoggle: begin },
     element("summary", "Try your own configuration"),
-    element("p.quiet", "A field that is left empty is a hyperparameter that is not active."),
+    element("p.quiet", "Leave a field empty if its hyperparameter is not active."),
     form([list], "Enqueue", send),
     button("Fill in the best so far", fill),
   );

@@ -61,7 +61,7 @@ export function workers(study) {
 
 export function importance(study) {
   const lead =
-    "A forest learns from the trials without failure how good a configuration is. A bar is a share of all effects.";
+    "A random forest learns from the trials without failure how good a configuration is. Each bar is a share of all effects.";
   const section = newSection(study, "importance", "Which hyperparameter matters?", lead, "Importance");
   section.isEmpty = () => !study.hasResult || study.names.length < 1;
   const figure = newFigure("", "Importance");

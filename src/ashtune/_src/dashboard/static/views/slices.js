@@ -15,7 +15,7 @@ export function slices(study) {
     study,
     "slices",
     "Slices",
-    "The result over each hyperparameter. Where good points gather, values are good.",
+    "The result over each hyperparameter. Where many good points are close together, the values are good.",
   );
   section.isEmpty = () => !study.hasResult || study.names.length < 1;
   const place = element("div.panels");

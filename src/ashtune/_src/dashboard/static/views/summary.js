@@ -54,7 +54,7 @@ export function summary(study) {
       ? joined(location.hash.slice(1).replace("/", " "), title)
       : joined(head.best && study.metricText(head.objectives[0].metric, bestValue(head)), stateOf(head).name.toLowerCase(), title);
     tiles.hidden = !(nothing.hidden = study.isThere);
-    const start = `${capital(head.state_text)}. A study that is started there is shown here at once:`;
+    const start = `${capital(head.state_text)}. A study that you start in this directory is shown here at once:`;
     replaceChildren(nothing, `${start} `, element("code", `ashtune run … --directory ${head.directory}`));
     showState(state, head);
     showBest(best, head, study);

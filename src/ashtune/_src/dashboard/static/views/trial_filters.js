@@ -89,7 +89,7 @@ export function newFilters(study, asked, changed) {
         return element("li", words, remover(`Remove the range of ${shortened(range.name, 40)}`, remove));
       };
       const all = remover("Show all reasons", () => put("like", ""));
-      const alike = asked.like && element("li", `ended for the reason of trial ${asked.like} `, all);
+      const alike = asked.like && element("li", `ended for the same reason as trial ${asked.like} `, all);
       replaceChildren(chips, alike, asked.where.map(chip));
     },
   };

@@ -252,13 +252,13 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
         again = _call_module(recipe, static)
     if module is again:
         raise ObjectiveError(
-            "module returns the same object at each call; build a new module in each call"
+            "module() returned the same object twice; build a new module in each call"
         )
     twin = _numbers(again)
     for name, tensor in _numbers(module).items():
         if name not in twin or not tensor.equal(twin[name]):
             raise ObjectiveError(
-                f"the initial value of {name!r} differs at each call of module; draw it with torch"
+                f"module() draws {name!r} differently at each call; use only torch's random numbers"
             )
     return module.to(inputs.dtype) if inputs.is_floating_point() else module
 
@@ -278,7 +278,7 @@ def _call_module(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
         if not isinstance(name, str) or name in static:
             raise
         raise ObjectiveError(
-            f"module reads {name!r}, which is not static; add it to static=[{name!r}]"
+            f"module() reads {name!r}, which is not in static; add it to static=[{name!r}]"
         ) from error
     if not isinstance(module, torch.nn.Module):
         raise ObjectiveError(f"module returns a {type(module).__name__}; return a torch.nn.Module")

@@ -99,7 +99,7 @@ class Proof:
                 self._call_seeded(alone, parameters, self._buffers, data)
                 for parameters in self._lanes
             ]
-        with _watch(self._functional.module, "cannot be trained as lanes; train it without lanes"):
+        with _watch(self._functional.module, "fails under torch.func.vmap; leave fused_torch out"):
             single = [self._call_lanes(lanes, [parameters], data)[0] for parameters in self._lanes]
             both = self._call_lanes(lanes, self._lanes, data)
         for lane in range(2):
@@ -107,7 +107,7 @@ class Proof:
                 again[lane], plain[lane], "at a second call; draw random numbers only with torch"
             )
             self._refuse_unlike(
-                both[lane], single[lane], "if another lane is trained too; train it without lanes"
+                both[lane], single[lane], "if trained with another model; leave fused_torch out"
             )
             # Stacked tensors have a different memory layout, for which PyTorch draws different
             # random numbers. These numbers are equally valid.
@@ -115,7 +115,7 @@ class Proof:
                 self._draws_otherwise |= self._unlike(single[lane], plain[lane]) is not None
             else:
                 self._refuse_unlike(
-                    single[lane], plain[lane], "under torch.func.vmap; train it without lanes"
+                    single[lane], plain[lane], "under torch.func.vmap; leave fused_torch out"
                 )
         return plain[0][0]
 
