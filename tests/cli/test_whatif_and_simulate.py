@@ -103,10 +103,7 @@ def test_whatif_shows_no_recorded_row_for_a_stopped_study(study: Path) -> None:
     assert ashtune(study, *stopped).returncode == 0
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "the study as it was recorded" not in done.stdout
-    assert (
-        "No line repeats the recorded study exactly. Only one complete session"
-        in done.stdout
-    )
+    assert "No line repeats the recorded study exactly. Only one complete session" in done.stdout
 
 
 def test_whatif_gives_no_recommendation_without_trials_at_the_top_rung(study: Path) -> None:
