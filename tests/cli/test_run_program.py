@@ -69,7 +69,7 @@ def test_a_program_that_cannot_be_run_is_refused_in_one_line(home: Path) -> None
     refused(ashtune(home, "run", *space, "--", "echo", "{y}"), "{y}", "x, kind")
     refused(
         ashtune(home, "run", *space, "--", "echo", "loss=1"),
-        "no argument of 'echo loss=1'",
+        "'echo loss=1' would train all trials alike",
         "such as {x}",
     )
     (home / "space.json").write_text('{"x": {"low": 0.0}}')

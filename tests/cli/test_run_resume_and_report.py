@@ -315,7 +315,7 @@ def test_the_report_of_a_folder_lists_the_studies_in_the_folder(
             "skip_above, least_agreement, max_resource, min_re",
         ),
         ("--trials 9 --max-resource 9 --warm-start no", "--warm-start='no' is neither"),
-        ("--trials 9 --max-resource 9 --search grid", "or points=5 (--search grid:points=5)"),
+        ("--trials 9 --max-resource 9 --search grid", "give points=5 (--search grid:points=5)"),
         (
             "--trials 9 --max-resource 9 --directory old --seed 5",
             "or give --overwrite, which moves",

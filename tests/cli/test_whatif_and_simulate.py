@@ -261,7 +261,7 @@ def test_simulate_can_make_workers_die(home: Path) -> None:
         ),
         (
             ["--trials", "9", "--max-resource", "4", "--deaths", "1h"],
-            ["would end all workers", "--replaced 5m"],
+            ["would in the end leave no worker", "--replaced 5m"],
         ),
         (["s", "--epoch", "2s"], ["--epoch: s has its own times"]),
         (["s", "--reduction-factor", "1"], ["--reduction-factor=1"]),

@@ -95,9 +95,17 @@ def test_a_process_started_after_the_session_is_not_its_driver() -> None:
         ({"stopping": "Ctrl-C", "is_busy": False}, "stopped", "stopped: Ctrl-C; continue with"),
         ({"stopping": "Ctrl-C", "is_alive": False}, "died", "has ended"),
         ({"is_alive": None, "quiet_seconds": 100.0}, "running", "on "),
-        ({"is_alive": None, "quiet_seconds": 121.0}, "quiet", "no news for 2 min 01 s"),
+        (
+            {"is_alive": None, "quiet_seconds": 121.0},
+            "quiet",
+            " for 2 min 01 s; this machine cannot tell",
+        ),
         ({"is_alive": None, "quiet_seconds": 500.0, "longest_pause": 200.0}, "running", "on "),
-        ({"is_simulated": True, "is_alive": None, "quiet_seconds": 1e6}, "stopped", "a simulation"),
+        (
+            {"is_simulated": True, "is_alive": None, "quiet_seconds": 1e6},
+            "stopped",
+            "the simulation",
+        ),
     ],
 )
 def test_the_state_of_a_study_is_derived_from_process_and_journal(

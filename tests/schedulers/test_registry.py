@@ -152,7 +152,9 @@ def test_reading_a_scheduler_record_does_not_load_a_lazy_module(
     lazy = ModuleType("lazy")
     lazy.__getattr__ = asked.append  # type: ignore[method-assign, assignment]
     monkeypatch.setitem(sys.modules, "lazy", lazy)
-    assert "is not imported" in str(SCHEDULERS.part_or_reason({"kind": "lazy:Eager"}))
+    assert "reading a study does not import" in str(
+        SCHEDULERS.part_or_reason({"kind": "lazy:Eager"})
+    )
     assert asked == []
 
 
@@ -170,7 +172,7 @@ def test_reading_a_scheduler_record_imports_no_module(
         Rule.UNKNOWN,
         None,
     )
-    assert "is not imported" in view.missing
+    assert "reading a study does not import" in view.missing
     assert type(SCHEDULERS.part_or_reason({"kind": "other"})).__name__ == "Eager"
     assert type(SCHEDULERS.read(record)).__name__ == "Eager"
     assert view_of(record, ladder, ladder, 0).rule is Rule.SINCE_ITS_RESULT
