@@ -134,7 +134,7 @@ def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -
     """Return the outcome of a study after a replay of its whole journal."""
     if view.machine is None or replay is None:
         return Outcome(is_complete=False, is_known=False)
-    stopped = "another ashtune version wrote its journal" if replay.difference else replay.stopping
+    stopped = "its journal fits another ashtune version" if replay.difference else replay.stopping
     notes = "; ".join(filter(None, [view.machine.notes(), caution_of(settings)]))
     return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
 
