@@ -185,6 +185,7 @@ QUICK = {
     "real_curves": "CURVES --seeds 2 --workers 2",
     "regret": "CURVES --seeds 1 --workers 8 --factors 3",
     "scaling": "--decision 30 --workers 1",
+    "search_figure": "picture.svg",
     "search_toys": "--seeds 1 --trials 4 --ways random --toys 'additive, 1'",
     "search_width": "--seeds 1 --widths 7 --searches mutation",
     "search_worlds": "--seeds 1 --worlds speed --ways random",
