@@ -16,6 +16,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.times import stopped_findings
 from tests.helpers.made_up import MadeUpStudy, result, tell
 
 LADDER = Ladder(1, 4, 2)
@@ -57,6 +58,16 @@ def test_the_trial_table_shows_status_rung_and_reason_of_all_trials() -> None:
     ]
     assert trials[TrialId(1)].seconds == 0.75
     assert trials[TrialId(0)].metrics == {"a": 0.2}
+
+
+def test_a_report_names_the_training_time_of_stopped_trials() -> None:
+    trials = Trials(LADDER)
+    assert list(stopped_findings(trials)) == []
+    tell(trials, *of_every_fate())
+    # 0.75 s of the failed trial, 0.1 s of the withdrawn, 0.5 s of the paused; 1.5 s of the other
+    assert list(stopped_findings(trials)) == [
+        "Trials that were not trained to the top took 1.4 s, 47 % of the training time."
+    ]
 
 
 def paused(trial: int, rung: int, resource: int) -> JobPaused:

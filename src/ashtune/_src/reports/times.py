@@ -15,6 +15,7 @@ from ashtune._src.analysis.timeline_times import (
     rung_times,
     time_shares,
 )
+from ashtune._src.analysis.trials import STATUSES, Trials
 from ashtune._src.core.numbers import plural, quotient, seconds_text, share_text, time_text
 from ashtune._src.reports import html
 from ashtune._src.reports.tables import bare_table
@@ -144,7 +145,7 @@ class RungsSection(Section):
 
     name = "rungs"
     title = "Time by rung"
-    uses = ("tally", "timeline")
+    uses = ("tally", "timeline", "trials")
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
@@ -155,11 +156,27 @@ class RungsSection(Section):
         if not study.is_live:  # while a study runs, there is only its tally
             shares = time_shares(study.timeline)
             times = rung_times(study.timeline)
-            findings = time_findings(study.timeline)
+            findings = [*stopped_findings(study.trials), *time_findings(study.timeline)]
         records = rung_records(study.tally, study.expected, times)
         yield html.words(f"{time_line(study.tally, shares, unit=study.unit)}.")
         yield html.table(rung_table(records, unit=study.unit))
         yield html.words(*findings)
+
+
+def stopped_findings(trials: Trials) -> Iterator[str]:
+    """Yield a sentence about the cost of the trials that were not trained to the top. O(trials)."""
+    total = sum(trials.seconds)
+    top = STATUSES.index("trained to the top")
+    stopped = sum(
+        seconds
+        for seconds, status in zip(trials.seconds, trials.statuses, strict=True)
+        if status != top
+    )
+    if stopped > 0:
+        yield (
+            f"Trials that were not trained to the top took {seconds_text(stopped)}, "
+            f"{share_text(stopped / total)} of the training time."
+        )
 
 
 def time_findings(timeline: Timeline) -> list[str]:
