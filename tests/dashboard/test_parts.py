@@ -221,7 +221,7 @@ def test_notes_give_the_reasons_for_promotions_and_the_origins_of_trials(
     assert notes["sources"]["enqueued"] == 1
     assert notes["sources"]["random"] == parts["head"]["started"] - 1
     texts = [reason["text"] for reason in notes["why"]]
-    assert any(" continued to " in text and ", quota " in text for text in texts)
+    assert any(" continued to " in text and " may continue" in text for text in texts)
     times = [reason["time"] for reason in notes["why"]]
     assert times == sorted(times)
 

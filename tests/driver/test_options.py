@@ -131,7 +131,7 @@ def test_tune_documents_all_parameters_and_accepts_every_option() -> None:
 def test_help_describes_flags_and_the_forms_of_values(tmp_path: Path) -> None:
     for name in ("run", "resume"):
         text = " ".join(command(tmp_path, name, "--help").stdout.split())
-        assert "--no-isolate under MPI, train in the rank itself" in text
+        assert "--no-isolate under MPI, train in the rank's own process" in text
         assert (
             '--time-limit TIME seconds, or a time as "10m", after which running trials are paused'
             in text
