@@ -69,7 +69,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         tmp_path_factory.mktemp("hostile") / f"{MARKUP.replace('/', '')} {RIGHT_TO_LEFT} {'x' * 60}"
     )
     study = ashtune.tune(
-        train, hostile_space(), metric=METRIC, mode="max", trials=40, max_resource=4,
+        train, hostile_space(), metric=METRIC, mode="max", trials=100, max_resource=4,
         min_resource=1,
         reduction_factor=2, search="random", workers=2, directory=directory, quiet=True,
     )  # fmt: skip

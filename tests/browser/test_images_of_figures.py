@@ -36,7 +36,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     two = {"metric": ["score", "size"], "mode": ["max", "min"]}
     profiled = ashtune.Local(profile=True)
     study = tuned(
-        tmp_path_factory.mktemp("images"), train, SPACE, trials=48, max_resource=4, engine=profiled
+        tmp_path_factory.mktemp("images"), train, SPACE, trials=100, max_resource=4, engine=profiled
     )
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study.directory)
     names = {name for name in dir(ashtune.Study) if name.startswith("plot_")} - {"plot_front"}
