@@ -351,7 +351,7 @@ def test_lightning_ranks_without_environment_variables_are_refused(
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     trial: Any = Handed(tmp_path)
     trial.world_size = 2
-    with pytest.raises(ObjectiveError, match=r"first call trial\.torch_distributed\(\)"):
+    with pytest.raises(ObjectiveError, match=r"call trial\.torch_distributed\(\) before"):
         fit(
             trial,
             learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2}),
