@@ -48,6 +48,9 @@ class Part(
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(type(self)):
             given = getattr(self, field.name)
+            # A default is right by its declaration. Most options of most parts have their default.
+            if given is field.default:
+                continue
             try:
                 value = _without_numpy(given)
                 msgspec.convert(value, field.type)
@@ -102,7 +105,11 @@ class Names(Generic[T]):
         """
         return [
             *self._built_in,
-            *(entry.name for entry in self._entry_points() if entry.name not in self._built_in),
+            *(
+                entry.name
+                for entry in entry_points(self._group)
+                if entry.name not in self._built_in
+            ),
         ]
 
     def make(self, name: str, *arguments: Any) -> Any:
@@ -137,7 +144,7 @@ class Names(Generic[T]):
         for name, own in self._built_in.items():
             if own in (kind, place):
                 return name
-        entries = (entry.name for entry in self._entry_points() if entry.value == place)
+        entries = (entry.name for entry in entry_points(self._group) if entry.value == place)
         return next((name for name in entries if name not in self._built_in), place)
 
     def missing(self, name: str) -> str:
@@ -169,11 +176,8 @@ class Names(Generic[T]):
         kind: type[T] = _import_place(own) if isinstance(own, str) else own
         return kind
 
-    def _entry_points(self) -> "Iterable[EntryPoint]":
-        return entry_points(self._group)
-
     def _entry_point(self, name: str) -> "EntryPoint | None":
-        return next((entry for entry in self._entry_points() if entry.name == name), None)
+        return next((entry for entry in entry_points(self._group) if entry.name == name), None)
 
 
 def entry_points(group: str) -> "Iterable[EntryPoint]":
