@@ -162,7 +162,7 @@ def test_reading_a_scheduler_record_imports_no_module(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = EntryPoint("other", f"{module}:Eager", "group")
-    monkeypatch.setattr(type(SCHEDULERS), "_entry_points", lambda self: [entry])
+    monkeypatch.setattr("ashtune._src.core.parts.entry_points", lambda group: [entry])
     record = {"kind": f"{module}:Eager", "share": 0.25}
     ladder = Ladder(1, 4, 2)
     view = view_of(record, ladder, ladder, 0)
