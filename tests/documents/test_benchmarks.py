@@ -181,6 +181,7 @@ QUICK = {
     "false_promotions": "--repeat 2",
     "first_use": "--starts 0 --seeds 1 --trials 4 --seconds 0",
     "fused_many": "--trials 4",
+    "more_time": "--seeds 3 --worlds ill",
     "ordered": "--seeds 1",
     "real_curves": "CURVES --seeds 2 --workers 2",
     "regret": "CURVES --seeds 1 --workers 8 --factors 3",

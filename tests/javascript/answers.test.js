@@ -76,12 +76,12 @@ test("the reason of most failed trials is said before what was withdrawn", () =>
   assert.equal(whyFailed({ head: HEAD, failures: { groups: [] } }).word, "None failed");
 });
 
-test("the advice names the first range to widen, and the others after it", () => {
+test("the answer shows the title of the first advice, and the text of all", () => {
   const of = (...advice) => whatNext({ answer: { advice }, refusal: "" });
-  assert.deepEqual(of({ name: "lr", text: "lr is at its bound" }, { name: "wd", text: "wd is" }), {
+  assert.deepEqual(of({ title: "Widen lr", text: "lr is at its bound" }, { title: "Confirm", text: "train again" }), {
     mood: "fair",
     word: "Widen lr",
-    text: "lr is at its bound. Widen wd too.",
+    text: "lr is at its bound. train again.",
   });
   assert.equal(whatNext({ answer: null, refusal: "the study is gone" }).text, "The study is gone.");
   assert.deepEqual([of().word, whatNext({ answer: null, refusal: "" }).word], ["No advice", "Not known yet"]);

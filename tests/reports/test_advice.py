@@ -1,7 +1,10 @@
-"""Advice on the next study: which ranges are widened, how far, and where the user reads it."""
+"""Advice after a study: which ranges are widened, what is confirmed, and where the user reads it."""
 
 import json
+import re
+import statistics
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -122,3 +125,66 @@ def test_report_gives_no_advice_or_margin_with_few_results_and_constraints(tmp_p
     )  # fmt: skip
     assert study.advice() == []
     assert "next best" not in commands.ashtune(tmp_path, "report", str(study.directory)).stdout
+
+
+NOISE = 0.1
+
+
+def study_with_noise(folder: Path, noise: float, **options: Any) -> ashtune.Study:
+    """Return a study in which half of the trials differ less than by the noise. Each report of a
+    trial has its own noise, and the last one also depends on the seed.
+    """
+
+    def train(trial: ashtune.Trial) -> None:
+        chance = Random(trial.seed)
+        for epoch in trial.epochs():
+            trial.report(loss=round(trial["x"]) + chance.gauss(0, noise) + 0.01 / epoch)
+
+    return ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=FEWEST, max_resource=4,
+        engine="threads", workers=1, search="random", seed=3, directory=folder, quiet=True, **options
+    )  # fmt: skip
+
+
+def within(study: ashtune.Study, loss: float) -> int:
+    highest = [each for each in study.top(100) if each.resource == 4]
+    return sum(each.metrics["loss"] <= loss for each in highest)
+
+
+def test_a_study_advises_to_confirm_trials_that_are_within_the_noise(tmp_path: Path) -> None:
+    study = study_with_noise(tmp_path / "study", NOISE)
+    text = commands.ashtune(tmp_path, "report", str(study.directory)).stdout
+    found = re.search(r"; (\d+) trials within the noise of about ([\d.]+)", " ".join(text.split()))
+    assert found is not None
+    noise = float(found[2])
+    assert NOISE / 2 < noise < 2 * NOISE
+    near = int(found[1])
+    assert study.best is not None
+    assert within(study, study.best.metrics["loss"] + noise) == pytest.approx(near + 1, abs=1)
+    (sentence,) = [each for each in study.advice() if "confirm" in each]
+    best = min(10, near + 1)
+    assert sentence.startswith(f"{near} trials within the noise of the best")
+    assert sentence.endswith(f"`ashtune resume {study.directory} --confirm {best}`")
+    command = sentence.split("`")[1].split()[1:]
+    answer = commands.ashtune(tmp_path, *command, "--engine", "threads", "--workers", "1")
+    assert answer.returncode == 0
+    confirmed = ashtune.Study.load(study.directory).confirmed
+    assert confirmed is not None
+    assert confirmed.noise is not None
+    assert NOISE / 2 < confirmed.noise < 2 * NOISE
+    assert len(confirmed.all) == best
+
+
+def test_smooth_curves_have_no_noise(tmp_path: Path) -> None:
+    study = study_with_noise(tmp_path / "study", 0.0)
+    text = " ".join(commands.ashtune(tmp_path, "report", str(study.directory)).stdout.split())
+    assert "next best: trial" in text
+    assert "within the noise" not in text
+    assert not [each for each in study.advice() if "confirm" in each]
+
+
+def test_the_noise_over_seeds_is_the_deviation_of_repeated_results(tmp_path: Path) -> None:
+    study = study_with_noise(tmp_path / "study", NOISE, confirm=ashtune.Confirm(best=6, seeds=4))
+    assert study.confirmed is not None
+    deviations = [statistics.variance(each.values) for each in study.confirmed.all]
+    assert study.confirmed.noise == pytest.approx(statistics.fmean(deviations) ** 0.5)

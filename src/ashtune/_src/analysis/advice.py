@@ -1,4 +1,4 @@
-"""Advice on the search space of the next study: which ranges to widen.
+"""Advice on what to do after a study: which ranges to widen, and whether to confirm the best.
 
 A range is worth widening if the best trials lie at its end: the best configuration may lie outside.
 
@@ -12,6 +12,8 @@ Rule 3: on a linear scale, no range is widened below 0 if it begins at 0 or abov
 within 0 and 1 is widened above 1. If the range ends at ``NEARLY_ONE`` or above, 1 is not reached
 either: 0.99 is often the largest useful momentum. No range of whole numbers from 1 on is widened
 below 1.
+Rule 4: if trials are worse than the best by at most the noise, the advice is to train them and the
+best again with other seeds. At most ``MOST_CONFIRMED`` trials are named.
 """
 
 # Only advice that pays is given. ``benchmarks/advice.py`` compares a second study that follows the
@@ -23,6 +25,9 @@ below 1.
 # A space of 20 hyperparameters has 40 ends, so some advice is due to chance: 2 of 4 random trials
 # are in a given twentieth of a range in 1 of 70 cases. A range that is wider than necessary costs
 # little, and the advice names the numbers on which it rests.
+#
+# Why confirming is advised: the best of many noisy results is partly luck.
+# ``benchmarks/confirm.py`` measures what confirming gains.
 #
 # What was tried and left out: to narrow a range to the best trials and a margin. It helped in some
 # problems of the benchmark, and in as many others the next study lost the best region, above all
@@ -38,7 +43,7 @@ from ashtune._src.analysis.hyperparameters import Hyperparameter, hyperparameter
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.core.numbers import number_text
+from ashtune._src.core.numbers import number_text, plural, shortened
 from ashtune._src.study.best_of_rung import KEPT
 
 FEWEST = 20
@@ -52,24 +57,25 @@ NEARLY_ONE = 0.9
 """A range on a linear scale that ends between this number and 1 is a range of shares."""
 
 
-class Advice(msgspec.Struct, frozen=True):
-    """Advice to replace the range of one hyperparameter.
+MOST_CONFIRMED = 10
 
-    ``range`` is written as in the space of a study: ``(low, high)`` or ``(low, high, "log")``.
+
+class Advice(msgspec.Struct, frozen=True):
+    """One piece of advice: a title of a few words, and a sentence with the range or the command to
+    copy.
+
+    If the advice is to replace the range of the hyperparameter ``name``, then ``range`` is written
+    as in the space of a study: ``(low, high)`` or ``(low, high, "log")``.
     """
 
-    name: str
-    range: tuple[Any, ...]
-    reason: str
-
-    @property
-    def sentence(self) -> str:
-        """The reason, and the range to copy."""
-        return f"{self.reason}: widen it, as in {self.name!r}: {self.range!r}"
+    title: str
+    sentence: str
+    name: str = ""
+    range: tuple[Any, ...] = ()
 
 
 def advice_of(study: StudyReader) -> list[Advice]:
-    """Return advice on the search space of the next study; uses the tally and configurations.
+    """Return advice on what to do after a study; uses the tally and configurations.
     O(kept results).
     """
     tally = study.tally
@@ -78,7 +84,19 @@ def advice_of(study: StudyReader) -> list[Advice]:
         return []
     count = min(MOST, max(LEAST, round(SHARE * len(trials))))
     configurations = [study.configuration(trial) for trial in trials[:count]]
-    return advice(hyperparameters(study.settings.space), configurations)
+    found = advice(hyperparameters(study.settings.space), configurations)
+    near = tally.within_noise
+    if near and not study.settings.simulated:
+        confirmed = tally.confirmed
+        already = 1 if confirmed is None else len(confirmed.all)
+        together = min(MOST_CONFIRMED, near + already)
+        sentence = (
+            f"{plural(near, 'trial')} within the noise of the best, which is about "
+            f"{number_text(tally.noise, 2)}: train the best {together} again with other seeds by "
+            f"`ashtune resume {study.directory} --confirm {together}`"
+        )
+        found.append(Advice(f"Confirm the best {together}", sentence))
+    return found
 
 
 def advice(space: Sequence[Hyperparameter], best: Sequence[Mapping[str, Any]]) -> list[Advice]:
@@ -127,7 +145,9 @@ def _of_range(each: Hyperparameter, values: Sequence[float]) -> Iterator[Advice]
     if ends:
         reason = f"{each.name} is at its {' and '.join(ends)} of the best {len(places)} trials"
         scale = ["log"] if each.log else []
-        yield Advice(each.name, (*bounds, *scale), reason)
+        wider_range = (*bounds, *scale)
+        sentence = f"{reason}: widen it, as in {each.name!r}: {wider_range!r}"
+        yield Advice(f"Widen {shortened(each.name, 28)}", sentence, each.name, wider_range)
 
 
 def _place(each: Hyperparameter, low: float, high: float, value: float) -> float:

@@ -61,7 +61,8 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     ``first`` is the winner's first value. ``values`` are the values of the winner's repeated
     trainings. ``mean`` estimates the winner's true mean, which lies between ``low`` and ``high``
     with probability ``level``. ``low`` and ``high`` are None if there is only one repeated value in
-    total. ``all`` lists all confirmed configurations, the best mean first.
+    total. ``noise`` is the standard deviation of one training's value over seeds, None as ``low``.
+    ``all`` lists all confirmed configurations, the best mean first.
     """
 
     trial: TrialId
@@ -71,6 +72,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None
     high: float | None
     level: float
+    noise: float | None
     all: list[Repeated]
 
     @property
@@ -175,7 +177,9 @@ class Confirmations:
         def finite(loss: float) -> float | None:
             return value(loss) if loss < math.inf else None
 
-        mean, half = interval([first[trial] for trial in whole], repeated, 0)
+        firsts = [first[trial] for trial in whole]
+        mean, half = interval(firsts, repeated, 0)
+        variance, freedom = variance_over_seeds(firsts, repeated)
         ends = (None, None) if half is None else sorted((value(mean - half), value(mean + half)))
         return Confirmed(
             trial=winner,
@@ -185,6 +189,7 @@ class Confirmations:
             low=ends[0],
             high=ends[1],
             level=LEVEL,
+            noise=math.sqrt(variance) if freedom else None,
             all=[
                 Repeated(
                     trial,
@@ -215,21 +220,11 @@ def interval(
     from scipy.special import stdtrit
 
     count = len(first)
-    times = len(repeated[0])
     means = [fmean(values) for values in repeated]
-    freedom = count * (times - 1) or count - 1
+    of_one, freedom = variance_over_seeds(first, repeated)
     if not freedom:
         return means[winner], None
-    if times > 1:
-        squares = sum(
-            (value - mean) ** 2
-            for values, mean in zip(repeated, means, strict=True)
-            for value in values
-        )
-    else:
-        off = [one - mean for one, mean in zip(first, means, strict=True)]
-        squares = sum((each - fmean(off)) ** 2 for each in off) / 1.5
-    variance = squares / freedom / times  # the variance of a mean
+    variance = of_one / len(repeated[0])  # the variance of a mean
     if count < FEWEST_TO_SHRINK:
         return means[winner], float(stdtrit(freedom, 1 - (1 - level) / (2 * count))) * math.sqrt(
             variance
@@ -246,3 +241,29 @@ def interval(
     return means[winner] - share * away, float(stdtrit(freedom, 1 - (1 - level) / 2)) * math.sqrt(
         left
     )
+
+
+def variance_over_seeds(
+    first: Sequence[float], repeated: Sequence[Sequence[float]]
+) -> tuple[float, int]:
+    """Return the variance of one training's value over seeds, and the degrees of freedom of this
+    estimate. With one repeated value in total there are none, and the variance is 0.
+
+    Args:
+        first: As for :func:`interval`.
+        repeated: As for :func:`interval`.
+    """
+    count = len(first)
+    times = len(repeated[0])
+    means = [fmean(values) for values in repeated]
+    freedom = count * (times - 1) or count - 1
+    if times > 1:
+        squares = sum(
+            (value - mean) ** 2
+            for values, mean in zip(repeated, means, strict=True)
+            for value in values
+        )
+    else:
+        off = [one - mean for one, mean in zip(first, means, strict=True)]
+        squares = sum((each - fmean(off)) ** 2 for each in off) / 1.5
+    return squares / max(1, freedom), freedom

@@ -1,6 +1,8 @@
 """Parts of the tally: groups of failure reasons, and the counts and best results of each rung."""
 
+import math
 from collections.abc import Sequence
+from statistics import median
 
 import msgspec
 
@@ -16,6 +18,10 @@ from ashtune._src.study.best_of_rung import BestOfRung, Entry
 # where the error was raised.
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
+FEWEST_BENDS = 5
+"""The noise of a rung is known from this number of kept results on."""
+_OF_A_MEDIAN = 0.6745 * math.sqrt(6)
+"""The median absolute second difference of normal noise, in standard deviations of the noise."""
 
 
 class Group(msgspec.Struct):
@@ -62,6 +68,7 @@ class BestResult(msgspec.Struct, frozen=True):
     ``loss`` is the number that ranks results. In a study with constraints, ``loss`` is the value of
     ``as_one()``. In a study with several objectives, ``loss`` is the first loss. ``violation`` is
     the amount by which constraints are violated; ``losses`` are the losses of several objectives.
+    ``bend`` is the result of :func:`last_bend`.
     """
 
     trial: TrialId
@@ -71,6 +78,7 @@ class BestResult(msgspec.Struct, frozen=True):
     metrics: dict[str, float | None]
     violation: float = 0.0
     losses: Losses = ()
+    bend: float | None = None
 
     @property
     def key(self) -> tuple[Key, TrialId]:
@@ -82,12 +90,34 @@ def result_of(event: JobFinished, goal: Goal) -> BestResult:
     """Return the result of a job. The loss of a failure is inf."""
     losses, violation = goal.judged(event.metrics)
     loss = losses[0]
+    bend = last_bend(event, goal, loss)
     if not goal.others:
         loss = as_one(violation, loss)
         losses = ()
     return BestResult(
-        event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, losses
+        event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, losses, bend
     )
+
+
+def last_bend(event: JobFinished, goal: Goal, loss: float) -> float | None:
+    """Return the second difference of the losses of a job's last three reports, of which
+    ``loss`` is the last; None if the reports are not evenly spaced or not finite.
+    """
+    if len(event.curve) < 2:
+        return None
+    (first, before), (second, then) = event.curve[-2:]
+    bend = goal.loss(before) - 2 * goal.loss(then) + loss
+    if second - first == event.resource - second and math.isfinite(bend):
+        return bend
+    return None
+
+
+def noise_of(bends: Sequence[float]) -> float:
+    """Return the standard deviation of the noise that explains the median size of some bends. Each
+    training's last reports are compared with a straight line, so differences between trainings do
+    not count.
+    """
+    return median(map(abs, bends)) / _OF_A_MEDIAN
 
 
 class RungTally:
@@ -137,6 +167,18 @@ class RungTally:
             order = preferred([key[1:] for key, _ in leaders], self._goal.weights)
             self._front = [self.bests.results[leaders[place][1]] for place in order]
         return self._front
+
+    @property
+    def noise(self) -> float | None:
+        """The noise of the kept results, by their last reports; None with fewer than
+        ``FEWEST_BENDS``. O(kept results).
+        """
+        bends = [each.bend for each in self.bests.results.values() if each.bend is not None]
+        if len(bends) < FEWEST_BENDS:
+            return None
+        # Curves that all bend in the same way are smooth, not noisy.
+        middle = median(bends)
+        return noise_of([bend - middle for bend in bends])
 
     def add(self, event: JobFinished) -> None:
         """Count a result, and keep it if it is among the best: see :meth:`BestOfRung.add` for the

@@ -343,6 +343,37 @@ class Tally(Observer):
         return self.confirmations.named(wanted, self._at_the_highest)
 
     @property
+    def noise(self) -> float | None:
+        """How much a trial's result varies by chance, as a standard deviation: over seeds, if
+        results were confirmed, otherwise between the last reports of the trials at the rung of the
+        best result. None if this is unknown, or if a result is not one number.
+        """
+        best = self.best
+        if best is None or not self.goal.is_plain:
+            return None
+        confirmed = self.confirmed
+        return self.rungs[best.rung].noise if confirmed is None else confirmed.noise
+
+    @property
+    def within_noise(self) -> int:
+        """How many trials are worse than the best by at most the noise, at the rung of the best
+        result and without confirmed trials.
+        """
+        noise = self.noise
+        best = self.best
+        if not noise or best is None:
+            return 0
+        confirmed = self.confirmed
+        others = dict(self.rungs[best.rung].bests.results)
+        loss = best.loss
+        if confirmed is not None:
+            loss = self.goal.loss({self.goal.metric: confirmed.mean})
+            for each in confirmed.all:
+                others.pop(each.trial, None)
+        others.pop(best.trial, None)
+        return sum(other.loss <= loss + noise for other in others.values())
+
+    @property
     def _at_the_highest(self) -> Mapping[TrialId, BestResult]:
         """The results at the highest rung that has a result, by trial."""
         return next(filter(None, (rung.bests.results for rung in reversed(self.rungs))), {})

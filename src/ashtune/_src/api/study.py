@@ -350,8 +350,9 @@ class Study(Figures):
         )
 
     def advice(self) -> list[str]:
-        """Return advice on the search space of the next study: one sentence for each range that
-        should be wider, with the range to write. The list is empty if the study has few results.
+        """Return advice on what to do next, one sentence each: which range should be wider, with
+        the range to write, and which trials to confirm, with the command. The list is empty if the
+        study has few results.
         """
         from ashtune._src.analysis.advice import advice_of
 

@@ -111,14 +111,14 @@ class ImportanceView(AskedView):
 
 
 class AdviceView(AskedView):
-    """Advice on the search space of the next study."""
+    """Advice on what to do after the study."""
 
     name = "advice"
     needs_result = True
 
     def value(self) -> Mapping[str, Any]:
         advice = self.study.computed(advice_of)
-        return {"advice": [{"name": each.name, "text": each.sentence} for each in advice]}
+        return {"advice": [{"title": each.title, "text": each.sentence} for each in advice]}
 
 
 class SlicesView(AskedView):

@@ -22,6 +22,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from statistics import median
 
+from ashtune._src.analysis.counts import last_bend, noise_of
 from ashtune._src.core import parse
 from ashtune._src.core.checks import check_number, check_seconds
 from ashtune._src.core.enough import HOUR, NotWorthIt
@@ -39,8 +40,6 @@ SHARE = 0.01
 """If the noise is unknown, the gain must be at least this share of the distance between the best
 and median results.
 """
-_OF_A_MEDIAN = 0.6745 * math.sqrt(6)
-"""The median absolute second difference of normal noise, in standard deviations of the noise."""
 
 
 class Enough(Observer):
@@ -58,7 +57,7 @@ class Enough(Observer):
         self._top = top
         self._losses: list[float] = []
         self._times: list[float] = []  # in seconds that the study ran
-        self._bends: list[float] = []  # absolute second differences at the ends of curves
+        self._bends: list[float] = []
         self._now = self._away = 0.0
         self._judged = 0
 
@@ -80,7 +79,9 @@ class Enough(Observer):
                 if loss < math.inf:
                     self._losses.append(loss)
                     self._times.append(now - self._away)
-                    self._look_at(event, loss)
+                    bend = last_bend(event, self._goal, loss)
+                    if bend is not None:
+                        self._bends.append(bend)
         self._now = now
 
     def reason(self) -> str:
@@ -112,19 +113,8 @@ class Enough(Observer):
         if self.wanted is not None and self.wanted.gain is not None:
             return self.wanted.gain
         if len(self._bends) >= FEWEST:
-            return median(self._bends) / _OF_A_MEDIAN
+            return noise_of(self._bends)
         return SHARE * (median(self._losses) - min(self._losses)) if self._losses else 0.0
-
-    def _look_at(self, event: JobFinished, loss: float) -> None:
-        """Record the absolute second difference of a trial's last three reports, if they are evenly
-        spaced.
-        """
-        if len(event.curve) < 2:
-            return
-        (first, before), (second, then) = event.curve[-2:]
-        bend = abs(self._goal.loss(before) - 2 * self._goal.loss(then) + loss)
-        if second - first == event.resource - second and bend < math.inf:
-            self._bends.append(bend)
 
 
 def expected_best(losses: Sequence[float], count: int) -> float:

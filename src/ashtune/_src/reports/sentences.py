@@ -32,9 +32,9 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
 
 
 def margin_text(tally: Tally) -> str:
-    """Return a text that compares the best result with the next best result of the same rung; "" if
-    there is no next best result, or if the best result was chosen by several objectives,
-    constraints or repetitions.
+    """Return a text that compares the best result with the next best result of the same rung, and
+    with the noise, if it is known; "" if there is no next best result, or if the best result was
+    chosen by several objectives, constraints or repetitions.
     """
     best = tally.best
     if best is None or not tally.goal.is_plain or tally.confirmed is not None:
@@ -45,7 +45,12 @@ def margin_text(tally: Tally) -> str:
         return ""
     _, trial = leaders[1]
     margin = bests.results[trial].loss - best.loss
-    return f"next best: trial {trial}, worse by {number_text(margin, 2)}"
+    text = f"next best: trial {trial}, worse by {number_text(margin, 2)}"
+    noise = tally.noise
+    if noise:
+        near = plural(tally.within_noise, "trial")
+        text += f"; {near} within the noise of about {number_text(noise, 2)}"
+    return text
 
 
 def compared_with_first(tally: Tally, *, unit: str) -> str:

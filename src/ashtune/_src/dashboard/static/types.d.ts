@@ -152,7 +152,7 @@ interface Weight {
 
 /** Answers to questions, by the last part of their address. */
 interface Answers {
-  advice: { advice: { name: string; text: string }[] };
+  advice: { advice: { title: string; text: string }[] };
   importance: {
     figure: FigureValue;
     weights: Weight[];

@@ -136,10 +136,9 @@ export function whyFailed({ head, failures }) {
 export function whatNext({ answer: known, refusal }) {
   if (refusal) return answer("none", "Not known", `${capital(refusal)}.`);
   if (!known) return answer("none", "Not known yet", "About twenty results are needed.");
-  const [first, ...more] = known.advice;
-  if (!first) return answer("none", "No advice", "No range is known to be too narrow.");
-  const also = more.map(({ name }) => ` Widen ${shortened(name, 28)} too.`).join("");
-  return answer("fair", `Widen ${shortened(first.name, 28)}`, `${first.text}.${also}`);
+  const [first] = known.advice;
+  if (!first) return answer("none", "No advice", "No range is known to be too narrow, and no trial is near the best.");
+  return answer("fair", first.title, known.advice.map(({ text }) => `${text}.`).join(" "));
 }
 
 function isAtWork({ state }) {
