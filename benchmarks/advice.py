@@ -7,11 +7,15 @@ narrow; the seed says which hyperparameter. In the case "whole", the range has t
 configuration, so no advice is needed. A wider range ends where the world ends, so only part of the
 advice may be followed.
 
+With ``--fix SHARE`` the advice is another: hyperparameters whose importance is below this share
+keep the value of the first study's best trial. A study does not give this advice, see
+``docs/decisions/0088-advice-that-pays.md``.
+
 Regret: how far the true final loss of the second study's best trial is from the best of the whole
 world, where the median configuration has 1.
 
     python benchmarks/advice.py [--data FOLDER] [--worlds WORLD ...] [--seeds 10]
-        [--trainings 10 30] [--json FILE]
+        [--trainings 10 30] [--fix SHARE] [--half choose] [--json FILE]
 
 FOLDER is the folder of the data, with ``curves`` and ``surrogates``; without it, only the worlds
 that are made up run. Ten seeds with 10 full trainings take ten minutes on a core without FOLDER.
@@ -26,11 +30,14 @@ import numpy as np
 
 from ashtune._src.analysis.advice import FEWEST, LEAST, MOST, SHARE, advice
 from ashtune._src.analysis.hyperparameters import hyperparameters
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.jobs import TrialId
+from ashtune._src.figures.importance_figure import importance
 from ashtune._src.search.gp import GP
 from ashtune._src.space.space import Space
-from quality.virtual import study
-from search_worlds import WORKERS, all_worlds
+from quality.virtual import GOAL, study
+from search_worlds import SEEDS_OF, WORKERS, all_worlds
 from table import data_folder, show
 from worlds.protocol import World
 
@@ -45,25 +52,37 @@ SECOND = 500
 
 
 class Outcome(NamedTuple):
-    """A study: its regret, and the configurations of its trials, the best trial first."""
+    """A study: its regret, the configurations of its trials, the best trial first, and the share of
+    each hyperparameter in the importance, if it was asked for and is known.
+    """
 
     regret: float
     ordered: list[dict[str, Any]]
+    shares: dict[str, float]
 
 
-def run(world: World, written: dict[str, Any], seed: int, trainings: float) -> Outcome:
+def run(
+    world: World, written: dict[str, Any], seed: int, trainings: float, *, measured: bool = False
+) -> Outcome:
     """Run a study in a space, as a user writes it."""
     one = world.begin(seed)
     until = trainings * world.full_training / WORKERS
+    results = Results(GOAL)
+    space = Space.parse(written)
     found = study(
         GP(),
-        Space.parse(written),
+        space,
         one.train,
         top=world.top,
         workers=WORKERS,
         until=until,
         seed=seed,
+        observers=[results] if measured else [],
     )
+    shares = {}
+    if measured:
+        weights = importance(results, found.configurations.__getitem__, space.to_record()).weights
+        shares = {each.name: each.share for each in weights}
     highest: dict[TrialId, tuple[int, float]] = {}
     for _, trial, resource, loss in found.results:
         if resource >= highest.get(trial, (0, 0.0))[0]:
@@ -73,7 +92,7 @@ def run(world: World, written: dict[str, Any], seed: int, trainings: float) -> O
     regret = 1.0
     if named is not None:
         regret = one.regret(named[0], found.configurations[named[0]])
-    return Outcome(regret, [dict(found.configurations[trial]) for trial in order])
+    return Outcome(regret, [dict(found.configurations[trial]) for trial in order], shares)
 
 
 def best_point(world: World) -> list[float | None]:
@@ -131,6 +150,28 @@ def compared(world: World, written: dict[str, Any], seed: int, trainings: float)
     }
 
 
+def compared_fixed(
+    world: World, written: dict[str, Any], seed: int, trainings: float, share: float
+) -> dict[str, Any]:
+    """Return the names of the fixed hyperparameters, and the regrets of both second studies."""
+    first = run(world, written, seed, trainings, measured=True)
+    best = first.ordered[0]
+    # A hyperparameter of a condition may be inactive in the best trial.
+    names = [name for name, part in first.shares.items() if part < share and name in best]
+    if not names:
+        return {"names": names}
+    fixed = written | {name: [best[name]] for name in names}
+    try:
+        Space.parse(fixed)
+    except SpaceError:  # a condition asks for a value that is fixed away
+        return {"names": []}
+    return {
+        "names": names,
+        "without": run(world, written, seed + SECOND, trainings).regret,
+        "with": run(world, fixed, seed + SECOND, trainings).regret,
+    }
+
+
 def main() -> None:
     """Run and show the table."""
     parser = argparse.ArgumentParser(
@@ -140,25 +181,32 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", metavar="WORLD")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trainings", type=float, nargs="+", default=[10.0, 30.0])
+    parser.add_argument("--fix", type=float, metavar="SHARE")
+    parser.add_argument("--half", choices=SEEDS_OF, default="choose")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     worlds = all_worlds(given.data)
+    cases = ["cut", "whole"] if given.fix is None else ["whole"]
     for trainings in given.trainings:
         rows = []
-        runs: dict[str, list[dict[str, Any]]] = {"cut": [], "whole": []}
+        runs: dict[str, list[dict[str, Any]]] = {case: [] for case in cases}
         for name in given.worlds or worlds:
             world = worlds[name]
+            whole = world.space.as_written()
             best = best_point(world)
             for case in runs:
                 own = []
-                for seed in range(given.seeds):
-                    written = ("", world.space.as_written())
-                    if case == "cut":
-                        found = cut(world, best, seed)
-                        if found is None:
-                            continue
-                        written = found
-                    own.append({"cut": written[0], **compared(world, written[1], seed, trainings)})
+                first = SEEDS_OF[given.half]
+                for seed in range(first, first + given.seeds):
+                    narrow = cut(world, best, seed) if case == "cut" else ("", whole)
+                    if narrow is None:
+                        continue
+                    name_of_cut, written = narrow
+                    if given.fix is None:
+                        pair = compared(world, written, seed, trainings)
+                    else:
+                        pair = compared_fixed(world, written, seed, trainings, given.fix)
+                    own.append({"cut": name_of_cut, **pair})
                 if own:
                     rows.append([name, case, *summed(own)])
                 runs[case] += own

@@ -22,7 +22,8 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.jobs import Goal, Objective
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.numbers import share_text
+from ashtune._src.core.numbers import plural, seconds_text, share_text
+from ashtune._src.core.option import checked
 from ashtune._src.dashboard.answers import StudyCache, answer
 from ashtune._src.dashboard.asked_views import AuditView, FrontView
 from ashtune._src.dashboard.followed_study import FollowedStudy
@@ -30,6 +31,9 @@ from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.page_messages import PageAnswer, Question
 from ashtune._src.dashboard.parts.workers_part import MOST_LANES
 from ashtune._src.dashboard.routes import Routes, page_files
+from ashtune._src.dashboard.saved import page_of
+from ashtune._src.dashboard.whatif_page import what_if
+from ashtune._src.driver.study_options import WhatIfOptions
 from ashtune._src.figures.best_figure import best_over_time_figure
 from ashtune._src.figures.curve_figure import curves_figure
 from ashtune._src.figures.figure import Figure
@@ -137,6 +141,15 @@ class Views:
     def audit(self) -> dict[str, Any]:
         value: dict[str, Any] = msgspec.to_builtins(AuditView(self.reader, {}).value())
         return value
+
+    @cached_property
+    def saved(self) -> dict[str, Any]:
+        """The answers in a saved page, by the last part of their address."""
+        page = page_of(self.directory)
+        found = re.search(r'<script type="application/json" id="saved">(.*?)</script>', page, re.S)
+        assert found is not None
+        answers = json.loads(found[1])["answers"]
+        return {address.rpartition("/")[2]: value for address, value in answers.items()}
 
     @cached_property
     def terminal(self) -> str:
@@ -325,6 +338,51 @@ def check_extent(views: Views) -> None:
     assert answered["tried"] == views.page["head"]["tried"]
 
 
+def check_saved(views: Views) -> None:
+    """A saved page has the parts of the live page, and the answers that the live page would get."""
+    saved = views.saved
+    parts = saved["events"]["parts"]
+    # The file knows that the study has ended, so it has no forecast.
+    of_state = {"directory", "state", "state_text", "remaining", "quiet_seconds"}
+    for name, part in views.page.items():
+        if name == "head":
+            for each in part.keys() - of_state:
+                assert parts["head"][each] == part[each], each
+        elif name == "ladder":
+            texts = [
+                re.sub(r", \S+( to \S+)? expected", "", each)
+                for each in ladder_texts(part["figure"])
+            ]
+            assert ladder_texts(parts["ladder"]["figure"]) == texts
+        else:
+            assert parts[name] == part, name
+    rungs = msgspec.json.decode(msgspec.json.encode(views.audit["rungs"]))
+    assert saved["audit"]["rungs"] == rungs
+    best = views.page["head"]["best"]
+    if best is None:
+        return
+    rows = {each["trial"]: each["metrics"] for each in saved["trials"]["rows"]}
+    assert rows[best["trial"]] == pytest.approx(best["metrics"], rel=1e-9)
+
+
+def check_whatif(views: Views) -> None:
+    """A what-if says the recorded numbers as the report does, and results in the same digits."""
+    if views.tally.best is None or views.reader.goal.others:
+        return
+    asked = {"workers": [4], "draws": 2, "seed": 0}
+    found = what_if(StudyReader(views.directory), checked(WhatIfOptions, asked))
+    tally = views.tally
+    wall = seconds_text(tally.wall_seconds)
+    assert found.title.endswith(f", {plural(tally.tried, 'trial')}, {wall}")
+    assert found.recorded.wall_seconds == views.report["wall_seconds"]
+    (one,) = found.predictions
+    if one.best is not None:
+        metric = views.reader.goal.metric
+        assert tally.number_text(metric, one.best.likely) in str(found)
+        if one.is_as_recorded:
+            assert one.best.likely == tally.best.metrics[metric]
+
+
 def check_ticks(views: Views, folder: Path) -> None:
     """No axis has two equal ticks, on the page and in a notebook."""
     figures = {**views.page, "notebook": msgspec.to_builtins(views.figures)}
@@ -355,6 +413,8 @@ def check_all(views: Views, folder: Path) -> None:
     check_samples(views)
     check_lanes(views)
     check_extent(views)
+    check_saved(views)
+    check_whatif(views)
     check_ticks(views, folder)
 
 

@@ -161,7 +161,7 @@ def test_the_whatif_table_shows_a_range_only_if_predictions_differ() -> None:
     lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
     assert " ".join(lines[-1].split()) == "ash 1/3 16 2.0 s -25/+25 % 2 25 % 90 30 % 0.5 0.4 to 0.5"
     assert any(
-        "The value after 'or' shows how wrong a prediction may be" in sentence
+        "The value after 'or', and the thin line in the figure, show how wrong" in sentence
         for sentence in whatif_words([sure, unsure], unit="epoch")
     )
     assert whatif_words([sure], unit="epoch") == []
@@ -223,7 +223,11 @@ def test_the_whatif_figure_has_a_line_per_scheduler_and_readable_times() -> None
             [prediction(workers, Range(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]
         )
     )
-    line, points = figure.data
+    ranges, line, points = figure.data
+    ends = zip(ranges.x, ranges.y, strict=True)
+    assert [end for end in ends if end[1] is not None] == [
+        (1, 1.0), (1, 70.0), (2, 1.0), (2, 70.0), (4, 1.0), (4, 70.0)
+    ]  # fmt: skip
     assert points.hovertext[0].split("<br>")[:3] == [
         "wall time 1 min 00 s",
         "workers 1",

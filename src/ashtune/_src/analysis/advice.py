@@ -31,7 +31,8 @@ best again with other seeds. At most ``MOST_CONFIRMED`` trials are named.
 #
 # What was tried and left out: to narrow a range to the best trials and a margin. It helped in some
 # problems of the benchmark, and in as many others the next study lost the best region, above all
-# where low rungs prefer other configurations.
+# where low rungs prefer other configurations. To fix hyperparameters of little importance gained
+# nothing on average: decision 88 (docs/decisions/0088-advice-that-pays.md).
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

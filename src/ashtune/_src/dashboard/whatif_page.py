@@ -46,6 +46,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     predictions: list[Prediction]
     words: list[str]
     metric: str
+    digits: int
     unit: str
     recorded: AsRecorded
     cores_per_worker: int | None = None
@@ -106,6 +107,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
             self.predictions,
             metric=self.metric,
             unit=self.unit,
+            digits=self.digits,
             cores_per_worker=self.cores_per_worker,
         )
 
@@ -178,6 +180,7 @@ class _Asking:
             + column_words(predictions, metric=metric, has_gain=asked["budget"] is None)
             + self._notes(),
             metric=metric,
+            digits=study.tally.digits(metric),
             unit=study.settings.resource,
             recorded=AsRecorded(workers, study.tally.wall_seconds),
             cores_per_worker=cores,

@@ -30,7 +30,7 @@ class AsRecorded(msgspec.Struct, frozen=True):
 
 def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> Figure:
     """Return a figure of wall time over the number of workers, with a line for each scheduler and
-    reduction factor.
+    reduction factor, and the range of each prediction.
 
     Args:
         predictions: One or more predictions, in any order.
@@ -49,21 +49,29 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
         points = Series(
             kind="points", x=x, y=y, color=color, name=who(one[0]), size=size, words=words
         )
+        # The range of the replays is a thin vertical line at each point. None ends the line.
+        at = [place for place in x for _ in range(3)]
+        ends = [
+            end for each in one for end in (each.wall_seconds.low, each.wall_seconds.high, None)
+        ]
         series += [
+            Series(kind="line", x=at, y=ends, color=color, width=1, is_silent=True),
             Series(kind="line", x=x, y=y, color=color, width=4.5 if is_own else 2, is_silent=True),
             points,
         ]
     walls = [end for one in predictions for end in (one.wall_seconds.low, one.wall_seconds.high)]
     counts = [one.workers for one in predictions]
     if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
-        at = recorded.workers
+        place = recorded.workers
         wall = recorded.wall_seconds
-        name = f"recorded: {plural(at, 'worker')}, {seconds_text(wall)}"
+        name = f"recorded: {plural(place, 'worker')}, {seconds_text(wall)}"
         series.append(
-            Series(kind="points", x=[at], y=[wall], color=RED, size=14, symbol="diamond", name=name)
+            Series(
+                kind="points", x=[place], y=[wall], color=RED, size=14, symbol="diamond", name=name
+            )
         )
         walls = [*walls, wall]
-        counts = [*counts, at]
+        counts = [*counts, place]
     # Both axes are logarithmic, so perfect scaling is a straight falling line. Where a curve
     # departs from this line, more workers save less time.
     low = max(1e-3, min(walls) / 1.5)

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text, shortened
+from ashtune._src.core.numbers import (
+    LEAST_DIGITS,
+    number_text,
+    plural,
+    seconds_text,
+    share_text,
+    shortened,
+)
 from ashtune._src.figures.whatif_figure import by_scheduler, who
 from ashtune._src.reports.tables import bare_table
 from ashtune._src.simulation.whatif import Prediction, Range
@@ -23,12 +30,14 @@ def whatif_table(
     *,
     metric: str,
     unit: str,
+    digits: int = LEAST_DIGITS,
     cores_per_worker: int | None = None,
 ) -> "Table":
     """Return a table with a row for each prediction, at most 100 characters wide. Empty columns are
     left out.
 
     Args:
+        digits: The significant digits of the metric, as in the other views of the study.
         cores_per_worker: The number of cores of a worker, given if the predictions differ in cost.
             If it is given, the table shows trials and core-hours. If it is None, the table shows
             speed-up and efficiency.
@@ -52,9 +61,9 @@ def whatif_table(
         f"{unit}s": lambda one: f"{one.epochs:,}",
         "guessed": lambda one: share_text(one.continued) if one.continued else "",
         f"best\n{shortened(metric, NAME_CHARACTERS)}": lambda one: (
-            NOT_KNOWN if one.best is None else number_text(one.best.likely)
+            NOT_KNOWN if one.best is None else number_text(one.best.likely, digits)
         ),
-        "or ": lambda one: "" if one.best is None else _or(one.best),
+        "or ": lambda one: "" if one.best is None else _or(one.best, digits - 1),
     }
     for name in [name for name, text in columns.items() if not any(map(text, predictions))]:
         del columns[name]
@@ -112,10 +121,12 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     sentences = [
         f"{_named(one)}: the study as it was recorded." for one in predictions if one.is_as_recorded
     ]
-    if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
+    spans = [span for one in predictions for span in (one.wall_seconds, one.best) if span]
+    if any(span.low < span.high for span in spans):
         sentences.append(
-            "The value after 'or' shows how wrong a prediction may be. It comes from replays with "
-            "slightly different times and with other plausible continuations of the curves."
+            "The value after 'or', and the thin line in the figure, show how wrong a prediction "
+            "may be. They come from replays with slightly different times and with other plausible "
+            "continuations of the curves."
         )
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:
@@ -158,10 +169,10 @@ def _off(span: Range) -> str:
     return ""
 
 
-def _or(span: Range) -> str:
+def _or(span: Range, digits: int) -> str:
     """Return the range of a prediction, such as ``0.98 to 0.99``. If both ends have the same text,
     return "".
     """
-    low = number_text(span.low, 3)
-    high = number_text(span.high, 3)
+    low = number_text(span.low, digits)
+    high = number_text(span.high, digits)
     return "" if low == high else f"{low} to {high}"

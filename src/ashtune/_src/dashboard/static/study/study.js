@@ -104,6 +104,9 @@ export function newStudy(number) {
     metricText: (name, value) =>
       numberText(value, parts.head?.objectives.find(({ metric }) => metric === name)?.digits),
 
+    /** Return a value of the first objective as text. */
+    resultText: (value) => numberText(value, study.objective.digits),
+
     /** The resources of the rungs, lowest first. */
     get resources() {
       return parts.ladder?.resources ?? [];

@@ -6,7 +6,7 @@
 import { button, element, folded, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import { newFigure } from "../page/figure.js";
 import { newSection } from "../page/section.js";
-import { countText, numberText, plural } from "../page/text.js";
+import { countText, plural } from "../page/text.js";
 import { chooseOnly } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
 import { newCoordinates } from "./coordinates.js";
@@ -66,7 +66,7 @@ export function parallel(study) {
   const say = () => {
     const isBrushed = coordinates.isBrushed();
     setText(count, isBrushed && `${countText(coordinates.within().length)} of ${all} within the ranges`);
-    const links = bestWithin().map(({ trial, values }) => [trialLink(trial), ` (${numberText(values.at(-1))}) `]);
+    const links = bestWithin().map(({ trial, values }) => [trialLink(trial), ` (${study.resultText(values.at(-1))}) `]);
     replaceChildren(best, links.length > 0 && "The best of them: ", ...links);
     sideBySide.hidden = links.length < 2;
     clear.disabled = list.hidden = !isBrushed;

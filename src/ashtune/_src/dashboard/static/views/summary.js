@@ -52,7 +52,7 @@ export function summary(study) {
     setText(about, joined(head.scheduler, head.search, goals, head.directory));
     document.title = location.hash.startsWith("#trial/")
       ? joined(location.hash.slice(1).replace("/", " "), title)
-      : joined(head.best && study.metricText(head.objectives[0].metric, bestValue(head)), stateOf(head).name.toLowerCase(), title);
+      : joined(head.best && study.resultText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
     tiles.hidden = !(nothing.hidden = study.isThere);
     const start = `${capital(head.state_text)}. A study that you start in this directory is shown here at once:`;
     replaceChildren(nothing, `${start} `, element("code", `ashtune run … --directory ${head.directory}`));
@@ -124,7 +124,7 @@ function showBest(tileOfBest, head, study) {
   const { trial, resource, metrics, configuration, margin, chosen, compared } = head.best;
   const [first, ...others] = head.objectives.map(({ metric }) => metric);
   const names = [first, ...others.map((metric) => `${metric} ${study.metricText(metric, metrics[metric])}`)];
-  setText(tileOfBest.value, study.metricText(first, bestValue(head)));
+  setText(tileOfBest.value, study.resultText(bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
   const values = Object.entries(configuration).map(([name, value]) => `${name} ${valueText(value)}`);
   setText(tileOfBest.more, joined(chosen, ...values, margin, compared));

@@ -3,7 +3,7 @@
 import { element, replaceChildren, set, setText, slider } from "../page/dom.js";
 import { newFigure, together } from "../page/figure.js";
 import { newSection } from "../page/section.js";
-import { countText, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
+import { countText, listed, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
 
 const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 const FACTORS = [2, 3, 4];
@@ -72,7 +72,7 @@ export function whatif(study) {
   const show = () => {
     const mine = chosen();
     if (!deadline.value()) setText(first, mine && predictionText(mine, study));
-    drawTimes(figure, predictions.all(factor.value()), mine, study.objective);
+    drawTimes(figure, predictions.all(factor.value()), mine, study);
   };
   /** The next question: as `ashtune whatif` without options, and then the choice if its prediction is not known. */
   const question = () => {
@@ -110,17 +110,17 @@ export function newPredictions() {
 function predictionText({ workers, wall_seconds: wall, utilisation, best, reduction_factor: factor }, study) {
   const may = wall.low < wall.high ? `, perhaps ${secondsText(wall.low)} to ${secondsText(wall.high)}` : "";
   const parts = [`${secondsText(wall.likely)} in all${may}`, `workers busy ${shareText(utilisation)}`];
-  parts.push(`best ${study.objective.metric} ${bestText(best)}`);
+  parts.push(`best ${study.objective.metric} ${bestText(best, study)}`);
   return `On ${plural(workers, "worker")} with reduction factor ${factor}: ${listed(parts)}.`;
 }
 
 /** @param {Span | null} best */
-function bestText(best) {
-  return best ? numberText(best.likely) : "not known";
+function bestText(best, study) {
+  return best ? study.resultText(best.likely) : "not known";
 }
 
-/** @param {{ show: Function, describe: Function }} times @param {Prediction[]} predictions @param {Prediction | undefined} mine @param {Goal} goal */
-function drawTimes(times, predictions, mine, { metric }) {
+/** @param {{ show: Function, describe: Function }} times @param {Prediction[]} predictions @param {Prediction | undefined} mine */
+function drawTimes(times, predictions, mine, study) {
   if (!predictions.length) return;
   const of = [...predictions].sort((a, b) => a.workers - b.workers);
   const [first, ...others] = of.map((one) => one.figure);
@@ -128,14 +128,14 @@ function drawTimes(times, predictions, mine, { metric }) {
   times.show(together([first, ...others, { ...first, series: large }]));
   const texts = of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`);
   times.describe(`Wall time by number of workers: ${texts.join(", ")}.`, () => [
-    ["scheduler", "reduction factor", "workers", "wall time", "or from", "to", "busy", `best ${metric}`],
+    ["scheduler", "reduction factor", "workers", "wall time", "or from", "to", "busy", `best ${study.objective.metric}`],
     of.map(({ scheduler, reduction_factor: factor, workers, wall_seconds: wall, utilisation, best }) => [
       scheduler,
       factor,
       countText(workers),
       ...[wall.likely, wall.low, wall.high].map(secondsText),
       shareText(utilisation),
-      bestText(best),
+      bestText(best, study),
     ]),
   ]);
 }
