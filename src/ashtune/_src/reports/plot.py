@@ -48,10 +48,16 @@ def go() -> Any:
     """
     try:
         import plotly.graph_objects
+        import plotly.io
     except ImportError:
         raise SettingsError(
             "figures need plotly, which is not installed: pip install 'ashtune[report]'"
         ) from None
+    # In a Jupyter kernel, plotly gives a notebook only data, which the page that nbconvert makes
+    # cannot draw. With this renderer, the notebook has HTML too, which loads plotly's script.
+    renderers = plotly.io.renderers
+    if renderers.default == "plotly_mimetype":
+        renderers.default = "plotly_mimetype+notebook_connected"
     return plotly.graph_objects
 
 
