@@ -66,7 +66,7 @@ def test_roofline_shows_the_demo_step_below_the_measured_roof(run: Run, unmeasur
     done = run()
     assert done.returncode == 0
     assert "1 core, float32: 80 Gflop/s, 20 GB/s" in done.stdout
-    assert "Its 25 calls take 30 us on almost no data" in done.stdout
+    assert "On almost no data, its 25 calls take 30 us" in done.stdout
     assert len(done.stderr.splitlines()) == 1, "what takes a while is said, on stderr"
 
 
@@ -120,7 +120,7 @@ def test_roofline_can_count_and_time_a_step_function_from_a_file(
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ("return 5", "returns int; a step is (function, *arguments)"),
+        ("return 5", "returns int; return (function, *arguments)"),
         ("return 1 / 0", "ZeroDivisionError"),
         ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
         (

@@ -55,7 +55,7 @@ def test_the_baseline_text_compares_the_lowest_rung_with_other_rungs() -> None:
     _, same, lowest = baseline_words(HALVED, unit="epoch")
     assert same == (
         "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: on average, a rung trains 2 times "
-        "fewer models than the rung below, for 2 times the epochs."
+        "fewer models than the rung below, but each for 2 times as many epochs."
     )
     assert lowest.startswith(
         "The lowest rung cost 2.0 times the mean of the higher rungs: it trains every model for 64 "

@@ -48,7 +48,7 @@ def test_a_hyperparameter_that_slows_training_is_named() -> None:
     ]
     text = text_of(cost(*trials))
     assert (
-        "The median of 12 trials took 1.6 s for each epoch; the slowest, trial 11, took 3.0 "
+        "In the median of 12 trials, one epoch took 1.6 s; in the slowest, trial 11, it took 3.0 "
         "s." in text
     )
     assert "Training takes longer if width is larger (rank correlation 1.00)." in text

@@ -60,7 +60,7 @@ def test_the_comparison_prefers_the_lower_value_of_a_minimized_metric() -> None:
 
 def test_the_first_configuration_is_compared_at_the_highest_rung_it_reached() -> None:
     stayed = [reached(0, 0, 0.5), reached(1, 0, 0.75), reached(1, 1, 0.8), reached(1, 2, 0.9)]
-    where = "at epoch 1, the most that trial 0 has reached"
+    where = "at epoch 1, the highest rung of trial 0"
     assert (
         said(*stayed)
         == f"Trial 1 is better than y{FIRST} by 0.25: accuracy = 0.75 against 0.5 {where}."
@@ -73,7 +73,7 @@ def test_the_first_configuration_is_compared_at_the_highest_rung_it_reached() ->
 
 
 def test_the_comparison_uses_the_best_trial_at_the_same_resource() -> None:
-    where = "at epoch 1, the most that trial 0 has reached"
+    where = "at epoch 1, the highest rung of trial 0"
     skipped = [reached(0, 0, 0.5), reached(1, 2, 0.9)]
     assert said(*skipped) == f"Y{FIRST} is the best {where}: accuracy = 0.5."
     third = f"Trial 2 is better than y{FIRST} by 0.1: accuracy = 0.6 against 0.5 {where}."

@@ -121,7 +121,7 @@ LEFT_OUT = {
     "unknown": ("object", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
     "best (sections_of_others:Good)": (
-        "ashtune has a section of the name best; give this section another name",
+        "ashtune already has a section best; give this section another name",
     )
     * 3,
     "number": ("is not a section; derive its class from ashtune.sections.Section",) * 3,

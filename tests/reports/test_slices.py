@@ -97,7 +97,7 @@ def test_slices_show_trials_without_a_finite_result_as_crosses() -> None:
     assert list(crosses.x) == [0.2, 0.4]
     assert list(crosses.y) == pytest.approx([figure.layout.yaxis.range[1]] * 2, rel=2e-3)
     assert crosses.marker.symbol == "x-thin"
-    assert "Crosses are 2 trials without a finite result." in found.notes
+    assert "Crosses mark 2 trials without a finite result." in found.notes
 
 
 def test_the_slice_figure_has_no_panel_without_finite_results() -> None:

@@ -224,7 +224,7 @@ def _notes(drawn: Contour, unit: str) -> list[str]:
     few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
     of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
     return [
-        f"The smoothed mean of {of}. Where the map is blank, no trial is near.",
+        f"The map shows the smoothed mean of {of}. The map is blank where no trial is near.",
         *scale_note(drawn.scale, "result"),
     ]
 

@@ -89,7 +89,7 @@ def curves_figure(
     if len(all_curves) < curves.total:
         notes.append(sample_note(len(shown), curves.total, "curve"))
     if empty:
-        notes.append(f"{plural(empty, 'curve')} without a finite value, not drawn")
+        notes.append(f"not drawn: {plural(empty, 'curve')} without a finite value")
     notes.append(outside(y, "value"))
     return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)), height=350)
 

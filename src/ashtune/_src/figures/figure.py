@@ -174,7 +174,7 @@ def words_of(figure: Figure, series: Series, point: int) -> list[str]:
     y = figure.y
     at = series.x[point]
     up = series.y[point]
-    assert at is not None and up is not None, "nobody can point at a gap"
+    assert at is not None and up is not None, "a gap in a series has no text"
     if series.kind == "bars":
         lines = [y.write(up), f"{series.name} {x.write(series.end[point] - at)}"]
     else:

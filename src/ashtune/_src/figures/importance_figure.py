@@ -125,8 +125,8 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         trials = plural(self.total, "trial")
         if self.r2 is None:
             return (
-                f"{trials} without failure, which are too few (below {FEWEST}) or too similar to "
-                "tell what matters"
+                f"the {trials} without failure are too few (below {FEWEST}) or too similar to show "
+                "which hyperparameters matter"
             )
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
         return f"{sample}{trials} without failure; {self._explained(self.r2)}"

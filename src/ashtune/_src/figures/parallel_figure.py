@@ -85,7 +85,7 @@ def coordinates_figure(
     drawn.append((metric, [significant(metric.within(v)) for v in values]))
     notes = [
         sample_note(len(shown), len(ranked), "trial"),
-        "each trial is shown with its result at its highest rung with a finite result",
+        "each trial is shown with its result at the highest rung where that result is finite",
     ]
     if len(chosen) < len(table):
         notes.append(f"{len(chosen)} of {plural(len(table), 'hyperparameter')}")

@@ -112,12 +112,13 @@ def slices(
     named = rung_names(rungs or [rung.resource for rung in results.rungs], unit)
     which = sample_note(len(shown), len(ranked), "trial")
     notes = [
-        f"{which}; each trial is drawn with its result at its highest rung with a finite result.",
+        f"{which}; each trial is drawn with its result at the highest rung where that result is "
+        "finite.",
         *far_note(y, "result"),
     ]
     if without:
         of = f"{len(lost):,} of " if len(lost) < len(without) else ""
-        notes.append(f"Crosses are {of}{plural(len(without), 'trial')} without a finite result.")
+        notes.append(f"Crosses mark {of}{plural(len(without), 'trial')} without a finite result.")
     heights = [significant(y.within(value)) for value in values]
     words = origins(shown, origin)
     worse = significant(y.high if results.goal.mode == "min" else y.low)

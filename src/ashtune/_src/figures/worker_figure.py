@@ -204,7 +204,7 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
             f"places {low} to {min(low + together, places) - 1}"
             for low in range(0, places, together)
         ]
-        each = f", a row is up to {together} workers"
+        each = f"; a row has up to {together} workers"
     stretch = seconds_text((x.high - x.low) / STRETCHES)
     return Figure(
         x=x,
@@ -220,8 +220,8 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
             colors=(faded(GREY, 0.15), faded(BLUE, 1)),
         ),
         notes=[
-            f"{plural(len(work.lane), 'bar')} are too many to draw; a cell is the share of "
-            f"{stretch} that was trained{each}"
+            f"{plural(len(work.lane), 'bar')} are too many to draw; a cell shows which share of "
+            f"{stretch} was spent in training{each}"
         ],
         height=min(60 + 22 * rows, 830),
     )

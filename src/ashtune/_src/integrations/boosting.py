@@ -115,7 +115,7 @@ class Rounds:
 
     def value(self, evaluations: Evaluations) -> Any:
         """Return the library's values of the reported metric on the chosen data set."""
-        assert self.data is not None, "it is chosen at the first round"
+        assert self.data is not None, "the data set is chosen at the first round"
         return evaluations[self.data][self.metric]
 
     def next(self) -> bool:

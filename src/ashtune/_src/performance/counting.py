@@ -12,8 +12,8 @@ from ashtune._src.performance.roofline import Step
 
 SECONDS = 0.5
 BY_XLA = (
-    "XLA's cost analysis of the compiled program; its bytes are each fused operation's operands "
-    "and result; the body of a scan or while loop counts once"
+    "XLA's cost analysis of the compiled program; bytes: the operands and the result of each fused "
+    "operation; the body of a scan or while loop counts once"
 )
 BY_TORCH = (
     "PyTorch's FlopCounterMode, for which elementwise operations and the optimizer count 0 flop; "
@@ -48,8 +48,8 @@ def describe_step(description: Any, name: str) -> Step:
             return _count(function, arguments, name)
     keys = f" with {', '.join(map(str, description))}" if isinstance(description, Mapping) else ""
     raise SettingsError(
-        f"{name} returns {type(description).__name__}{keys}; a step is (function, *arguments), or "
-        "a dict with 'flops' and 'bytes', and 'seconds' and 'name' if known"
+        f"{name} returns {type(description).__name__}{keys}; return (function, *arguments), or "
+        "a dict with 'flops' and 'bytes', and with 'seconds' and 'name' if known"
     )
 
 
@@ -115,8 +115,8 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
         raise SettingsError(_elsewhere(name))
     if not counter.get_total_flops():
         raise SettingsError(
-            f"PyTorch's FlopCounterMode counts 0 operations in {name}: it has no formula for "
-            f"elementwise ones; return "
+            f"PyTorch's FlopCounterMode counts 0 operations in {name}, because it ignores "
+            f"elementwise operations; return "
             "figures instead, as in {'flops': 1e6, 'bytes': 2e6, 'seconds': 1e-4}"
         )
     return Step(

@@ -112,7 +112,7 @@ class ChildProcess:
         """Return the next output of the process. Return b"" at the end of the output, and None if
         nothing arrives within ``seconds``.
         """
-        assert self._process.stdout is not None, "it was started with a pipe"
+        assert self._process.stdout is not None, "the process was started with a pipe"
         file = self._process.stdout.fileno()
         poll = select.poll()  # select() refuses file descriptors above 1,023
         poll.register(file, select.POLLIN)
@@ -158,7 +158,7 @@ class ChildProcess:
             TimeoutError: If the answer takes longer than ``seconds``.
         """
         assert self._process.stdin is not None and self._process.stdout is not None, (
-            "it was started with pipes"
+            "the process was started with pipes"
         )
         hears = self._process.stdin.fileno()
         says = self._process.stdout.fileno()

@@ -60,12 +60,12 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
             continue
         sentences.append(
             f"At {unit} {record.resource:,}, {record.promoted:,} of {record.arrived:,} trials "
-            f"continued, and {record.quota:,} may continue in the end: "
+            f"continued, and the rule keeps the best {record.quota:,} in the end: "
             f"{plural(record.wrong, 'early promotion')} proved wrong; for many random trials, "
             f"{number_text(record.law, 3)} are expected."
         )
     sentences += [
-        f"The order at {unit} {record.resource:,} says little about the next rung (rank "
+        f"The order of trials at {unit} {record.resource:,} says little about the next rung (rank "
         f"correlation {record.correlation:.2f} over {record.pairs:,} trials): a higher "
         "min_resource may choose better."
         for record in records

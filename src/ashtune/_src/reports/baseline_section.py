@@ -177,8 +177,8 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
         longer = sum(high.resource / low.resource for low, high in steps) / len(steps)
         sentences.append(
             f"Rungs {span} cost about the same each, {cost}: on average, a rung trains "
-            f"{number_text(fewer, 2)} times fewer models than the rung below, for "
-            f"{number_text(longer, 2)} times the {unit}s."
+            f"{number_text(fewer, 2)} times fewer models than the rung below, but each for "
+            f"{number_text(longer, 2)} times as many {unit}s."
         )
     else:
         sentences.append(
@@ -207,9 +207,9 @@ def _why(rungs: Sequence[RungCost], unit: str) -> str:
     if min(costs) > 0 and max(costs) > (1 + ALIKE) * min(costs):
         dear = max(rungs, key=lambda rung: rung.per_epoch)
         reasons.append(
-            f"one {unit} cost {1000 * min(costs):.3g} to {1000 * max(costs):.3g} ms, most on the "
-            f"way to {dear.resource:,}: configurations differ in cost, and different ones remain "
-            "at each rung"
+            f"one {unit} cost {1000 * min(costs):.3g} to {1000 * max(costs):.3g} ms, and the "
+            f"most in rung {dear.resource:,}: configurations differ in cost, and each rung trains "
+            "different ones"
         )
     text = (
         "; ".join(reasons) or "no single reason stands out in the numbers of trials and their cost"

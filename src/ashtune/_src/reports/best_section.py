@@ -182,7 +182,7 @@ class ConfirmedSection(Section):
         count = len(self.study.tally.confirmations.of)
         if not count:
             return ""
-        return f"{plural(count, 'training')} to confirm the best have begun; no winner is named yet"
+        return f"{plural(count, 'repetition')} of the best trials began; no winner is named yet"
 
     def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
         metric = self.study.goal.metric
@@ -194,9 +194,9 @@ class ConfirmedSection(Section):
             mean += f", with {confirmed.level:.0%} confidence from {low} to {high}"
         yield f"The named winner is trial {confirmed.trial}: {mean}."
         yield (
-            f"{plural(len(confirmed.all), 'configuration')} trained once more with "
-            f"{plural(times, 'other seed')} each; the first values are too good on average, as the "
-            "configurations were chosen by them."
+            f"{plural(len(confirmed.all), 'configuration')} trained again with "
+            f"{plural(times, 'other seed')} each; the first values are too good on average, "
+            "because the configurations were chosen by these values."
         )
         trainings = self.study.tally.confirmations
         yield (
@@ -205,7 +205,7 @@ class ConfirmedSection(Section):
             "trials."
         )
         if confirmed.low is None:
-            yield "One more value cannot show the noise; more seeds give an interval."
+            yield "One repetition is too few for an interval; more seeds give an interval."
 
 
 def _confirmed_table(confirmed: Confirmed) -> "Table":

@@ -61,8 +61,9 @@ class CostSection(Section):
         if not times or not times[0][0]:
             return
         yield html.words(
-            f"The median of {plural(len(times), 'trial')} took {time_text(median(self._seconds))} "
-            f"for each {unit}; the slowest, trial {times[0][1]}, took {time_text(times[0][0])}.",
+            f"In the median of {plural(len(times), 'trial')}, one {unit} took "
+            f"{time_text(median(self._seconds))}; in the slowest, trial {times[0][1]}, it took "
+            f"{time_text(times[0][0])}.",
             *(
                 f"Training takes longer if {name} is {'larger' if correlation > 0 else 'smaller'} "
                 f"(rank correlation {correlation:.2f})."

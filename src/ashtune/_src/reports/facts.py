@@ -119,7 +119,7 @@ class FactsSection(Section):
         study = self.study
         yield line(f"saved in {study.directory}")
         if study.settings.known:
-            yield line(f"the search began with {_known(study.settings)} from before")
+            yield line(f"the search began with {_known(study.settings)} from before this study")
         if study.missing:
             yield line(study.missing, WARNING)
         if not study.outcome.is_complete and not study.settings.simulated:

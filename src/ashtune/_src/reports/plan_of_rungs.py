@@ -170,6 +170,6 @@ def saving_line(planned: Plan, *, unit: str) -> str:
     if planned.is_exact:
         return less
     return (
-        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times with "
-        f"a search that learns"
+        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times less "
+        f"with a search that learns"
     )

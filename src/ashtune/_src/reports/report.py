@@ -113,7 +113,7 @@ def sections() -> Mapping[str, type[Section] | str]:
         if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, Section)):
             kind = f"{shown(kind)} is not a section; derive its class from ashtune.sections.Section"
         if name in built_in:
-            kind = f"ashtune has a section of the name {name}; give this section another name"
+            kind = f"ashtune already has a section {name}; give this section another name"
             name = one_line(f"{name} ({entry.value})")
         installed[name] = kind
     last = built_in.popitem()

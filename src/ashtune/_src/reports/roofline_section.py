@@ -102,7 +102,7 @@ def stored_roofline(directory: Path) -> Placed | None:
         if not placed.machine.roofs or (
             placed.sizing and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys()
         ):
-            raise ValueError("it has no roof, or chose a number of lanes that was not measured")
+            raise ValueError("it has no roof, or its number of lanes was not measured")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -139,15 +139,15 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
         return [_without_time(placement)]
     if share > 1:
         return [
-            f"It is faster than this roof allows ({percent_text(share)}): some of its bytes come "
-            "from a cache, or it does fewer operations than were counted."
+            f"The step is faster than this roof allows ({percent_text(share)}): some of its bytes "
+            "come from a cache, or the step does fewer operations than were counted."
         ]
     if share >= _NEAR:
         return [_near(placement, share)]
     sentences = [
-        f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills "
-        f"its time: at the roof's speed it would take {time_text(placement.least_seconds)} instead "
-        f"of {time_text(seconds)}."
+        f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory limits "
+        f"the step: at the roof's speed, the step would take {time_text(placement.least_seconds)} "
+        f"instead of {time_text(seconds)}."
     ]
     return [*sentences, *_overhead(placement, seconds), *_cached(placement, caches)]
 
@@ -182,9 +182,9 @@ def _without_time(placement: Placement) -> str:
         needed = _times(placement.ridge / placement.intensity)
         return (
             "The step waits for memory, and can use at most "
-            f"{percent_text(placement.share_of_peak)} of the peak. More operations per byte help, "
-            f"as with fused calls, or with models that share data: {needed} as many would reach "
-            "the ridge."
+            f"{percent_text(placement.share_of_peak)} of the peak. More operations per byte make "
+            f"it faster, for example fused calls, or models that share data: {needed} as many "
+            "would reach the ridge."
         )
     return (
         "Arithmetic limits the step, not memory: more cores, a shorter number type or fewer "
@@ -215,9 +215,9 @@ def _overhead(placement: Placement, seconds: float) -> list[str]:
     if overhead is None:
         return [f"It consists of {calls:,} calls of {time_text(seconds / calls)} each on average."]
     sentence = (
-        f"Its {calls:,} calls take {time_text(overhead)} on almost no data, "
+        f"On almost no data, its {calls:,} calls take {time_text(overhead)}, "
         f"{time_text(overhead / calls)} each: the calls themselves cost "
-        f"{percent_text(overhead / seconds)} of its time."
+        f"{percent_text(overhead / seconds)} of the step's time."
     )
     rest = seconds - overhead
     if rest > placement.least_seconds:
@@ -391,8 +391,8 @@ def lanes_words(sizing: Sizing) -> str:
     else:
         ratio = f"{alone / chosen:.2g} times less"
         gain = (
-            f"an epoch of one lane takes {time_text(chosen)}, of a model alone {time_text(alone)}: "
-            f"{ratio}"
+            f"an epoch of one lane takes {time_text(chosen)}, an epoch of a model alone "
+            f"{time_text(alone)}: {ratio}"
         )
     tried = ", ".join(f"{lanes:,}" for lanes in sorted(sizing.seconds))
     return f"{plural(sizing.lanes, 'lane')}: {gain}; {tried} were tried."

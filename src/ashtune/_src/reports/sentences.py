@@ -73,7 +73,7 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     if first.rung != best.rung:
         rung = tally.rungs[first.rung]
         best = rung.bests.results.get(best.trial) or rung.best or first
-        where += ", the most that trial 0 has reached"
+        where += ", the highest rung of trial 0"
     violates = ""
     if first.violation:
         violates = ", and violates the constraints"
@@ -94,7 +94,7 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     ours, yours = (tally.number_text(goal.metric, goal.value(each.loss)) for each in (best, first))
     values = f"{goal.metric} = {ours} against {yours} {where}"
     if gain < 0 and tally.confirmed is not None:
-        values += ", by their first results; the repetitions chose the winner"
+        values += " in the first trainings; the repetitions chose the winner"
     return f"Trial {best.trial} is {judged}: {values}."
 
 

@@ -103,7 +103,7 @@ def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
         ("wall time", seconds_text(study.wall_seconds)),
         ("workers training", share_text(study.utilisation)),
         (f"first trained to {unit} {top:,}", _when(study.first_seconds)),
-        ("within 1 % of the best there", _when(study.near_seconds)),
+        ("within 1 % of the best at the top", _when(study.near_seconds)),
     ]
     if study.best is not None:
         best = f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}"

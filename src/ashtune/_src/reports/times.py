@@ -121,7 +121,7 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
     if shares is not None:
         saving = shares.saving
         if shares.presence > 0:
-            used = f"workers trained {share_text(shares.utilisation)} of the time they were there"
+            used = f"workers trained {share_text(shares.utilisation)} of the time they were present"
             if shares.failed > 0:
                 used += f" ({share_text(shares.share(shares.failed))} for jobs that failed)"
             parts.append(used)
@@ -183,7 +183,7 @@ def time_findings(timeline: Timeline) -> list[str]:
     """Return sentences about the waiting of the workers."""
     shares = time_shares(timeline)
     if shares.presence <= 0:
-        return ["No worker was there for any time."]
+        return ["No worker was present at any time."]
     sentences = []
     latency = decision_latency(timeline)
     if latency is not None:

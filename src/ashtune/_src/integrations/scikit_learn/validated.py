@@ -148,8 +148,8 @@ class Validated:
                 trial.save((estimators, rows if is_by_folds else {}))
             except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
                 line = (
-                    f"a fitted estimator cannot be saved ({error_line(error)}); it is fitted again "
-                    "if it is promoted"
+                    f"a fitted estimator cannot be saved ({error_line(error)}); the estimator "
+                    "is fitted again if its trial is promoted"
                 )
                 warnings.warn(line, stacklevel=2)
 

@@ -44,8 +44,8 @@ from ashtune._src.training.fused.jax.recipe import FINITE, Recipe, TracedEpochs
 from ashtune._src.training.fused.programs import lanes_that_fit
 
 COUNTED_BY = (
-    "XLA's cost analysis of the compiled step and evaluation, times their number in an epoch; its "
-    "bytes are each fused operation's operands and result"
+    "XLA's cost analysis of the compiled step and evaluation, times their number in an epoch; "
+    "bytes: the operands and the result of each fused operation"
 )
 _STRETCHES_CACHED = 8
 _EPOCHS_CACHED = 64
