@@ -127,7 +127,7 @@ def test_hostile_trials_are_shown_only_as_text(kind_and_page: tuple[str, Page]) 
     page.page.go_back()
 
 
-def test_the_browser_console_stays_empty_for_a_hostile_study(
+def test_the_browser_console_shows_no_error_for_a_study_with_html_in_its_names(
     kind_and_page: tuple[str, Page],
 ) -> None:
     _, page = kind_and_page

@@ -40,7 +40,7 @@ def test_the_index_and_the_status_lines_name_the_same_replaced_decisions() -> No
     }
 
 
-def test_each_decision_that_src_names_has_a_record() -> None:
+def test_each_decision_mentioned_in_src_has_a_record() -> None:
     text = "\n".join(path.read_text() for path in sorted((pages.ROOT / "src").rglob("*.py")))
     numbered = re.findall(r"decision (\d+)(?: \(docs/decisions/(.+?)\))?", text, re.IGNORECASE)
     assert len(numbered) > 50

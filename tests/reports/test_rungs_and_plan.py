@@ -77,7 +77,7 @@ def test_a_plan_shows_a_range_for_searches_that_learn() -> None:
     ]
 
 
-def test_the_time_summary_of_a_fused_study_lists_programs_by_lanes() -> None:
+def test_the_time_summary_of_a_fused_study_groups_programs_by_number_of_lanes() -> None:
     tally = Tally(Ladder(1, 4), ACCURACY)
     assert "lane" not in time_line(tally, unit="epoch")
     for lanes in (8, 1, 8):

@@ -109,7 +109,7 @@ def test_a_forbidden_less_than_equals_clause_is_respected() -> None:
     assert {search.configuration(i)["n"] for i in range(500)} == {5, 6, 7, 8}
 
 
-def test_a_nearly_forbidden_space_is_refused() -> None:
+def test_a_space_with_almost_all_configurations_forbidden_is_refused() -> None:
     space = ConfigurationSpace()
     space.add(Float("x", (0, 1), default=1e-7))
     space.add(ForbiddenGreaterThanClause(space["x"], 1e-6))

@@ -69,7 +69,7 @@ def forecast(*counts: tuple[int, int]) -> list[int]:
     return [each.middle for each in found]
 
 
-def test_the_forecast_includes_trials_that_trained_directly_to_the_old_top() -> None:
+def test_the_forecast_includes_trials_that_went_straight_to_the_former_top_rung() -> None:
     lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30

@@ -32,7 +32,7 @@ def test_training_after_a_timely_start_has_no_time_limit() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
 
 
-def test_the_start_time_limit_is_ten_minutes_or_set_by_the_user() -> None:
+def test_the_start_may_take_ten_minutes_unless_the_user_sets_another_limit() -> None:
     assert start_seconds({}) == START_SECONDS
     assert start_seconds({START_VARIABLE: "90"}) == 90
 

@@ -123,7 +123,7 @@ def test_jobs_of_the_same_kind_are_trained_together(room: Room) -> None:
     assert all(event.checkpoint for event in room.channel.of(TrialReleased))
 
 
-def test_a_fused_worker_requests_jobs_for_two_packs_once(tmp_path: Path) -> None:
+def test_a_fused_worker_requests_the_jobs_of_two_packs_in_one_request(tmp_path: Path) -> None:
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])

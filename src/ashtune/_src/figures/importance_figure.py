@@ -125,7 +125,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         trials = plural(self.total, "trial")
         if self.r2 is None:
             return (
-                f"the {trials} without failure are too few (below {FEWEST}) or too similar to show "
+                f"{trials} without failure are too few (below {FEWEST}) or too similar to show "
                 "which hyperparameters matter"
             )
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
