@@ -51,7 +51,7 @@ test-thorough: $(VENV)/.test ## mutants, every page, a browser, real kills and p
 
 test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-learn, boosters, Lightning, trackers, Hydra ...
 	$(VENV_INTEGRATIONS)/bin/python -m pytest $(TWO_AT_ONCE) tests/integrations \
-		'tests/documents/test_ways_of_running.py::test_the_commands_of_each_row_run_a_whole_study[a Dask cluster]'
+		'tests/documents/test_ways_of_running.py::test_the_commands_in_each_row_of_the_table_run_a_whole_study[a Dask cluster]'
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
 	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not slow' --hypothesis-profile=fast $(FAST)

@@ -86,7 +86,7 @@ def test_reading_a_journal_with_a_wrong_scheduler_or_search_is_refused(
         {"space": RECORD | {"space": [[[]]]}},
     ],
 )
-def test_resuming_a_journal_with_a_wrong_search_or_space_is_refused(
+def test_resuming_is_refused_if_the_journal_has_a_wrong_search_or_space(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)

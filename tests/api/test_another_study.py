@@ -52,7 +52,7 @@ def tuned(
         {"warm_start": [{"lr": 0.5, "loss": 0.5}], "search": "gp"},
     ],
 )
-def test_an_old_study_without_results_is_replaced_after_any_change(
+def test_an_old_study_without_results_is_replaced_after_any_argument_changes(
     change: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(NoResultError):

@@ -131,7 +131,7 @@ def test_training_the_best_trial_further_does_not_change_the_study(study: ashtun
     } == before
 
 
-def test_train_takes_the_number_of_a_trial_or_a_configuration(study: ashtune.Study) -> None:
+def test_train_accepts_a_trial_number_or_a_configuration(study: ashtune.Study) -> None:
     assert study.train(3, 2).trial == 3
     again = study.train({"x": 0.25, "kind": "plain"}, 3)
     assert (again.config, again.metrics["score"]) == ({"x": 0.25, "kind": "plain"}, 0.75)

@@ -47,7 +47,7 @@ def test_patience_ends_the_search_after_results_without_improvement(tmp_path: Pa
     assert len(study.trials) == first + 6
 
 
-def test_a_study_ended_by_patience_continues_only_with_more_patience(tmp_path: Path) -> None:
+def test_a_study_that_patience_ended_continues_only_with_a_larger_patience(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     again = study.resume(workers=1, quiet=True)
     assert len(again.trials) == len(study.trials)
@@ -58,7 +58,9 @@ def test_a_study_ended_by_patience_continues_only_with_more_patience(tmp_path: P
     assert more.resume(stop=Stop(patience=100), workers=1, quiet=True).is_complete
 
 
-def test_the_best_trials_are_still_confirmed_after_stop_when_ends_searching(tmp_path: Path) -> None:
+def test_the_best_trials_are_confirmed_after_the_stopping_rule_ended_the_search(
+    tmp_path: Path,
+) -> None:
     enough = ashtune.NotWorthIt(gain=0.1, per=1e-6)
     study = full(
         tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None
@@ -79,14 +81,16 @@ def test_the_best_trials_are_still_confirmed_after_stop_when_ends_searching(tmp_
 @pytest.mark.parametrize(
     "given", [{"patience": 0}, {"patience": 1.5}, {"stop_when": "soon"}, {"stop_when": 5}]
 )
-def test_an_invalid_patience_or_stop_when_is_refused(given: dict[str, Any], tmp_path: Path) -> None:
+def test_an_invalid_value_for_patience_or_stop_when_is_refused(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError) as refused:
         full(tmp_path, stop=Stop(**given))
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(next(iter(given)))
 
 
-def test_ashtune_run_accepts_patience_and_stop_when(
+def test_ashtune_run_accepts_the_options_patience_and_stop_when(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = tmp_path / "train.py"
@@ -146,7 +150,7 @@ class Leaving(ThreadEngine):
         self.statuses.append(status)
 
 
-def test_a_script_at_the_end_of_its_slurm_job_exits_with_75(
+def test_a_script_exits_with_status_75_when_its_slurm_job_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(stop.SLURM_END_TIME, str(time.time() + 600.0))

@@ -81,7 +81,9 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
-def test_only_bad_trials_fail_and_the_study_shows_their_reasons(bad: Any, tmp_path: Path) -> None:
+def test_only_trials_with_errors_fail_and_the_study_shows_each_reason(
+    bad: Any, tmp_path: Path
+) -> None:
     study = tuned(tmp_path, bad, engine=ashtune.Local(trial_timeout=TIMEOUT))
     table = study.dataframe().set_index("number")
     assert set(table.index[table.status == "failed"]) == set(BAD)
@@ -101,7 +103,7 @@ def test_a_trial_that_kills_its_worker_is_tried_only_twice(tmp_path: Path) -> No
     assert lost == dict.fromkeys(BAD, 2)
 
 
-def test_a_segfault_leaves_its_own_traceback_in_the_journal(tmp_path: Path) -> None:
+def test_the_journal_contains_the_traceback_of_a_segfault(tmp_path: Path) -> None:
     lost = [event for event in events(tuned(tmp_path, _segfaults)) if isinstance(event, WorkerLost)]
     assert all(
         "Segmentation fault" in event.last_words and "_segfaults" in event.last_words
@@ -170,7 +172,7 @@ def test_an_exception_text_that_cannot_be_encoded_fails_only_its_trial(tmp_path:
     assert all(r"ValueError: bad \udcff" in table.reason[trial] for trial in BAD)
 
 
-def test_ashtune_writes_no_files_into_a_folder_that_training_enters(
+def test_ashtune_writes_no_files_into_a_folder_that_the_training_function_enters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -63,7 +63,7 @@ def draw(study: ashtune.Study, name: str) -> Callable[..., Any]:
     return method
 
 
-def test_these_tests_cover_every_plot_method() -> None:
+def test_the_tests_in_this_file_cover_every_plot_method() -> None:
     assert {name for name in dir(ashtune.Study) if name.startswith("plot")} == {
         *FOR_EVERY_STUDY,
         *FOR_SOME,
@@ -101,7 +101,9 @@ def test_the_curve_of_the_best_trial_ends_at_the_best_result(study: ashtune.Stud
         study.plot_best(over="epochs")  # type: ignore[arg-type]  # it is refused
 
 
-def test_a_slice_shows_the_named_or_the_most_important_hyperparameter(study: ashtune.Study) -> None:
+def test_a_slice_shows_the_named_hyperparameter_or_else_the_most_important_one(
+    study: ashtune.Study,
+) -> None:
     assert study.plot_slice("width").layout.xaxis.title.text.startswith("width<br>")
     importance = study.plot_importance()
     first = importance.layout.yaxis.ticktext[0]
@@ -117,7 +119,7 @@ def test_importance_returns_the_numbers_that_plot_importance_draws(
     assert sum(importance.values()) == pytest.approx(1)
 
 
-def test_a_contour_shows_the_named_or_the_most_important_hyperparameters(
+def test_a_contour_shows_the_named_hyperparameters_or_else_the_most_important_ones(
     study: ashtune.Study,
 ) -> None:
     first, second, _ = study.plot_importance().layout.yaxis.ticktext

@@ -77,7 +77,7 @@ def finished(trial: int, losses: list[float]) -> JobFinished:
     )  # fmt: skip
 
 
-def test_a_hint_says_when_most_trials_get_worse_with_training() -> None:
+def test_a_hint_says_that_most_trials_get_worse_during_training() -> None:
     falling = [finished(trial, [3.0, 2.0, 1.0]) for trial in range(20)]
     [line] = hints.of_the_results(Goal("q", "max"), falling)
     assert (
@@ -94,7 +94,7 @@ def test_a_hint_says_when_most_trials_get_worse_with_training() -> None:
     )
 
 
-def test_hints_are_printed_once_unless_quiet(
+def test_hints_are_printed_once_unless_the_option_quiet_is_set(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def train(trial: Any) -> None:

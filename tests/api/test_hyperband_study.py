@@ -70,7 +70,7 @@ def test_a_hyperband_study_resumes_with_more_trials_and_more_rungs(
     assert study.best.resource == 27
 
 
-def test_only_checkpoints_of_top_rung_trials_and_of_the_best_trials_remain(tmp_path: Path) -> None:
+def test_only_the_best_trials_and_the_top_rung_trials_keep_checkpoints(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
         saved = [

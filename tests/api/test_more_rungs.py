@@ -73,7 +73,7 @@ def test_a_script_may_raise_max_resource_when_run_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"min_resource": "auto"}, {"scheduler": "stopping"}])
-def test_default_rungs_stay_when_the_script_raises_max_resource(
+def test_the_default_rungs_are_kept_when_the_script_raises_max_resource(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     """By themselves the rungs up to 81 are 9, 27 and 81, or with "auto" 1, 3, 9, 27 and 81."""

@@ -54,7 +54,7 @@ def begun(directory: Path) -> int:
 @pytest.mark.parametrize(
     ("train", "why"), [(fails, "with ValueError: no such file"), (is_nan, "loss is not finite")]
 )
-def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(
+def test_tune_stops_and_says_why_if_the_first_twenty_trials_fail(
     train: Any, why: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NoResultError) as refusal:
@@ -71,7 +71,9 @@ def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(
     assert pickle.loads(pickle.dumps(refusal.value)).directory == str(tmp_path)
 
 
-def test_a_corrected_function_continues_the_stopped_study(tmp_path: Path) -> None:
+def test_a_stopped_study_continues_after_the_user_corrected_the_training_function(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(NoResultError):
         tuned(fails, tmp_path, stop=ashtune.Stop(max_failures=3))
     study = ashtune.Study.load(tmp_path).resume(works, trials=40, quiet=True)
@@ -80,7 +82,7 @@ def test_a_corrected_function_continues_the_stopped_study(tmp_path: Path) -> Non
     assert begun(tmp_path) == 40
 
 
-def test_a_corrected_function_replaces_a_failed_study_without_results(
+def test_a_failed_study_is_replaced_after_the_user_corrected_the_training_function(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for number in (1, 2):
@@ -119,7 +121,7 @@ def test_a_stopped_study_without_results_is_replaced_only_after_changing_the_fun
     assert (tmp_path / "failed-1").is_dir()
 
 
-def test_a_misuse_of_trial_ends_the_study_without_a_failed_trial(tmp_path: Path) -> None:
+def test_wrong_use_of_a_trial_ends_the_study_but_fails_no_trial(tmp_path: Path) -> None:
     def misuses(trial: Any) -> None:
         trial.checkpoint(model=3)
 

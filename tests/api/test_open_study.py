@@ -165,7 +165,7 @@ SCRIPT = """
 """
 
 
-def test_a_killed_ask_and_tell_loop_loses_no_told_result(tmp_path: Path) -> None:
+def test_a_killed_ask_and_tell_loop_loses_no_result_given_to_tell(tmp_path: Path) -> None:
     script = tmp_path / "loop.py"
     script.write_text(textwrap.dedent(SCRIPT))
     told: list[str] = []
@@ -282,7 +282,7 @@ def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thre
     return thread
 
 
-def test_a_reopened_study_asks_again_for_trials_without_a_result(tmp_path: Path) -> None:
+def test_in_a_reopened_study_ask_returns_the_trials_without_a_result_again(tmp_path: Path) -> None:
     with opened(tmp_path / "own") as study:
         first, second = asked(study), asked(study)
         study.tell(first, score=0.5)
@@ -331,7 +331,7 @@ def test_a_time_limit_pauses_the_running_trials_of_an_open_study(
         assert (again.number, again.start, again.restore()) == (trial.number, 4, 4)
 
 
-def test_results_told_between_rungs_form_the_learning_curve(tmp_path: Path) -> None:
+def test_results_given_to_tell_between_rungs_form_the_learning_curve(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=9, min_resource=9) as study:
         trial = asked(study)
         for resource in (2, 5):
@@ -403,7 +403,7 @@ def test_failed_trials_rank_last_and_ask_never_returns_a_failed_trial(tmp_path: 
         (None, "why=None is not a reason for a failure"),
     ],
 )
-def test_tell_accepts_a_trial_after_fail_refused_a_bad_reason(
+def test_tell_accepts_a_trial_after_the_method_fail_refused_an_invalid_reason(
     tmp_path: Path, why: Any, words: str
 ) -> None:
     with opened(tmp_path / "own", trials=2) as study:
@@ -417,7 +417,7 @@ def test_tell_accepts_a_trial_after_fail_refused_a_bad_reason(
     assert result.checkpoint is not None
 
 
-def test_a_trial_stopped_within_its_epoch_loop_can_be_told(tmp_path: Path) -> None:
+def test_tell_accepts_a_trial_that_was_stopped_within_its_epoch_loop(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3, max_resource=3, min_resource=3) as study:
         broken = asked(study)
         for _ in broken.epochs():
@@ -502,7 +502,7 @@ def test_a_trial_stopped_within_its_epoch_loop_can_be_told(tmp_path: Path) -> No
         ),
     ],
 )
-def test_tell_accepts_a_trial_after_an_earlier_call_was_refused(
+def test_tell_accepts_a_trial_after_an_earlier_call_of_tell_was_refused(
     say: Callable[[OpenStudy, Any], Any], kind: type[AshtuneError], words: str, tmp_path: Path
 ) -> None:
     with opened(tmp_path / "own", trials=1) as study:
@@ -534,7 +534,7 @@ def test_open_study_refuses_the_options_of_engines(
     assert not (tmp_path / "own").exists()
 
 
-def test_the_job_time_is_the_busy_seconds_given_to_tell(tmp_path: Path) -> None:
+def test_the_recorded_job_time_equals_the_busy_seconds_given_to_tell(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
         trial = asked(study)
         study.tell(trial, score=1.0, busy_seconds=1e-6)
@@ -577,7 +577,7 @@ def test_an_open_study_ended_by_a_full_disk_continues_when_reopened(tmp_path: Pa
     assert number == before, "what was out is asked for again"
 
 
-def test_a_study_can_be_used_after_ctrl_c_in_ask(tmp_path: Path) -> None:
+def test_a_study_can_still_be_used_after_ctrl_c_interrupted_ask(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=1) as study:
         trial = study.ask()
         interrupter = once_it_waits(study, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -590,7 +590,7 @@ def test_a_study_can_be_used_after_ctrl_c_in_ask(tmp_path: Path) -> None:
     assert study.read().is_complete
 
 
-def test_training_functions_can_resume_ask_and_tell_studies_and_vice_versa(
+def test_ask_and_tell_studies_can_resume_with_a_function_and_vice_versa(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path / "own", trials=8) as study:

@@ -75,7 +75,7 @@ def slow_of(profile: Profile) -> ProfileRecord:
     return slow
 
 
-def test_the_profile_includes_the_slow_functions_time_in_both_workers(home: Path) -> None:
+def test_the_profile_includes_the_time_of_the_slow_function_in_both_workers(home: Path) -> None:
     study = Study.load(home / "s")
     profile = study.profile()
     assert profile.workers == 2
@@ -137,7 +137,7 @@ def test_a_resumed_study_adds_to_its_profile(home: Path) -> None:
     assert slow_of(after).seconds > before
 
 
-def test_a_profile_without_pyinstrument_is_refused(
+def test_profiling_is_refused_if_pyinstrument_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("ashtune._src.engines.session_options.find_spec", lambda name: None)

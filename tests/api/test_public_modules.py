@@ -21,7 +21,7 @@ CLASSES = [name for name in ashtune.__all__ if isinstance(getattr(ashtune, name)
 
 
 @pytest.mark.parametrize("name", ashtune.errors.__all__)
-def test_an_error_names_its_public_module(name: str) -> None:
+def test_each_error_class_names_the_public_module_of_errors(name: str) -> None:
     kind = getattr(ashtune.errors, name)
     assert f"{kind.__module__}.{kind.__qualname__}" == f"ashtune.errors.{name}"
     assert pickle.loads(cloudpickle.dumps(kind)) is kind
@@ -64,7 +64,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_find_ashtune_errors_if_a_script_imports_only_ashtune(tmp_path: Path) -> None:
+def test_workers_can_use_ashtune_errors_if_the_script_imports_only_ashtune(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(ONLY_ASHTUNE)
     done = subprocess.run(
         [sys.executable, "script.py"],

@@ -62,7 +62,7 @@ def test_every_public_name_has_an_example_that_runs(
     assert run_examples(text, {})
 
 
-def test_the_examples_in_the_docstrings_of_study_run(tmp_path: Path) -> None:
+def test_no_example_in_the_docstrings_of_the_class_study_fails(tmp_path: Path) -> None:
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1,
         quiet=True,

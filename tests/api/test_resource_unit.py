@@ -61,7 +61,9 @@ def test_a_trial_names_the_unit_of_its_resource(study: ashtune.Study) -> None:
     )
 
 
-def test_every_figure_of_the_resource_names_the_unit_of_the_resource(study: ashtune.Study) -> None:
+def test_every_figure_that_shows_the_resource_names_the_unit_of_the_resource(
+    study: ashtune.Study,
+) -> None:
     figures = [
         study.plot_best(),
         study.plot_best(over="resource"),

@@ -143,7 +143,9 @@ def test_the_report_and_its_figures_show_a_study_of_several_objectives(tmp_path:
     assert answer(tmp_path / "page.html", "front")["figure"]["series"]
 
 
-def test_the_pareto_front_holds_the_results_that_no_result_dominates(tmp_path: Path) -> None:
+def test_the_pareto_front_contains_the_results_that_no_other_result_dominates(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path / "s", constraints={"size": "<= 0.5"}, **TWO)
     top = [fact for fact in results(study) if fact.job.rung == len(study.rungs) - 1]
     expected = sorted((fact.loss, fact.job.trial) for fact in oracles.front(top))

@@ -25,7 +25,7 @@ from ashtune._src.study.journal import NAME, JournalReader, read_events
 from tests.helpers.studies import results, sessions, tuned
 
 
-def test_a_scheduler_given_by_name_is_kept_by_the_study(tmp_path: Path) -> None:
+def test_a_study_keeps_the_scheduler_that_the_user_gave_by_name(tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler="stopping", trials=4)
     assert StudyReader(study.directory).settings.scheduler == {"kind": "stopping"}
     again = tuned(tmp_path, scheduler="stopping", trials=4)

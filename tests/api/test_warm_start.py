@@ -133,7 +133,7 @@ def test_the_resource_of_each_known_result_is_read_from_its_column(column: str) 
     assert [each.resource for each in known_in(rows)[0]] == [1, 2, 3, 1, 2, 3]
 
 
-def test_one_line_counts_unusable_results_by_reason() -> None:
+def test_one_message_counts_the_unusable_known_results_for_each_reason() -> None:
     rows = results(10)
     rows[1]["x"] = 7.0
     rows[2]["kind"] = "c"
@@ -212,7 +212,7 @@ CHOICES = {
         ((2.5, [64, 64], 32, "2"), (2.5, [64, 64], 32, "2")),
     ],
 )
-def test_choices_in_known_results_are_recognized_by_value_and_not_type(
+def test_choices_in_known_results_are_recognized_by_value_and_not_by_type(
     cells: Any, meant: Any
 ) -> None:
     [known], _ = known_in([{**dict(zip(CHOICES, cells, strict=True)), "loss": 1.0}], CHOICES)
@@ -481,7 +481,7 @@ def test_the_best_configurations_are_taken_from_other_tasks_in_turn() -> None:
     )
 
 
-def test_results_of_other_tasks_rank_first_by_feasibility_then_by_resource() -> None:
+def test_results_of_other_tasks_are_ranked_by_feasibility_and_then_by_resource() -> None:
     goal = Goal("loss", "min", constraints=(Constraint("latency", "<=", 0.2),))
     rows = [
         {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},

@@ -117,7 +117,7 @@ def test_a_forked_child_of_a_training_function_sends_no_result(tmp_path: Path) -
     assert "cannot use the trial" in logs
 
 
-def test_the_final_message_counts_trials_that_ended_themselves_by_stop(tmp_path: Path) -> None:
+def test_the_final_message_counts_the_trials_that_called_stop(tmp_path: Path) -> None:
     trained_to: dict[int, int] = {}
 
     def train(trial: Any) -> None:
@@ -182,7 +182,9 @@ def test_a_changed_function_is_refused_by_an_existing_study(tmp_path: Path) -> N
     assert len(sessions(tuned(tmp_path, first, trials=8))) == 2
 
 
-def test_journal_and_report_mention_each_accepted_change_of_the_function(tmp_path: Path) -> None:
+def test_the_journal_and_the_report_mention_each_accepted_change_of_the_function(
+    tmp_path: Path,
+) -> None:
     tuned(tmp_path, first, trials=4)
     study = tuned(tmp_path, second, trials=4, accept_changes=True)
     old, new = (session.objective for session in sessions(study))
@@ -194,7 +196,9 @@ def test_journal_and_report_mention_each_accepted_change_of_the_function(tmp_pat
         tuned(tmp_path, first, trials=8)
 
 
-def test_giving_resume_a_changed_function_counts_as_accepting_the_change(tmp_path: Path) -> None:
+def test_passing_a_changed_function_to_resume_counts_as_accepting_the_change(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path, first, trials=4).resume(second, trials=8, workers=1, quiet=True)
     study = study.resume(trials=12, workers=1, quiet=True)
     versions = [session.objective["train"] for session in sessions(study)]

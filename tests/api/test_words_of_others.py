@@ -51,7 +51,7 @@ def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [ashtune.tune, ashtune.open_study])
-def test_an_error_translates_arguments_of_other_tools_to_ashtune_arguments(
+def test_an_error_names_the_ashtune_argument_for_an_argument_of_another_tool(
     function: Any, word: str, ours: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -61,7 +61,7 @@ def test_an_error_translates_arguments_of_other_tools_to_ashtune_arguments(
     )
 
 
-def test_one_error_translates_several_arguments_of_other_tools() -> None:
+def test_one_error_names_the_ashtune_arguments_for_several_arguments_of_other_tools() -> None:
     with pytest.raises(SettingsError) as refusal:
         ashtune.tune(metric="loss", mode="min", n_trials=3, colour=1, load_if_exists=True)  # type: ignore[call-arg]
     assert str(refusal.value) == (
@@ -88,7 +88,9 @@ def test_tune_keeps_its_signature_and_raises_type_error_without_arguments() -> N
         "max_resources="),
     ],
 )  # fmt: skip
-def test_ash_search_cv_translates_arguments_of_other_tools(word: str, ours: str) -> None:
+def test_ash_search_cv_names_its_argument_for_an_argument_of_another_tool(
+    word: str, ours: str
+) -> None:
     pytest.importorskip("sklearn")
     from sklearn.linear_model import SGDClassifier
 
@@ -171,7 +173,7 @@ def sets_an_attribute(trial: Any) -> None:
         (misspells, "a trial has no attribute reprot; did you mean 'report'?"),
     ],
 )
-def test_an_unknown_attribute_of_a_trial_ends_the_study_at_once(
+def test_reading_an_unknown_attribute_of_a_trial_ends_the_study_at_once(
     train: Any, why: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ObjectiveError) as refusal:
@@ -180,7 +182,9 @@ def test_an_unknown_attribute_of_a_trial_ends_the_study_at_once(
     assert sum(isinstance(event, TrialStarted) for event in read_events(tmp_path / NAME)) <= 2
 
 
-def test_an_unknown_attribute_after_a_result_fails_only_its_trial(tmp_path: Path) -> None:
+def test_reading_an_unknown_attribute_after_a_first_result_fails_only_that_trial(
+    tmp_path: Path,
+) -> None:
     def sometimes(trial: Any) -> float:
         return float(trial.params["lr"] if trial.number else trial["lr"])
 
@@ -227,7 +231,7 @@ def test_a_missing_hyperparameter_raises_a_key_error(
         study.tell(trial, loss=1.0)
 
 
-def test_an_error_translates_trial_methods_of_other_tools_to_ashtune() -> None:
+def test_an_error_names_the_trial_method_for_a_method_of_another_tool() -> None:
     with pytest.raises(ImportError) as refusal:
         from ashtune import Tuner  # type: ignore[attr-defined]  # noqa: F401
     assert str(refusal.value) == f"ashtune has no Tuner; write {NAMES['Tuner']}"
@@ -263,7 +267,7 @@ def test_names_suggested_by_errors_exist_in_ashtune(tmp_path: Path) -> None:
     assert callable(study.dataframe)
 
 
-def test_an_error_translates_study_attributes_of_other_tools_to_ashtune(
+def test_an_error_names_the_study_attribute_for_an_attribute_of_another_tool(
     tmp_path: Path,
 ) -> None:
     study = tuned(lambda trial: trial["lr"], tmp_path, trials=4, max_resource=1)
@@ -276,7 +280,7 @@ def test_an_error_translates_study_attributes_of_other_tools_to_ashtune(
     assert not hasattr(study, "trials_dataframe")
 
 
-def test_an_error_suggests_the_method_read_for_unknown_study_attributes(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_study_attribute_suggests_the_method_read(tmp_path: Path) -> None:
     with ashtune.open_study(
         SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=tmp_path, quiet=True
     ) as study:

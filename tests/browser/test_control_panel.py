@@ -118,7 +118,7 @@ def test_a_user_can_pause_change_and_stop_a_study_by_keyboard(
     ]
 
 
-def test_typed_text_stays_when_the_best_configuration_arrives_late(
+def test_text_that_the_user_typed_stays_when_the_best_configuration_arrives_late(
     browser: Browser, study: SlowStudy
 ) -> None:
     with LivePage([study.directory], control=True) as live:
@@ -149,7 +149,7 @@ def test_typed_text_stays_when_the_best_configuration_arrives_late(
         opened.close()
 
 
-def test_the_page_says_when_a_command_was_not_sent(browser: Browser, study: SlowStudy) -> None:
+def test_the_page_says_that_a_command_was_not_sent(browser: Browser, study: SlowStudy) -> None:
     with LivePage([study.directory], control=True) as live:
         opened = Page(browser)
         page = opened.page
@@ -167,7 +167,7 @@ def test_the_page_says_when_a_command_was_not_sent(browser: Browser, study: Slow
         opened.close()
 
 
-def test_a_page_without_control_hides_the_control_section(
+def test_a_page_without_the_option_control_hides_the_control_section(
     browser: Browser, study: SlowStudy
 ) -> None:
     with LivePage([study.directory]) as live:

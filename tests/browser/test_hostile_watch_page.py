@@ -109,7 +109,9 @@ def seen(page: Page) -> tuple[object, int, int, bool]:
     return tuple(found)  # type: ignore[return-value]  # four of them
 
 
-def test_a_hostile_study_is_shown_only_as_text(kind_and_page: tuple[str, Page]) -> None:
+def test_html_in_the_names_of_a_study_is_shown_only_as_text(
+    kind_and_page: tuple[str, Page],
+) -> None:
     kind, page = kind_and_page
     assert seen(page) == (None, SCRIPTS[kind], 0, True)
     body = page.text("body")
@@ -118,7 +120,7 @@ def test_a_hostile_study_is_shown_only_as_text(kind_and_page: tuple[str, Page]) 
     assert [hidden for hidden in "\u202e\x1b\x07\u2028" if hidden in body] == []
 
 
-def test_hostile_trials_are_shown_only_as_text(kind_and_page: tuple[str, Page]) -> None:
+def test_html_in_the_data_of_a_trial_is_shown_only_as_text(kind_and_page: tuple[str, Page]) -> None:
     kind, page = kind_and_page
     for trial in (0, 3, 5):
         page.show_trial(trial)
@@ -127,7 +129,7 @@ def test_hostile_trials_are_shown_only_as_text(kind_and_page: tuple[str, Page]) 
     page.page.go_back()
 
 
-def test_the_browser_console_shows_no_error_for_a_study_with_html_in_its_names(
+def test_the_browser_console_shows_no_error_for_html_in_study_names(
     kind_and_page: tuple[str, Page],
 ) -> None:
     _, page = kind_and_page

@@ -79,7 +79,7 @@ def test_every_section_of_the_saved_page_matches_the_live_page(
         assert [each[:5] for each in file.asked if not each.startswith("data:")] == ["file:"]
 
 
-def test_a_saved_page_says_which_trial_the_page_does_not_contain(
+def test_a_saved_page_names_a_requested_trial_that_it_does_not_contain(
     browser: "Browser", complete: Path
 ) -> None:
     rows = [row["trial"] for row in answer(complete / "page.html", "trials")["rows"]]
@@ -129,7 +129,7 @@ def test_the_saved_page_of_a_running_study_shows_the_time_of_saving(
         study.kill()
 
 
-def test_a_live_page_without_its_server_names_the_saved_page(
+def test_a_live_page_whose_server_has_ended_names_the_saved_page(
     browser: "Browser", complete: Path
 ) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -147,7 +147,7 @@ def test_every_section_shows_data_and_is_updated_while_the_study_runs(
             page.wait_for_another_sight(section)
 
 
-def test_the_tiles_and_answers_show_the_state_of_the_study(page: Page) -> None:
+def test_the_tiles_and_the_question_cards_show_the_state_of_the_study(page: Page) -> None:
     assert page.text(".tile.state .value") == "Running"
     page.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0.5")
     assert "of 100,000 trials" in page.text(".tile.time-left")
@@ -174,7 +174,7 @@ def test_the_tiles_and_answers_show_the_state_of_the_study(page: Page) -> None:
     assert answers["What next?"].startswith(("No advice", "Widen ", "Confirm the best "))
 
 
-def test_the_browser_console_stays_empty_in_light_and_dark_mode(
+def test_the_browser_console_shows_no_message_in_light_or_dark_mode(
     browser: "Browser", address: str
 ) -> None:
     with Page(browser, viewport=TALL) as page:
@@ -491,7 +491,7 @@ def test_the_comparison_hides_equal_hyperparameters_and_accepts_at_most_eight_tr
         assert str(adams[8]) not in page.page.url.split("chosen=")[1].split("-")
 
 
-def test_a_range_of_parallel_coordinates_filters_the_table(still: Page) -> None:
+def test_a_range_chosen_on_the_parallel_coordinates_filters_the_trial_table(still: Page) -> None:
     said = (
         "([section, words]) => document.querySelector(`#${section} "
         "[role=status]`).innerText.includes(words)"
@@ -654,7 +654,7 @@ def test_the_url_keeps_scales_and_chosen_hyperparameters(still: Page) -> None:
     assert still.page.locator("#ladder .tick:not([hidden])").count() == 0, "bars begin at 0"
 
 
-def test_a_moved_slider_updates_the_prediction(still: Page) -> None:
+def test_moving_a_slider_updates_the_prediction(still: Page) -> None:
     still.show("whatif")
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 2 workers')")
     still.page.focus("#slider-workers")
@@ -680,7 +680,7 @@ def test_a_page_reconnects_without_a_reload(browser: "Browser", address: str) ->
     line.close()
 
 
-def test_a_page_without_its_server_names_the_watch_command(
+def test_a_page_whose_server_has_ended_names_the_watch_command(
     browser: "Browser", complete: Path
 ) -> None:
     with Page(browser) as page:
@@ -693,7 +693,7 @@ def test_a_page_without_its_server_names_the_watch_command(
         assert problems(page, "#connection") == []
 
 
-def test_a_complete_study_is_compared_with_a_running_study(page: Page) -> None:
+def test_the_page_compares_a_complete_study_with_a_running_study(page: Page) -> None:
     page.page.locator("#compare").scroll_into_view_if_needed()
     page.page.wait_for_selector("#compare canvas")
     names = (

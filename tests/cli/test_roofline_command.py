@@ -93,7 +93,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_roofline_can_count_and_time_a_step_function_from_a_file(
+def test_roofline_can_measure_a_step_function_from_a_file(
     run: Run, idle: None, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")

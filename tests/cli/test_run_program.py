@@ -104,7 +104,9 @@ def test_options_after_the_program_name_belong_to_the_program(home: Path) -> Non
 
 
 @pytest.mark.parametrize("is_listed", [False, True])
-def test_only_the_program_receives_the_password_of_an_address(home: Path, is_listed: bool) -> None:
+def test_only_the_program_receives_the_password_that_is_in_an_address(
+    home: Path, is_listed: bool
+) -> None:
     """It is in no file that is passed on, and the program gets it."""
     (home / "program.py").write_text(
         "import os, sys\n"

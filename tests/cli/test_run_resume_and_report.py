@@ -134,7 +134,7 @@ show(study.trials[5].origin[:2])
                  "gp cloudpickle numpy rich"]),
     ],
 )  # fmt: skip
-def test_each_process_imports_only_large_modules_that_are_needed(
+def test_no_process_imports_a_large_module_that_it_does_not_need(
     code: str, shown: list[str], home_after_a_run: Path
 ) -> None:
     large = (

@@ -65,7 +65,9 @@ def shell(
 @pytest.mark.parametrize(
     "redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2> /dev/full", "> /dev/full 2>&1"]
 )
-def test_a_closed_or_full_stream_causes_no_traceback(home: Path, redirect: str) -> None:
+def test_the_command_prints_no_traceback_if_a_stream_is_closed_or_full(
+    home: Path, redirect: str
+) -> None:
     done = shell(home, "report", "s", redirect=redirect)
     assert done.returncode == (1 if "> /dev/full 2" in redirect else 0)
     assert b"Traceback" not in done.stderr + done.stdout
@@ -160,7 +162,7 @@ def odd_files(home: Path) -> None:
         (home / "circle.py").symlink_to("circle.py")
 
 
-def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(home: Path) -> None:
+def test_ctrl_c_during_the_import_of_the_command_prints_no_traceback(home: Path) -> None:
     """A module that the command imports is replaced by one at which Ctrl-C comes."""
     interrupt = "import signal, os\nos.kill(os.getpid(), signal.SIGINT)\n"
     for early in ("argparse", "json", "cloudpickle"):

@@ -32,7 +32,9 @@ def study(_study: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_study, tmp_path, dirs_exist_ok=True))
 
 
-def test_whatif_predicts_all_options_and_marks_only_the_recorded_option(study: Path) -> None:
+def test_whatif_predicts_all_requested_settings_and_marks_only_the_recorded_settings(
+    study: Path,
+) -> None:
     done = ashtune(
         study,
         "whatif",
@@ -58,7 +60,7 @@ def test_whatif_predicts_all_options_and_marks_only_the_recorded_option(study: P
     assert answer[-1]["continued"] > 0.5
 
 
-def test_whatif_prints_its_predictions_and_lists_what_is_unknown(study: Path) -> None:
+def test_whatif_prints_its_predictions_and_says_which_facts_are_unknown(study: Path) -> None:
     done = ashtune(
         study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html"
     )
@@ -87,7 +89,7 @@ def test_whatif_names_the_fewest_workers_that_meet_a_deadline(study: Path) -> No
     assert "full: no number of workers finishes within 2.0 s" in none.stdout
 
 
-def test_whatif_shows_no_recorded_row_for_a_stopped_study(study: Path) -> None:
+def test_whatif_marks_no_row_as_recorded_for_a_stopped_study(study: Path) -> None:
     stopped = (
         "simulate",
         "--trials",
@@ -178,7 +180,7 @@ def test_a_simulated_study_cannot_be_resumed(study: Path) -> None:
     assert answer(study / "page.html", "events")["parts"]["head"]["simulated"]
 
 
-def test_simulate_prints_the_same_json_twice(home: Path) -> None:
+def test_two_runs_of_simulate_print_the_same_json(home: Path) -> None:
     options = (
         "simulate",
         "--trials",
@@ -298,7 +300,7 @@ def test_simulate_refuses_wrong_arguments_in_one_line(
     refused(ashtune(study, "simulate", *options), *texts)
 
 
-def test_a_prediction_in_python_prints_the_same_table_as_whatif(study: Path) -> None:
+def test_the_python_method_and_the_command_whatif_print_the_same_table(study: Path) -> None:
     told = str(Study.load(study / "s").whatif(workers=[1, 4], scheduler=["ash", "full"]))
     assert (
         told + "\n"

@@ -58,7 +58,7 @@ def test_an_unknown_argument_is_refused_with_a_suggestion() -> None:
         construct(self_=3)
 
 
-def test_a_pickled_no_result_error_still_names_the_directory() -> None:
+def test_a_pickled_error_about_missing_results_still_names_the_directory() -> None:
     error = NoResultError("no trial has a result", "runs/digits")
     for one in (error, pickle.loads(pickle.dumps(error))):
         assert type(one) is NoResultError

@@ -56,7 +56,9 @@ def test_rungs_are_powers_of_the_factor_up_to_max_resource(
 
 @pytest.mark.parametrize("factor", [2, 3, 5, 7, 10])
 @pytest.mark.parametrize("exponent", range(1, 16))
-def test_a_ladder_to_a_power_of_the_factor_has_all_lower_powers(factor: int, exponent: int) -> None:
+def test_rungs_up_to_a_power_of_the_factor_include_all_lower_powers(
+    factor: int, exponent: int
+) -> None:
     assert Ladder(1, factor**exponent, factor).rungs == tuple(
         factor**k for k in range(exponent + 1)
     )
@@ -72,11 +74,11 @@ def test_a_decimal_factor_becomes_an_exact_fraction() -> None:
     assert set(Ladder(1, 100, 1.1).kept) == {Fraction(10, 11)}
 
 
-def test_expected_trials_at_three_rungs_are_nine_three_and_one() -> None:
+def test_a_factor_of_three_reduces_nine_trials_to_three_and_then_one() -> None:
     assert Ladder(1, 9, 3).expected(9) == [9, 3, 1]
 
 
-def test_explicit_rungs_keep_the_fraction_that_equalizes_cost_per_rung() -> None:
+def test_rungs_given_by_the_user_keep_fractions_that_equalize_the_costs() -> None:
     ladder = Ladder.explicit([1, 5, 20])
     assert ladder.rungs == (1, 5, 20)
     assert ladder.kept == (Fraction(1, 5), Fraction(1, 4))
@@ -143,12 +145,12 @@ def test_a_lengthened_ladder_keeps_its_rungs(
     assert len(longer.kept) == longer.top
 
 
-def test_lengthening_a_ladder_of_powers_gives_the_ladder_built_in_one_step() -> None:
+def test_a_lengthened_ladder_of_powers_equals_a_ladder_built_with_all_rungs() -> None:
     assert Ladder(1, 64, 2).lengthened(256) == Ladder(1, 256, 2)
     assert Ladder(1, 9, 3).lengthened(81) == Ladder(1, 81, 3)
 
 
-def test_rungs_added_to_a_ladder_grow_by_its_last_factor_or_two() -> None:
+def test_added_rungs_grow_by_the_last_factor_or_by_two() -> None:
     assert Ladder(7, 7).lengthened(28).rungs == (7, 14, 28)
     assert Ladder.explicit([1, 5, 20]).lengthened(80) == Ladder.explicit([1, 5, 20, 80])
 
@@ -161,7 +163,7 @@ def test_a_ladder_cannot_be_shortened() -> None:
     assert not Ladder.explicit([1, 2, 4]).is_start_of(Ladder(1, 64, 4))
 
 
-def test_fractions_of_too_many_digits_are_refused_in_one_line() -> None:
+def test_fractions_with_too_many_digits_are_refused_in_one_line() -> None:
     for refused in (
         lambda: Ladder.from_record(((1, 2), ((1, 1 << 65),))),
         lambda: Ladder.from_record(((1, 2), ((10**4000, 10**4000 + 1),))),

@@ -108,5 +108,7 @@ def test_the_text_of_any_value_fits_on_one_line() -> None:
         ([1000.001, 1000.002, 1000.004], 8),
     ],
 )
-def test_values_are_shown_with_enough_digits_to_differ(values: list[float], digits: int) -> None:
+def test_different_values_are_shown_with_enough_digits_to_differ(
+    values: list[float], digits: int
+) -> None:
     assert digits_of(values) == digits

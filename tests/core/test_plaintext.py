@@ -36,7 +36,7 @@ def test_shown_text_has_no_control_characters(text: str) -> None:
 
 
 @given(st.text(min_size=LINE, max_size=3 * LINE))
-def test_lines_do_not_exceed_the_maximum_length(text: str) -> None:
+def test_printed_lines_do_not_exceed_the_maximum_length(text: str) -> None:
     assert len(one_line(text)) <= LINE
     assert len(AshtuneError(text).args[0]) <= LINE
 
@@ -165,7 +165,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["file", "terminal"])
-def test_no_stream_receives_control_characters_from_any_view(
+def test_no_view_of_a_study_writes_control_characters_to_a_stream(
     stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rich.table import Table
@@ -218,7 +218,7 @@ def test_text_that_an_encoding_cannot_represent_is_escaped() -> None:
         ("s3://bucket/x:y@z, /srv/a:/b@c", "s3://bucket/x:y@z, /srv/a:/b@c"),
     ],
 )
-def test_shown_text_never_has_the_password_of_an_address(text: str, without: str) -> None:
+def test_shown_text_never_contains_the_password_in_an_address(text: str, without: str) -> None:
     assert visible(text) == one_line(text) == without
     assert str(SettingsError(text)) == without
     assert "PASSWORD" not in shown({"address": text}) + error_line(OSError(5, text, text))

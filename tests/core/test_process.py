@@ -21,7 +21,7 @@ class Changing(UserDict[str, str]):
         yield from names
 
 
-def test_copying_the_environment_tolerates_variables_removed_in_the_meantime(
+def test_the_environment_can_be_copied_while_another_thread_removes_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = Changing({"PATH": "/bin", "REMOVED": "1", "PMI_RANK": "3"})

@@ -308,7 +308,7 @@ def test_a_request_with_wrong_parameters_is_refused_in_one_line(
 @pytest.mark.parametrize(
     "name", [name for name in OF_THE_PAGE if name not in ("audit", "whatif", "report")]
 )
-def test_requests_about_a_study_without_results_get_a_one_line_answer(
+def test_requests_about_a_study_without_results_are_answered_in_one_line(
     tmp_path: Path, name: str
 ) -> None:
     def fail(trial: Any) -> None:
@@ -375,7 +375,7 @@ def test_a_slow_prediction_does_not_delay_other_answers(study: ashtune.Study) ->
     assert answers[0]
 
 
-def test_a_question_that_takes_too_long_is_refused(study: ashtune.Study) -> None:
+def test_a_request_whose_answer_takes_too_long_is_refused(study: ashtune.Study) -> None:
     answering = AnswerProcess(seconds=0.0)
     refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
     assert "did not finish within 0 s" in refusal

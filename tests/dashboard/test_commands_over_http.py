@@ -36,7 +36,7 @@ def page(running: SlowStudy) -> Iterator[Client]:
         yield client
 
 
-def test_a_command_of_the_page_reaches_the_driver(running: SlowStudy, page: Client) -> None:
+def test_a_command_sent_by_the_page_reaches_the_driver(running: SlowStudy, page: Client) -> None:
     with page.watch() as viewer:
         answer = page.post(PATH, PAUSE)
         assert (answer.status, answer.json) == (200, {"ok": True})
@@ -118,7 +118,9 @@ def test_only_the_page_itself_may_send_commands(
         "api/studies/0%2fcontrol", "api/studies/0/control%00", "control", "../control",
     ],
 )  # fmt: skip
-def test_a_command_sent_to_another_path_is_not_found(page: Client, path: str) -> None:
+def test_a_command_sent_to_a_wrong_path_is_answered_with_status_404(
+    page: Client, path: str
+) -> None:
     answer = page.post(path, PAUSE)
     assert answer.status == 404, answer.text
 
@@ -140,12 +142,14 @@ def test_a_command_without_the_token_is_refused(
                "Content-Length: " + "9" * 5000, "Transfer-Encoding: chunked",
                "Content-Length: \u0661"],
 )  # fmt: skip
-def test_a_body_of_unknown_or_excessive_length_is_refused(page: Client, length: str) -> None:
+def test_a_request_body_of_unknown_or_excessive_length_is_refused(
+    page: Client, length: str
+) -> None:
     raw = f"POST /{TOKEN}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\n{length}\r\n\r\n"
     assert b" 400 " in page.raw(raw.encode())
 
 
-def test_a_page_without_control_refuses_commands(running: SlowStudy) -> None:
+def test_a_page_without_the_option_control_refuses_commands(running: SlowStudy) -> None:
     with served(running.directory) as client:
         with client.watch() as viewer:
             assert not viewer.until_state("running")["head"]["control"]

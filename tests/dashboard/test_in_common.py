@@ -43,7 +43,7 @@ def named(words: str) -> str:
     return words.partition(" with ")[2].partition(", 0 of ")[0]
 
 
-def test_a_choice_shared_by_exactly_the_failed_trials_is_named() -> None:
+def test_a_choice_is_named_if_exactly_the_failed_trials_have_it() -> None:
     ended = NUMBER % 4 == 1
     assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == "kind = b"
     assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == "", "others have it too"
@@ -59,7 +59,7 @@ def test_a_range_that_separates_failed_from_other_trials_is_named() -> None:
     assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == ""
 
 
-def test_no_common_range_is_named_if_trials_are_too_few() -> None:
+def test_no_common_range_is_named_if_there_are_too_few_trials() -> None:
     assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
     assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
     assert (
@@ -69,7 +69,7 @@ def test_no_common_range_is_named_if_trials_are_too_few() -> None:
     assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
 
 
-def test_two_hyperparameters_are_named_if_failures_need_both_to_be_explained() -> None:
+def test_two_hyperparameters_are_named_if_only_both_together_explain_the_failures() -> None:
     space = [
         {"width": width, "layers": layers, "kind": kind}
         for width in (16, 64, 256)
@@ -88,7 +88,7 @@ def test_two_hyperparameters_are_named_if_failures_need_both_to_be_explained() -
     )
 
 
-def test_a_range_that_contains_mostly_failures_is_named_with_the_counts() -> None:
+def test_a_range_with_mostly_failed_trials_is_named_with_its_trial_counts() -> None:
     number = np.arange(400)
     columns = Columns(())
     columns.numbers["rate"] = array("d", number.tolist())

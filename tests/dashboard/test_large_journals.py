@@ -80,7 +80,7 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_journal_with_dying_workers_can_be_read_in_two_parts(
+def test_a_journal_with_lost_workers_can_be_read_in_two_parts(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curves, ladder = invent_curves(seed=seed), Ladder(1, 27, 3)

@@ -38,7 +38,7 @@ KNOWN = ReadStudy(
 )
 
 
-def test_an_ended_process_is_not_alive_even_before_its_parent_waits() -> None:
+def test_an_ended_process_counts_as_dead_before_its_parent_has_waited() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert is_process_alive(process.pid)
         process.kill()

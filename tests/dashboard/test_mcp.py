@@ -101,7 +101,9 @@ def test_an_mcp_client_pauses_and_stops_a_running_study(slow_study: SlowStudy) -
     assert '"study_paused"' in events
 
 
-def test_an_mcp_client_without_control_cannot_change_a_study(slow_study: SlowStudy) -> None:
+def test_an_mcp_client_without_the_option_control_cannot_change_a_study(
+    slow_study: SlowStudy,
+) -> None:
     slow_study.run("--control")
 
     async def talking(_: Any, call: Call) -> None:

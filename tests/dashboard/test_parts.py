@@ -135,7 +135,7 @@ def test_the_remaining_time_is_shown_only_while_the_study_runs(
     assert "running" not in series["died"]
 
 
-def test_the_best_so_far_never_worsens_and_ends_at_the_best_result(
+def test_the_best_value_so_far_only_improves_up_to_the_best_result(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     for name in ("over_time", "over_resource"):
@@ -244,7 +244,7 @@ def test_the_space_part_of_the_page_describes_every_hyperparameter(
             assert described[name]["log"] == column.is_log
 
 
-def test_the_page_shows_slow_parts_after_the_whole_journal_is_read(
+def test_parts_that_are_slow_to_compute_appear_after_the_journal_is_read(
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
@@ -256,7 +256,7 @@ def test_the_page_shows_slow_parts_after_the_whole_journal_is_read(
     assert shown(picture, Standing("died"), 2.0)["head"]["state"] == "died"
 
 
-def test_a_failing_page_part_is_named_and_hides_no_other_part(
+def test_the_page_names_a_part_that_fails_and_shows_all_other_parts(
     study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(part: PagePart) -> Any:

@@ -84,7 +84,7 @@ def half_open(
     return connection
 
 
-def test_the_oldest_connections_without_a_request_are_closed(client: Client) -> None:
+def test_the_oldest_connections_that_sent_no_request_are_closed(client: Client) -> None:
     """Otherwise, connections that send nothing would use all descriptors, and keep the owner out of
     the page.
     """
@@ -97,7 +97,7 @@ def test_the_oldest_connections_without_a_request_are_closed(client: Client) -> 
         assert client.get().status == 200
 
 
-def test_the_oldest_connections_without_a_body_are_closed(finished_study: Path) -> None:
+def test_the_oldest_connections_that_sent_no_request_body_are_closed(finished_study: Path) -> None:
     beginning = b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
     with served(finished_study, control=True) as client, contextlib.ExitStack() as connections:
         opened = [half_open(client, connections, beginning) for _ in range(MOST_WAITING + 40)]
@@ -110,7 +110,7 @@ def test_the_oldest_connections_without_a_body_are_closed(finished_study: Path) 
         assert client.get().status == 200
 
 
-def test_every_token_is_long_and_new() -> None:
+def test_every_page_server_creates_a_new_long_token() -> None:
     tokens = {Admission().token for _ in range(20)}
     assert len(tokens) == 20
     assert min(map(len, tokens)) >= 32
@@ -157,7 +157,7 @@ def test_requests_from_pages_of_other_sites_are_refused(
 
 
 @pytest.mark.parametrize("path", ["api/studies", "api/studies/0/trials"])
-def test_a_link_on_a_foreign_site_opens_the_page_without_data(client: Client, path: str) -> None:
+def test_a_link_on_another_site_opens_the_page_but_reads_no_data(client: Client, path: str) -> None:
     followed = {
         "Sec_Fetch_Site": "cross-site",
         "Sec_Fetch_Mode": "navigate",
@@ -431,7 +431,7 @@ def texts(value: object) -> Iterator[str]:
         yield value
 
 
-def test_texts_of_a_hostile_study_have_no_invisible_characters(hostile_study: Path) -> None:
+def test_invisible_characters_in_the_texts_of_a_study_are_never_sent(hostile_study: Path) -> None:
     with served(hostile_study) as client, client.watch() as viewer:
         parts = viewer.until(
             lambda parts: parts["head"]["started"] == 30 and parts["head"]["state"] != "reading"

@@ -34,7 +34,7 @@ def test_the_page_shows_a_study_created_after_the_page_was_opened(
         assert parts["head"]["tried"] == 16
 
 
-def test_a_missing_study_has_the_same_page_keys_as_a_complete_study(
+def test_the_page_data_of_missing_and_complete_studies_have_the_same_keys(
     tmp_path: Path, finished_study: Path
 ) -> None:
     with (
@@ -64,7 +64,7 @@ def test_replacing_the_journal_starts_a_new_snapshot(study_copy: Path, tmp_path:
             assert again.next().kind == "snapshot", "the id was one of the other journal"
 
 
-def test_the_page_shows_a_study_up_to_an_altered_journal_line(study_copy: Path) -> None:
+def test_the_page_shows_a_study_up_to_the_first_altered_journal_line(study_copy: Path) -> None:
     journal = study_copy / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     ends = [

@@ -219,7 +219,7 @@ def test_passwords_in_a_list_are_not_written_to_the_csv_file() -> None:
     )
 
 
-def test_the_pages_of_rows_together_contain_the_whole_table(rows: Callable[..., Any]) -> None:
+def test_the_pages_of_the_trial_table_together_contain_every_row(rows: Callable[..., Any]) -> None:
     pages = [
         rows(sort="value", order="desc", offset=offset, count=7)["rows"]
         for offset in range(0, 70, 7)
@@ -262,7 +262,7 @@ def test_an_invalid_query_parameter_is_refused_in_one_line(client: Client, query
     assert "\n" not in answer.json["error"]
 
 
-def test_a_refreshed_table_includes_trials_started_since_the_last_table() -> None:
+def test_a_refreshed_table_includes_trials_that_started_since_the_last_refresh() -> None:
     trials = Trials(
         Ladder(1, 9, 3), hyperparameters=[Hyperparameter("rate", "float", 0, 1)], metrics=("loss",)
     )

@@ -61,7 +61,7 @@ class Watching:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_watch_serves_its_page_until_a_signal(
+def test_watch_serves_its_page_until_the_process_receives_a_signal(
     finished_study: Path, tmp_path: Path, number: int
 ) -> None:
     watching = Watching(tmp_path, str(finished_study))
@@ -84,7 +84,7 @@ def test_watch_uses_the_given_port_and_host_name(finished_study: Path, tmp_path:
     watching.end(signal.SIGINT)
 
 
-def test_watch_serves_a_socket_file_and_then_removes_the_file(
+def test_watch_serves_its_page_on_a_socket_file_and_deletes_the_file(
     finished_study: Path, tmp_path: Path
 ) -> None:
     watching = Watching(tmp_path, str(finished_study), "--socket", "page.sock")
@@ -96,7 +96,7 @@ def test_watch_serves_a_socket_file_and_then_removes_the_file(
     assert not (tmp_path / "page.sock").exists()
 
 
-def test_watch_ends_when_the_process_in_option_until_exit_ends(
+def test_watch_ends_when_the_process_named_by_the_option_until_exit_ends(
     finished_study: Path, tmp_path: Path
 ) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -197,7 +197,7 @@ def test_watch_without_a_directory_is_refused(tmp_path: Path) -> None:
     refused(ashtune(tmp_path, "watch", ""), "directory=''")
 
 
-def test_tune_with_watch_true_serves_its_page_until_the_process_ends(tmp_path: Path) -> None:
+def test_tune_with_the_option_watch_serves_its_page_until_the_process_ends(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(TUNE))
     process = subprocess.Popen(
@@ -225,7 +225,7 @@ def test_tune_with_watch_true_serves_its_page_until_the_process_ends(tmp_path: P
     assert answer(tmp_path / "study" / "page.html", "events")["parts"]["head"]["tried"] == 8
 
 
-def test_tune_with_watch_keep_serves_its_page_until_ctrl_c(tmp_path: Path) -> None:
+def test_tune_with_watch_set_to_keep_serves_its_page_until_ctrl_c(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(
         textwrap.dedent(TUNE.partition("    print(")[0]).replace("watch=True", "watch='keep'")

@@ -70,7 +70,7 @@ class Numpy:
 
 
 @pytest.mark.parametrize(("width", "depth", "batch_size"), [(32, 2, 32), (16, 1, 20), (24, 3, 7)])
-def test_the_number_of_counted_operations_equals_the_number_numpy_performs(
+def test_the_number_of_counted_operations_equals_the_number_that_numpy_performs(
     width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "np", Numpy())

@@ -75,7 +75,7 @@ def test_the_image_order_of_an_epoch_depends_only_on_the_epoch_number(data: digi
     assert not np.array_equal(after(3, 7), after(3, 8))
 
 
-def test_each_digit_image_is_either_for_training_or_for_validation(data: digits.Digits) -> None:
+def test_each_digit_image_is_used_for_either_training_or_validation(data: digits.Digits) -> None:
     assert data.train_images.shape == (1200, 64)
     assert data.validation_images.shape == (597, 64)
     assert (data.train_labels.shape, data.validation_labels.shape) == ((1200,), (597,))

@@ -33,7 +33,7 @@ def page(tmp_path: Path) -> Page:
 
 
 @pytest.mark.slow
-def test_the_example_report_section_passes_its_tests(page: Page) -> None:
+def test_the_example_report_section_of_the_guide_passes_its_tests(page: Page) -> None:
     assert "2 passed" in page.test("test_waits.py")
 
 

@@ -39,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page
 
 
-def test_the_example_engine_passes_the_engine_suites(page: Page) -> None:
+def test_the_example_engine_of_the_guide_passes_the_engine_test_suites(page: Page) -> None:
     assert " passed" in page.test("test_pipes.py", timeout=380)
 
 

@@ -20,7 +20,7 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_the_example_exporter_passes_its_tests(page: Page) -> None:
+def test_the_example_exporter_of_the_guide_passes_its_tests(page: Page) -> None:
     assert " passed" in page.test("test_results_page.py")
 
 

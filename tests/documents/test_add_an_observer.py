@@ -33,7 +33,7 @@ def check(study: Path) -> None:
     }
 
 
-def test_the_example_observer_passes_its_tests(page: Page) -> None:
+def test_the_example_observer_of_the_guide_passes_its_tests(page: Page) -> None:
     assert " passed" in page.test("test_promotions.py")
 
 

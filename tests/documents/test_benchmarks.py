@@ -31,7 +31,7 @@ for script in scripts:
 """
 
 
-def test_every_import_of_the_benchmarks_exists() -> None:
+def test_every_module_that_a_benchmark_imports_exists() -> None:
     """In its own process, as some of it starts threads."""
     done = subprocess.run(
         [sys.executable, "-c", CHECK],
@@ -93,13 +93,13 @@ def test_every_paragraph_that_names_a_benchmark_script_names_a_commit() -> None:
                 assert COMMIT.search(paragraph), f"{document.name}: {paragraph}"
 
 
-def test_every_table_of_the_page_of_benchmarks_has_a_commit() -> None:
+def test_every_table_on_the_benchmark_page_names_a_commit() -> None:
     page = (BENCHMARKS.parent / "docs" / "benchmarks.md").read_text()
     for section in page.split("\n## ")[1:]:
         assert COMMIT.search(section), section.splitlines()[0]
 
 
-def test_the_oracle_is_the_best_full_training_within_budget(
+def test_the_benchmark_oracle_is_the_best_full_training_within_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named = {
@@ -141,7 +141,7 @@ def test_the_oracle_is_the_best_full_training_within_budget(
     assert drawn[2:5] == ["2", "0.8", "0.6"]
 
 
-def test_the_baseline_fully_trains_the_best_trials_of_the_first_epoch(
+def test_the_benchmark_baseline_fully_trains_the_best_trials_after_one_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)

@@ -102,7 +102,7 @@ def test_the_pbs_job_submits_no_next_job_when_the_command_is_refused(home: Path)
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_lsf_job_exits_with_75_only_at_its_time_limit(home: Path) -> None:
+def test_the_lsf_job_exits_with_status_75_only_at_its_time_limit(home: Path) -> None:
     first = run_script_of("lsf.md", home, limit="12s")
     assert first.status == 75, str(first)
     (home / "slow").unlink()

@@ -19,7 +19,7 @@ EXAMPLES = pages.ROOT / "examples"
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
-def test_an_example_prints_the_best_configuration_and_its_accuracy(
+def test_each_example_script_prints_the_best_configuration_and_its_accuracy(
     name: str, tmp_path: Path
 ) -> None:
     script = Path(shutil.copy(EXAMPLES / name, tmp_path))

@@ -63,7 +63,7 @@ def test_every_link_of_a_page_has_an_existing_target(page: Path) -> None:
     assert list(broken_links(page)) == []
 
 
-def test_links_without_an_existing_target_are_noticed(tmp_path: Path) -> None:
+def test_the_link_check_reports_links_without_an_existing_target(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# A page\n\n## Its `two` parts\n\n[a](page.md) [b](page.md#its-two-parts) "

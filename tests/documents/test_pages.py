@@ -33,7 +33,7 @@ def printed(steps: list[PageStep], text: str) -> str:
     return step.printed
 
 
-def test_each_reason_for_skipping_a_command_applies_to_some_page() -> None:
+def test_each_reason_for_skipping_a_command_applies_to_at_least_one_page() -> None:
     texts = [
         str(example.parsed)
         for page in PAGES + INTEGRATION_PAGES
@@ -57,7 +57,7 @@ def test_each_page_with_runnable_code_is_run_by_a_test() -> None:
             )
 
 
-def test_all_examples_in_the_readme_run(folder: Path) -> None:
+def test_no_example_in_the_readme_fails(folder: Path) -> None:
     steps = pages.carried_out("README.md", folder)
     configuration = printed(steps, "MLPClassifier")
     assert "'width': " in configuration
@@ -65,7 +65,7 @@ def test_all_examples_in_the_readme_run(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_tuning_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_tuning_fails(folder: Path) -> None:
     before = set((folder / "runs").iterdir())
     steps = pages.carried_out("docs/guide/tuning.md", folder)
     assert printed(steps, "@functools.cache").startswith("{'rate': ")
@@ -81,7 +81,7 @@ def test_all_examples_on_the_page_about_tuning_run(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_fused_training_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_fused_training_fails(folder: Path) -> None:
     pytest.importorskip("jax", reason="JAX is not installed")
     pytest.importorskip("torch", reason="PyTorch is not installed")
     steps = pages.carried_out("docs/guide/fused.md", folder)
@@ -90,7 +90,7 @@ def test_all_examples_on_the_page_about_fused_training_run(folder: Path) -> None
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_several_metrics_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_several_metrics_fails(folder: Path) -> None:
     (step,) = pages.carried_out("docs/guide/several-metrics.md", folder)
     assert step.printed.endswith(" True\n")
 
@@ -111,18 +111,18 @@ def test_all_examples_on_the_page_about_several_metrics_run(folder: Path) -> Non
     ],
 )
 @pytest.mark.thorough
-def test_all_code_on_each_page_runs(page: str, folder: Path) -> None:
+def test_no_code_on_a_page_of_the_guide_fails(page: str, folder: Path) -> None:
     assert pages.carried_out(f"docs/guide/{page}.md", folder)
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_places_to_run_ashtune_work(folder: Path) -> None:
+def test_no_example_on_the_page_about_places_to_run_ashtune_fails(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/where-it-runs.md", folder)
     assert "'accuracy': 0." in printed(steps, "from train import train, space")
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_programs_in_any_language_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_programs_in_any_language_fails(folder: Path) -> None:
     text = (pages.ROOT / "docs/guide/any-program.md").read_text()
     for name, kind in (("train.sh", "sh"), ("space.json", "json")):
         (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
@@ -136,7 +136,7 @@ def test_all_examples_on_the_page_about_programs_in_any_language_run(folder: Pat
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_own_training_loops_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_own_training_loops_fails(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/own-loop.md", folder)
     assert "'heat': " in printed(steps, 'directory="runs/oven"\n)')
     assert printed(steps, "go_on=True").strip() == "True"
@@ -157,20 +157,20 @@ def test_all_examples_on_the_page_about_own_training_loops_run(folder: Path) -> 
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_understanding_a_study_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_understanding_a_study_fails(folder: Path) -> None:
     assert pages.carried_out("docs/guide/understanding.md", folder)
     assert "<!doctype html>" in (folder / "digits.html").read_text()[:100].lower()
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_speed_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_speed_fails(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/speed.md", folder)
     assert "537.6" in printed(steps, "ashtune roofline --roof")
     assert "train.py" in printed(steps, "--profile    # all functions")
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_the_number_of_nodes_run(folder: Path) -> None:
+def test_no_example_on_the_page_about_the_number_of_nodes_fails(folder: Path) -> None:
     shutil.rmtree(folder / "runs")
     outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
     small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
@@ -210,7 +210,7 @@ def test_all_examples_on_the_page_about_the_number_of_nodes_run(folder: Path) ->
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_about_notebooks_run_in_a_notebook(folder: Path) -> None:
+def test_no_example_on_the_page_about_notebooks_fails_in_a_notebook(folder: Path) -> None:
     examples = [example.parsed for example in pages.parsed("docs/guide/notebooks.md").examples()]
     blocks = [str(parsed) for parsed in examples if not isinstance(parsed, pages.Command)]
     cells = dict(zip(blocks, executed(folder, *blocks)["cells"], strict=True))
@@ -225,26 +225,26 @@ def test_all_examples_on_the_page_about_notebooks_run_in_a_notebook(folder: Path
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_front_page_of_the_site_run(folder: Path) -> None:
+def test_no_example_on_the_front_page_of_the_site_fails(folder: Path) -> None:
     (step,) = pages.carried_out("docs/index.md", folder)
     assert "'loss': " in step.printed
 
 
 @pytest.mark.thorough
-def test_all_examples_in_the_file_skill_md_run(folder: Path) -> None:
+def test_no_example_in_the_file_skill_md_fails(folder: Path) -> None:
     steps = pages.carried_out("src/ashtune/SKILL.md", folder)
     assert "'loss': " in printed(steps, "ashtune.tune(train, space")
     assert "best  accuracy = " in printed(steps, "study.report()")
 
 
-def test_ashtune_skill_prints_skill_md(tmp_path: Path) -> None:
+def test_the_command_ashtune_skill_prints_the_file_skill_md(tmp_path: Path) -> None:
     done = commands.ashtune(tmp_path, "skill")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (pages.ROOT / "src/ashtune/SKILL.md").read_text()
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_for_users_of_optuna_run(folder: Path) -> None:
+def test_no_example_on_the_page_for_users_of_optuna_fails(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/optuna.md", folder)
     assert "'width': " in printed(steps, "optuna.create_study(")
     assert "'width': " in printed(steps, "def train(trial)")
@@ -252,14 +252,14 @@ def test_all_examples_on_the_page_for_users_of_optuna_run(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_for_users_of_ray_tune_run(folder: Path) -> None:
+def test_no_example_on_the_page_for_users_of_ray_tune_fails(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/ray-tune.md", folder)
     assert "'width': " in printed(steps, "def train(trial)")
     assert "'width': " in printed(steps, "warm_start=before")
 
 
 @pytest.mark.thorough
-def test_all_examples_on_the_page_for_users_of_scikit_learn_run(folder: Path) -> None:
+def test_no_example_on_the_page_for_users_of_scikit_learn_fails(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/scikit-learn.md", folder)
     assert "'max_depth': " in printed(steps, "HalvingRandomSearchCV(")
     assert "'max_depth': " in printed(steps, "AshSearchCV(")

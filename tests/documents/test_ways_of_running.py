@@ -172,7 +172,7 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
 }
 
 
-def test_the_guide_has_all_rows_of_the_readme_and_each_is_tested() -> None:
+def test_every_table_row_of_the_readme_is_in_the_guide_and_tested() -> None:
     shown = rows("README.md")
     assert len(shown) == 4
     assert shown.items() <= ROWS.items()
@@ -190,7 +190,7 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.parametrize(
     "reader", [row for row, way in WAYS.items() if callable(way)], indirect=True
 )
-def test_the_commands_of_each_row_run_a_whole_study(
+def test_the_commands_in_each_row_of_the_table_run_a_whole_study(
     reader: Reader, request: pytest.FixtureRequest
 ) -> None:
     way = WAYS[request.node.callspec.params["reader"]]

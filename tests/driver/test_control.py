@@ -352,7 +352,9 @@ def test_changing_the_number_of_workers_is_not_counted_as_a_failure(study: Contr
     assert [event.workers for event in of(WorkersChanged, study.events())] == [4, 1, 2]
 
 
-def test_the_number_of_threads_cannot_be_changed(study: Controlled) -> None:
+def test_a_command_cannot_change_the_number_of_workers_of_the_thread_engine(
+    study: Controlled,
+) -> None:
     study.run("--engine", "threads")
     with pytest.raises(StudyError):
         study.send(ChangeWorkers(3))
@@ -363,7 +365,7 @@ def test_the_number_of_threads_cannot_be_changed(study: Controlled) -> None:
 # Who may command
 
 
-def test_a_study_without_control_ignores_commands(study: Controlled) -> None:
+def test_a_study_without_the_option_control_ignores_commands(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     with pytest.raises(StudyError):
@@ -376,7 +378,7 @@ def test_a_study_without_control_ignores_commands(study: Controlled) -> None:
     assert not of(SessionStarted, study.events())[0].control
 
 
-def test_a_command_sent_before_control_was_enabled_is_ignored(study: Controlled) -> None:
+def test_a_command_sent_before_the_option_control_was_enabled_is_ignored(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()
@@ -424,7 +426,7 @@ def test_an_unsafe_command_folder_is_refused(study: Controlled) -> None:
     assert len(study.events()) == count
 
 
-def test_a_command_not_read_by_the_end_of_a_session_is_refused(tmp_path: Path) -> None:
+def test_a_command_that_the_driver_did_not_read_in_time_is_refused(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool, CommandFolder(tmp_path):
         sent = pool.submit(send, tmp_path, StopStudy(), seconds=SECONDS)
         end = time.monotonic() + SECONDS
@@ -450,7 +452,7 @@ def test_after_a_session_the_command_folder_contains_only_answers(tmp_path: Path
     assert not folder.exists()
 
 
-def test_a_sender_waits_longer_if_the_driver_has_accepted_the_command(
+def test_the_sender_waits_longer_if_the_driver_has_accepted_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = iter([0.0, SECONDS])
@@ -639,7 +641,7 @@ def test_the_reason_is_printed_if_a_live_page_process_cannot_start(
     page.end()
 
 
-def test_a_kept_live_page_stays_until_ctrl_c_or_its_end(
+def test_the_driver_keeps_a_live_page_until_ctrl_c_if_requested(
     tmp_path: Path,
     processes: list[OfThePage],
     capfd: pytest.CaptureFixture[str],

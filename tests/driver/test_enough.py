@@ -58,7 +58,7 @@ def by_hand(losses: list[float], times: list[float], per: float, worth: float) -
     return max(min(before), in_any_order) - min(losses) < worth
 
 
-def test_the_stop_when_rule_agrees_with_a_full_calculation() -> None:
+def test_the_stopping_rule_agrees_with_a_full_calculation() -> None:
     random, ended = Random(0), 0
     for _ in range(200):
         times = sorted(random.uniform(0, 7200) for _ in range(12))
@@ -71,7 +71,7 @@ def test_the_stop_when_rule_agrees_with_a_full_calculation() -> None:
     assert 20 < ended < 180
 
 
-def test_the_stop_reason_names_the_gain_and_is_given_only_once() -> None:
+def test_the_reason_for_stopping_names_the_gain_and_is_given_only_once() -> None:
     enough = told(
         NotWorthIt(0.5, per=60), *(result(10 * place, 1 + place / 100) for place in range(20))
     )
@@ -80,7 +80,7 @@ def test_the_stop_reason_names_the_gain_and_is_given_only_once() -> None:
     assert enough.reason() == "", "nothing is new"
 
 
-def test_the_stop_when_rule_needs_enough_results_at_the_top_rung() -> None:
+def test_the_stopping_rule_needs_enough_results_at_the_top_rung() -> None:
     same = [result(10 * place, 1.0) for place in range(20)]
     assert told(NotWorthIt(0.5, per=60), *same).reason()
     assert not told(NotWorthIt(0.5, per=60), *same[:9]).reason(), "nine results"
@@ -99,7 +99,7 @@ def test_the_stop_when_rule_needs_enough_results_at_the_top_rung() -> None:
     assert not told(NotWorthIt(0.5, per=60), *confirming, *more).reason()
 
 
-def test_the_stop_when_rule_ignores_the_time_between_two_sessions() -> None:
+def test_the_stopping_rule_ignores_the_time_between_two_sessions() -> None:
     first = [result(place, 1.0) for place in range(10)]
     session = SessionStarted(10_000, 0, "", "", 0)
     assert not told(NotWorthIt(0.5, per=60), *first, session, result(10_001, 1.0)).reason()
@@ -129,7 +129,7 @@ def test_the_default_required_gain_is_one_percent_of_median_minus_best() -> None
     assert told(NotWorthIt(), *map(result, range(3), losses)).worth == pytest.approx(0.01)
 
 
-def test_stop_when_accepts_the_not_worth_it_rule_by_name_or_object() -> None:
+def test_the_stopping_rule_may_be_given_by_name_or_as_an_object() -> None:
     assert check_enough("stop_when", "not_worth_it") == NotWorthIt(None, 3600)
     assert check_enough("stop_when", NotWorthIt(0.1, "90s")) == NotWorthIt(0.1, 90)
     assert read_enough("not_worth_it") == NotWorthIt(None, 3600)
@@ -140,7 +140,7 @@ BAD = [NotWorthIt(*values) for values in ((-1, 1), (math.nan, 1), (1, "x"), (1, 
 
 
 @pytest.mark.parametrize("value", [1, "worth", None, *BAD])
-def test_an_invalid_stop_when_is_refused_in_one_line(value: object) -> None:
+def test_an_invalid_value_for_stop_when_is_refused_in_one_line(value: object) -> None:
     with pytest.raises(SettingsError) as refused:
         check_enough("stop_when", value)
     assert "\n" not in str(refused.value)
@@ -154,6 +154,6 @@ def test_an_invalid_text_for_stop_when_is_refused(text: str) -> None:
         read_enough(text)
 
 
-def test_the_stop_when_rule_may_end_a_search_after_one_period() -> None:
+def test_the_stopping_rule_may_end_a_search_after_one_period() -> None:
     times = [0.0, *(60 + place / 100 for place in range(10))]
     assert told(NotWorthIt(0.5, per=60), *(result(time, 1.0) for time in times)).reason()

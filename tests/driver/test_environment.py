@@ -32,7 +32,7 @@ def test_the_processor_name_is_read_from_the_machine(monkeypatch: pytest.MonkeyP
         assert processor() == shown
 
 
-def test_all_cores_are_counted_if_the_system_reports_no_affinity(
+def test_all_cores_are_counted_if_the_system_reports_no_cpu_affinity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)

@@ -97,7 +97,7 @@ def test_a_tracker_writes_a_long_history_in_pieces(
     assert len(names) == len(set(names)) >= 12, "each trial once, as it came out"
 
 
-def test_a_hyperparameter_name_already_in_use_gets_a_prefix() -> None:
+def test_a_hyperparameter_name_that_is_already_in_use_gets_a_prefix() -> None:
     assert with_own({"ashtune": 1, "x": 2}, {"ashtune": 3}) == {
         "config.ashtune": 1,
         "x": 2,
@@ -131,7 +131,7 @@ def train_while_it_hangs(trial: Any) -> None:
         trial.report(score=trial["x"] * epoch)
 
 
-def test_export_writes_the_data_that_a_hung_tracker_did_not_write(
+def test_export_writes_the_data_that_a_hanging_tracker_did_not_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)

@@ -67,7 +67,7 @@ def test_options_determine_the_scheduler_and_the_rungs(
     )
 
 
-def test_with_the_rule_of_the_paper_two_results_promote_no_trial() -> None:
+def test_the_quota_rule_of_the_paper_promotes_none_of_two_trials() -> None:
     assert Ash().build(Ladder(1, 81, 3), None).quota_rule(0).of(2) == 0
 
 

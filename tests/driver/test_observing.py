@@ -281,7 +281,7 @@ class Steps:
             self.is_told.release()
 
 
-def test_an_observer_receives_a_long_history_before_the_end(
+def test_an_observer_receives_a_long_history_before_the_study_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Steps()
@@ -311,7 +311,7 @@ class Suspended:
 
 
 @pytest.mark.parametrize("where", ["begin", "event", "end"])
-def test_suspending_the_process_does_not_cause_observers_to_be_dropped(
+def test_no_observer_is_dropped_because_the_process_was_suspended(
     where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
@@ -336,7 +336,7 @@ def test_suspending_the_process_does_not_cause_observers_to_be_dropped(
     assert capfd.readouterr().err == ""
 
 
-def test_an_observer_thread_told_to_hurry_skips_a_long_history(
+def test_an_observer_thread_skips_a_long_history_if_asked_to_hurry(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
@@ -614,7 +614,7 @@ def test_the_csv_table_has_one_row_for_each_result_after_two_sessions(tmp_path: 
     assert (tmp_path / "s" / "results.csv").read_bytes().startswith(first)
 
 
-def test_a_late_or_damaged_csv_table_is_completed(tmp_path: Path) -> None:
+def test_a_csv_table_that_lacks_earlier_results_is_completed(tmp_path: Path) -> None:
     tuned(tmp_path / "s", stop=ashtune.Stop(total_resource=6))
     tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=12))
     assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
@@ -675,7 +675,7 @@ def test_a_csv_table_receives_a_long_history_in_parts(
     assert counts == [0, 0, 3, 3, 3, 6, 6]
 
 
-def test_csv_column_names_already_in_use_get_a_prefix(tmp_path: Path) -> None:
+def test_csv_column_names_that_are_already_in_use_get_a_prefix(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "t.csv")
     study = ObservedStudy(
         name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2),

@@ -78,7 +78,7 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize(("taker", "kind"), TAKERS)
-def test_every_function_has_the_default_values_in_the_options_table(
+def test_every_function_has_the_same_default_values_as_the_options_table(
     taker: Callable[..., Any], kind: Any
 ) -> None:
     parameters = inspect.signature(taker).parameters

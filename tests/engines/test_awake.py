@@ -11,7 +11,7 @@ def listen(clock: AwakeClock, begin: float, seconds: float) -> float:
     return now
 
 
-def test_an_awake_clock_ends_at_its_limit_and_not_earlier() -> None:
+def test_a_clock_of_awake_time_ends_at_its_limit_and_not_earlier() -> None:
     clock = AwakeClock(0.0, limit=10.0)
     now = listen(clock, 0.0, 9.5)
     assert not clock.is_over(now + 0.4)
@@ -20,7 +20,7 @@ def test_an_awake_clock_ends_at_its_limit_and_not_earlier() -> None:
     assert not clock.is_over(now + 9.0)
 
 
-def test_an_hour_of_suspension_does_not_count_for_an_awake_clock() -> None:
+def test_a_clock_of_awake_time_does_not_count_an_hour_of_suspension() -> None:
     clock = AwakeClock(0.0, limit=10.0)
     now = listen(clock, 0.0, 5.0)
     assert not clock.is_over(now + 3600.0)

@@ -42,7 +42,7 @@ def test_nothing_is_deleted_before_the_journal_is_synced() -> None:
     assert not it.deletions.is_due
 
 
-def test_carrying_out_deletions_of_one_trial_deletes_only_its_files() -> None:
+def test_carrying_out_the_deletions_of_one_trial_deletes_only_its_files() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)
@@ -63,7 +63,7 @@ def test_carrying_out_all_deletions_deletes_every_requested_file() -> None:
     "engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name
 )
 @pytest.mark.parametrize("deletes", [True, False])
-def test_closed_workers_delete_checkpoints_only_if_allowed(
+def test_workers_delete_checkpoints_while_closing_only_if_deletion_is_allowed(
     engine: Engine, deletes: bool, tmp_path: Path
 ) -> None:
     workers = open_harness(engine, tmp_path, count, 1).workers

@@ -106,7 +106,7 @@ def test_a_study_ends_when_the_last_peer_that_can_train_is_lost(
         waited(workers)
 
 
-def test_only_a_silent_peer_is_lost(
+def test_only_a_peer_that_is_silent_counts_as_lost(
     link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -207,7 +207,7 @@ def test_a_study_ends_if_no_machine_has_loaded_the_function(
             waited(workers)
 
 
-def test_a_study_without_workers_for_too_long_is_stopped_once(
+def test_a_study_that_lacks_workers_for_too_long_is_stopped_once(
     link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]

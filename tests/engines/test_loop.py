@@ -122,7 +122,7 @@ def run(
         drive.run([(session, followed)])
 
 
-def test_every_event_is_in_the_journal_before_its_orders_are_given(tmp_path: Path) -> None:
+def test_an_event_is_written_to_the_journal_before_its_orders_are_sent(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     controller, inspector = Controller(AshMachine(LADDER, 0), GOAL), Inspector(path)
     run(path, controller, inspector)
@@ -239,7 +239,7 @@ def test_the_start_of_each_trial_is_written_only_once() -> None:
     assert told.ticks > 1
 
 
-def test_observers_receive_an_event_only_after_the_journal_has_it() -> None:
+def test_observers_receive_an_event_only_after_the_journal_contains_the_event() -> None:
     for room in range(1, 8):
         book, told = Book(room), Told()
         drive(book, told, JOINED, [of_trial(0, 0)], [of_trial(1, 1)])

@@ -191,7 +191,7 @@ def test_the_search_draws_randomly_while_every_trial_exceeds_the_memory(tmp_path
     assert {trial.origin.partition(",")[0] for trial in study.trials[:40]} == {"random"}
 
 
-def test_a_trial_is_marked_out_of_memory_if_one_rank_is(tmp_path: Path) -> None:
+def test_an_out_of_memory_error_in_one_rank_marks_the_whole_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE and trial.rank == 1:
             raise MemoryError
@@ -395,7 +395,7 @@ GREEDY = """
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["function", "program"])
-def test_a_kill_by_the_kernel_counts_as_out_of_memory(
+def test_a_process_that_the_kernel_kills_counts_as_out_of_memory(
     kind: str, small_cgroup: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "greedy.py"
@@ -423,7 +423,7 @@ def test_a_memory_limit_that_cannot_be_enforced_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / "study").exists()
 
 
-def test_the_mpi_engine_refuses_retry_alone() -> None:
+def test_the_mpi_engine_refuses_to_retry_trials_alone_after_memory_errors() -> None:
     world: Any = None
     with pytest.raises(SettingsError, match="retry_alone"):
         MpiEngine(world).check(checked(RunOptions, {"on_out_of_memory": "retry_alone"}), 2)

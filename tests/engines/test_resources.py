@@ -106,21 +106,21 @@ def test_workers_divide_all_cores_among_themselves_if_not_bound_to_cores() -> No
     assert threads(1, [FREE, FREE]) == dict.fromkeys(THREAD_VARIABLES, "2")
 
 
-def test_workers_bound_to_separate_cores_use_all_of_them() -> None:
+def test_workers_that_are_bound_to_separate_cores_use_all_their_cores() -> None:
     bound = [Claim((0, 1, 2), None), Claim((3, 4, 5), None), Claim((6,), None)]
     assert [threads(index, bound)["OMP_NUM_THREADS"] for index in range(3)] == ["3", "3", "1"]
 
 
-def test_workers_bound_by_socket_share_the_cores_of_their_socket() -> None:
+def test_workers_that_are_bound_to_one_socket_share_its_cores() -> None:
     sockets = [Claim((0, 1, 2, 3), None)] * 2 + [Claim((4, 5, 6, 7, 8, 9), None)] * 3
     assert [threads(index, sockets)["MKL_NUM_THREADS"] for index in range(5)] == ["2"] * 5
 
 
-def test_more_workers_than_cores_have_one_thread_each() -> None:
+def test_each_worker_has_one_thread_if_workers_outnumber_cores() -> None:
     assert threads(6, [FREE] * 7)["OMP_NUM_THREADS"] == "1"
 
 
-def test_thread_variables_of_the_user_stay_unless_threads_is_given() -> None:
+def test_thread_variables_of_the_user_are_kept_without_the_option_threads() -> None:
     inherited = {"OMP_NUM_THREADS": "7"}
     assert "OMP_NUM_THREADS" not in threads(0, [FREE], inherited=inherited)
     assert threads(0, [FREE], inherited=inherited)["MKL_NUM_THREADS"] == "4"
@@ -139,7 +139,7 @@ def test_all_workers_share_the_cpu_quota(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @given(st.lists(st.sampled_from([(0,), (0, 1, 2, 3), (4, 5), (6, 7, 8)]), min_size=1, max_size=12))
-def test_threads_exceed_cores_only_if_each_worker_has_one_thread(
+def test_the_number_of_threads_exceeds_the_cores_only_with_single_threaded_workers(
     masks: list[tuple[int, ...]],
 ) -> None:
     claims = [Claim(mask, None) for mask in masks]
@@ -152,7 +152,7 @@ def test_threads_exceed_cores_only_if_each_worker_has_one_thread(
 # GPUs
 
 
-def test_gpu_variables_are_not_set_without_gpus_per_worker() -> None:
+def test_gpu_variables_are_not_set_without_the_option_gpus_per_worker() -> None:
     claims = [Claim((0,), "0,1")]
     given_out = environment_of(
         0, claims, threads=1, gpus_per_worker=None, inherited={CUDA: "0,1"}, gpus_present=2
@@ -204,7 +204,7 @@ def test_knowing_the_number_of_gpus_does_not_change_the_assigned_gpus(
         assert int(unknown[-1].split(",")[-1]) >= present
 
 
-def test_two_workers_share_a_gpu_when_each_needs_half_a_gpu() -> None:
+def test_two_workers_share_a_gpu_if_each_worker_needs_half_a_gpu() -> None:
     assert devices([FREE] * 5, 0.5, present=3) == ["0", "0", "1", "1", "2"]
 
 
@@ -299,7 +299,7 @@ def test_the_error_for_too_few_gpus_counts_workers_and_gpus(
 
 
 @pytest.mark.parametrize("value", [1, 2, 8.0, 0.5, 0.25, 1 / 3, 0.3333333333, 0.1, 1 / 49])
-def test_gpus_per_worker_may_be_whole_numbers_or_equal_parts(value: float) -> None:
+def test_gpus_per_worker_may_be_a_whole_number_or_a_unit_fraction(value: float) -> None:
     assert check_gpus_per_worker(value) == pytest.approx(value, rel=1e-9)
 
 
@@ -331,7 +331,7 @@ def test_an_invalid_gpus_per_worker_is_refused(value: float) -> None:
 # What this process has
 
 
-def test_the_first_gpu_mask_that_is_set_determines_the_gpus(
+def test_the_first_gpu_mask_variable_that_is_set_determines_the_gpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
@@ -341,7 +341,7 @@ def test_the_first_gpu_mask_that_is_set_determines_the_gpus(
     assert claim({}).gpus is None
 
 
-def test_every_core_is_used_if_the_system_reports_no_affinity(
+def test_every_core_is_used_if_the_system_reports_no_cpu_affinity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
@@ -370,7 +370,7 @@ def test_the_number_of_gpus_is_unknown_without_a_gpu_driver(tmp_path: Path) -> N
     assert not is_amd(tmp_path)
 
 
-def test_nvidia_gpus_are_counted_by_device_files_first(tmp_path: Path) -> None:
+def test_nvidia_gpus_are_counted_by_device_files_if_there_are_any(tmp_path: Path) -> None:
     make(
         tmp_path,
         "proc/driver/nvidia/gpus/0000:01:00.0/information",

@@ -17,11 +17,11 @@ NOW = 1_700_000_000
     "text",
     ["", "soon", "nan", "inf", "-inf", "UNLIMITED", "2026-01-01T00:00:00", "0", "-5", "1700000000"],
 )
-def test_no_time_limit_is_set_if_the_end_time_is_invalid(text: str) -> None:
+def test_no_time_limit_is_set_if_the_slurm_end_time_is_invalid(text: str) -> None:
     assert time_in_slurm({SLURM_END_TIME: text}, NOW) is None
 
 
-def test_there_is_no_time_limit_outside_a_slurm_job() -> None:
+def test_a_study_outside_a_slurm_job_has_no_slurm_time_limit() -> None:
     assert time_in_slurm({}, NOW) is None
     assert time_in_slurm({"SLURM_JOB_ID": "7"}, NOW) is None
 
@@ -40,7 +40,7 @@ def test_there_is_no_time_limit_outside_a_slurm_job() -> None:
         (10**6, 120),
     ],
 )
-def test_the_time_for_pausing_is_a_limited_tenth_of_the_remaining_time(
+def test_pausing_gets_a_tenth_of_the_remaining_time_within_two_limits(
     left: float, pause: float
 ) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)

@@ -23,7 +23,7 @@ def after(*received: int) -> StopSwitch:
 @pytest.mark.parametrize(
     ("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")]
 )
-def test_one_signal_requests_a_patient_stop(number: int, name: str) -> None:
+def test_after_the_first_signal_each_trial_may_reach_its_next_epoch(number: int, name: str) -> None:
     stop = after(number)
     assert stop.reason(0) == f"{name} received"
     assert not stop.is_impatient(0)
@@ -32,7 +32,9 @@ def test_one_signal_requests_a_patient_stop(number: int, name: str) -> None:
 @pytest.mark.parametrize(
     "received", [(SIGINT, SIGINT), (SIGINT, SIGUSR1, SIGINT), (SIGTERM, SIGINT, SIGINT)]
 )
-def test_a_second_ctrl_c_makes_the_stop_impatient(received: tuple[int, ...]) -> None:
+def test_a_second_ctrl_c_requests_a_stop_without_waiting_for_running_trials(
+    received: tuple[int, ...],
+) -> None:
     assert after(*received).is_impatient(0)
 
 
@@ -47,7 +49,7 @@ def test_a_second_ctrl_c_makes_the_stop_impatient(received: tuple[int, ...]) -> 
         (SIGINT, SIGTERM),
     ],
 )
-def test_repeated_signals_of_a_batch_system_do_not_make_a_stop_impatient(
+def test_repeated_signals_of_a_batch_system_do_not_hurry_a_stop(
     received: tuple[int, ...],
 ) -> None:
     assert not after(*received).is_impatient(0)
@@ -86,7 +88,7 @@ def test_earlier_signal_handlers_are_restored_afterwards() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_a_signal_that_is_ignored_stays_ignored() -> None:
+def test_a_signal_that_the_process_ignores_stays_ignored_during_a_study() -> None:
     before = signal.signal(SIGINT, signal.SIG_IGN)
     try:
         assert after(SIGINT, SIGINT).signals == []
@@ -95,7 +97,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(SIGINT, before)
 
 
-def test_an_ignored_warning_signal_reaches_the_next_study() -> None:
+def test_a_warning_signal_ignored_after_one_study_still_stops_the_next_study() -> None:
     before = signal.signal(SIGUSR1, signal.SIG_DFL)
     try:
         after(SIGUSR1)

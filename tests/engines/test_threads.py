@@ -143,7 +143,7 @@ class ElasticEngine(ThreadEngine):
         return Elastic(brief)
 
 
-def test_workers_may_join_and_leave_without_harm_to_any_trial(tmp_path: Path) -> None:
+def test_no_trial_fails_when_workers_join_and_leave(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", counts, engine=ElasticEngine(), trials=30, workers=2)
     events = list(read_events(tmp_path / "s" / NAME))
     joined = {event.worker for event in events if isinstance(event, WorkerJoined)}

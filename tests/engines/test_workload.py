@@ -33,7 +33,7 @@ def blamed(workload: Workload) -> int | None:
     return None if workload.to_blame is None else workload.to_blame.trial
 
 
-def test_a_trial_continued_in_place_is_blamed_before_the_oldest_job() -> None:
+def test_a_trial_that_continues_in_place_is_blamed_before_the_oldest_job() -> None:
     workload = workload_of(3, 4, together=False)
     assert blamed(workload) == 3
     workload.take(job(2, in_place=True))
@@ -65,7 +65,7 @@ def test_trials_trained_together_are_suspected_if_their_worker_dies() -> None:
 
 
 @pytest.mark.parametrize("ends", [0, 2])
-def test_a_trial_that_trains_alone_is_blamed_while_it_trains(ends: int) -> None:
+def test_a_trial_that_trains_alone_is_blamed_only_while_it_trains(ends: int) -> None:
     workload = workload_of(0, 1, 2, 3, together=True)
     assert not workload.accept(Alone(WorkerId(0), TrialId(2)))
     end(workload, ends)

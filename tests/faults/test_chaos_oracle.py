@@ -131,7 +131,7 @@ def another_configuration(events: Events) -> None:
     events.append({"event": "trial_started", "trial": 0, "configuration": {"x": 0.7}})
 
 
-def test_the_oracle_accepts_a_correct_study(tmp_path: Path) -> None:
+def test_the_oracle_of_the_fault_tests_accepts_a_correct_study(tmp_path: Path) -> None:
     assert complaints(tmp_path, right()) == []
 
 
@@ -150,7 +150,7 @@ def test_the_oracle_accepts_a_correct_study(tmp_path: Path) -> None:
         (another_configuration, "another configuration"),
     ],
 )
-def test_the_oracle_names_the_error_in_a_study(
+def test_the_oracle_of_the_fault_tests_names_the_error_in_a_study(
     tmp_path: Path, spoil: Callable[[Events], None], expected: str
 ) -> None:
     events = right()
@@ -158,7 +158,7 @@ def test_the_oracle_names_the_error_in_a_study(
     assert any(expected in complaint for complaint in complaints(tmp_path, events))
 
 
-def test_the_oracle_names_a_changed_line_of_the_journal(tmp_path: Path) -> None:
+def test_the_oracle_of_the_fault_tests_names_a_changed_journal_line(tmp_path: Path) -> None:
     assert complaints(tmp_path, right()) == []
     journal = tmp_path / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b"0.9", b"0.8"))

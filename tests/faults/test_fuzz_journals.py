@@ -37,7 +37,7 @@ def test_damaged_studies_are_read_correctly_or_refused_in_one_line() -> None:
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: f"{bound}"[:20])
 @pytest.mark.parametrize("base", bases()[:4], ids=lambda base: base.name)
-def test_a_journal_with_an_enormous_range_is_read_or_refused(
+def test_a_journal_with_an_enormous_hyperparameter_range_is_read_or_refused(
     base: Base, bound: float, tmp_path: Path
 ) -> None:
     for ends in ({"lower": -bound}, {"upper": bound}, {"lower": -bound, "upper": bound}):

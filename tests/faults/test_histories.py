@@ -30,12 +30,12 @@ def test_studies_end_correctly_under_simulated_faults(first: int) -> None:
     assert ends["complete"] == BLOCK
 
 
-def test_a_history_is_reproducible_from_its_seed() -> None:
+def test_a_simulated_history_of_a_study_is_reproducible_from_its_seed() -> None:
     for seed in (3, 30, 300):
         assert histories.run(seed) == histories.run(seed)
 
 
-def test_every_kind_of_fault_occurs_in_at_least_one_history() -> None:
+def test_every_kind_of_fault_occurs_in_at_least_one_simulated_history() -> None:
     injected = {name for first in range(0, HISTORIES, BLOCK) for name in block(first)[0]}
     for fault in histories.FAULTS:
         assert any(name.startswith(fault) for name in injected), f"{fault!r} never happens"

@@ -113,7 +113,7 @@ def test_a_journal_that_cannot_be_rewritten_stays_unchanged(fault: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_closing_after_a_failed_flush_syncs_the_earlier_events(seed: int) -> None:
+def test_closing_a_journal_after_a_failed_flush_syncs_the_earlier_events(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     journal = opened(disk)
     write(journal, *EVENTS[:2])

@@ -140,7 +140,7 @@ def tree(root: Path) -> dict[str, bytes | str | None]:
 @settings(max_examples=300)
 @given(st.lists(calls, max_size=40))
 @example([("make_link", "a", "g"), ("remove_folder", "l/a", 2)])
-def test_a_simulated_disk_without_faults_behaves_like_a_real_one(
+def test_a_simulated_disk_without_faults_behaves_like_a_real_disk(
     history: list[tuple[object, ...]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -298,7 +298,7 @@ def objective_of(
 
 
 @pytest.mark.parametrize("is_drawn", [False, True], ids=["plain", "drawn"])
-def test_a_resumed_booster_equals_an_uninterrupted_one(
+def test_a_resumed_booster_equals_an_uninterrupted_booster(
     library: Library, tmp_path: Path, is_drawn: bool
 ) -> None:
     objective = objective_of(library, **(library.drawn if is_drawn else {}))
@@ -346,7 +346,7 @@ def queries(name: str, part: str) -> dict[str, Any]:
         ("xgboost", {"objective": "rank:ndcg", "lambdarank_pair_method": "mean"}, False),
     ],
 )
-def test_a_resumed_ranking_model_equals_an_uninterrupted_one(
+def test_a_resumed_ranking_model_equals_an_uninterrupted_ranking_model(
     tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool
 ) -> None:
     """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a
@@ -384,7 +384,7 @@ def test_a_booster_reports_the_best_value_so_far_and_keeps_its_rounds(
     assert len([each for each in resources if each > 60]) <= boosting.REPORTS
 
 
-def test_a_booster_keeps_the_round_with_the_highest_maximized_metric(
+def test_a_booster_keeps_the_round_where_a_maximized_metric_is_highest(
     library: Library, tmp_path: Path
 ) -> None:
     metric = "AUC" if library.name == "catboost" else "auc"
@@ -520,7 +520,7 @@ def test_a_round_whose_metric_is_not_a_number_fails_the_trial(
     assert words in training.failures[0].reason
 
 
-def test_dart_boosters_report_the_current_value_and_not_the_best(tmp_path: Path) -> None:
+def test_dart_boosters_report_the_current_value_and_not_the_best_value(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     pytest.importorskip("lightgbm")
     for name, params in (
@@ -572,7 +572,7 @@ def test_dart_boosters_report_the_current_value_and_not_the_best(tmp_path: Path)
         "extra_trees=1 would make a promoted trial repeat earlier random draws"),
     ],
 )  # fmt: skip
-def test_a_booster_that_cannot_be_trained_raises_the_reason(
+def test_a_booster_that_cannot_be_trained_raises_an_error_with_the_reason(
     name: str, wrong: Any, words: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(name)
@@ -662,7 +662,7 @@ OF_SCRIPT = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_booster_trials_give_the_results_of_uninterrupted_trials(
+def test_booster_trials_of_killed_studies_have_the_results_of_uninterrupted_trials(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -309,7 +309,7 @@ def test_invalid_sweeps_are_refused_before_a_study_begins(
     assert not (folder / "out" / "study" / NAME).exists()
 
 
-def test_hydra_finds_the_plugin_and_its_import_loads_no_large_library() -> None:
+def test_hydra_finds_the_plugin_and_importing_the_plugin_loads_no_large_library() -> None:
     code = """
         import sys
         import hydra_plugins.hydra_ashtune_sweeper

@@ -282,7 +282,9 @@ def test_an_interrupted_keras_trial_has_the_curve_of_uninterrupted_training(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
-def test_a_resumed_keras_data_loader_keeps_the_order_without_interruption(outcome: Outcome) -> None:
+def test_a_resumed_keras_data_loader_keeps_the_order_of_uninterrupted_training(
+    outcome: Outcome,
+) -> None:
     in_pieces, in_one = outcome.said["loader"]
     assert in_pieces == pytest.approx(in_one, rel=1e-6)
 

@@ -180,7 +180,7 @@ def test_lightning_trials_in_a_killed_study_continue_their_curves_exactly(tmp_pa
     check_unbroken(tmp_path / "s", curves.imported(script).whole)
 
 
-def test_resumed_lightning_trials_restore_plateau_schedules_and_averaged_weights(
+def test_resumed_lightning_trials_restore_learning_rate_schedules_and_averaged_weights(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     from lightning.pytorch.callbacks import EMAWeightAveraging
@@ -428,7 +428,7 @@ def test_lightning_does_not_handle_sigterm_in_a_worker(tmp_path: Path, learn: Mo
     assert heard == [signal.SIGTERM] * 3
 
 
-def test_loading_the_best_gives_a_folder_with_a_lightning_checkpoint(
+def test_loading_the_best_trial_gives_a_folder_with_a_lightning_checkpoint(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     study = tuned(tmp_path, learn, trials=2, min_resource=9)

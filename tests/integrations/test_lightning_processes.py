@@ -141,7 +141,7 @@ def test_all_lightning_ranks_stop_at_the_epoch_chosen_by_rank_0(
 
 
 @pytest.mark.slow
-def test_a_wrong_metric_name_ends_all_lightning_ranks_with_its_error(
+def test_the_error_about_a_wrong_metric_name_ends_all_lightning_ranks(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     words = (

@@ -143,7 +143,7 @@ def test_an_optuna_export_contains_parameters_state_and_value_of_each_trial(
     assert logs == ["optimizer.rate", "units"]
 
 
-def test_an_optuna_export_has_the_same_best_trial_and_parameters(
+def test_an_optuna_export_has_the_best_trial_and_parameters_of_the_study(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     study = exported(tuned, tmp_path)
@@ -187,7 +187,7 @@ def test_all_three_ways_of_exporting_write_the_same_optuna_file(
     assert (tmp_path / "s" / "optuna.log").read_bytes() == before
 
 
-def test_samplers_of_optuna_continue_an_exported_study(
+def test_samplers_of_optuna_can_continue_an_exported_study(
     tuned: ashtune.Study, tmp_path: Path
 ) -> None:
     study = exported(tuned, tmp_path)
@@ -261,7 +261,7 @@ def two_metrics(trial: Any) -> None:
         )
 
 
-def test_an_optuna_export_of_several_objectives_has_the_same_front(tmp_path: Path) -> None:
+def test_an_optuna_export_of_several_objectives_has_the_same_pareto_front(tmp_path: Path) -> None:
     study = ashtune.tune(
         two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric=["accuracy", "latency"],
         mode=["max", "min"], trials=30,

@@ -220,7 +220,7 @@ def test_every_subset_of_samples_contains_each_class() -> None:
     assert search.cv_results_["n_resources"].min() == 20
 
 
-def test_refit_may_be_the_name_of_a_score_or_a_function(iris: tuple[Any, Any]) -> None:
+def test_the_option_refit_may_be_a_score_name_or_a_function(iris: tuple[Any, Any]) -> None:
     options: dict[str, Any] = {
         "max_resources": 9,
         "n_candidates": 4,
@@ -336,7 +336,7 @@ def test_invalid_options_of_a_search_raise_value_error(
         ([], ashtune.AshtuneError, "trials=0"),
     ],
 )
-def test_an_invalid_parameter_space_of_a_search_is_refused(
+def test_a_search_refuses_an_invalid_parameter_space(
     iris: tuple[Any, Any], space: Any, kind: type[Exception], match: str
 ) -> None:
     with pytest.raises(kind, match=match):
@@ -392,7 +392,7 @@ def test_epochs_are_the_resource_only_if_partial_fit_equals_fit(
     )
 
 
-def test_resumed_epochs_give_the_score_of_uninterrupted_ones(iris: tuple[Any, Any]) -> None:
+def test_resumed_training_gives_the_score_of_uninterrupted_training(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
         MLPClassifier(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9,
         min_resources=1, n_candidates=9,
@@ -437,7 +437,7 @@ def test_sgd_trained_rung_by_rung_has_the_weights_of_uninterrupted_training(
     assert trained.get_params() == model.get_params(), "the tolerance is there again"
 
 
-def test_sgd_trained_to_a_rung_equals_one_fit_without_tolerance(
+def test_sgd_trained_to_a_rung_equals_one_fit_without_early_stopping(
     iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -460,7 +460,7 @@ def test_sgd_trained_to_a_rung_equals_one_fit_without_tolerance(
     assert search.best_estimator_.tol == 1e9
 
 
-def test_only_promotable_and_best_candidates_are_saved(
+def test_only_candidates_that_may_be_promoted_and_the_best_candidate_are_saved(
     iris: tuple[Any, Any], tmp_path: Path
 ) -> None:
     search = AshSearchCV(
@@ -651,7 +651,7 @@ class Together(RandomForestClassifier):
 
 
 @pytest.mark.slow
-def test_a_search_with_option_n_jobs_fits_in_parallel_processes(
+def test_a_search_with_the_option_n_jobs_fits_in_parallel_processes(
     iris: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOGETHER", str(tmp_path))

@@ -72,7 +72,7 @@ def test_full_training_fits_each_candidate_on_all_rows(iris: tuple[Any, Any]) ->
 
 
 @pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
-def test_splits_as_boolean_masks_equal_splits_as_indices(
+def test_splits_given_as_boolean_masks_equal_splits_given_as_indices(
     iris: tuple[Any, Any], resource: str
 ) -> None:
     indices = list(KFold(3, shuffle=True, random_state=0).split(*iris))

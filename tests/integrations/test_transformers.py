@@ -275,7 +275,9 @@ def test_transformers_trials_resume_from_checkpoints_at_and_between_rungs(outcom
 
 
 @pytest.mark.slow
-def test_the_learning_rate_schedule_spans_the_top_resource_at_each_rung(outcome: Outcome) -> None:
+def test_at_each_rung_the_learning_rate_schedule_extends_to_the_top_resource(
+    outcome: Outcome,
+) -> None:
     for epochs in pieces.curves(outcome.folder / "study").values():
         first = epochs[1]["learning_rate"]
         for epoch, metrics in epochs.items():

@@ -64,7 +64,7 @@ def script(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("more", MORE)
-def test_a_script_under_mpi_runs_code_after_tune_only_once(
+def test_a_script_under_mpi_runs_the_code_after_tune_only_once(
     script: str, tmp_path: Path, more: str
 ) -> None:
     ended = mpiexec(3, PYTHON, script, str(tmp_path), more, "0", variables=together(2, tmp_path))

@@ -66,14 +66,14 @@ class TestTorch:
     def batch(self) -> tuple[Any, Any]:
         return self.torch.ones(M, K), self.torch.ones(M, N)
 
-    def test_the_bytes_of_a_forward_pass_are_its_inputs_and_parameters(self) -> None:
+    def test_a_forward_pass_moves_the_bytes_of_its_inputs_and_parameters(self) -> None:
         step = count_torch(self.torch.nn.Linear(K, N), self.batch()[0])
         assert step.flops == FORWARD  # the bias is elementwise: 0
         assert step.bytes_moved == FLOAT * (M * K + K * N + N)
         assert step.dtype == "float32"
 
     @pytest.mark.parametrize(("momentum", "times"), [(0.0, 3), (0.9, 5)])
-    def test_the_bytes_of_a_training_step_include_batch_parameters_and_state(
+    def test_a_training_step_moves_its_batch_its_parameters_and_the_optimizer_state(
         self, momentum: float, times: int
     ) -> None:
         layer = self.torch.nn.Linear(K, N)
@@ -95,7 +95,7 @@ class TestTorch:
             count_torch(self.torch.relu, self.batch()[0], name="relu")
 
 
-def test_user_given_counts_of_a_step_are_used_unchanged() -> None:
+def test_counts_that_the_user_gives_for_a_step_are_used_unchanged() -> None:
     step = describe_step(
         {"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step"
     )
@@ -127,7 +127,7 @@ def test_a_function_of_neither_jax_nor_pytorch_is_refused(monkeypatch: pytest.Mo
         describe_step((sum, [1, 2]), "train.py:step")
 
 
-def test_the_measured_time_is_the_fastest_call_without_the_first(
+def test_the_measured_time_is_the_fastest_of_all_calls_after_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter([0.0, 0.0, 5.0, 5.0, 7.0, 7.0, 11.0])

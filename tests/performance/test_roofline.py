@@ -26,7 +26,7 @@ def test_the_roofline_reproduces_the_worked_example_in_the_design_document() -> 
     assert placement.least_seconds == pytest.approx(250_000 / 76.8e9)
 
 
-def test_a_step_right_of_the_ridge_can_attain_the_peak() -> None:
+def test_a_step_above_the_ridge_point_can_attain_the_peak_speed() -> None:
     placement = place(step(flops=8 * 250_000), XEON)
     assert placement.attainable == XEON.peak
     assert placement.share_of_peak == 1.0
@@ -37,7 +37,7 @@ def test_a_step_at_the_ridge_point_is_compute_bound() -> None:
     assert place(step(flops=7 * 250_000), XEON).bound == "compute"
 
 
-def test_the_achieved_share_is_relative_to_the_attainable_speed() -> None:
+def test_the_achieved_share_is_a_fraction_of_the_attainable_speed() -> None:
     placement = place(step(seconds=2 * 7500 / 2.304e9), XEON)
     assert placement.achieved == pytest.approx(1.152e9)
     assert placement.share_of_attainable == pytest.approx(0.5)
@@ -89,7 +89,7 @@ def test_a_step_uses_the_roof_for_its_core_count_and_float_type(
     assert machine().for_step(step(cores=cores, dtype=dtype)).name == name
 
 
-def test_a_step_uses_another_measured_roof_if_no_roof_matches() -> None:
+def test_a_step_uses_another_measured_roof_if_no_measured_roof_matches() -> None:
     assert machine().for_step(step(dtype="bfloat16", cores=1)).name == "1 core, float32"
     assert machine().for_step(step(dtype="float64", cores=3)).name == "8 cores, float64"
 

@@ -56,7 +56,7 @@ SCRIPT = """
 """
 
 
-def test_a_model_is_loadable_without_its_script(tmp_path: Path) -> None:
+def test_a_saved_model_can_be_loaded_without_its_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
         [PYTHON, "script.py"],

@@ -68,7 +68,7 @@ def report(folder: Path, package: Path | None) -> dict[str, object]:
     return data
 
 
-def test_a_killed_study_resumes_only_with_the_plugin_but_stays_readable(
+def test_a_killed_study_stays_readable_without_its_plugin_but_cannot_resume(
     place: Path, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "continue"

@@ -30,7 +30,7 @@ def text_of(study: Study) -> str:
     return stream.getvalue()
 
 
-def test_the_report_section_of_the_plugin_passes_the_suite(package: None) -> None:
+def test_the_report_section_of_the_plugin_passes_the_section_suite(package: None) -> None:
     from ashtune_plugin.sections import Hosts
 
     check_section(Hosts)

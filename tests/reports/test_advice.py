@@ -24,7 +24,7 @@ def advised(space: dict[str, Any], *best: Any) -> dict[str, Any]:
     return {each.name: each.range for each in found}
 
 
-def test_advice_widens_a_range_if_half_the_best_trials_reach_an_end() -> None:
+def test_advice_widens_a_range_if_half_the_best_trials_reach_its_end() -> None:
     space = {"x": (1e-4, 1.0, "log")}
     assert advised(space, 1e-4, 1.1e-4, 0.1, 0.5) == {"x": (1e-6, 1.0, "log")}
     assert advised(space, 1e-4, 0.01, 0.1, 0.5) == {}
@@ -56,7 +56,7 @@ def test_no_range_is_widened_beyond_a_natural_limit() -> None:
     assert advised({"x": (-5, 40)}, -5, -5, -5, -5) == {"x": (-28, 40)}
 
 
-def test_advice_widens_small_integer_ranges_only_if_all_best_reach_an_end() -> None:
+def test_advice_widens_small_integer_ranges_if_all_best_trials_reach_an_end() -> None:
     assert advised({"x": (2, 4)}, 4, 4, 4, 3) == {}
     assert advised({"x": (2, 4)}, 4, 4, 4, 4) == {"x": (2, 5)}
 
@@ -101,7 +101,7 @@ def test_all_outputs_of_a_study_give_the_same_advice(
     assert sentence in capsys.readouterr().err
 
 
-def test_the_margin_compares_the_best_result_with_the_next(
+def test_the_margin_compares_the_best_result_with_the_next_best_result(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     first, second = study.top(2)
@@ -110,7 +110,9 @@ def test_the_margin_compares_the_best_result_with_the_next(
     assert f"next best: trial {second.trial}, worse by {margin:.2g}" in text
 
 
-def test_report_gives_no_advice_or_margin_with_few_results_and_constraints(tmp_path: Path) -> None:
+def test_with_few_results_and_constraints_the_report_gives_no_advice_or_margin(
+    tmp_path: Path,
+) -> None:
     def fails_mostly(trial: ashtune.Trial) -> None:
         if trial.number > 4:
             raise ValueError("no")
@@ -175,7 +177,7 @@ def test_a_study_advises_to_confirm_trials_that_are_within_the_noise(tmp_path: P
     assert len(confirmed.all) == best
 
 
-def test_smooth_curves_have_no_noise(tmp_path: Path) -> None:
+def test_no_trials_are_within_the_noise_of_smooth_learning_curves(tmp_path: Path) -> None:
     study = study_with_noise(tmp_path / "study", 0.0)
     text = " ".join(commands.ashtune(tmp_path, "report", str(study.directory)).stdout.split())
     assert "next best: trial" in text

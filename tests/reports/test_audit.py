@@ -148,7 +148,7 @@ def test_the_audit_explains_each_promotion_of_ash(
 
 
 @pytest.mark.parametrize("goal", GOALS[1:], ids=str)
-def test_the_audit_explains_each_promotion_of_ash_with_several_goals(goal: Goal) -> None:
+def test_the_audit_explains_each_promotion_of_ash_with_any_kind_of_goal(goal: Goal) -> None:
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 25), st.booleans())
     def check(seed: int, workers: int, trials: int, orders: bool) -> None:
@@ -206,7 +206,7 @@ def test_the_audit_reports_promotions_made_by_a_different_rule() -> None:
     )
 
 
-def test_the_audit_reports_trials_that_skip_the_lowest_rung_unless_allowed() -> None:
+def test_the_audit_reports_a_skipped_lowest_rung_unless_the_scheduler_allows_skipping() -> None:
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("ash:skip_above=0.4", set()), ("full", set())):
         audit = Audit(ladder, LOSS, view(ladder, name))
@@ -224,7 +224,7 @@ def test_the_audit_does_not_check_promotions_of_an_unknown_scheduler() -> None:
     )
 
 
-def test_the_audit_omits_the_false_promotion_law_for_proposed_trials() -> None:
+def test_the_audit_omits_the_law_of_false_promotions_for_proposed_trials() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
     assert any(
@@ -262,7 +262,7 @@ def test_wrong_and_missed_promotions_are_counted_from_the_final_results() -> Non
     ("name", "is_shown"),
     [("ash", True), ("ash:exponent=0.8", False), ("adaptive", False), ("stopping", False)],
 )
-def test_the_audit_shows_the_false_promotion_law_only_for_matching_schedulers(
+def test_the_audit_shows_the_law_of_false_promotions_only_for_matching_schedulers(
     name: str, is_shown: bool
 ) -> None:
     ladder = Ladder(1, 9, 3)
@@ -270,7 +270,7 @@ def test_the_audit_shows_the_false_promotion_law_only_for_matching_schedulers(
     assert [record.law is not None for record in audit.records()] == [is_shown, is_shown, False]
 
 
-def test_ash_meets_the_law_of_false_promotions_within_four_standard_errors() -> None:
+def test_ash_follows_the_law_of_false_promotions_within_four_standard_errors() -> None:
     ladder, trials, runs = Ladder(1, 4, 4), 1000, 40
     wrong = []
     for seed in range(runs):

@@ -14,7 +14,7 @@ LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
 DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade
 
 
-def test_losses_of_several_magnitudes_get_a_logarithmic_axis() -> None:
+def test_losses_over_several_orders_of_magnitude_get_a_logarithmic_axis() -> None:
     axis = metric_axis(DECAYING, LOSS)
     assert (axis.is_log, axis.title, axis.name) == (True, "loss (logarithmic)", "loss")
     assert outside(axis, "value") == ""
@@ -38,7 +38,9 @@ def test_losses_of_several_magnitudes_get_a_logarithmic_axis() -> None:
         ([], "min"),
     ],
 )
-def test_an_axis_stays_linear_if_a_logarithm_does_not_help(values: list[float], mode: str) -> None:
+def test_an_axis_stays_linear_if_a_logarithmic_axis_would_not_help(
+    values: list[float], mode: str
+) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]  # parametrize knows no literals
     assert not axis.is_log
     assert "logarithmic" not in axis.title
@@ -59,7 +61,9 @@ def test_an_extreme_value_does_not_stretch_a_logarithmic_axis() -> None:
     st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30),
     st.sampled_from(["min", "max"]),
 )
-def test_the_best_value_is_always_inside_the_axis(values: list[float], mode: str) -> None:
+def test_the_best_value_is_always_inside_the_range_of_the_axis(
+    values: list[float], mode: str
+) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]
     if not values:
         assert axis == Axis(name="loss")

@@ -63,7 +63,7 @@ def test_the_baseline_text_compares_the_lowest_rung_with_other_rungs() -> None:
     )
 
 
-def test_a_lost_worker_and_its_replacement_count_as_one_worker() -> None:
+def test_in_a_baseline_a_lost_worker_and_its_replacement_count_as_one() -> None:
     ladder = Ladder(1, 2)
     timeline, tally = Timeline(ladder), Tally(ladder, Goal("loss", "min"))
     job = {"trial": TrialId(0), "rung": 0}
@@ -98,7 +98,7 @@ def test_the_baseline_figure_stacks_the_rung_times_of_each_study() -> None:
     assert last.x[0] == last.end[0], "nobody of 32 models reached the fourth rung of this series"
 
 
-def test_the_baseline_table_shows_its_column_headings_uncut() -> None:
+def test_the_baseline_table_does_not_cut_its_column_headings() -> None:
     text = as_text(baseline_table([HALVED], unit="epoch"), 100)
     for heading in ("models", "scheduler", "workers", "to 8", "waits", "wall", "per s", "best"):
         assert heading in text

@@ -120,7 +120,7 @@ def test_a_configuration_with_a_failed_training_cannot_win() -> None:
     assert named_among(confirmed({3: (0.1, [None])}), Confirm(1, 1)) is None
 
 
-def test_no_winner_is_named_before_all_confirmations_exist() -> None:
+def test_no_winner_is_named_before_all_confirmations_are_finished() -> None:
     one = confirmed({3: (0.1, [0.9])})
     assert named_among(one, Confirm(2, 1), others=4) is None
     assert named_among(one, Confirm(2, 1)) is not None, "there is one result at the top"

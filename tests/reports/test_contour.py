@@ -150,7 +150,7 @@ def test_a_contour_cell_of_two_choices_shows_the_mean_of_its_trials() -> None:
         )
 
 
-def test_a_contour_over_a_choice_and_a_number_has_strips_per_choice() -> None:
+def test_a_contour_of_choice_and_number_has_one_strip_for_each_choice() -> None:
     def loss(trial: int) -> float:
         return configuration(trial)["momentum"] + (5.0 if trial % 2 else 0.0)
 

@@ -61,7 +61,7 @@ def test_a_small_study_keeps_all_points_of_all_curves(
     assert curves.total == len({e.trial for e in events if isinstance(e, JobFinished | JobPaused)})
 
 
-def test_retrained_points_of_a_curve_replace_the_earlier_points() -> None:
+def test_points_of_a_repeated_training_replace_the_earlier_points_of_a_curve() -> None:
     first = result(0, 0, {1: 0.9, 2: 0.8, 3: 0.7})
     again = result(0, 1, {2: 0.85, 4: 0.5, 6: 0.4})
     assert points(folded([first, again])) == {0: [(2, 0.85), (4, 0.5), (6, 0.4)]}
@@ -85,7 +85,7 @@ def test_a_curve_that_is_selected_late_has_early_points_only_at_rungs() -> None:
 
 
 @pytest.mark.slow
-def test_the_best_and_a_fixed_sample_of_curves_are_kept() -> None:
+def test_the_best_curves_and_a_fixed_random_sample_of_curves_are_kept() -> None:
     curves = Curves(LOSS)
     largest = 0
     for event in crowd():
@@ -116,7 +116,7 @@ def test_the_best_and_a_fixed_sample_of_curves_are_kept() -> None:
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
-def test_the_curves_figure_draws_each_rung_once_and_the_best_last() -> None:
+def test_the_curves_figure_draws_one_line_per_rung_before_the_best_trial() -> None:
     events = [
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),

@@ -86,7 +86,7 @@ def ask(trials: int, learns: bool, counts: tuple[tuple[int, int], ...] = ()) -> 
 
 @pytest.mark.parametrize("rung", [1, 2])
 @pytest.mark.parametrize("percent", [0, 20, 40, 60, 80])
-def test_the_expected_range_contains_nine_of_ten_studies_that_learn(
+def test_the_expected_range_contains_nine_of_ten_studies_whose_search_learns(
     rung: int, percent: int
 ) -> None:
     assert sum(in_range(study, rung, percent, learns=True) for study in LEARNT) >= 9

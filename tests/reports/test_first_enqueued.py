@@ -43,12 +43,12 @@ TO_THE_TOP = [
 ]
 
 
-def test_the_report_compares_the_best_and_first_trial_at_the_top() -> None:
+def test_the_report_compares_the_best_trial_with_the_first_enqueued_configuration() -> None:
     better = f"Trial 1 is better than y{FIRST} by 0.022: accuracy = 0.953 against 0.931 at epoch 9."
     assert said(*TO_THE_TOP) == better
 
 
-def test_the_comparison_prefers_the_lower_value_of_a_minimized_metric() -> None:
+def test_a_comparison_of_trials_prefers_the_lower_value_of_a_minimized_metric() -> None:
     goal = Goal("accuracy", "min")
     assert said(*TO_THE_TOP, goal=goal) == f"Y{FIRST} is the best at epoch 9: accuracy = 0.931."
     lower = [reached(0, 2, 0.5), reached(2, 2, 0.25)]
@@ -72,7 +72,7 @@ def test_the_first_configuration_is_compared_at_the_highest_rung_it_reached() ->
     )
 
 
-def test_the_comparison_uses_the_best_trial_at_the_same_resource() -> None:
+def test_the_first_configuration_is_compared_with_the_best_trial_at_equal_resource() -> None:
     where = "at epoch 1, the highest rung of trial 0"
     skipped = [reached(0, 0, 0.5), reached(1, 2, 0.9)]
     assert said(*skipped) == f"Y{FIRST} is the best {where}: accuracy = 0.5."
@@ -80,7 +80,7 @@ def test_the_comparison_uses_the_best_trial_at_the_same_resource() -> None:
     assert said(*skipped, reached(2, 0, 0.6)) == third
 
 
-def test_equal_values_are_reported_as_equally_good() -> None:
+def test_two_trials_with_equal_values_are_reported_as_equally_good() -> None:
     assert said(reached(0, 2, 0.5), reached(1, 2, 0.5), reached(1, 2, 0.5)) == (
         f"Y{FIRST} is the best at epoch 9: accuracy = 0.5."
     )
@@ -101,7 +101,7 @@ def test_a_first_configuration_that_failed_or_was_withdrawn_has_no_result() -> N
     assert said(reached(0, 0, 0.5), reached(1, 0, 0.4), withdrawn) == none
 
 
-def test_several_metrics_are_shown_side_by_side() -> None:
+def test_the_report_shows_several_metrics_of_two_compared_trials_side_by_side() -> None:
     goal = Goal("accuracy", "max", others=(Objective("ms", "min"),), weights=(1.0, 0.0))
     both = [reached(0, 2, 0.5, ms=4), reached(1, 2, 0.75, ms=8)]
     assert said(*both, goal=goal) == (

@@ -40,7 +40,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["report", "whatif"])
-def test_hostile_text_of_a_study_is_escaped_in_all_pages(pages: dict[str, Path], name: str) -> None:
+def test_html_in_the_texts_of_a_study_is_escaped_on_all_pages(
+    pages: dict[str, Path], name: str
+) -> None:
     page = pages[name].read_text()
     parts = Parts(page)
     assert parts.tags.count("script") == EXPECTED_SCRIPTS

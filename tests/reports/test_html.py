@@ -17,7 +17,7 @@ from tests.helpers.saved_page import saved
 EVIL = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2028"
 
 
-def test_hostile_text_in_a_saved_page_cannot_end_the_script(tmp_path: Path) -> None:
+def test_text_of_a_study_cannot_end_the_script_of_a_saved_page(tmp_path: Path) -> None:
     figure = Figure(
         x=Axis(name=EVIL),
         series=[Series(kind="line", x=[1, 2], y=[3, math.nan], color="", name=EVIL)],

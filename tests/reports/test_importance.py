@@ -75,7 +75,7 @@ def test_the_only_relevant_hyperparameter_has_by_far_the_highest_importance(
     assert first.deviation > 0
 
 
-def test_importances_of_pure_noise_are_not_shown() -> None:
+def test_importances_are_not_shown_if_the_results_are_pure_noise() -> None:
     answer = importance(results_of(noise), configuration, RECORD)
     assert not answer.weights
     assert "explains less than half of the differences" in answer.words()
@@ -194,7 +194,9 @@ def test_importance_values_follow_the_ranking_of_trials_at_the_highest_rung() ->
     ],
     ids=["none", "too few", "all alike", "all diverged"],
 )
-def test_importance_without_enough_results_says_why(results: Results, reason: str) -> None:
+def test_the_importance_figure_says_why_it_is_empty_without_enough_results(
+    results: Results, reason: str
+) -> None:
     answer = importance(results, configuration, RECORD)
     assert not answer.weights
     assert not answer.weights
@@ -204,7 +206,7 @@ def test_importance_without_enough_results_says_why(results: Results, reason: st
     assert figure.layout.annotations[0].text.replace("<br>", " ") == answer.words()
 
 
-def test_the_importance_figure_has_a_bar_with_an_error_per_hyperparameter() -> None:
+def test_the_importance_figure_has_one_bar_with_an_error_for_each_hyperparameter() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
     figure = plot(
         module.importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights))
@@ -221,7 +223,7 @@ def test_the_importance_figure_has_a_bar_with_an_error_per_hyperparameter() -> N
     assert "explains 75% of the differences" in words
 
 
-def test_importance_of_a_sample_of_100_000_trials_is_reproducible() -> None:
+def test_the_importance_of_a_sample_of_100_000_trials_is_reproducible() -> None:
     results = Results(LOSS)
     for event in crowd():
         results.event(event)

@@ -87,7 +87,7 @@ def test_the_ladder_figure_connects_promoted_trials_with_the_next_rung() -> None
         assert number < min(band.y) < max(band.y) < number + 1
 
 
-def test_a_ladder_of_many_rungs_shows_a_limited_number_of_them() -> None:
+def test_the_ladder_figure_shows_a_limited_number_of_rungs() -> None:
     ladder = Ladder.explicit(range(1, 71))
     study = MadeUpStudy(ladder, 8, 2)
     tally = show(Tally(ladder, ACCURACY), study)

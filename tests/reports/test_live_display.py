@@ -125,7 +125,7 @@ def test_the_bars_of_the_live_display_show_the_progress_of_each_rung() -> None:
         assert bool(full) == (share > 0)
 
 
-def test_the_live_display_does_not_interpret_markup_in_failures_and_reasons() -> None:
+def test_the_live_display_shows_markup_in_failures_and_reasons_as_plain_text() -> None:
     tally, study = part_of_a_study(trouble=0.0)
     failure = JobFailed(
         tally.now,
@@ -155,7 +155,7 @@ def test_the_live_display_says_when_a_study_waits_for_workers() -> None:
     assert waits not in "\n".join(drawn(study, 80, 24, is_over=True))
 
 
-def test_the_live_display_explains_a_slow_start_while_it_dominates_the_time() -> None:
+def test_the_live_display_explains_a_slow_start_while_most_time_was_waiting() -> None:
     tally = Tally(LADDER, ACCURACY)
     study = MadeUpReader(MadeUpStudy(LADDER, 8, 2), tally, workers=2, waited=0.5)
     tell(
@@ -227,7 +227,7 @@ def test_the_live_display_draws_at_most_five_frames_a_second(
     assert 40 <= frames <= 55
 
 
-def test_a_stream_other_than_a_terminal_gets_plain_progress_lines() -> None:
+def test_plain_progress_lines_are_printed_to_a_stream_other_than_a_terminal() -> None:
     _, study = part_of_a_study()
     stream = io.StringIO()
     assert isinstance(display_for(study, stream=stream), PlainDisplay)
@@ -246,7 +246,7 @@ def test_a_plain_line_is_printed_every_five_seconds() -> None:
     assert len(stream.getvalue().splitlines()) == 3
 
 
-def test_the_time_left_is_estimated_to_within_a_quarter() -> None:
+def test_the_estimated_time_left_is_wrong_by_at_most_a_quarter() -> None:
     for workers in (1, 4, 16):
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):

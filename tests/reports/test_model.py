@@ -62,7 +62,7 @@ def sentence_of(promotions: Promotions) -> str:
     return re.sub(r" \(95 % interval [0-9.]+ to [0-9.]+\)", "", comparison.sentence())
 
 
-def test_the_comparison_with_random_draws_states_the_promotion_ratio() -> None:
+def test_the_comparison_of_proposals_with_random_draws_states_the_promotion_ratio() -> None:
     assert (
         sentence_of(
             promotions_of(

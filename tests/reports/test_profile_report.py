@@ -111,7 +111,7 @@ def test_the_profile_table_begins_with_the_slowest_function() -> None:
     assert lines[2].split() == ["75.0", "3.000", "3.000", "3.500", "/home/me/train.py:3", "slow"]
 
 
-def test_a_long_profile_counts_the_functions_not_shown() -> None:
+def test_a_long_profile_table_counts_the_functions_that_are_not_shown() -> None:
     profile = profiled(worker())
     assert profile_words(profile, top=1)[1:] == ["not shown: 2 other functions, 25 % of that time"]
     assert profile_words(profile, top=None)[1:] == []

@@ -159,7 +159,7 @@ def test_the_progress_figure_shows_each_improvement() -> None:
     )
 
 
-def test_the_progress_figure_marks_the_best_at_top_and_any_rung() -> None:
+def test_the_progress_figure_marks_the_best_results_at_top_and_any_rung() -> None:
     best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
     figure = best_over_time_figure(best, unit="epoch")
     assert ends_of(figure) == [(2, 0.6), (3, 0.4)]

@@ -231,7 +231,7 @@ def test_a_live_summary_shows_only_sections_that_need_only_the_tally(
         _ = live.curves
 
 
-def test_by_default_a_section_shows_its_blocks_in_the_terminal(study: Study) -> None:
+def test_a_section_without_its_own_terminal_text_prints_its_page_blocks(study: Study) -> None:
     class Plain(Section):
         name = "plain"
         title = "A plain [b]section[/b]"

@@ -62,7 +62,7 @@ def test_the_last_result_of_a_repeated_training_counts() -> None:
     assert results.standings() == [(0, -0.6, 0)]
 
 
-def test_the_column_of_an_inactive_hyperparameter_contains_nan() -> None:
+def test_the_column_of_a_hyperparameter_contains_nan_where_the_hyperparameter_is_inactive() -> None:
     from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "k": 3, "sizes": [16, 32]})

@@ -51,7 +51,7 @@ def test_the_roofline_text_of_the_example_matches_the_design_document() -> None:
     assert "achieved" not in rows
 
 
-def test_a_step_right_of_the_ridge_is_compute_bound() -> None:
+def test_a_step_above_the_ridge_point_is_compute_bound() -> None:
     rows = placement_rows(placed(flops=14 * 250_000))
     assert rows["bound"] == "compute-bound: its intensity is 2 times the ridge's"
     assert rows["attainable"].startswith("537.6 Gflop/s, 100 % of peak")
@@ -64,7 +64,7 @@ def test_a_timed_step_is_compared_with_the_attainable_speed() -> None:
     )
 
 
-def test_the_diagnosis_names_the_smallest_cache_that_holds_the_step() -> None:
+def test_the_roofline_text_names_the_smallest_cache_that_holds_the_step() -> None:
     sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
     assert sentences[-1].startswith("Its 250 kB fit into the L2 cache (1 MiB)")
     assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
@@ -111,7 +111,7 @@ def test_a_stored_roofline_is_read_back_unchanged(tmp_path: Path) -> None:
     assert stored_roofline(tmp_path) == stored
 
 
-def test_the_roofline_text_figure_and_file_name_the_numbers_of_lanes(tmp_path: Path) -> None:
+def test_the_roofline_text_the_figure_and_the_file_show_several_lane_counts(tmp_path: Path) -> None:
     alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
     stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
@@ -125,7 +125,7 @@ def test_the_roofline_text_figure_and_file_name_the_numbers_of_lanes(tmp_path: P
     assert stored_roofline(tmp_path) == stored
 
 
-def test_a_stored_roofline_whose_number_of_lanes_was_not_measured_is_refused(
+def test_a_stored_roofline_is_refused_if_its_lane_count_was_not_measured(
     tmp_path: Path,
 ) -> None:
     keep(Placed(machine=LAPTOP, sizing=msgspec.structs.replace(DRY_RUN, lanes=16)), tmp_path)

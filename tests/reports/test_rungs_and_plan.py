@@ -44,7 +44,7 @@ def test_the_rung_table_of_a_study_without_events_shows_no_nan() -> None:
     assert "expected" not in text
 
 
-def test_the_plan_of_halving_256_trials_needs_16_times_fewer_epochs() -> None:
+def test_halving_256_trials_needs_16_times_fewer_epochs_than_full_training() -> None:
     ladder = Ladder(1, 64, 2)
     planned = plan(view_of({"kind": "sh"}, ladder, ladder, 0), ladder, 256)
     assert [rung.trials for rung in planned.rungs] == [256, 128, 64, 32, 16, 8, 4]
@@ -77,7 +77,7 @@ def test_a_plan_shows_a_range_for_searches_that_learn() -> None:
     ]
 
 
-def test_the_time_summary_of_a_fused_study_groups_programs_by_number_of_lanes() -> None:
+def test_the_time_summary_groups_programs_of_fused_studies_by_number_of_lanes() -> None:
     tally = Tally(Ladder(1, 4), ACCURACY)
     assert "lane" not in time_line(tally, unit="epoch")
     for lanes in (8, 1, 8):

@@ -40,7 +40,7 @@ def test_thinning_a_curve_keeps_both_ends_and_equal_gaps(count: int, most: int) 
 
 
 @given(offers=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50))), most=st.integers(0, 4))
-def test_a_bounded_pool_keeps_the_trials_with_the_greatest_keys(
+def test_a_pool_of_limited_size_keeps_the_trials_with_the_greatest_keys(
     offers: list[tuple[int, int]], most: int
 ) -> None:
     pool, keys = Pool(most), {}
@@ -55,7 +55,7 @@ def test_a_bounded_pool_keeps_the_trials_with_the_greatest_keys(
         assert all((trial in pool) == (trial in inside) for trial in keys)
 
 
-def test_the_visible_range_excludes_values_far_worse_than_most() -> None:
+def test_the_visible_range_excludes_values_far_worse_than_most_values() -> None:
     low, high, beyond = view([0.2, 0.9, 0.95], "max")
     assert low < 0.2
     assert high > 0.95

@@ -22,7 +22,7 @@ from ashtune.testing.section_suite import check_section
     [kind for kind in BUILT_IN if kind not in (RooflineSection, ProfileSection)],
     ids=lambda kind: str(kind.name),
 )
-def test_each_built_in_section_passes_the_suite(kind: type[Section]) -> None:
+def test_each_built_in_report_section_passes_the_section_suite(kind: type[Section]) -> None:
     check_section(kind)
 
 
@@ -117,7 +117,7 @@ class Empty(Section):
     name, title = "empty", "Empty"
 
 
-def test_a_minimal_section_passes_the_suite() -> None:
+def test_a_minimal_report_section_passes_the_section_suite() -> None:
     check_section(Small)
 
 

@@ -82,7 +82,7 @@ def test_a_slice_of_few_whole_numbers_has_one_tick_per_number() -> None:
     ]
 
 
-def test_slices_show_trials_without_a_finite_result_as_crosses() -> None:
+def test_the_slice_figure_shows_trials_without_a_finite_result_as_crosses() -> None:
     results = results_of([0.1, 0.2, math.nan, 0.15])
     tell(
         results,
@@ -130,7 +130,9 @@ def test_a_figure_of_one_slice_shows_a_legend_and_its_hyperparameter() -> None:
         ([math.nan] * 3, "act", "no trial has a finite result"),
     ],
 )
-def test_an_empty_slice_says_why_it_is_empty(losses: list[float], name: str, why: str) -> None:
+def test_an_empty_slice_figure_says_why_it_is_empty(
+    losses: list[float], name: str, why: str
+) -> None:
     figure = plot(slice_figure(slices_of(results_of(losses), THREE, SPACE, names=(name,)), name))
     assert not figure.data
     assert figure.layout.annotations[0].text == why

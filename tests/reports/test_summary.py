@@ -148,7 +148,7 @@ def test_a_saved_page_shows_the_directory_as_the_user_wrote_it(
     assert str(tmp_path) not in page_of(Path("study"))
 
 
-def test_the_report_cannot_tell_completeness_if_the_scheduler_is_not_installed(
+def test_the_report_cannot_tell_if_a_study_is_complete_without_its_scheduler(
     tmp_path: Path,
 ) -> None:
     create(tmp_path / NAME, msgspec.structs.replace(SETTINGS, scheduler={"kind": "magic"}))

@@ -164,7 +164,7 @@ def test_a_live_tally_equals_a_tally_read_from_the_journal(study: MadeUpStudy) -
 
 @settings(max_examples=60, deadline=None)
 @given(study=STUDIES, size=st.integers(2, 300))
-def test_a_batch_of_events_gives_the_same_counts_as_single_events(
+def test_events_read_in_batches_give_the_same_counts_as_single_events(
     study: MadeUpStudy, size: int
 ) -> None:
     told = batches(study, size)
@@ -178,7 +178,7 @@ def test_a_batch_of_events_gives_the_same_counts_as_single_events(
 
 @settings(max_examples=40, deadline=None)
 @given(study=STUDIES)
-def test_reading_counts_or_one_configuration_does_not_build_the_tables(
+def test_the_trial_tables_are_not_built_for_counts_or_for_one_configuration(
     study: MadeUpStudy,
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -226,7 +226,7 @@ def withdrawn(trial: int, rung: int) -> TrialWithdrawn:
     return TrialWithdrawn(9, worker=W, trial=TrialId(trial), rung=rung, seconds=0.5)
 
 
-def test_the_best_at_any_rung_includes_trials_with_later_worse_results() -> None:
+def test_a_best_result_counts_even_if_its_trial_becomes_worse_later() -> None:
     tally = after(
         finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.1), finished(1, 0.2, trial=1)
     )
@@ -346,7 +346,7 @@ def test_all_failures_are_counted_but_only_some_failure_reasons_are_kept() -> No
     assert len(tally.failures.groups()) <= 20
 
 
-def test_a_note_tells_how_promoted_trials_can_continue() -> None:
+def test_a_note_tells_the_user_how_promoted_trials_can_continue() -> None:
     notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
     assert notes == [
         "the training function saves nothing, so promoted trials train again from the start (1 so far); "
@@ -354,7 +354,7 @@ def test_a_note_tells_how_promoted_trials_can_continue() -> None:
     ]
 
 
-def test_a_note_distinguishes_lost_checkpoints_from_missing_ones() -> None:
+def test_a_note_distinguishes_lost_checkpoints_from_checkpoints_that_were_never_saved() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
     assert "the checkpoint was not saved, was deleted" in note

@@ -324,7 +324,7 @@ def test_the_timeline_does_not_count_compiling_as_waiting() -> None:
     ]
 
 
-def test_a_pause_by_the_user_does_not_count_as_waiting() -> None:
+def test_a_pause_that_the_user_requested_does_not_count_as_waiting() -> None:
     """One worker is idle at the pause and gets a job after it; the other never gets another job."""
     steps = [
         BEGAN,
@@ -390,7 +390,7 @@ def test_the_timeline_includes_work_of_lost_workers_and_killed_sessions() -> Non
     assert decision_latency(timeline) is None
 
 
-def test_the_text_about_the_timeline_describes_waiting_times() -> None:
+def test_the_text_about_the_timeline_describes_the_waiting_times_of_workers() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=1, trouble=0.0)
     steps = [what for _, what in study]
     timeline = timeline_of(steps)

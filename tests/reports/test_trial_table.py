@@ -83,7 +83,7 @@ def test_a_row_of_the_trial_table_shows_the_resource_of_its_metrics() -> None:
     assert frame["a"].fillna(-1).tolist() == [0.25, -1]
 
 
-def test_the_trial_table_has_an_ordered_column_per_hyperparameter_and_metric() -> None:
+def test_the_columns_of_the_trial_table_have_a_fixed_order() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     frame = trials.dataframe()
@@ -120,7 +120,7 @@ def test_the_trial_table_avoids_name_clashes_and_leaves_inactive_values_empty() 
     assert frame["seconds"].tolist() == [0.5, 0.0]
 
 
-def test_the_origin_of_a_trial_defaults_to_the_search_name() -> None:
+def test_a_trial_without_a_recorded_origin_has_the_search_name_as_origin() -> None:
     trials = Trials(LADDER, "sobol")
     origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
     tell(

@@ -112,7 +112,7 @@ def test_each_trial_that_misses_the_top_rung_is_reported_hopeless_once(
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_trials_that_miss_the_top_rung_are_hopeless_despite_withdrawals(replace: bool) -> None:
+def test_trials_that_miss_the_top_rung_are_hopeless_even_after_withdrawals(replace: bool) -> None:
     scheduler = AshMachine(Ladder(1, 64, 2), 40)
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []

@@ -46,7 +46,7 @@ def test_a_new_trial_replaces_a_withdrawn_trial_in_the_same_bracket() -> None:
     assert [scheduler.bracket(TrialId(trial)) for trial in range(5)] == [0, 0, 1, 1, 2]
 
 
-def test_a_withdrawal_from_a_closed_rung_promotes_the_next_trial() -> None:
+def test_the_next_trial_is_promoted_after_a_withdrawal_from_a_closed_rung() -> None:
     scheduler = brackets(Ladder(1, 4, 2), 5)
     for job in begin(scheduler, 5):
         scheduler.record(Result.of(job, float(job.trial)))
@@ -77,7 +77,7 @@ def test_reducing_the_number_of_trials_closes_the_rung_of_a_bracket() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_exactly_the_trials_that_miss_the_top_rung_become_hopeless(seed: int) -> None:
+def test_all_trials_that_miss_the_top_rung_and_no_others_become_hopeless(seed: int) -> None:
     chance = random.Random(seed)
     scheduler, last = (
         brackets(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30),
@@ -95,7 +95,7 @@ def test_exactly_the_trials_that_miss_the_top_rung_become_hopeless(seed: int) ->
     assert sorted(named) == [trial for trial in sorted(last) if last[trial] < 2]
 
 
-def test_a_late_withdrawal_reports_no_trial_as_hopeless_twice() -> None:
+def test_no_trial_is_reported_hopeless_again_after_a_late_withdrawal() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 2, 4)
     jobs = begin(scheduler, 4)
     for job in jobs[1:]:

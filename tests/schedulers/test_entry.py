@@ -65,7 +65,7 @@ def studied(
 @pytest.mark.parametrize("curve", [agreeing, misleading, noise])
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("longer", [False, True])
-def test_the_jobs_match_the_entry_rule_recomputed_from_the_history(
+def test_the_jobs_match_an_entry_rule_that_is_recalculated_from_the_history(
     curve: Curve, workers: int, longer: bool
 ) -> None:
     for seed in range(4):
@@ -91,7 +91,7 @@ def test_trials_skip_low_rungs_whose_rankings_are_misleading() -> None:
     assert machine.entry(TrialId(1000)) == 2
 
 
-def test_new_trials_skip_no_rungs_if_the_low_rungs_rank_usefully() -> None:
+def test_new_trials_skip_no_rungs_if_low_rungs_rank_trials_usefully() -> None:
     """At the low rung, good trials are before all others, in reverse order: ranks disagree, and
     halving is right.
     """
@@ -174,7 +174,7 @@ def test_the_price_of_a_rung_is_the_median_of_the_newest_prices() -> None:
     assert [of_prices.train(1.0, 3.0) for _ in range(8)] == [*[1] * 7, 0]
 
 
-def test_prices_of_rungs_are_ignored_after_a_trial_was_resumed() -> None:
+def test_the_measured_prices_of_rungs_are_ignored_after_a_trial_was_resumed() -> None:
     of_prices = OfPrices()
     assert [of_prices.train(10.0, 10.0) for _ in range(3)] == [0, 0, 1]
     assert of_prices.train(10.0, 10.0, start=1) == 0

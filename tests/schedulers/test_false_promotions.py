@@ -61,10 +61,10 @@ def test_the_number_of_promotions_is_the_quota_plus_false_promotions(eta: int, n
         assert promoted == n // eta + false
 
 
-def test_no_promotion_is_false_when_each_trial_is_worse_than_the_last() -> None:
+def test_no_promotion_is_false_if_each_trial_is_worse_than_earlier_trials() -> None:
     assert promotions([float(number) for number in range(1_000)], 4) == (250, 0)
 
 
-def test_most_promotions_are_false_when_each_trial_is_better_than_the_last() -> None:
+def test_most_promotions_are_false_if_each_trial_is_better_than_earlier_trials() -> None:
     promoted, false = promotions([-float(number) for number in range(1_000)], 4)
     assert (promoted, false) == (997, 747)

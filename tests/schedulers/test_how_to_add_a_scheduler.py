@@ -20,11 +20,11 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_the_scheduler_on_the_how_to_page_passes_the_shown_test(page: Page) -> None:
+def test_the_example_scheduler_in_the_guide_passes_the_test_in_the_guide(page: Page) -> None:
     assert "1 passed" in page.test("test_delayed.py")
 
 
-def test_the_scheduler_of_the_how_to_page_works_in_tune_and_plan(page: Page) -> None:
+def test_the_example_scheduler_in_the_guide_works_in_tune_and_plan(page: Page) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     loaded = ashtune.Study.load(study)

@@ -33,7 +33,7 @@ def of_the_paper(ladder: Ladder) -> list[tuple[int, int]]:
     return rounds
 
 
-def test_entry_counts_of_all_rungs_sum_to_the_number_of_trials() -> None:
+def test_the_trials_that_enter_at_all_rungs_sum_to_all_trials() -> None:
     machine = AsyncHyperband().build(PAPER, None)
     assert sum(machine.entering(10**15)) == 10**15
     exact, expected = machine.entering(100_000), machine.entering(100_001)
@@ -55,7 +55,7 @@ def trained(machine: Machine) -> list[Job]:
     return jobs
 
 
-def test_brackets_have_the_sizes_of_the_papers_example() -> None:
+def test_brackets_have_the_sizes_of_the_example_in_the_paper() -> None:
     brackets = hyperband_brackets(PAPER)
     assert [bracket.trials for bracket in brackets] == [81, 34, 15, 8, 5]
     assert [PAPER.rungs[bracket.entry] for bracket in brackets] == [1, 3, 9, 27, 81]

@@ -31,7 +31,7 @@ def test_pasha_gives_the_same_jobs_as_its_oracle(epsilon: float | None) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_pasha_gives_the_same_jobs_as_its_oracle_in_a_long_study(seed: int) -> None:
+def test_in_a_long_study_pasha_gives_the_same_jobs_as_its_oracle(seed: int) -> None:
     draws, ladder = random.Random(seed), Ladder(1, 27, 3)
     machine, history = PashaMachine(ladder, 60), list[Fact]()
     good = [draws.random() for _ in range(60)]

@@ -36,7 +36,7 @@ def test_the_default_quota_matches_its_oracle(kept: Fraction) -> None:
 @pytest.mark.parametrize("kept", FRACTIONS)
 @pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("exponent", [Fraction(1), Fraction(9, 10), Fraction(4, 5), Fraction(1, 2)])
-def test_grows_at_returns_the_number_of_results_where_the_quota_grows(
+def test_the_method_grows_at_returns_the_result_count_where_the_quota_grows(
     kept: Fraction, ahead: int, exponent: Fraction
 ) -> None:
     rule, quota = QuotaRule(kept, ahead, exponent), 0
@@ -60,7 +60,7 @@ def test_the_quota_of_the_paper_rounds_down() -> None:
     assert [QuotaRule(Fraction(1, 3)).of(arrived) for arrived in (0, 2, 3, 8, 9)] == [0, 0, 1, 2, 3]
 
 
-def test_ash_with_ahead_one_promotes_the_better_of_two_trials() -> None:
+def test_ash_with_the_option_ahead_1_promotes_the_better_of_two_trials() -> None:
     ladder = Ladder(1, 3, 3)
     machine, paper = DEFAULT.build(ladder, None), Ash().build(ladder, None)
     for one in (machine, paper):

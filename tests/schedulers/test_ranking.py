@@ -66,7 +66,7 @@ def test_results_are_ranked_by_pareto_front_and_then_by_crowding_distance(
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_the_front_contains_exactly_the_undominated_results(
+def test_the_pareto_front_contains_all_undominated_results_and_no_others(
     losses: int, violation: st.SearchStrategy[float] | None
 ) -> None:
     @settings(max_examples=200, deadline=None)
@@ -83,7 +83,7 @@ def test_the_front_contains_exactly_the_undominated_results(
     check()
 
 
-def test_the_front_of_a_small_example_with_a_constraint_is_correct() -> None:
+def test_the_pareto_front_of_a_small_example_with_a_constraint_is_correct() -> None:
     keys = [
         (0.0, 1.0, 4.0),
         (0.0, 2.0, 2.0),
@@ -105,7 +105,9 @@ def test_the_preferred_result_is_the_knee_unless_weights_are_given() -> None:
 
 
 @given(results(1, violations))
-def test_results_with_one_loss_rank_by_violation_then_loss_then_trial(of_trial: list[Key]) -> None:
+def test_results_with_one_loss_are_ranked_by_violation_loss_and_trial_number(
+    of_trial: list[Key],
+) -> None:
     finite = [key for key in of_trial if key[1] < math.inf]
     assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
     assert ranked(numbered(finite)) == sorted(numbered(finite))
@@ -119,7 +121,7 @@ def test_results_with_one_loss_rank_by_violation_then_loss_then_trial(of_trial: 
         min_size=2,
     )
 )
-def test_combining_violation_and_loss_into_one_number_keeps_their_order(
+def test_combining_violation_and_loss_into_one_number_keeps_the_order_of_results(
     pairs: list[tuple[float, float]],
 ) -> None:
     for one, other in pairwise(pairs):
@@ -196,7 +198,7 @@ LOSSES: list[Losses] = [
 
 
 @pytest.mark.parametrize("scheduler", [SuccessiveHalving(), Ash()])
-def test_trials_on_the_front_of_two_losses_are_promoted(scheduler: Scheduler) -> None:
+def test_trials_on_the_pareto_front_of_two_losses_are_promoted(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 2, 2), len(LOSSES))
     promoted = [job.trial for job in train(machine, LOSSES) if job.rung == 1]
     assert set(promoted) == {0, 1, 2, 6}

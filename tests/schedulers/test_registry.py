@@ -226,7 +226,7 @@ def test_a_registry_accepts_only_classes_of_its_own_type() -> None:
         registry.part("pasha")
 
 
-def test_a_scheduler_view_has_one_machine_with_results_and_one_without(
+def test_a_scheduler_view_has_two_machines_of_which_one_knows_the_results(
     finished_study: Path,
 ) -> None:
     study = built_study(read_settings(finished_study / NAME))

@@ -63,7 +63,7 @@ def test_reducing_the_number_of_trials_closes_a_complete_rung() -> None:
     assert scheduler.next_job() == Job(TrialId(0), 1)
 
 
-def test_the_first_rung_accepts_more_trials_if_all_were_withdrawn() -> None:
+def test_the_first_rung_accepts_more_trials_if_all_its_trials_were_withdrawn() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 2)
     for job in jobs_of(scheduler):
         scheduler.withdraw(job, replace=False)

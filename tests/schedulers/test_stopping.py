@@ -43,7 +43,7 @@ def test_a_failed_trial_stops_even_if_its_rung_has_no_other_result() -> None:
     assert scheduler.hopeless() == []
 
 
-def test_a_trial_stops_for_good_if_outside_the_best_third() -> None:
+def test_a_trial_stops_forever_if_it_is_not_in_the_best_third() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 4)
     jobs = begin(scheduler, 4)
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):

@@ -222,7 +222,7 @@ def test_a_json_file_can_define_conditions_and_ordered_choices(tmp_path: Path) -
         ([[1], [2]], False), ([1], False),
     ],
 )  # fmt: skip
-def test_only_ascending_numbers_and_ordered_choices_are_treated_as_ordered(
+def test_only_choices_of_ascending_numbers_and_ordered_choices_count_as_ordered(
     values: Any, is_ordered: bool
 ) -> None:
     assert Space.parse({"x": values}).columns["x"].is_category is not is_ordered
@@ -263,7 +263,7 @@ FINITE = {"warmup": (1, 6), "epochs": (1, 6)}
     "search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)]
 )
 @pytest.mark.parametrize("space", [RELATED, FINITE], ids=["endless", "finite"])
-def test_searches_give_only_valid_configurations(search: Any, space: Any) -> None:
+def test_searches_give_only_configurations_that_the_space_allows(search: Any, space: Any) -> None:
     parsed = Space.parse(space, is_valid)
     check_design(search, parsed)
     if search.has_proposer and space is RELATED:
@@ -290,7 +290,7 @@ def test_a_space_without_valid_configurations_is_refused_in_one_line(space: Any)
         Random().build(Space.parse(space, lambda _: False), 0).size  # noqa: B018 - it counts
 
 
-def test_an_error_of_the_validity_function_names_function_and_configuration() -> None:
+def test_the_error_of_a_failing_validity_function_names_function_and_configuration() -> None:
     space = {"a": ["x", "y"], "b": When("a", "x", (0.0, 1.0)), "c": (0.0, 1.0)}
     with pytest.raises(SpaceError) as refusal:
         drawn(space, 10, lambda configuration: configuration["b"] < configuration["c"])
@@ -315,7 +315,7 @@ def tuned(directory: Path, space: Any = RELATED, **options: Any) -> ashtune.Stud
 
 
 @pytest.mark.slow
-def test_studies_that_share_a_space_count_their_own_invalid_draws(
+def test_each_study_that_shares_a_space_counts_its_own_invalid_draws(
     tmp_path: Path, capfd: Any
 ) -> None:
     space = Space.parse(RELATED, is_valid)
@@ -328,7 +328,7 @@ def test_studies_that_share_a_space_count_their_own_invalid_draws(
 
 
 @pytest.mark.slow
-def test_a_study_counts_invalid_draws(
+def test_a_study_counts_the_invalid_configurations_that_its_search_draws(
     tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = tuned(tmp_path / "s", search="random", valid=is_valid)

@@ -35,7 +35,7 @@ def test_the_searches_of_the_package_make_valid_designs(
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
-def test_a_grouped_design_after_enqueued_configurations_passes_the_suite(
+def test_a_grouped_design_after_enqueued_configurations_passes_the_design_suite(
     search: Search, space: Callable[[], object]
 ) -> None:
     parsed = Space.parse(space())

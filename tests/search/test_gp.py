@@ -42,7 +42,7 @@ def data(rows: int, inputs: int, seed: int = 0) -> tuple[Any, Any]:
     return points, (values - values.mean()) / values.std()
 
 
-def test_the_posterior_equals_that_of_scikit_learn() -> None:
+def test_the_posterior_of_gp_equals_the_posterior_of_scikit_learn() -> None:
     kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(60, 5)
@@ -106,7 +106,7 @@ def test_the_gradient_of_the_kernel_fit_equals_finite_differences() -> None:
         assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-5)
 
 
-def test_joint_draws_follow_the_posterior_at_each_row() -> None:
+def test_joint_draws_from_a_gaussian_process_follow_the_posterior_of_each_row() -> None:
     rows, values = data(20, 3)
     process = GaussianProcess(
         rows, values, np.zeros(3, bool), Kernel.fit(rows, values, np.zeros(3, bool))
@@ -118,7 +118,7 @@ def test_joint_draws_follow_the_posterior_at_each_row() -> None:
     np.testing.assert_allclose(drawn.std(axis=1), deviation, rtol=0.05)
 
 
-def test_adding_values_later_gives_the_same_posterior_as_one_fit() -> None:
+def test_adding_results_later_gives_the_same_posterior_as_one_fit() -> None:
     rows, values = data(20, 3)
     kernel = Kernel.fit(rows[:15], values[:15], np.zeros(3, bool))
     process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
@@ -139,7 +139,7 @@ def test_adding_values_later_gives_the_same_posterior_as_one_fit() -> None:
         of_every_kind(), conditional(), finite_conditional(),
     ],
 )  # fmt: skip
-def test_the_gp_proposer_passes_the_suite(space: Any) -> None:
+def test_the_gp_proposer_passes_the_suite_of_proposers(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
@@ -200,7 +200,7 @@ def test_gp_prefers_the_cheaper_of_two_equally_good_regions() -> None:
 
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
-def test_the_score_is_divided_by_training_seconds_to_the_power_of_price(price: float) -> None:
+def test_the_score_is_divided_by_the_training_time_to_the_power_price(price: float) -> None:
     def scores(price: float) -> Any:
         proposer = gp_proposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
         for trial, x in enumerate(points[:, 0].tolist()):
@@ -242,7 +242,9 @@ def test_gp_proposes_nothing_if_results_contain_no_information(losses: list[floa
 @pytest.mark.parametrize(
     "others", [[0.1 + trial / 10 for trial in range(8)], [0.5] * 4 + [math.inf] * 4]
 )
-def test_proposals_continue_when_most_results_equal_the_best(others: list[float]) -> None:
+def test_gp_still_makes_proposals_when_most_results_equal_the_best_result(
+    others: list[float],
+) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate([0.0] * 12 + others):
@@ -318,7 +320,7 @@ def test_a_tried_configuration_is_never_proposed_again() -> None:
 
 
 @pytest.mark.parametrize("best", [1e-3, 1.0])
-def test_an_optimum_at_a_bound_is_found_without_repeats(best: float) -> None:
+def test_gp_finds_an_optimum_at_a_bound_without_repeated_proposals(best: float) -> None:
     """A bound of a logarithmic range comes back from its configuration with other last bits."""
     space = Space.parse({"lr": (1e-3, 1.0, "log")})
     proposer, design = GP().proposer(space, 0, 9), Random().build(space, 0)
@@ -349,7 +351,7 @@ def test_proposals_prepared_in_advance_differ_from_each_other() -> None:
     assert not proposer.proposed
 
 
-def test_the_model_sees_the_best_and_the_newest_trials() -> None:
+def test_gp_is_fitted_to_the_best_and_the_newest_trials() -> None:
     """The 40 best, by rung and then loss, and the 40 newest, whatever came in which order."""
     space = Space.parse({"x": (0.0, 1.0)})
     proposer = GP().proposer(space, 0, 27)
@@ -395,7 +397,7 @@ def moments(results: int) -> list[int]:
 
 
 @pytest.mark.parametrize("results", [3, 7, 16, 17, 19, 60, 143, 151, 158])
-def test_kernels_are_refitted_only_at_given_numbers_of_results(results: int) -> None:
+def test_the_kernels_of_gp_are_refitted_only_at_given_result_counts(results: int) -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     proposer = told(gp_proposer(GP(), space, 0, 9), results)
     moment = max(moments(results))
@@ -423,7 +425,7 @@ def test_a_restarted_proposer_makes_the_same_proposal(results: int) -> None:
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_with_several_losses_gp_uses_only_the_highest_rung_of_trials() -> None:
+def test_with_several_losses_gp_uses_only_the_highest_rung_of_each_trial() -> None:
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):
@@ -488,7 +490,7 @@ def test_gp_proposes_fewer_configurations_that_exceed_memory_than_random_search(
     assert ours < random / times
 
 
-def test_the_model_is_fitted_to_the_best_trials_of_each_branch() -> None:
+def test_gp_is_fitted_to_the_best_trials_of_each_conditional_branch() -> None:
     space = Space.parse({"kind": ["a", "b"], "x": ashtune.When("kind", "a", (0.0, 1.0))})
     seen = SeenTrials(space, 9)
     for trial in range(200):
@@ -503,7 +505,7 @@ def test_the_model_is_fitted_to_the_best_trials_of_each_branch() -> None:
     assert len(shown) == 20 + 80
 
 
-def test_the_first_trials_are_a_latin_hypercube() -> None:
+def test_the_first_trials_of_gp_form_a_latin_hypercube() -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": list("abcde")})
     for seed in range(5):
         design, random = GP().build(space, seed), Random().build(space, seed)
@@ -531,7 +533,7 @@ def trained(results: Any, *, space: Any = None) -> GPProposer:
     return proposer
 
 
-def test_a_point_near_a_paused_trial_has_a_lower_score(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_near_a_paused_trial_gets_a_lower_score(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lowest rung says that x = .8 is as good as the best; the study does not promote that
     trial.
     """
@@ -611,7 +613,7 @@ def test_losses_are_not_mapped_between_rungs_with_few_common_trials() -> None:
     np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
 
 
-def test_a_cluster_of_trials_below_the_top_rung_is_detected() -> None:
+def test_a_group_of_similar_trials_below_the_top_rung_is_detected() -> None:
     seen = SeenTrials(Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 9)
     for trial in range(5):  # a chain, in which only neighbours are near each other
         seen.observe(Result(TrialId(trial), 0, 1, (0.0,), 1.0), {"x": 0.1 + 0.04 * trial, "y": 0.5})
@@ -622,7 +624,7 @@ def test_a_cluster_of_trials_below_the_top_rung_is_detected() -> None:
     assert not Clusters(seen).is_below_top((0.29, 0.5), fewest=5)
 
 
-def test_proposals_do_not_depend_on_a_constant_in_the_loss() -> None:
+def test_proposals_do_not_depend_on_a_constant_added_to_the_loss() -> None:
     """A loss of accuracy is its negative: another constant, which must not matter."""
 
     def proposals(shift: float) -> list[Any]:
@@ -664,7 +666,7 @@ def test_gp_ignores_trials_that_ran_out_of_memory() -> None:
     assert sorted(rows[:, 0].tolist()) == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5]
 
 
-def test_the_model_sees_a_limited_number_of_branches() -> None:
+def test_gp_is_fitted_to_a_limited_number_of_conditional_branches() -> None:
     space: dict[str, Any] = {f"use{layer}": [True, False] for layer in range(8)}
     space |= {f"width{layer}": ashtune.When(f"use{layer}", True, (0.0, 1.0)) for layer in range(8)}
     parsed = Space.parse(space)
@@ -678,7 +680,7 @@ def test_the_model_sees_a_limited_number_of_branches() -> None:
     assert 80 <= len(proposer.seen.shown()) <= 120
 
 
-def test_gp_uses_the_first_results_after_many_failures() -> None:
+def test_gp_uses_the_first_finite_results_after_many_failed_trials() -> None:
     """The kernels of the last refit were fitted to nothing."""
     proposer = gp_proposer(
         GP(random_share=0.0), Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 0, 9

@@ -105,6 +105,6 @@ def test_invalid_numbers_of_grid_points_are_refused_in_one_line(points: object, 
     assert "\n" not in str(refusal.value)
 
 
-def test_a_conditional_grid_too_large_to_enumerate_is_refused() -> None:
+def test_a_conditional_grid_that_is_too_large_to_enumerate_is_refused() -> None:
     with pytest.raises(SpaceError):
         GridDesign(Space.parse(conditional()), {"momentum": 1000, "dropout": 500})

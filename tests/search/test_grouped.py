@@ -26,7 +26,7 @@ def first(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return [search.configuration(trial) for trial in range(count)]
 
 
-def test_grouping_a_block_only_reorders_its_configurations() -> None:
+def test_grouping_the_configurations_of_a_block_only_changes_their_order() -> None:
     search = Random().build(SPACE, 0)
     drawn = [search.configuration(trial) for trial in range(2 * BLOCK)]
     for begin in (0, BLOCK):
@@ -34,7 +34,7 @@ def test_grouping_a_block_only_reorders_its_configurations() -> None:
         assert sorted(map(str, first(2 * BLOCK)[block])) == sorted(map(str, drawn[block]))
 
 
-def test_a_grouped_design_gives_configurations_of_one_kind_in_runs() -> None:
+def test_a_grouped_design_gives_configurations_of_one_kind_one_after_another() -> None:
     runs = [
         (name, len(list(configurations)))
         for name, configurations in groupby(map(kind, first(BLOCK)))
@@ -43,7 +43,7 @@ def test_a_grouped_design_gives_configurations_of_one_kind_in_runs() -> None:
     assert sum(length == LONGEST_RUN for _, length in runs) > 20
 
 
-def test_the_average_frequency_of_each_kind_matches_its_weight() -> None:
+def test_the_average_frequency_of_each_kind_of_configuration_matches_its_weight() -> None:
     """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take
     five standard errors. One run decides about 32 trials, so that a study's count has a standard
     deviation of up to 20.

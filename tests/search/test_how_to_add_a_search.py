@@ -20,11 +20,11 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_the_searches_on_the_how_to_page_pass_the_shown_tests(page: Page) -> None:
+def test_the_example_searches_in_the_guide_pass_the_tests_in_the_guide(page: Page) -> None:
     assert "3 passed" in page.test("test_searches.py")
 
 
-def test_the_script_and_the_command_of_the_how_to_page_work(page: Page) -> None:
+def test_the_example_script_and_command_of_the_search_guide_work(page: Page) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     assert StudyReader(study).settings.search == {"kind": "mirrored:Mirrored"}

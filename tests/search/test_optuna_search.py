@@ -45,7 +45,7 @@ RECORDING = "tests.search.samplers_for_tests:Recording"
     ],
     ids=["plain", "every kind", "conditional", "finite and conditional", "few"],
 )
-def test_the_optuna_proposer_passes_the_suite(space: Any) -> None:
+def test_the_optuna_proposer_passes_the_suite_of_proposers(space: Any) -> None:
     check_proposer(OptunaSearch(), space, trials=36)
 
 
@@ -179,7 +179,7 @@ def proposals_of(
     return played.proposer, proposals
 
 
-def test_optuna_gets_long_integer_ranges_as_floats_and_short_ones_as_integers() -> None:
+def test_optuna_gets_long_integer_ranges_as_floats_and_short_ranges_as_integers() -> None:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     samplers.DISTRIBUTIONS.clear()
@@ -260,7 +260,7 @@ def test_a_sampler_sees_several_losses_combined_as_one_number() -> None:
     ]
 
 
-def test_the_optuna_sampler_treats_a_waiting_proposal_as_a_running_trial() -> None:
+def test_for_the_optuna_sampler_a_waiting_proposal_is_a_running_trial() -> None:
     proposer, _ = proposals_of(OptunaSearch(RECORDING, random_share=0.0), SPACE, 20, 0)
     first = proposer.propose(20)
     assert first is not None
@@ -275,7 +275,7 @@ def test_the_optuna_sampler_treats_a_waiting_proposal_as_a_running_trial() -> No
 
 
 @pytest.mark.slow
-def test_optuna_halves_the_loss_of_random_search_on_smooth_functions() -> None:
+def test_on_smooth_functions_optuna_reaches_half_the_loss_of_random_search() -> None:
     ours, drawn = [], []
     for seed in range(3):
         played = Played(OptunaSearch(), SPACE, seed)
@@ -402,7 +402,7 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
 
 
 @pytest.mark.slow
-def test_a_resumed_sampler_knows_all_results(tmp_path: Path) -> None:
+def test_the_sampler_of_a_resumed_study_knows_all_results(tmp_path: Path) -> None:
     search = OptunaSearch(
         optuna.samplers.TPESampler, {"n_ei_candidates": 12}, random_share=0.0, ahead=0
     )
@@ -418,7 +418,7 @@ def test_a_resumed_sampler_knows_all_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_sampler_that_raises_does_not_stop_the_study(
+def test_a_sampler_that_raises_an_error_does_not_stop_the_study(
     tmp_path: Path, capfd: Any, monkeypatch: Any
 ) -> None:
     study = tuned(

@@ -25,5 +25,7 @@ from ashtune._src.search.origins import FAILED, NOT_READY, OF_OTHER_TASKS, REPLA
         ("confirms 17", Sort.OTHER),
     ],
 )
-def test_each_recorded_origin_of_a_trial_has_the_right_category(origin: str, sort: Sort) -> None:
+def test_each_recorded_origin_of_a_trial_is_assigned_the_right_category(
+    origin: str, sort: Sort
+) -> None:
     assert sort_of(origin) is sort

@@ -48,7 +48,7 @@ def test_the_drawn_values_depend_only_on_seed_and_trial() -> None:
     assert completed(space, [{}, {"rate": 0.25}, {"solver": "adam"}], 3)[1] == alone[1]
 
 
-def test_active_children_of_a_given_parent_are_drawn() -> None:
+def test_missing_active_children_of_a_given_parent_are_drawn() -> None:
     for each in completions({"solver": "sgd"}):
         assert ("momentum" in each) == each["nesterov"]
     assert all("nesterov" not in each for each in completions({"solver": "adam"}))

@@ -43,7 +43,7 @@ def test_half_of_the_draws_follow_a_normal_distribution_around_the_prior() -> No
         assert np.mean(drawn <= place) == pytest.approx(expected, abs=FIVE_SIGMA)
 
 
-def test_the_choice_named_by_a_prior_is_drawn_with_its_higher_share() -> None:
+def test_a_choice_that_a_prior_prefers_is_drawn_more_often() -> None:
     space = Space.parse({"a": Prior(["p", "q", "r", "s"], at="r")})
     values = [each["a"] for each in space.at(points_of(space))]
     near, even = SHARE, 1 - SHARE
@@ -89,7 +89,7 @@ def test_a_finite_space_gives_configurations_near_the_priors_first() -> None:
     assert sum(drawn[:60]) > sum(drawn[-60:]) + 200  # type: ignore[arg-type]
 
 
-def test_sobol_and_grid_ignore_priors() -> None:
+def test_sobol_search_and_grid_search_ignore_priors() -> None:
     plain, believed = Space.parse({"x": (0.0, 1.0)}), Space.parse({"x": Prior((0.0, 1.0), at=0.9)})
     for search in (Sobol(), Grid(points=5)):
         one, other = search.build(plain, 0), search.build(believed, 0)

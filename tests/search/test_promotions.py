@@ -37,7 +37,7 @@ def tell(observer: Any, *whats: Event | TrialPromoted | TrialFailed) -> None:
         )
 
 
-def test_the_comparison_excludes_enqueued_withdrawn_and_early_random_trials() -> None:
+def test_the_promotion_comparison_excludes_enqueued_withdrawn_and_early_random_trials() -> None:
     promotions = Promotions()
     origins = [
         "random",
@@ -58,7 +58,7 @@ def test_the_comparison_excludes_enqueued_withdrawn_and_early_random_trials() ->
     assert promotions.compared(MODEL) == [[3, 4]]
 
 
-def test_the_comparison_excludes_trials_that_failed_at_any_rung() -> None:
+def test_the_promotion_comparison_excludes_trials_that_failed_at_any_rung() -> None:
     promotions = Promotions()
     tell(promotions, *(start(trial, "gp, 3 results") for trial in range(3)), start(3, "random"))
     tell(promotions, TrialFailed(TrialId(0), 0, "no"), finish(1), TrialPromoted(TrialId(1), 0, 1))
@@ -74,7 +74,7 @@ def test_the_comparison_excludes_trials_that_failed_at_any_rung() -> None:
     ]
 
 
-def test_the_comparison_separates_trials_that_entered_at_different_rungs() -> None:
+def test_the_promotion_comparison_separates_trials_that_entered_at_different_rungs() -> None:
     promotions = Promotions()
     for trial in range(60):
         tell(

@@ -292,7 +292,7 @@ def test_mutation_passes_the_suite_of_proposers(space: Callable[[], object]) -> 
     check_proposer(Mutation(), space())
 
 
-def test_mutation_search_still_draws_a_share_of_trials_at_random() -> None:
+def test_mutation_search_draws_a_fixed_share_of_its_trials_at_random() -> None:
     def random_ones(share: float) -> int:
         proposer = Mutation(first=3, random_share=share).proposer(SPACE, 0, 9)
         for trial in range(3):
@@ -419,7 +419,7 @@ class Deaf(Scripted):
     ],
     ids=["made", "propose", "exit", "mute", "observe", "outside", "missing", "no proposal"],
 )
-def test_a_broken_proposer_is_dropped(
+def test_a_proposer_that_fails_is_dropped(
     make: Callable[[], Proposer], says: str, studied: Studied
 ) -> None:
     studied.begin(0)
@@ -437,7 +437,7 @@ def test_a_broken_proposer_is_dropped(
         assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
 
 
-def test_a_repeated_proposal_is_not_tried_twice_in_a_finite_space() -> None:
+def test_a_finite_space_never_tries_a_repeated_proposal_again() -> None:
     space = Space.parse({"n": (1, 6), "c": [["a"], ["b"]]})
     study = Studied(space)
     study.configurations.put(TrialId(0), {"n": 2, "c": ["a"]})
@@ -463,7 +463,7 @@ def test_an_endless_design_replaces_a_repeated_configuration_with_a_nearby_confi
     assert len({repr(configuration) for configuration in tried}) == 40
 
 
-def test_a_proposal_tried_in_the_meantime_is_replaced_by_the_design(
+def test_the_design_replaces_a_proposal_that_was_tried_in_the_meantime(
     studied: Studied,
 ) -> None:
     studied.start(lambda: Scripted(numbered), ahead=2)
@@ -474,7 +474,7 @@ def test_a_proposal_tried_in_the_meantime_is_replaced_by_the_design(
     assert studied.begin(1) == "number 1"
 
 
-def test_a_fused_study_first_uses_proposals_of_the_current_group() -> None:
+def test_a_fused_study_first_uses_the_proposals_of_the_current_group() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
     study.start(
@@ -506,7 +506,7 @@ def test_closing_a_study_does_not_wait_for_a_hanging_proposer(studied: Studied) 
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
-def test_the_wait_for_proposals_is_limited_to_a_share_of_training_time(
+def test_trials_wait_for_proposals_only_a_limited_share_of_training_time(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proposal takes a second. Two workers train for two seconds a trial, and may wait for half
@@ -539,7 +539,7 @@ def test_the_wait_for_proposals_is_limited_to_a_share_of_training_time(
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
-def test_the_time_limit_for_the_first_proposal_is_counted_separately(
+def test_waiting_for_the_first_proposal_has_its_own_time_limit(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_wait(monkeypatch, 3.0)
@@ -560,7 +560,7 @@ def test_the_time_limit_for_the_first_proposal_is_counted_separately(
     assert (study.proposals.waited_at_first, study.proposals.waited) == (2.0, 0.0)
 
 
-def test_the_wait_for_the_first_proposal_may_be_longer(
+def test_the_first_proposal_may_be_awaited_longer_than_later_proposals(
     studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_wait(monkeypatch, 0.01)
@@ -606,7 +606,7 @@ def test_a_proposal_that_differs_only_by_rounding_is_treated_as_tried(studied: S
     assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
-def test_trials_stop_waiting_for_proposals_after_a_wait_without_success(
+def test_after_waiting_in_vain_later_trials_do_not_wait_for_proposals(
     studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)

@@ -54,13 +54,13 @@ def test_random_configurations_do_not_depend_on_the_order_of_calls(trials: list[
 
 
 @given(st.permutations(range(7)))
-def test_draws_from_a_finite_space_are_independent_of_call_order(trials: list[int]) -> None:
+def test_draws_from_finite_spaces_do_not_depend_on_the_order_of_calls(trials: list[int]) -> None:
     in_order = [Random().build(FINITE, 7).configuration(i) for i in range(7)]
     search = Random().build(FINITE, 7)
     assert [search.configuration(i) for i in trials] == [in_order[i] for i in trials]
 
 
-def test_changing_a_drawn_configuration_does_not_change_later_ones() -> None:
+def test_changing_a_drawn_configuration_does_not_change_later_configurations() -> None:
     search = Random().build(Space.parse({"widths": [[1, [2]]], "x": (0.0, 1.0)}), 0)
     given = search.configuration(0)
     given["widths"][1].append("!")
@@ -85,7 +85,7 @@ def test_draws_omit_inactive_hyperparameters_and_forbidden_configurations() -> N
     assert len({frozenset(configuration) for configuration in drawn}) == 5
 
 
-def test_conditions_on_integers_with_a_log_scale_are_met() -> None:
+def test_random_configurations_meet_conditions_on_integers_with_a_log_scale() -> None:
     """ConfigSpace's normal log integers lie between the integers, where ``==`` misses them."""
     space = ConfigurationSpace()
     n = NormalIntegerHyperparameter("n", 3, 2, 1, 9, log=True)
@@ -99,7 +99,7 @@ def test_conditions_on_integers_with_a_log_scale_are_met() -> None:
     assert any("y" in c for c in drawn)
 
 
-def test_a_forbidden_less_than_equals_clause_is_respected() -> None:
+def test_a_forbidden_less_than_or_equal_clause_is_respected() -> None:
     """ConfigSpace 1.2.2 compares ForbiddenLessThanEqualsClause the wrong
     way round when it samples.
     """
@@ -133,7 +133,7 @@ def test_a_finite_space_gives_each_of_its_configurations_exactly_once(seed: int)
     assert drawn == dict.fromkeys(with_b | {(("a", "y"), ("c", c)) for c in "pqr"}, 1)
 
 
-def test_first_draws_of_a_finite_space_follow_its_weights() -> None:
+def test_the_first_draws_of_a_finite_space_follow_its_weights_and_distributions() -> None:
     """First draws follow the prior; 400 seeds, four standard errors."""
     space = Space.parse(
         {

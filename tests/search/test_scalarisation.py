@@ -41,7 +41,7 @@ def test_scalarisation_is_the_augmented_tchebycheff_function() -> None:
     assert scalarise(keys, weights)[3] == math.inf
 
 
-def test_losses_are_scaled_by_the_highest_resource_with_enough_results() -> None:
+def test_losses_are_scaled_by_results_at_the_highest_resource_with_enough_results() -> None:
     low, high = (
         [(0.0, 100.0 + i, float(i)) for i in range(6)],
         [(0.0, float(i), 10.0 * i) for i in range(5)],
@@ -67,7 +67,7 @@ def test_scalarisation_adds_half_the_loss_range_for_a_median_violation() -> None
     st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20),
     st.integers(0, 99),
 )
-def test_scalars_rank_smaller_violations_first_and_then_undominated_results(
+def test_combined_losses_rank_smaller_violations_first_and_then_undominated_results(
     given: list[tuple[float, float]], violations: list[float], trial: int
 ) -> None:
     keys = np.array(
@@ -85,7 +85,7 @@ def test_scalars_rank_smaller_violations_first_and_then_undominated_results(
         assert its <= others or not is_as_good(one, other)
 
 
-def test_gp_scales_several_losses_by_the_highest_resource() -> None:
+def test_gp_scales_several_losses_by_the_results_at_the_highest_resource() -> None:
     proposer = GP().proposer(Space.parse(SPACE), 0, 9)
     assert isinstance(proposer, GPProposer)
     results = [

@@ -92,12 +92,12 @@ def test_the_record_of_a_search_omits_defaults() -> None:
     "search",
     ["bayes", "", "grid\n", 5, None, Random, "no.such.module:Search", "no_such_module:b:c", ":x"],
 )
-def test_the_error_for_an_unknown_search_lists_the_known_ones(search: object) -> None:
+def test_the_error_for_an_unknown_search_lists_the_known_searches(search: object) -> None:
     with pytest.raises(SettingsError):
         SEARCHES.part(search)
 
 
-def test_a_search_of_an_entry_point_is_recorded_by_name(installed: Path) -> None:
+def test_a_search_installed_as_an_entry_point_is_recorded_by_name(installed: Path) -> None:
     from corner_search import Corner, Needy  # type: ignore[import-not-found]
 
     assert SEARCHES.part("corner") == Corner()
@@ -133,7 +133,7 @@ def test_a_search_class_defined_in_a_function_is_refused(tmp_path: Path) -> None
     assert not (tmp_path / "study").exists()
 
 
-def test_a_study_is_readable_without_its_search_package(
+def test_a_study_can_be_read_without_the_package_of_its_search(
     installed: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -41,7 +41,7 @@ def discrepancy(search: Search, trials: int, seed: int) -> float:
 
 
 @pytest.mark.parametrize("trials", [16, 64, 100, 512])
-def test_sobol_points_are_spread_more_evenly_than_random_ones(trials: int) -> None:
+def test_sobol_points_are_spread_more_evenly_than_random_points(trials: int) -> None:
     """For each of 20 seeds its discrepancy is below the least of 20 random designs."""
     least = min(discrepancy(Random(), trials, seed) for seed in range(20))
     assert all(discrepancy(Sobol(), trials, seed) < least for seed in range(20))
@@ -93,7 +93,7 @@ def test_sobol_respects_conditions_and_forbidden_clauses() -> None:
         Configuration(space, values=configuration).check_valid_configuration()
 
 
-def test_sobol_skips_forbidden_points_and_keeps_the_order_of_others() -> None:
+def test_sobol_skips_forbidden_points_and_keeps_the_order_of_other_points() -> None:
     space = ConfigurationSpace({"a": (0.0, 1.0), "b": (0.0, 1.0)})
     space.add(ForbiddenLessThanRelation(space["a"], space["b"]))
     allowed = [

@@ -87,7 +87,7 @@ def test_a_finite_search_does_not_repeat_enqueued_configurations() -> None:
 @pytest.mark.parametrize(
     "space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"]
 )
-def test_find_returns_the_trial_number_of_each_finite_search_configuration(
+def test_the_method_find_returns_the_trial_number_of_each_configuration(
     space: Space, kind: str
 ) -> None:
     search = Random().build(space, 1) if kind == "random" else GridDesign(space, 3)

@@ -188,7 +188,7 @@ def test_a_step_gives_ordered_numbers_without_rounding_errors(
     assert not column.is_category
 
 
-def test_a_value_with_rounding_error_is_accepted_as_multiple_of_step() -> None:
+def test_a_value_with_a_rounding_error_counts_as_a_multiple_of_step() -> None:
     space = Space.parse({"x": {"low": 0, "high": 1, "step": 0.1}})
     assert space.check({"x": 3 * 0.1}) == {"x": 0.3}
     with pytest.raises(SpaceError):

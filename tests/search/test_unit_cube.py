@@ -46,7 +46,7 @@ def test_zero_and_one_map_to_the_ends_of_each_range() -> None:
     assert (low["act"], high["act"]) == ("relu", "tanh")
 
 
-def test_draws_satisfy_a_condition_on_a_choice_between_lists() -> None:
+def test_random_configurations_satisfy_a_condition_on_a_choice_between_lists() -> None:
     space = with_every_clause()
     design = Random().build(space, 0)
     drawn = [design.configuration(trial) for trial in range(500)]

@@ -29,7 +29,7 @@ def test_recorded_values_are_never_changed(curves: list[list[float]], draw: int)
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5))
-def test_the_first_continuation_of_a_curve_stays_at_the_last_value(
+def test_the_first_simulated_continuation_of_a_curve_keeps_the_last_value(
     curves: list[list[float]],
 ) -> None:
     loss = courses(traces(*curves), 0)
@@ -37,7 +37,7 @@ def test_the_first_continuation_of_a_curve_stays_at_the_last_value(
         assert all(loss(trial, len(curve) + more) == curve[-1] for more in (1, 50, 500))
 
 
-def test_later_continuations_of_a_curve_follow_trials_that_trained_longer() -> None:
+def test_later_simulated_continuations_of_a_curve_follow_trials_that_trained_longer() -> None:
     known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44], [0.1])
     assert courses(known)(0, 5) == 0.8
     assert courses(known, 1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)

@@ -44,7 +44,7 @@ def recorder() -> RecorderAndTimeline:
     return readers
 
 
-def test_the_clock_of_a_trace_sums_the_times_of_its_jobs() -> None:
+def test_the_clock_of_a_recorded_trial_sums_the_times_of_its_jobs() -> None:
     readers = recorder()
     for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
         readers.take(event)
@@ -73,7 +73,7 @@ def test_a_trace_records_only_the_last_training_of_a_repeated_job() -> None:
     assert readers.traces().trials[0].clock == [5.0]
 
 
-def test_a_trace_contains_times_of_failed_trials_but_no_withdrawn_trials() -> None:
+def test_a_trace_contains_failed_trials_with_times_but_no_withdrawn_trials() -> None:
     readers = recorder()
     readers.take(finished(0, 0, 1, 1.0))
     readers.take(
@@ -89,7 +89,7 @@ def test_a_trace_contains_times_of_failed_trials_but_no_withdrawn_trials() -> No
     assert courses(traces, 0)(1, 1) == math.inf
 
 
-def test_a_paused_job_is_recorded_up_to_its_pause() -> None:
+def test_a_paused_job_is_recorded_up_to_the_time_of_the_pause() -> None:
     readers = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
     readers.take(
@@ -101,7 +101,7 @@ def test_a_paused_job_is_recorded_up_to_its_pause() -> None:
     assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
 
 
-def test_warmup_time_is_recorded_for_the_worker_instead_of_the_trial() -> None:
+def test_the_warmup_time_counts_for_the_worker_and_not_for_the_trial() -> None:
     readers = recorder()
     for trial in range(7):
         readers.take(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))

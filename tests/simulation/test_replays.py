@@ -116,7 +116,7 @@ def test_paused_and_resumed_jobs_take_the_sum_of_their_times() -> None:
     assert not predictor.is_as_recorded(choice)
 
 
-def test_a_replay_gives_a_timed_out_trial_its_time_without_epochs() -> None:
+def test_in_a_replay_a_trial_that_timed_out_takes_time_without_epochs() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))

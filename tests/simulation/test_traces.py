@@ -44,7 +44,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_training_times_read_from_a_table_never_decrease(table: Path) -> None:
+def test_training_times_that_are_read_from_a_table_never_decrease(table: Path) -> None:
     traces = read_table(table, ACCURACY, times="times")
     assert list(traces.trials[0].losses) == [-0.1, -0.5, float("inf")]
     assert traces.trials[0].clock == [1.0, 2.0, 2.0]
@@ -84,7 +84,7 @@ def test_a_file_with_pickled_arrays_is_refused(tmp_path: Path) -> None:
         read_table(tmp_path / "text.npz", ACCURACY)
 
 
-def test_random_numbers_of_invented_curves_are_uniform_and_independent() -> None:
+def test_the_random_numbers_for_invented_curves_are_uniform_and_independent() -> None:
     """200,000 of each kind; bounds of five standard errors."""
     curves = invent_curves(seed=3)
     count = 100_000

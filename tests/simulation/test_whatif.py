@@ -88,7 +88,7 @@ def test_the_predicted_time_of_the_recorded_study_is_the_recorded_time() -> None
     assert one.continued == 0
 
 
-def test_a_prediction_names_the_default_scheduler_ash_without_options() -> None:
+def test_the_default_scheduler_appears_in_a_prediction_as_ash_without_options() -> None:
     predictor = Predictor(cut(workers=2))
     default = Ash().where_rungs_are_chosen(weighs_seconds=False)
     names = [
@@ -98,7 +98,7 @@ def test_a_prediction_names_the_default_scheduler_ash_without_options() -> None:
     assert names == ["ash", "ash:exponent=0.9"]
 
 
-def test_a_prediction_states_the_share_of_epochs_never_trained() -> None:
+def test_a_prediction_states_the_share_of_epochs_that_were_never_trained() -> None:
     predictor = Predictor(cut())
     one = predictor.prediction(predictor.choice("full", LADDER, 2))
     assert one.epochs == 40 * 16
@@ -107,7 +107,7 @@ def test_a_prediction_states_the_share_of_epochs_never_trained() -> None:
     assert any("were never trained" in sentence for sentence in whatif_words([one], unit="epoch"))
 
 
-def test_speed_up_is_relative_to_one_worker_and_efficiency_per_worker() -> None:
+def test_speed_up_compares_with_one_worker_and_efficiency_divides_by_workers() -> None:
     predictor = Predictor(known())
     alone, four = (
         predictor.prediction(predictor.choice("sh", LADDER, workers)) for workers in (1, 4)
@@ -202,7 +202,7 @@ def test_the_explanation_says_that_efficiency_compares_with_one_worker() -> None
     )
 
 
-def test_no_predicted_result_is_better_than_the_best_recorded_result() -> None:
+def test_whatif_predicts_no_result_better_than_the_best_recorded_result() -> None:
     traces = cut()
     predictor = Predictor(traces)
     for workers in (1, 8, 32):
@@ -211,7 +211,7 @@ def test_no_predicted_result_is_better_than_the_best_recorded_result() -> None:
         assert best.low >= traces.best_loss
 
 
-def test_no_result_is_predicted_beyond_the_highest_recorded_rung() -> None:
+def test_whatif_predicts_no_result_above_the_highest_recorded_rung() -> None:
     predictor = Predictor(known(top=8), draws=2)
     assert predictor.prediction(predictor.choice("full", LADDER, 2)).best is None
     assert predictor.prediction(predictor.choice("full", Ladder(1, 8, 2), 2)).best is not None
@@ -237,7 +237,7 @@ def test_the_whatif_figure_has_a_line_per_scheduler_and_readable_times() -> None
     assert "10 s" in figure.layout.yaxis.ticktext
 
 
-def test_whatif_figures_with_one_prediction_use_equal_names_and_round_ticks() -> None:
+def test_a_whatif_figure_of_one_prediction_has_fixed_names_and_round_ticks() -> None:
     recorded = [
         whatif_figure([prediction(2, Range(5.4, 5.4, 5.4), is_as_recorded=is_own)])
         for is_own in (True, False)

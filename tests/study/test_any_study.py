@@ -145,7 +145,7 @@ UNSHRUNK = settings(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN)
-def test_the_model_of_the_controller_detects_a_broken_controller(
+def test_the_simple_model_of_the_controller_detects_a_broken_controller(
     broken: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for part in (Assignments, CheckpointIndex):

@@ -181,7 +181,7 @@ def test_the_best_trials_of_the_highest_rung_are_confirmed(
     losses=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=40),
     is_one=st.booleans(),
 )
-def test_a_bounded_list_of_results_keeps_the_best(
+def test_a_list_of_limited_length_keeps_the_best_results(
     losses: list[tuple[int, int]], is_one: bool
 ) -> None:
     book: BestOfRung[int] = BestOfRung()
@@ -202,7 +202,7 @@ def test_a_bounded_list_of_results_keeps_the_best(
         assert len(book.results) < 24
 
 
-def test_every_undominated_result_is_kept() -> None:
+def test_a_rung_keeps_every_undominated_result() -> None:
     count = 2 * best_of_rung.KEPT + 100
     entries = [
         ((0.0, float(trial), float(count - trial), 0.0), TrialId(trial)) for trial in range(count)
@@ -214,7 +214,7 @@ def test_every_undominated_result_is_kept() -> None:
 
 
 @given(st.lists(st.tuples(*3 * [st.integers(0, 9)]), min_size=24, max_size=60))
-def test_the_whole_pareto_front_and_few_other_results_are_kept(
+def test_a_rung_keeps_the_whole_pareto_front_and_few_other_results(
     losses: list[tuple[int, ...]],
 ) -> None:
     book: BestOfRung[int] = BestOfRung()
@@ -241,7 +241,7 @@ def test_withdrawing_one_trial_may_move_another_trial_onto_the_front() -> None:
     assert bests.has_as_good((2.0, 3.0))
 
 
-def test_by_default_only_one_trial_of_a_rung_is_the_best() -> None:
+def test_by_default_only_one_trial_of_a_rung_counts_as_best() -> None:
     bests = RungBests()
     for trial in range(3):
         bests.arrive(TrialId(trial), 0, (0.0, float(trial)))

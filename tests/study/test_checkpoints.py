@@ -83,7 +83,7 @@ def test_the_target_of_a_link_in_a_checkpoint_is_not_deleted(tmp_path: Path, mod
     assert stat.S_IMODE(outside.stat().st_mode) != mode
 
 
-def test_a_checkpoint_that_is_itself_a_link_is_unlinked(tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_a_link_is_removed_without_its_target(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -138,9 +138,7 @@ def test_cleaning_the_checkpoint_folder_deletes_only_files_named_like_checkpoint
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "loop", "pipe"])
-def test_a_file_pipe_or_broken_link_as_checkpoint_folder_is_refused(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_checkpoint_folder_that_is_not_a_folder_is_refused(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "checkpoints"
     if kind == "file":
         place.write_text("x")
@@ -305,7 +303,9 @@ def test_after_a_power_loss_a_checkpoint_is_either_complete_or_missing(
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.floats(0, 0.3))
-def test_a_committed_checkpoint_is_whole_despite_disk_faults(seed: int, rate: float) -> None:
+def test_a_committed_checkpoint_is_complete_even_if_the_disk_had_faults(
+    seed: int, rate: float
+) -> None:
     faults = dict.fromkeys((NO_SPACE, NO_INODE, SYNC_ERROR, SHORT_WRITE, READ_ERROR), rate)
     disk = SimulatedDisk(Random(seed), rates=faults)
     one = on(disk, seconds=1.0)
@@ -341,7 +341,7 @@ def test_an_unreadable_checkpoint_is_treated_as_missing(seed: int, rate: float) 
     )
 
 
-def test_only_checkpoints_of_long_jobs_are_synced() -> None:
+def test_only_checkpoints_of_jobs_of_a_second_or_longer_are_synced() -> None:
     for seconds, syncs in ((0.0, 0), (0.999, 0), (1.0, 1)):
         disk = SimulatedDisk(Random(0))
         disk.make_folder("/checkpoints")
@@ -351,7 +351,7 @@ def test_only_checkpoints_of_long_jobs_are_synced() -> None:
         assert (disk.calls["sync"], disk.calls["sync_folder"]) == (syncs, syncs)
 
 
-def test_training_gets_a_temporary_folder_if_no_checkpoint_folder_can_be_made(
+def test_training_uses_a_temporary_folder_if_no_checkpoint_folder_can_be_made(
     tmp_path: Path,
 ) -> None:
     class Full(Disk):
@@ -407,7 +407,7 @@ def part_writer(study: Path, start: int, process: int) -> PartWriter:
     return PartWriter(Checkpoints(study), TRIAL, start, folder=folder, process=process)
 
 
-def test_a_process_reads_its_own_checkpoint_part_or_that_of_process_0(
+def test_a_process_without_a_checkpoint_part_reads_the_part_of_process_0(
     tmp_path: Path,
 ) -> None:
     first = writer(tmp_path)

@@ -131,7 +131,7 @@ def test_the_best_trial_has_a_checkpoint_at_every_moment(
     ),
     st.randoms(),
 )
-def test_all_trials_on_the_front_keep_their_checkpoints(
+def test_all_trials_on_the_pareto_front_keep_their_checkpoints(
     results: list[tuple[int, int, int, int]], chance: random.Random
 ) -> None:
     entries = [(tuple(map(float, key)), TrialId(trial)) for trial, key in enumerate(results)]

@@ -98,7 +98,9 @@ def test_a_journal_with_a_configuration_outside_of_the_space_is_refused(
     assert summary["state"] == "unreadable"
 
 
-def test_a_journal_rewritten_without_changes_is_read(finished: Path, tmp_path: Path) -> None:
+def test_a_journal_that_was_rewritten_without_changes_can_be_read(
+    finished: Path, tmp_path: Path
+) -> None:
     directory = written_again(finished, tmp_path / "same")
     assert ashtune.Study.load(directory).best.metrics == ashtune.Study.load(finished).best.metrics
 

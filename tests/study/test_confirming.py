@@ -294,7 +294,7 @@ def test_a_best_trial_that_is_withdrawn_is_not_confirmed() -> None:
     assert study.confirms
 
 
-def test_an_interrupted_confirmation_is_trained_once_in_the_next_session() -> None:
+def test_an_interrupted_confirmation_is_trained_only_once_in_the_next_session() -> None:
     study = Driven(3, Confirm(2, 2))
     ended_by_a_limit(study)
     while not study.confirms:
@@ -309,7 +309,7 @@ def test_an_interrupted_confirmation_is_trained_once_in_the_next_session() -> No
     study.check()
 
 
-def test_raising_the_number_of_confirmations_trains_only_the_missing_ones() -> None:
+def test_raising_the_number_of_confirmations_trains_only_the_missing_confirmations() -> None:
     study = Driven(5, Confirm(1, 1))
     for confirm in (Confirm(1, 1), Confirm(2, 1), Confirm(2, 3)):
         study.confirm = confirm
@@ -334,7 +334,7 @@ def test_a_failed_confirmation_is_not_tried_again() -> None:
     assert trial not in {job.trial for job in study.machine.given}
 
 
-def test_a_finished_confirmation_discards_its_checkpoint() -> None:
+def test_the_checkpoint_of_a_finished_confirmation_is_discarded() -> None:
     study = Driven(7, Confirm(1, 1))
     ended_by_a_limit(study)
     while not study.confirms:

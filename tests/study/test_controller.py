@@ -122,7 +122,7 @@ def test_a_trial_is_promoted_only_after_it_is_saved() -> None:
     assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
 
 
-def test_a_trial_without_a_checkpoint_starts_again_from_zero() -> None:
+def test_a_trial_without_a_checkpoint_trains_again_from_the_start() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1, held=False)
     assert harness.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
@@ -143,7 +143,7 @@ def test_a_trial_that_kills_two_workers_fails() -> None:
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
-def test_a_trial_does_not_fail_if_workers_are_lost_before_training_it() -> None:
+def test_a_trial_does_not_fail_if_its_workers_are_lost_before_training() -> None:
     harness = ControllerHarness(trials=2)
     for worker in range(4):
         harness.lose(worker, "SIGSEGV")
@@ -151,7 +151,7 @@ def test_a_trial_does_not_fail_if_workers_are_lost_before_training_it() -> None:
         assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
 
 
-def test_a_study_is_incomplete_if_stopped_during_its_last_job() -> None:
+def test_a_study_that_stopped_during_its_last_job_is_incomplete() -> None:
     harness = ControllerHarness(trials=2, workers=2)
     harness.report(0, 0, 0, 0.5, held=False)
     harness.handle(StopRequested(0, "time limit reached"))
@@ -188,7 +188,7 @@ def test_a_trial_that_exceeds_its_time_limit_fails_without_a_retry() -> None:
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
 
-def test_a_promoted_trial_trains_elsewhere_if_its_worker_is_lost_while_saving() -> None:
+def test_a_promoted_trial_moves_to_another_worker_if_its_saving_worker_dies() -> None:
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1)
     harness.report(0, 1, 0, 0.5)
@@ -209,7 +209,7 @@ def test_a_new_session_restarts_the_unfinished_jobs_of_the_previous_session() ->
     ]
 
 
-def test_a_result_of_a_job_that_was_never_ordered_is_refused() -> None:
+def test_the_controller_refuses_a_result_of_a_job_that_was_never_ordered() -> None:
     harness = ControllerHarness()
     with pytest.raises(JournalError):
         harness.report(0, 3, 0, 0.1)
@@ -299,7 +299,7 @@ def test_a_session_whose_target_is_already_reached_ends_at_once() -> None:
     assert not harness.controller.is_open
 
 
-def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
+def test_a_withdrawn_trial_is_replaced_by_a_new_trial() -> None:
     harness = ControllerHarness(trials=1)
     orders = harness.handle(
         TrialWithdrawn(
@@ -315,7 +315,7 @@ def test_a_withdrawn_trial_is_not_replaced_once_the_search_is_exhausted() -> Non
     assert harness.controller.is_complete
 
 
-def test_a_study_with_only_invalid_configurations_ends() -> None:
+def test_a_study_stops_if_its_configurations_are_all_invalid() -> None:
     harness = ControllerHarness(trials=10**9)
     for trial in range(WITHDRAWN_IN_A_ROW):
         harness.handle(
@@ -325,7 +325,7 @@ def test_a_study_with_only_invalid_configurations_ends() -> None:
     assert "invalid" in harness.controller.stopping
 
 
-def test_invalid_configurations_end_a_study_only_if_consecutive() -> None:
+def test_only_many_consecutive_invalid_configurations_end_a_study() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=10**9)
     for trial in range(2 * WITHDRAWN_IN_A_ROW):
         if trial % 10 == 9:
@@ -375,7 +375,7 @@ def test_after_a_withdrawal_a_former_best_trial_keeps_its_checkpoint() -> None:
     assert Discard(TrialId(0), 2) not in orders
 
 
-def test_a_pending_checkpoint_deletion_is_cancelled_if_its_worker_is_lost() -> None:
+def test_a_requested_checkpoint_deletion_is_cancelled_if_the_worker_is_lost() -> None:
     assignments, worker, trial = Assignments(), WorkerId(0), TrialId(0)
     assignments.join(worker)
     assignments.releasing[trial] = Holding(worker, trial, 0, 0.5)
@@ -415,7 +415,7 @@ def test_the_worker_that_is_idle_longest_gets_the_job() -> None:
     assert harness.lose(3) == [Train(WorkerId(4), TrialId(0), 0, 0, 1)]
 
 
-def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None:
+def test_checkpoints_of_trials_that_cannot_be_promoted_are_discarded_at_once() -> None:
     harness = ControllerHarness(trials=4)
     discarded = []
     for trial, loss in enumerate([0.4, 0.3, 0.2, 0.1]):
@@ -582,7 +582,7 @@ def test_a_study_stops_if_all_promoted_trials_fail_for_the_same_reason() -> None
     assert harness.controller.stopping == stopped
 
 
-def test_failures_of_promoted_trials_are_allowed_after_one_promoted_result() -> None:
+def test_failures_of_promoted_trials_are_tolerated_after_one_promoted_trial_succeeded() -> None:
     harness = with_all_promoted(max_failures=20)
     harness.report(0, 0, 0, 0.0, held=False)
     harness.report(0, 0, 1, 0.0, held=False)
@@ -590,7 +590,7 @@ def test_failures_of_promoted_trials_are_allowed_after_one_promoted_result() -> 
     assert not harness.controller.stopping
 
 
-def test_failed_restores_stop_a_study_despite_trials_that_need_no_restore() -> None:
+def test_failed_restores_stop_a_study_even_if_trials_in_place_succeed() -> None:
     harness = with_all_promoted(max_failures=20)
     for trial in range(0, 10, 2):
         assert not harness.controller.stopping
@@ -601,7 +601,7 @@ def test_failed_restores_stop_a_study_despite_trials_that_need_no_restore() -> N
     assert harness.controller.gave_up
 
 
-def test_a_study_stops_after_a_quarter_of_max_failures_among_promoted_trials() -> None:
+def test_a_study_stops_if_promoted_trials_cause_a_quarter_of_max_failures() -> None:
     harness = with_all_promoted(max_failures=40)
     promoted_and_failing(harness, range(9))
     assert not harness.controller.stopping
@@ -652,7 +652,7 @@ def test_changed_or_invalid_rungs_of_a_session_are_refused(rungs, kept) -> None:
         ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
 
 
-def test_a_trial_ended_on_purpose_is_not_promoted() -> None:
+def test_a_trial_that_called_stop_is_not_promoted() -> None:
     harness = ControllerHarness(trials=4)
     harness.report(0, 0, 0, 0.1, held=False, stopped=True)
     orders = harness.report(0, 1, 0, 0.5, held=False)
@@ -669,7 +669,7 @@ def test_a_trial_ended_on_purpose_is_not_promoted() -> None:
 
 
 @pytest.mark.parametrize("make", [AshMachine, StoppingMachine, SuccessiveHalving().build])
-def test_a_study_is_complete_if_all_trials_end_on_purpose(
+def test_a_study_is_complete_if_all_its_trials_called_stop(
     make: Callable[..., Machine],
 ) -> None:
     harness = ControllerHarness(make(Ladder(1, 4, 2), 4), trials=4)
@@ -679,7 +679,7 @@ def test_a_study_is_complete_if_all_trials_end_on_purpose(
     assert harness.controller.is_complete
 
 
-def test_a_rung_promotes_no_trial_that_ended_on_purpose() -> None:
+def test_a_closed_rung_promotes_no_trial_that_called_stop() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         orders = harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
@@ -689,7 +689,7 @@ def test_a_rung_promotes_no_trial_that_ended_on_purpose() -> None:
 
 
 @pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])
-def test_a_scheduler_receives_job_costs_and_the_curves_that_it_requests(reads: bool, curve) -> None:
+def test_a_scheduler_receives_job_times_and_the_curves_that_it_requests(reads: bool, curve) -> None:
     heard: list[Result] = []
 
     class Listening(AshMachine):
@@ -748,7 +748,7 @@ def test_nothing_is_confirmed_before_a_promoted_trial_is_saved() -> None:
     assert harness.release(0, 0, 1) == [Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10)]
 
 
-def test_confirmation_starts_after_the_search_ends_even_if_a_promotion_waits() -> None:
+def test_confirming_starts_when_the_search_ends_even_if_a_promotion_waits() -> None:
     harness = with_a_promotion_that_waits()
     orders = harness.handle(StopRequested(0, "time limit reached", ends_search=True))
     assert [order.confirms for order in orders if isinstance(order, Train)] == [TrialId(0)]

@@ -96,7 +96,7 @@ def test_an_enqueued_configuration_changes_only_its_own_trial() -> None:
     assert [each.origin for each in after] == ["enqueued", "", "", ""]
 
 
-def test_initially_enqueued_configurations_count_as_waiting() -> None:
+def test_configurations_that_were_enqueued_at_the_start_count_as_waiting() -> None:
     configurations = Configurations(design_for("random", FIRST), enqueued=len(FIRST))
     assert configurations.waiting == 2
     configurations.draw(TrialId(0))

@@ -58,7 +58,7 @@ def turns_of(journal: Path) -> list[bytes]:
     return re.findall(rb'(?s:.*?),"crc":"[0-9a-f]{8}"}\n', journal.read_bytes())
 
 
-def test_reading_a_journal_may_start_at_any_turn_of_events(
+def test_reading_a_journal_may_start_at_any_group_of_events(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events, position = events_of(journal), 0
@@ -74,7 +74,7 @@ def test_reading_a_journal_may_start_at_any_turn_of_events(
     assert some + new(first) == events
 
 
-def test_reading_a_journal_from_the_middle_of_a_turn_is_refused(journal: Path) -> None:
+def test_reading_a_journal_from_the_middle_of_an_event_group_is_refused(journal: Path) -> None:
     starts = {position for _, position in records(journal)}
     for position in range(min(starts) + 1, min(starts) + 400):
         if position not in starts:
@@ -84,7 +84,7 @@ def test_reading_a_journal_from_the_middle_of_a_turn_is_refused(journal: Path) -
         JournalReader(journal, journal.stat().st_size + 1)
 
 
-def test_a_reader_waits_until_an_incomplete_last_turn_is_complete(
+def test_a_reader_waits_until_an_incomplete_last_event_group_is_complete(
     journal: Path, tmp_path: Path
 ) -> None:
     whole, turns = journal.read_bytes(), turns_of(journal)
@@ -103,7 +103,7 @@ def test_a_reader_waits_until_an_incomplete_last_turn_is_complete(
     assert events == events_of(journal)
 
 
-def test_a_missing_turn_of_events_is_reported_while_following_a_journal(
+def test_a_missing_group_of_events_is_reported_while_following_a_journal(
     journal: Path, tmp_path: Path
 ) -> None:
     turns = turns_of(journal)
@@ -118,7 +118,7 @@ def test_a_missing_turn_of_events_is_reported_while_following_a_journal(
             new(each)
 
 
-def test_a_reader_refuses_a_journal_that_replaced_the_followed_one(
+def test_a_reader_refuses_a_journal_that_replaced_the_followed_journal(
     journal: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy.jsonl"
@@ -172,7 +172,9 @@ def test_a_read_error_of_a_followed_journal_is_raised_as_journal_error(journal: 
         new(follower)
 
 
-def test_an_event_longer_than_a_block_is_read_whole(tmp_path: Path, journal: Path) -> None:
+def test_an_event_that_is_longer_than_a_block_is_read_completely(
+    tmp_path: Path, journal: Path
+) -> None:
     place = tmp_path / "long.jsonl"
     create(place, read_settings(journal))
     event = StopRequested(1.0, reason="x" * 1_000_000)
@@ -215,7 +217,7 @@ def test_events_before_an_unreadable_line_are_returned_before_the_error(journal:
     assert events_of(journal) == events[:-1]
 
 
-def test_a_filtered_read_decodes_only_lines_that_contain_given_bytes(journal: Path) -> None:
+def test_a_filtered_read_decodes_only_the_lines_that_contain_given_bytes(journal: Path) -> None:
     mark = b"job_finished"
     expected = [pair for pair in records(journal) if isinstance(pair[0], JobFinished)]
     reader = JournalReader(journal, only=(mark,))

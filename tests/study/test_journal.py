@@ -74,7 +74,7 @@ def test_written_events_are_read_back(tmp_path: Path) -> None:
     assert differences(read_settings(path), settings()) == []
 
 
-def test_a_failed_study_that_was_moved_away_is_not_listed(tmp_path: Path) -> None:
+def test_the_list_of_studies_omits_a_failed_study_that_was_moved_away(tmp_path: Path) -> None:
     for name in ("a", "a/failed-1", "group/b"):
         (tmp_path / name).mkdir(parents=True)
         written(tmp_path / name)
@@ -124,7 +124,7 @@ def test_an_incomplete_last_line_is_removed_before_writing(tmp_path: Path) -> No
         assert path.read_bytes() == whole
 
 
-def test_an_incomplete_turn_at_the_end_of_a_journal_is_ignored(tmp_path: Path) -> None:
+def test_an_incomplete_event_group_at_the_end_of_a_journal_is_ignored(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
     turn: list[Event] = [
@@ -169,7 +169,7 @@ def damaged(path: Path, damage: Callable[[list[bytes]], list[bytes]]) -> None:
     path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
 
 
-def test_a_journal_cut_after_any_line_can_be_continued(tmp_path: Path) -> None:
+def test_a_journal_that_was_cut_after_any_line_can_be_continued(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     for kept in range(len(EVENTS)):
@@ -395,7 +395,7 @@ def test_differences_between_spaces_are_described_as_the_user_wrote_them(
     assert differences(of(space), of({**space, **change})) == messages
 
 
-def test_a_curve_that_exceeds_the_line_limit_is_thinned(
+def test_a_curve_that_exceeds_the_line_limit_loses_some_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
@@ -445,7 +445,7 @@ class FullDisk(Disk):
         self.synced.append(self.size(file))
 
 
-def test_the_next_flush_completes_a_turn_cut_off_by_a_full_disk(tmp_path: Path) -> None:
+def test_the_next_flush_completes_an_event_group_that_a_full_disk_cut(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1])
@@ -479,7 +479,7 @@ class InterruptedDisk(Disk):
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_events_of_an_interrupted_write_are_not_written_twice(
+def test_the_events_of_an_interrupted_write_are_not_written_twice(
     is_whole: bool, tmp_path: Path
 ) -> None:
     path, disk = written(tmp_path), InterruptedDisk()
@@ -517,7 +517,7 @@ def test_a_forked_process_does_not_write_its_parents_events(tmp_path: Path) -> N
     assert list(read_events(path)) == [*EVENTS, EVENTS[-1]]
 
 
-def test_a_process_can_end_while_its_journal_is_open(tmp_path: Path) -> None:
+def test_a_process_can_end_normally_while_its_journal_is_open(tmp_path: Path) -> None:
     program = f"""if True:
         from pathlib import Path
         from ashtune._src.study.journal_writer import Journal
@@ -619,6 +619,6 @@ def test_lines_are_decoded_one_by_one_if_memory_runs_out(
     assert list(read_events(path)) == EVENTS
 
 
-def test_a_journal_without_a_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
+def test_the_error_for_a_journal_without_a_folder_names_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"; choose a directory that can be written$"):
         create(tmp_path / "missing" / journals.NAME, settings())

@@ -37,7 +37,7 @@ def settings_of(scheduler: Any, search: str) -> Settings:
         ("ash", "gp", False),
     ],
 )
-def test_a_note_warns_of_schedulers_that_fit_badly_with_proposals(
+def test_a_note_warns_of_schedulers_that_use_proposals_badly(
     tmp_path: Path, scheduler: str, search: str, is_cautioned: bool
 ) -> None:
     settings = settings_of(scheduler, search)

@@ -51,14 +51,14 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
     return [(order.worker, order.trial) for order in orders if isinstance(order, Train)]
 
 
-def test_the_current_job_occupies_one_place_that_the_worker_offers() -> None:
+def test_the_current_job_occupies_one_of_the_places_that_a_worker_offers() -> None:
     controller = harness(ONE)
     assert given(orders_in(controller.handle(PlacesChanged(0, ONE, 3)))) == [(ONE, 1), (ONE, 2)]
     assert given(orders_in(controller.handle(finished(ONE, 0)))) == [(ONE, 3)]
     assert len(given(orders_in(controller.handle(finished(ONE, 1))))) == 1
 
 
-def test_a_worker_gets_no_job_until_idle_after_withdrawing_places() -> None:
+def test_a_worker_that_withdrew_places_gets_no_job_until_it_is_idle() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     assert orders_in(controller.handle(PlacesChanged(0, ONE, 1))) == []
@@ -67,7 +67,7 @@ def test_a_worker_gets_no_job_until_idle_after_withdrawing_places() -> None:
     assert len(given(orders_in(controller.handle(finished(ONE, 2))))) == 1
 
 
-def test_an_idle_worker_gets_a_job_before_an_offered_place() -> None:
+def test_a_job_goes_to_an_idle_worker_before_it_fills_a_place() -> None:
     controller = harness(ONE, trials=4)
     assert len(given(orders_in(controller.handle(PlacesChanged(0, ONE, 4))))) == 3
     assert orders_in(controller.handle(finished(ONE, 0, loss=9.0))) == []
@@ -75,7 +75,7 @@ def test_an_idle_worker_gets_a_job_before_an_offered_place() -> None:
     assert given(orders_in(controller.handle(finished(ONE, 1, loss=0.1)))) == [(TWO, 1)]
 
 
-def test_a_worker_without_a_place_releases_its_held_trial() -> None:
+def test_a_worker_without_a_free_place_releases_the_trial_in_its_memory() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(PlacesChanged(0, ONE, 1))
@@ -138,7 +138,7 @@ def test_releasing_a_trial_frees_a_place_for_another_job() -> None:
     ], "the better of two continues"
 
 
-def test_offered_places_are_filled_with_jobs_of_any_rung() -> None:
+def test_the_places_that_a_worker_offers_receive_jobs_of_any_rung() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 4))
     for trial in range(2):

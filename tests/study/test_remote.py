@@ -84,7 +84,7 @@ def train_files(trial: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", [None, train_files])
-def test_the_store_contains_exactly_the_needed_checkpoints(
+def test_the_store_contains_all_needed_checkpoints_and_no_others(
     tmp_path: Path, bucket: Path, objective: Any
 ) -> None:
     options = {} if objective is None else {"objective": objective}
@@ -258,7 +258,9 @@ def test_a_different_store_address_is_refused_for_an_existing_study(
     assert (old.directory / URL_FILE).read_text().startswith(f"file://{bucket}/ashtune-study-")
 
 
-def test_a_study_can_change_from_files_to_a_store(tmp_path: Path, bucket: Path) -> None:
+def test_a_study_can_move_its_checkpoints_from_files_to_a_store(
+    tmp_path: Path, bucket: Path
+) -> None:
     before = tuned(tmp_path)
     assert before.best is not None
     study = before.resume(trials=20, engine=local(bucket))
@@ -315,7 +317,7 @@ def test_a_stored_link_with_an_absolute_path_stays_inside_the_checkpoint(
     assert not (tmp_path / "outside").is_symlink()
 
 
-def test_a_study_whose_start_was_interrupted_keeps_its_store(
+def test_a_study_keeps_its_store_after_its_start_was_interrupted(
     tmp_path: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[None] = []
@@ -334,7 +336,7 @@ def test_a_study_whose_start_was_interrupted_keeps_its_store(
     assert len(calls) == 3
 
 
-def test_an_incompletely_copied_folder_is_not_accepted_as_a_checkpoint(
+def test_a_folder_that_was_copied_incompletely_is_not_accepted_as_a_checkpoint(
     tmp_path: Path, bucket: Path
 ) -> None:
     """A folder whose first files arrived looks like a folder."""
@@ -576,7 +578,7 @@ def test_an_abandoned_call_to_a_store_ends_when_the_store_answers(tmp_path: Path
         call.note_answer()
 
 
-def test_a_message_counts_checkpoints_that_a_hanging_store_keeps(
+def test_a_message_counts_the_checkpoints_that_a_hanging_store_does_not_delete(
     tmp_path: Path, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ashtune._src.study.remote.DELETIONS", Deletions())

@@ -27,7 +27,7 @@ TRIALS = 60
 
 
 @pytest.mark.parametrize(("resumes", "goes_straight"), [(False, True), (True, False)])
-def test_new_trials_go_to_the_top_if_the_lowest_rung_is_expensive(
+def test_new_trials_skip_the_lower_rungs_if_the_lowest_rung_is_expensive(
     tmp_path: Path, resumes: bool, goes_straight: bool
 ) -> None:
     training = Training(
@@ -75,7 +75,7 @@ def test_the_forecast_includes_trials_that_went_straight_to_the_former_top_rung(
     assert 24 <= top < 30
 
 
-def test_the_forecast_adds_promoted_trials_to_directly_trained_trials() -> None:
+def test_the_forecast_adds_promoted_trials_to_trials_that_skip_all_lower_rungs() -> None:
     # three are on their way to the rung below the top
     lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))
     assert lowest == 12
@@ -97,7 +97,7 @@ def test_trials_skip_expensive_rungs_only_if_the_search_considers_cost(
     assert record.get("skip_above") == skip_above
 
 
-def test_a_changed_value_of_skip_above_is_refused_for_an_existing_study(tmp_path: Path) -> None:
+def test_an_existing_study_refuses_a_changed_value_of_the_option_skip_above(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "max_resource": 9,
         "min_resource": None,
@@ -111,7 +111,7 @@ def test_a_changed_value_of_skip_above_is_refused_for_an_existing_study(tmp_path
         studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)
 
 
-def test_no_trials_are_forecast_to_skip_rungs_after_a_failed_probe() -> None:
+def test_the_forecast_lets_no_trial_skip_rungs_after_a_failed_attempt() -> None:
     """Four of 100 trials went straight to the top, and no further trial does."""
     ladder, scheduler = Ladder(1, 9, 3), Ash(ahead=1, exponent=0.8, least_agreement=0.2)
     told = scheduler.build(ladder, None)

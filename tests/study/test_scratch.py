@@ -92,7 +92,7 @@ def test_temporary_folders_of_running_processes_and_other_programs_are_kept(
 # Places for copies, and what survives a power loss.
 
 
-def test_copying_onto_a_link_or_a_different_file_type_is_refused(tmp_path: Path) -> None:
+def test_copying_onto_a_link_or_onto_another_file_type_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "file")

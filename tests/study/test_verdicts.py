@@ -95,7 +95,7 @@ def test_a_replay_without_a_controller_finds_the_same_failures_and_promotions(se
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_a_replay_without_its_controller_still_derives_each_verdict_once(
+def test_a_replay_that_loses_its_controller_derives_each_failure_and_promotion_once(
     seed: int, share: float
 ) -> None:
     live = study(seed)
@@ -108,7 +108,7 @@ def test_a_replay_without_its_controller_still_derives_each_verdict_once(
     assert Counter(before.verdicts + after.verdicts) == Counter(live.verdicts)
 
 
-def test_failures_and_promotions_match_a_recount() -> None:
+def test_the_failures_and_promotions_of_a_replay_match_an_independent_count() -> None:
     live = study(0)
     assert any(isinstance(event, WorkerLost) and event.trial is not None for event in live.events)
     failed: list[tuple[int, int]] = []
@@ -167,7 +167,7 @@ def test_a_replay_reports_a_session_that_the_scheduler_refuses() -> None:
 
 
 @pytest.mark.parametrize("has_controller", [True, False])
-def test_a_trial_that_fails_for_lack_of_memory_is_marked(has_controller: bool) -> None:
+def test_a_replay_marks_a_trial_that_fails_for_lack_of_memory(has_controller: bool) -> None:
     controller = Controller(AshMachine(LADDER, 9), Goal("loss", "min")) if has_controller else None
     replay, worker, trial = Replay(controller, rungs=4), WorkerId(0), TrialId(0)
     for event in (
@@ -183,7 +183,7 @@ def test_a_trial_that_fails_for_lack_of_memory_is_marked(has_controller: bool) -
     assert verdict == TrialFailed(trial, 0, "out of memory: M", "", is_out_of_memory=True)
 
 
-def test_a_trial_out_of_memory_is_retried_alone() -> None:
+def test_a_trial_that_ran_out_of_memory_is_tried_again_alone() -> None:
     controller, worker = Controller(AshMachine(LADDER, 9), Goal("loss", "min")), WorkerId(0)
     controller.handle(SessionStarted(0.0, 0.0, "0", "host", 1, trials=9))
     (first,) = controller.handle(WorkerJoined(0.0, worker))

@@ -23,7 +23,7 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return tool
 
 
-def test_a_measured_number_beyond_its_budget_is_refused(budget: ModuleType) -> None:
+def test_a_measured_number_of_the_code_beyond_its_budget_is_refused(budget: ModuleType) -> None:
     none = budget.Budget({}, {}, {})
     assert list(budget.complaints({"files": 10, "tokens": 20, "comments": 3}, lambda _: none)) == []
     more, fewer = budget.complaints({"files": 11, "comments": 2}, lambda _: none)
@@ -31,7 +31,7 @@ def test_a_measured_number_beyond_its_budget_is_refused(budget: ModuleType) -> N
     assert fewer.startswith("comments is 2, and must be at least 3")
 
 
-def test_a_weakened_budget_is_refused_without_a_recorded_decision(budget: ModuleType) -> None:
+def test_a_weaker_code_budget_is_refused_without_a_recorded_decision(budget: ModuleType) -> None:
     before = {
         "HEAD": budget.Budget({"files": 10}, {}, {}),
         "HEAD^": budget.Budget({"files": 9}, {"comments": 4}, {}),
@@ -44,7 +44,7 @@ def test_a_weakened_budget_is_refused_without_a_recorded_decision(budget: Module
     assert list(budget.complaints({"files": 10}, before.__getitem__)) == [fell]
 
 
-def test_the_tighten_option_only_makes_budgets_stricter(
+def test_the_option_tighten_only_makes_code_budgets_stricter(
     budget: ModuleType,
 ) -> None:
     path = budget.ROOT / budget.BUDGET
@@ -70,7 +70,7 @@ def test_comments_and_docstrings_are_not_counted_as_code(budget: ModuleType) -> 
     assert budget.comment_lines(text + "# fmt: skip\n") == 1
 
 
-def test_packed_lines_and_long_names_are_counted(budget: ModuleType) -> None:
+def test_lines_with_too_much_code_and_long_test_names_are_counted(budget: ModuleType) -> None:
     packed = ast.parse("a, b = 1, 2\nc = a if b else 0\nprint(d := c)\na, b = c\n")
     assert sum(map(budget.is_packed, ast.walk(packed))) == 3
     name = "test_" + "_".join("word" for _ in range(budget.MOST_WORDS))

@@ -38,7 +38,7 @@ def fit() -> None:
 
 
 @pytest.mark.parametrize("engine", ["local", "threads"])
-def test_current_trial_is_available_in_code_called_by_the_training_function(
+def test_current_trial_works_in_code_that_the_training_function_calls(
     engine: str, tmp_path: Path
 ) -> None:
     def train(trial: Any) -> None:

@@ -45,7 +45,7 @@ def answer_of(mailbox: Mailbox) -> Assignment | Release:
     return heard[0]
 
 
-def test_the_answer_of_the_driver_is_read_before_waiting_jobs() -> None:
+def test_the_answer_of_the_driver_is_read_before_jobs_that_wait() -> None:
     answer = Release(ME, TrialId(1))
     mailbox = Mailbox(Channel(job(2), job(3), answer, job(4)))
     assert answer_of(mailbox) == answer

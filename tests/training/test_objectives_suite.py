@@ -206,7 +206,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
         )
 
 
-def test_training_functions_of_each_kind_continue_after_a_stopped_study(
+def test_a_stopped_study_of_each_kind_of_training_function_can_continue(
     kind: str, paced: None, tune: Any, tmp_path: Path
 ) -> None:
     study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))

@@ -224,7 +224,7 @@ def test_a_written_profile_is_read_back_unchanged(tmp_path: Path) -> None:
     }
 
 
-def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
+def test_a_worker_imports_no_profiler_without_the_option_profile(tmp_path: Path) -> None:
     code = (
         "import sys, ashtune._src.engines.worker.serve, ashtune._src.training.job\n"
         "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune._src.training.profiling'} & "

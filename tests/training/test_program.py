@@ -103,7 +103,7 @@ def test_a_program_without_any_hyperparameter_in_its_command_is_refused(
     Program(["train.py", "--fast"]).check(["x"])
 
 
-def test_the_lines_that_a_program_prints_per_epoch_are_the_curve(tmp_path: Path) -> None:
+def test_the_results_that_a_program_prints_per_epoch_form_the_curve(tmp_path: Path) -> None:
     tuned(
         tmp_path,
         """
@@ -131,7 +131,7 @@ def test_the_lines_that_a_program_prints_per_epoch_are_the_curve(tmp_path: Path)
     }
 
 
-def test_results_in_a_result_file_override_printed_results(tmp_path: Path) -> None:
+def test_results_in_the_result_file_replace_printed_results(tmp_path: Path) -> None:
     study = tuned(
         tmp_path,
         """
@@ -162,7 +162,7 @@ def test_a_program_may_end_its_trial(tmp_path: Path) -> None:
     ] == [(2, True, {"loss"})] * 2
 
 
-def test_a_promoted_program_without_a_checkpoint_trains_from_the_start(
+def test_a_promoted_trial_of_a_program_without_checkpoint_trains_from_the_start(
     tmp_path: Path,
 ) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
@@ -171,7 +171,7 @@ def test_a_promoted_program_without_a_checkpoint_trains_from_the_start(
     }
 
 
-def test_notes_to_users_of_programs_mention_folders_and_not_python_calls(tmp_path: Path) -> None:
+def test_notes_about_programs_mention_folders_instead_of_python_calls(tmp_path: Path) -> None:
     code = """
         import json, os
         trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])
@@ -270,7 +270,7 @@ def test_a_failed_program_fails_its_trial_with_the_reason(
     assert reason in failures(study)[0]
 
 
-def test_background_processes_of_a_program_end_with_it(tmp_path: Path) -> None:
+def test_background_processes_of_a_program_end_when_the_program_ends(tmp_path: Path) -> None:
     code = """
         import subprocess, sys
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -298,7 +298,7 @@ def test_changing_a_script_changes_the_version_of_its_program(tmp_path: Path) ->
     assert changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
 
 
-def test_a_launched_trial_refuses_a_bool_or_string_as_metric(
+def test_a_trial_in_a_launched_program_refuses_bool_or_string_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = {

@@ -134,7 +134,7 @@ def test_a_report_after_the_epoch_loop_counts_at_the_target_resource(run: Any) -
     assert (event.resource, event.metrics, event.held) == (4, {"score": 3.0}, False)
 
 
-def test_a_training_function_may_use_start_and_target_without_epoch_loop(run: Any) -> None:
+def test_a_training_function_may_use_start_and_target_without_an_epoch_loop(run: Any) -> None:
     def train(trial: Any) -> None:
         assert (trial.start, trial.target) == (0, 4)
         trial.save({"trees": trial.target})
@@ -165,7 +165,7 @@ def test_a_nonfinite_metric_between_rungs_does_not_fail_the_trial(run: Any) -> N
     assert finished.curve[1] == (2, {"score": None})
 
 
-def test_a_usage_error_before_training_ends_the_study(run: Any) -> None:
+def test_a_wrong_use_of_the_trial_before_training_ends_the_study(run: Any) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
     assert "trial.checkpoint(model=3): this object has no state_dict" in event.reason
@@ -372,7 +372,7 @@ def test_a_trial_fails_if_the_users_loop_trains_beyond_the_rung(run: Any) -> Non
     assert reported == [0]
 
 
-def test_the_last_report_is_the_result_if_few_epochs_report(run: Any) -> None:
+def test_the_last_report_is_the_result_if_not_every_epoch_reports(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch % 3 == 0:
@@ -415,7 +415,7 @@ def test_a_model_may_be_restored_within_the_first_epoch(run: Any) -> None:
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
 
 
-def test_a_returned_result_that_differs_from_the_last_report_is_noted(run: Any) -> None:
+def test_a_note_mentions_a_returned_result_unlike_the_last_report(run: Any) -> None:
     def train(trial: Any) -> float:
         saves(trial)
         return 9.0
@@ -434,7 +434,7 @@ def test_a_report_may_be_a_dict_or_a_single_metric_value(run: Any, result: Any) 
 @pytest.mark.parametrize(
     "wrong", [lambda trial: trial.report({"score": 1}, loss=2), lambda trial: trial.report("best")]
 )
-def test_a_report_of_unknown_form_ends_the_study(run: Any, wrong: Any) -> None:
+def test_a_report_in_an_unknown_form_ends_the_study(run: Any, wrong: Any) -> None:
     (event,) = run(wrong)
     assert isinstance(event, Broken)
     assert "write trial.report(score=...), or give one dict" in event.reason
@@ -467,7 +467,7 @@ def test_a_trial_fails_if_it_reports_before_the_epoch_loop(run: Any) -> None:
     assert "trial.report() was called before the loop over trial.epochs()" in reason(run(train))
 
 
-def test_a_second_loop_after_the_result_keeps_the_checkpoint(run: Any) -> None:
+def test_a_second_epoch_loop_after_the_result_keeps_the_checkpoint(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -479,7 +479,7 @@ def test_a_second_loop_after_the_result_keeps_the_checkpoint(run: Any) -> None:
     assert released.checkpoint > 0
 
 
-def test_a_second_loop_after_a_pause_trains_nothing_and_keeps_the_checkpoint(run: Any) -> None:
+def test_after_a_pause_a_second_epoch_loop_trains_nothing_and_keeps_checkpoints(run: Any) -> None:
     pause = Pause(WorkerId(0), TrialId(0))
 
     def train(trial: Any) -> None:

@@ -344,7 +344,7 @@ def test_loading_the_best_trial_returns_the_state_dicts_of_that_trial(
     assert torch.equal(again.model["model"]["0.weight"], loaded["model"]["0.weight"])
 
 
-def test_max_resource_is_the_top_rung_unless_training_goes_further(tmp_path: Path) -> None:
+def test_trial_max_resource_is_the_top_rung_unless_a_trial_trains_further(tmp_path: Path) -> None:
     tops: list[tuple[int, int]] = []
 
     def train(trial: Any) -> float:
@@ -399,7 +399,7 @@ def test_a_state_contains_only_tensors_and_plain_values() -> None:
         states.check({"c": job}, "model")
 
 
-def test_ashtune_imports_no_torch_before_it_is_used() -> None:
+def test_importing_ashtune_does_not_import_torch() -> None:
     modules = "ashtune, ashtune._src.training.trial, ashtune._src.study.checkpoints"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -107,7 +107,7 @@ def version(
     return parts
 
 
-def test_twenty_processes_compute_the_same_version(tmp_path: Path) -> None:
+def test_twenty_processes_compute_the_same_version_of_a_training_function(tmp_path: Path) -> None:
     versions = [version(tmp_path / str(seed % 3), seed=str(seed)) for seed in range(20)]
     assert all(parts == versions[0] for parts in versions)
     names = {
@@ -135,7 +135,7 @@ def test_twenty_processes_compute_the_same_version(tmp_path: Path) -> None:
         ("import json\n", "import json\n\n\nimport sys\n"),
     ],
 )
-def test_code_changes_outside_of_training_do_not_change_the_version(
+def test_changes_of_code_outside_of_training_do_not_change_the_version(
     tmp_path: Path, old: str, new: str
 ) -> None:
     assert old in SCRIPT
@@ -185,7 +185,7 @@ def test_the_version_includes_all_code_of_modules_beside_the_script(
     ]
 
 
-def test_a_function_loaded_by_the_command_line_has_the_same_version(tmp_path: Path) -> None:
+def test_a_function_has_the_same_version_if_the_command_line_loads_it(tmp_path: Path) -> None:
     there = version(tmp_path)
     code = (
         "import json; from ashtune._src.cli.load_names import load_function; "
@@ -259,7 +259,7 @@ print(json.dumps(version_of(train)))
 """
 
 
-def test_the_version_includes_the_code_of_values_computed_at_import(tmp_path: Path) -> None:
+def test_the_version_includes_the_code_that_computes_values_at_import(tmp_path: Path) -> None:
     first, second = version(tmp_path, BY_RUN), version(tmp_path, BY_RUN)
     assert first == second
     assert {"START", "IS_FIRST", "NAME", "SIZES", "SCALE", "BASE"} <= first.keys()
@@ -319,6 +319,6 @@ def test_a_changed_value_in_a_masked_array_changes_the_version() -> None:
     assert changes(one, other)
 
 
-def test_a_large_binary_is_not_part_of_the_version(tmp_path: Path) -> None:
+def test_a_large_binary_file_is_not_part_of_the_version(tmp_path: Path) -> None:
     (tmp_path / "python").write_bytes(b"0" * 1_000_001)
     assert Program([str(tmp_path / "python"), "{x}"]).version_parts()["files"] == {}

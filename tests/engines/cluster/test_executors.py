@@ -82,7 +82,7 @@ def test_a_study_completes_if_its_pool_has_too_few_places(tmp_path: Path) -> Non
     assert len(events(tmp_path, WorkerJoined)) == 1
 
 
-def test_a_worker_task_that_ends_is_submitted_to_the_pool_again(tmp_path: Path) -> None:
+def test_a_worker_task_that_has_ended_is_submitted_to_the_pool_again(tmp_path: Path) -> None:
     with processes(1) as pool:
         pid = pool.submit(os.getpid).result(60)
         harness = open_harness(ashtune.Executors(pool, workers=1), tmp_path, count, 1)
@@ -114,7 +114,7 @@ def test_a_study_ends_if_its_pool_cannot_run_workers(takes: bool, why: str, tmp_
         tuned(tmp_path, Failing(takes=takes))
 
 
-def test_lost_worker_tasks_end_the_study_only_if_no_job_ends(
+def test_the_study_ends_if_worker_tasks_fail_repeatedly_without_finished_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)

@@ -177,7 +177,7 @@ def test_a_host_cannot_send_events_for_the_workers_of_other_hosts(
     assert not [event for event in harness.history if isinstance(event, WorkerLost)]
 
 
-def test_a_leaving_host_is_dismissed_when_its_last_worker_dies(
+def test_the_driver_releases_a_leaving_host_when_its_last_worker_dies(
     host: MockHost, harness: EngineHarness
 ) -> None:
     worker = host.joins()
@@ -249,7 +249,7 @@ def client(found: Rendezvous, context: "zmq.Context[Socket]", **keys: bytes) -> 
 
 
 @pytest.mark.parametrize("kind", ["without keys", "own keys", "wrong driver's key"])
-def test_a_client_without_the_keys_learns_nothing(
+def test_the_driver_sends_no_data_to_a_client_without_the_keys(
     kind: str, host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     found, _ = find(study)
@@ -274,7 +274,7 @@ def test_a_client_without_the_keys_learns_nothing(
 
 
 @pytest.mark.parametrize("connections", [300, pytest.param(10_000, marks=pytest.mark.thorough)])
-def test_connections_with_garbage_do_no_harm(
+def test_invalid_data_from_unknown_connections_does_not_disturb_the_driver(
     connections: int, host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     found, _ = find(study)
@@ -305,7 +305,9 @@ def test_connections_with_garbage_do_no_harm(
     assert not [event for event in harness.history if not isinstance(event, WorkerJoined)]
 
 
-def test_a_client_without_keys_cannot_fill_the_memory(harness: EngineHarness, study: Path) -> None:
+def test_a_client_without_keys_cannot_fill_the_memory_of_the_driver(
+    harness: EngineHarness, study: Path
+) -> None:
     found, _ = find(study)
     assert found is not None
     name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
@@ -329,7 +331,7 @@ def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> Non
     assert (study / "logs" / "worker-0.log").stat().st_size == PIECE_BYTES
 
 
-def test_the_rendezvous_file_is_private_and_empty_after_the_study(study: Path) -> None:
+def test_the_rendezvous_file_is_private_and_is_emptied_after_the_study(study: Path) -> None:
     harness = open_harness(Cluster(), study, count, 0)
     first = Rendezvous.read(study)
     assert first is not None
@@ -400,7 +402,9 @@ def test_a_rendezvous_file_replaced_during_reading_counts_as_missing(
     assert Rendezvous.read(tmp_path) is None
 
 
-def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_of_pyzmq_without_encryption_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(zmq, "has", lambda _: False)
     with pytest.raises(SettingsError, match="CURVE"):
         check_installed()
@@ -463,7 +467,7 @@ def test_a_host_tries_the_second_address_when_the_first_is_wrong(
             host.join(SECONDS)
 
 
-def test_a_cluster_engine_keeps_its_options() -> None:
+def test_a_cluster_engine_given_as_object_or_text_keeps_its_options() -> None:
     engine = Cluster(workers=4, interface="lo", trial_timeout="10m")
     assert flat({"engine": engine}) == {"engine": engine, "workers": 4, "trial_timeout": "10m"} | {
         "checkpoints": "files", "on_out_of_memory": "fail", "processes_per_trial": 1,

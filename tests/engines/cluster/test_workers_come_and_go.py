@@ -188,7 +188,9 @@ def test_a_worker_without_the_directory_can_join_with_the_rendezvous_text(
     is_whole(study, TRIALS)
 
 
-def test_a_worker_command_without_a_study_names_what_is_missing(tmp_path: Path) -> None:
+def test_the_worker_command_without_a_study_names_the_missing_argument_or_variable(
+    tmp_path: Path,
+) -> None:
     refused = commands.ashtune(tmp_path, "worker")
     assert (refused.returncode, "DIR" in refused.stderr) == (2, True)
     refused = commands.ashtune(tmp_path, "worker", ASHTUNE_WORKER='{"addresses": "secret"}')
@@ -196,7 +198,7 @@ def test_a_worker_command_without_a_study_names_what_is_missing(tmp_path: Path) 
     assert "secret" not in refused.stderr
 
 
-def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
+def test_a_worker_without_the_directory_says_how_to_get_new_keys(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASHTUNE_WORKER", '{"addresses": ["tcp://127.0.0.1:1"]}')
@@ -225,7 +227,7 @@ def test_a_waiting_worker_says_what_the_study_still_lacks(
     assert waiting.process.wait(60) == 128 + signal.SIGTERM
 
 
-def test_a_worker_with_a_copied_rendezvous_asks_for_a_new_copy(
+def test_a_worker_with_a_copied_rendezvous_file_asks_for_a_new_copy(
     tmp_path: Path, study: Path, start: Start
 ) -> None:
     copy = tmp_path / "copy"
@@ -263,7 +265,7 @@ def test_a_worker_started_after_the_end_of_the_study_stops_at_once(
     assert "the driver has ended" in late.output
 
 
-def test_an_engine_object_drives_a_study_in_a_script(study: Path, start: Start) -> None:
+def test_an_engine_object_can_run_a_study_in_a_script(study: Path, start: Start) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch)

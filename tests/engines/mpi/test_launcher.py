@@ -93,7 +93,9 @@ def test_a_launcher_is_recognized_by_its_environment_variables(
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
-def test_variables_inherited_from_another_step_are_ignored(left_over: dict[str, str]) -> None:
+def test_launcher_variables_inherited_from_another_slurm_step_are_ignored(
+    left_over: dict[str, str],
+) -> None:
     inherited = (
         BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
     )
@@ -144,7 +146,9 @@ def test_a_malformed_launcher_variable_counts_as_not_set(nonsense: str) -> None:
     [(OPEN_MPI, "openmpi"), (UNKNOWN, ""), ("", "")]
     + [(version, "mpich") for version in (MPICH_4, MPICH_5, INTEL, CRAY, MVAPICH)],
 )
-def test_the_version_text_of_an_mpi_library_tells_its_family(version: str, family: str) -> None:
+def test_the_family_of_an_mpi_library_is_read_from_its_version_text(
+    version: str, family: str
+) -> None:
     assert family_of(version) == family
 
 
@@ -173,7 +177,7 @@ def test_starting_open_mpi_with_mpiexec_of_mpich_is_refused_with_solutions() -> 
 
 
 @pytest.mark.parametrize("version", [MPICH_4, MPICH_5])
-def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> None:
+def test_mpich_without_pmix_support_is_refused_under_srun_with_pmix(version: str) -> None:
     text = mismatch(BY_PMIX, version)
     assert (
         "without PMIx" in text
@@ -224,7 +228,7 @@ def test_singletons_are_advised_to_use_the_matching_mpiexec(launch: Launch, vers
     assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
 
 
-def test_an_mpich_with_several_ranks_or_without_srun_is_accepted() -> None:
+def test_mpich_with_several_ranks_or_without_srun_is_accepted() -> None:
     assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
@@ -234,7 +238,7 @@ def test_an_error_says_how_to_use_an_unused_slurm_allocation() -> None:
     assert "`srun python ...`" in text and "workers=" in text
 
 
-def test_one_process_is_accepted_if_it_was_given_workers_or_a_launcher() -> None:
+def test_one_process_is_accepted_if_workers_were_requested_or_srun_started_it() -> None:
     assert (
         without_world(BY_NOBODY, workers_given=True)
         == without_world(BY_NONE, workers_given=False)

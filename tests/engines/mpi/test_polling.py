@@ -16,7 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("gap", [0.003, 0.09, 0.4])
-def test_the_sleep_of_a_driver_minimizes_the_cost_of_waking_and_waiting(
+def test_the_sleep_time_minimizes_the_total_cost_of_waking_and_waiting(
     clock: list[float], gap: float
 ) -> None:
     polling = Polling(longest=0.01)
@@ -53,7 +53,9 @@ def test_frequent_messages_are_read_immediately(clock: list[float]) -> None:
 
 
 @pytest.mark.parametrize("wait", [0.01, 0.1, 1.0])
-def test_polling_costs_less_than_twice_the_minimum_cost(clock: list[float], wait: float) -> None:
+def test_polling_for_messages_costs_less_than_twice_the_minimum_cost(
+    clock: list[float], wait: float
+) -> None:
     waiting, wakes, began = Polling(longest=0.02, is_for_an_answer=True), 0, clock[0]
     while clock[0] < began + wait:
         clock[0] += (pause := max(SHORTEST_SLEEP, waiting.pause()))

@@ -24,7 +24,7 @@ def test_a_stuck_mpi_start_is_ended_even_if_python_is_blocked() -> None:
     assert "Timeout" in ended.stderr
 
 
-def test_training_after_a_timely_start_has_no_time_limit() -> None:
+def test_the_start_time_limit_does_not_apply_to_training_after_the_start() -> None:
     script = STUCK.replace("(600)", "(0)") + "import time; time.sleep(7); print('alive')"
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False

@@ -98,7 +98,7 @@ def test_a_simulation_without_an_end_is_refused() -> None:
     ("drop", "life", "ends"),
     [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)],
 )
-def test_jobs_that_almost_never_end_are_refused(
+def test_a_simulation_whose_jobs_almost_never_end_is_refused(
     drop: float, life: float | None, ends: bool
 ) -> None:
     """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5
@@ -183,7 +183,7 @@ def test_a_pause_ends_a_slowed_job_at_its_next_epoch() -> None:
     assert [resource for resource, _ in paused.curve] == [1, 2, 3]
 
 
-def test_a_job_that_still_runs_at_simulation_end_has_no_result() -> None:
+def test_a_job_that_still_runs_when_the_simulation_ends_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
     end = simulate(

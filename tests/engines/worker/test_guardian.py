@@ -79,7 +79,7 @@ def test_no_process_keeps_running_after_the_driver_is_killed(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")]
 )
-def test_processes_started_by_a_killed_worker_end(
+def test_processes_that_a_killed_worker_had_started_are_ended(
     tmp_path: Path, number: signal.Signals, says: str
 ) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
@@ -121,7 +121,7 @@ def test_no_process_keeps_running_after_a_signal_to_all_processes(
     assert ended.left_behind == ()
 
 
-def test_a_worker_ends_when_its_guardian_is_killed(tmp_path: Path) -> None:
+def test_a_worker_ends_when_its_guardian_process_is_killed(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, _, worker):
         guardian = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
         assert guardian != launch.process.pid

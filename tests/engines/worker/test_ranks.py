@@ -288,7 +288,7 @@ def test_a_pause_or_resume_applies_to_all_ranks_of_the_trial(tmp_path: Path) -> 
     assert not [event for event in events(study) if isinstance(event, JobFailed)]
 
 
-def test_a_rank_without_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
+def test_a_rank_that_trains_no_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
     """As with Lightning, which tells the other ranks itself how far to train."""
 
     def train(trial: Any) -> None:

@@ -124,7 +124,7 @@ def test_another_rank_of_the_launch_trains_the_job_of_a_lost_rank(
     assert lost.worker not in by
 
 
-def test_no_rank_waits_for_a_dead_driver(launcher: Launcher, tmp_path: Path) -> None:
+def test_no_rank_keeps_waiting_for_a_dead_driver(launcher: Launcher, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with launcher.start(4, *tuned.run) as launch:

@@ -294,7 +294,7 @@ def test_a_stopped_study_continues_on_other_hosts(home: Hosts) -> None:
     check_nothing_is_left(home)
 
 
-def test_a_second_interrupt_does_not_wait_for_an_arriving_checkpoint(home: Hosts) -> None:
+def test_after_a_second_interrupt_the_driver_waits_for_no_checkpoint(home: Hosts) -> None:
     write_function(home, LARGE)
     words = (ASHTUNE, *RUN, *MESSAGES, "--trials", "2", "--max-resource", "2")
     with home.mpiexec_launched(3, *words, **how(home)) as launch:

@@ -201,7 +201,9 @@ def test_a_slurm_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: P
     )
 
 
-def test_the_slurm_example_resumes_after_a_warning_signal(slurm: Slurm, tmp_path: Path) -> None:
+def test_the_study_of_the_slurm_example_resumes_after_a_warning_signal(
+    slurm: Slurm, tmp_path: Path
+) -> None:
     shutil.copy(EXAMPLE / "train.py", tmp_path)
     job = submit_example(
         slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8")

@@ -64,7 +64,7 @@ def compiles(key: str = "a", *, is_worker: bool = True) -> bool:
     return is_built_here
 
 
-def test_a_second_process_loads_the_programs_compiled_by_the_first(folder: Path) -> None:
+def test_a_second_process_loads_the_programs_that_the_first_process_compiled(folder: Path) -> None:
     first = run()
     assert first[0] == "compiled"
     assert run() == first[1:]
@@ -121,7 +121,9 @@ def test_a_program_file_of_another_user_is_not_loaded(
     assert compiles()
 
 
-def test_the_oldest_programs_are_deleted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_compiled_programs_are_deleted_from_a_full_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(banks, "MOST_FILES", 3)  # two programs and a claim
     for age, key in enumerate("abc"):
         assert compiles(key)
@@ -145,7 +147,7 @@ def key_of(recipe: Recipe, rate: str = "rate") -> str:
     )
 
 
-def test_the_key_of_a_program_changes_with_everything_it_depends_on() -> None:
+def test_the_key_of_a_program_changes_with_each_input_of_its_compilation() -> None:
     long = np.arange(3.0)
     other = long + np.array([0.0, 0.0, 1e-3])
     assert key_of(recipe_of(long)) == key_of(recipe_of(long.copy())) != ""
@@ -156,7 +158,7 @@ def test_the_key_of_a_program_changes_with_everything_it_depends_on() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_a_program_that_calls_back_into_python_has_no_key() -> None:
+def test_a_program_that_calls_python_functions_has_no_key() -> None:
     def late(x: Any) -> Any:
         return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((), "float32"), x)
 
@@ -182,7 +184,7 @@ def test_no_process_waits_for_a_process_that_died_while_compiling() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_program_is_still_compiled_if_its_folder_is_read_only(tmp_path: Path) -> None:
+def test_a_program_is_compiled_even_if_the_program_folder_is_read_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert compiles()
     tmp_path.chmod(0o700)

@@ -67,7 +67,7 @@ def assert_only_these_fail(study: Path, killers: list[int]) -> None:
 
 
 @pytest.mark.parametrize("killers", [[0], [2, 9, 15]])
-def test_a_fused_trial_fails_only_if_it_kills_a_worker_when_alone(
+def test_a_fused_trial_fails_only_if_it_kills_workers_while_training_alone(
     tmp_path: Path, killers: list[int]
 ) -> None:
     tuned_with(tmp_path / "s", killers)
@@ -75,7 +75,9 @@ def test_a_fused_trial_fails_only_if_it_kills_a_worker_when_alone(
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_under_mpi_fused_trials_fail_only_if_they_kill_workers_when_alone(tmp_path: Path) -> None:
+def test_under_mpi_fused_trials_fail_only_for_killing_workers_while_training_alone(
+    tmp_path: Path,
+) -> None:
     killers = [2, 9, 15]
     (tmp_path / "script.py").write_text(
         "from tests.training.fused.test_fused_deaths import Path, tuned_with\n"

@@ -35,7 +35,7 @@ def recipe() -> Recipe:
     )
 
 
-def test_the_counted_epoch_consists_of_training_steps_and_one_evaluation(
+def test_the_operations_of_an_epoch_include_all_steps_and_one_evaluation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizing = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4})
@@ -77,7 +77,7 @@ SECONDS: dict[int, float] = {}
     ("seconds", "lanes"),
     [({1: 1.0, 4: 0.99, 8: 0.98}, 1), ({1: 1.0, 4: 0.4, 8: 0.39}, 4), ({1: 1.0, 8: 0.3}, 8)],
 )
-def test_the_dry_run_chooses_more_lanes_only_if_clearly_faster(
+def test_the_dry_run_chooses_more_lanes_only_if_they_are_clearly_faster(
     tried: list[list[int]], monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], lanes: int
 ) -> None:
     monkeypatch.setattr(f"{__name__}.SECONDS", seconds)

@@ -96,7 +96,7 @@ def trained(
 @pytest.mark.parametrize(
     "static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))]
 )
-def test_each_lane_has_the_results_of_separate_training_at_every_epoch(static: Any) -> None:
+def test_each_lane_has_at_every_epoch_the_results_of_separate_training(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
     by_itself = make_program(static, Variant(1))
@@ -141,7 +141,7 @@ def test_lanes_trained_one_by_one_equal_separate_training_exactly(is_quick: bool
         np.testing.assert_array_equal(result.metrics["loss"][:, 0], losses[:, place])
 
 
-def test_the_result_marks_the_epoch_where_a_jax_lane_is_not_finite() -> None:
+def test_the_result_marks_the_epoch_at_which_a_jax_lane_becomes_nonfinite() -> None:
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     (result,) = trained(wild, [0, 30])
     (calm,) = trained(LANES, [0, 30])
@@ -152,7 +152,7 @@ def test_the_result_marks_the_epoch_where_a_jax_lane_is_not_finite() -> None:
     )
 
 
-def test_programs_are_distinguished_only_by_lanes_and_compile_options() -> None:
+def test_two_programs_differ_only_in_number_of_lanes_and_compile_options() -> None:
     backend = JaxBackend(RECIPE, 0, None)
     variants = [
         Variant(1, 16, quick=True),
@@ -169,7 +169,7 @@ def test_programs_are_distinguished_only_by_lanes_and_compile_options() -> None:
     assert len(set(keys)) == 4
 
 
-def test_only_the_quick_program_variant_gets_compile_options(
+def test_only_the_program_that_compiles_quickly_gets_special_compile_options(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[Mapping[str, Any]] = []
@@ -296,7 +296,7 @@ def test_a_fused_study_reports_every_epoch(study_of: Any) -> None:
     assert StudyReader(study.directory).tally.compile_seconds > 0
 
 
-def test_a_repeated_fused_study_compiles_nothing_and_reports_the_same(
+def test_a_repeated_fused_study_compiles_nothing_and_reports_the_same_values(
     tmp_path: Path, cache: Path
 ) -> None:
     first, second = (

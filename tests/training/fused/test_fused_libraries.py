@@ -208,7 +208,7 @@ SCRIPTS = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("library", SCRIPTS)
-def test_a_fused_study_works_if_workers_share_programs_and_checkpoints(
+def test_fused_models_of_each_library_work_with_shared_programs_and_checkpoints(
     library: str, tmp_path: Path
 ) -> None:
     for needed in (re.split(r"\W", library)[0], "optax"):

@@ -121,7 +121,7 @@ def test_an_invalid_fused_recipe_is_refused(
         objective(**changed)(TrialAlone({"rate": 0.1, "width": 2}, 2))
 
 
-def test_a_tuple_valued_hyperparameter_can_be_static(
+def test_a_hyperparameter_whose_values_are_tuples_can_be_static(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -167,7 +167,7 @@ def test_a_fused_study_ends_if_workers_die_at_startup(
         )  # fmt: skip
 
 
-def test_a_third_argument_of_evaluate_receives_the_configuration() -> None:
+def test_evaluate_receives_the_configuration_if_its_third_argument_is_named_config() -> None:
     given: list[Any] = []
 
     def asks(state: Any, data: Any, config: Any) -> dict[str, Any]:

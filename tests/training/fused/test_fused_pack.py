@@ -29,7 +29,7 @@ def next_of(waiting: list[Waiting], now: float) -> list[Any]:
     return next_pack(cast(Any, waiting), now)
 
 
-def test_the_pack_with_most_trials_goes_first_if_no_promotion_is_due() -> None:
+def test_the_largest_pack_is_trained_first_if_no_promotion_is_due() -> None:
     new = [Waiting(("narrow", 0)) for _ in range(5)]
     promoted = [
         Waiting(("wide", 1), 1, due=3.0),
@@ -47,12 +47,12 @@ def test_the_pack_with_most_trials_goes_first_if_no_promotion_is_due() -> None:
     )
 
 
-def test_a_single_job_does_not_wait_for_a_fuller_pack() -> None:
+def test_a_single_waiting_job_is_trained_without_waiting_for_more_jobs() -> None:
     lonely = Waiting("a", 2, due=100.0)
     assert next_of([lonely], 0.0) == [lonely]
 
 
-def test_the_due_job_of_the_highest_rung_goes_first() -> None:
+def test_of_all_due_jobs_the_job_of_the_highest_rung_goes_first() -> None:
     waiting = [Waiting("a", 1, due=0.0), Waiting("b", 3, due=0.5), Waiting("c", 2, due=0.0)]
     assert next_of(waiting, 1.0) == [waiting[1]]
 
@@ -67,7 +67,7 @@ def test_a_suspected_trial_is_trained_alone_before_all_other_trials() -> None:
     assert next_of(waiting, 1.0) == [waiting[2]]
 
 
-def test_each_job_is_packed_once_with_jobs_of_its_own_kind() -> None:
+def test_each_job_is_trained_in_one_pack_of_jobs_of_its_kind() -> None:
     chance = random.Random(4)
     waiting = [
         Waiting(

@@ -71,7 +71,7 @@ def run(
     return spent, trained
 
 
-def test_possible_lane_counts_are_powers_of_four_and_the_maximum() -> None:
+def test_the_possible_numbers_of_lanes_are_powers_of_four_and_the_maximum() -> None:
     assert powers(1) == [1]
     assert powers(8) == [1, 4, 8]
     assert powers(64) == [1, 4, 16, 64]
@@ -84,7 +84,7 @@ def test_a_fixed_number_of_lanes_is_used_for_every_pack() -> None:
     assert {lanes_of(fixed, lanes, 64) for lanes in (1, 3, 8)} == {8}
 
 
-def test_a_program_already_compiled_by_another_worker_is_used_at_once() -> None:
+def test_a_program_that_another_worker_has_compiled_is_used_at_once() -> None:
     new = shape(16)
     there(new, 1, 4, 16)
     assert lanes_of(new, 5) == 4, "the largest that is filled"
@@ -101,7 +101,7 @@ FASTER: dict[int | str, float] = {1: 1.0e-3, 4: 2.6e-3, 16: 8.5e-3}
 SLOWER: dict[int | str, float] = {1: 1.0e-3, 4: 5.2e-3, 16: 20.8e-3}
 
 
-def test_packs_and_single_trials_each_get_their_best_program() -> None:
+def test_packs_are_trained_by_wide_programs_and_single_trials_by_narrow_programs() -> None:
     full = shape(16)
     run(full, [(16, 1)] * 3_000, FASTER, 1.0)
     assert lanes_of(full, 16) == 16
@@ -109,14 +109,16 @@ def test_packs_and_single_trials_each_get_their_best_program() -> None:
     assert lanes_of(full, 1, 16) == 1
 
 
-def test_models_are_trained_one_by_one_if_lanes_are_slower() -> None:
+def test_models_are_trained_one_by_one_if_programs_with_lanes_are_slower() -> None:
     slower = shape(16)
     run(slower, [(16, 4)] * 3_000, SLOWER, 1.0)
     assert [lanes_of(slower, lanes) for lanes in (1, 5, 16)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_the_largest_program_is_compiled_if_speed_grows_with_program_size(is_quick: bool) -> None:
+def test_the_program_with_most_lanes_is_compiled_if_lanes_increase_the_speed(
+    is_quick: bool,
+) -> None:
     large = shape(256, turns=16, is_quick=is_quick)
     seconds: dict[int | str, float] = {"quick": 3.0e-3} | {
         lanes: 1.0e-3 * lanes**0.7 for lanes in powers(256)
@@ -137,7 +139,7 @@ def test_a_larger_program_is_compiled_when_lost_time_reaches_its_compile_time() 
     assert turns == pytest.approx(0.1 / (1.0e-3 * (1 - 0.8**4)), abs=1)
 
 
-def test_one_call_trains_for_about_a_quarter_of_a_second() -> None:
+def test_one_call_of_a_program_trains_about_a_quarter_of_a_second() -> None:
     timed, one, many = shape(16, turns=16), Variant(1, 16), Variant(16)
     assert timed.call(one, 8, 9) == (1, 1), "nothing is known"
     assert timed.call(many, 8, 9) == (8, 1), "side by side the others cost nothing"
@@ -155,7 +157,7 @@ def test_one_call_trains_for_about_a_quarter_of_a_second() -> None:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("slowness", [0.0, 1.1, 3.0])
 @pytest.mark.parametrize("seconds", [FASTER, SLOWER])
-def test_the_chosen_programs_cost_at_most_about_twice_the_optimum(
+def test_the_chosen_programs_need_at_most_about_twice_the_optimal_time(
     seed: int, seconds: dict[int | str, float], slowness: float
 ) -> None:
     """Every set of programs is tried, as what someone who knew would buy. Each is bought for at

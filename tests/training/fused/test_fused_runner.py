@@ -147,7 +147,7 @@ def test_a_promoted_trial_continues_in_place_with_its_state(room: Room) -> None:
     assert [resource for resource, _ in finished.curve] == [5, 6, 7]
 
 
-def test_a_trial_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
+def test_a_trial_resumes_from_its_checkpoint_on_disk_at_another_worker(tmp_path: Path) -> None:
     first, second = Room(tmp_path), Room(tmp_path)
     first.run(job(0), job(1), answers=[off(0), off(1, keep=False)])
     second.run(
@@ -162,7 +162,7 @@ def test_a_trial_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
 
 
-def test_only_the_lane_that_is_not_finite_fails_and_names_the_epoch(room: Room) -> None:
+def test_only_the_lane_with_a_nonfinite_loss_fails_and_names_the_epoch(room: Room) -> None:
     room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert failed.trial == 1
@@ -173,7 +173,7 @@ def test_only_the_lane_that_is_not_finite_fails_and_names_the_epoch(room: Room) 
     assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
 
 
-def test_after_an_error_in_a_pack_only_trials_that_raise_alone_fail(room: Room) -> None:
+def test_after_an_error_in_a_pack_only_trials_that_fail_alone_fail(room: Room) -> None:
     room.run(job(0), job(1, raises=1), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert (failed.trial, failed.reason) == (1, "ValueError: a step that cannot be taken")
@@ -196,7 +196,7 @@ def test_a_fused_study_ends_if_the_first_result_lacks_the_metric(room: Room) -> 
     assert "reports 'unknown', 'trained', but not 'score', which the study needs" in broken.reason
 
 
-def test_waiting_fused_trials_are_paused_at_once(room: Room, tmp_path: Path) -> None:
+def test_fused_trials_that_wait_for_training_are_paused_at_once(room: Room, tmp_path: Path) -> None:
     room.channel.when_sent[JobFinished] = [
         on(0, rung=1, start=4, target=8),
         Pause(ME, TrialId(0)),
@@ -264,7 +264,7 @@ def calls(room: Room) -> list[tuple[int, int, int]]:
     return [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls]
 
 
-def test_calls_train_more_epochs_until_one_takes_a_quarter_second(
+def test_calls_train_more_epochs_until_one_call_takes_a_quarter_second(
     tmp_path: Path, clock: ToyClock
 ) -> None:
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)

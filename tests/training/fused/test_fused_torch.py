@@ -224,7 +224,7 @@ MODULES = [perceptron, normalised, convolved, dropping, lambda config: Attentive
 )
 # attention under vmap: right, but slow
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_each_lane_has_the_results_of_separate_training_at_every_epoch(
+def test_each_lane_has_at_every_epoch_the_results_of_separate_training(
     module: Any, optimizer: str
 ) -> None:
     given = recipe(module, optimizer=optimizer)
@@ -244,7 +244,7 @@ def test_each_lane_has_the_results_of_separate_training_at_every_epoch(
 
 @pytest.mark.parametrize("module", [perceptron, convolved])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_the_result_marks_the_epoch_where_a_torch_lane_is_not_finite(
+def test_the_result_marks_the_epoch_at_which_a_torch_lane_becomes_nonfinite(
     module: Any, optimizer: str
 ) -> None:
     given, calm = recipe(module, optimizer=optimizer), LANES[optimizer]
@@ -315,7 +315,7 @@ def test_training_does_not_change_the_users_random_numbers() -> None:
     assert expected[1:] == (np.random.rand(), random.random())
 
 
-def test_training_handles_frozen_tied_and_unused_parameters_like_a_plain_loop() -> None:
+def test_frozen_shared_and_unused_parameters_are_trained_as_in_a_plain_loop() -> None:
     class Partly(nn.Module):
         def __init__(self) -> None:
             super().__init__()

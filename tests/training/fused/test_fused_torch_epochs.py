@@ -45,7 +45,7 @@ def test_the_operations_of_a_torch_epoch_match_a_count_by_hand(lanes: int) -> No
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_lanes_of_a_convolution_are_counted_as_one_group_each(lanes: int) -> None:
+def test_each_lane_of_a_convolution_is_counted_as_one_group(lanes: int) -> None:
     x = np.random.default_rng(0).normal(size=(12, 2, 5, 5)).astype(np.float32)
     data = (x, np.arange(12) % 4)
     function: Any = ashtune.fused_torch(

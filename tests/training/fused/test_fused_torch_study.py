@@ -110,7 +110,7 @@ def test_the_position_of_a_lane_does_not_change_its_result() -> None:
     assert completed.stdout == "1\n"
 
 
-def test_one_fused_worker_stopped_and_resumed_reports_the_same_as_two(
+def test_one_resumed_fused_worker_reports_the_same_values_as_two_workers(
     tmp_path: Path, of_four_lanes: ashtune.Study
 ) -> None:
     two = reports(of_four_lanes)
