@@ -163,3 +163,10 @@ def test_a_notebook_cell_shows_a_link_to_the_live_page(tmp_path: Path) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]+/", address)
     assert f'<a href="{address}"' in links[0]["data"]["text/html"]
     assert not [each for each in outputs if each.get("name") == "stderr"]
+
+
+def test_a_figure_is_data_for_a_notebook_and_html_for_an_exported_page(notebook: Notebook) -> None:
+    for cell in ("plot_best", "plot_ladder"):
+        data = notebook.output(cell)["data"]
+        assert data["application/vnd.plotly.v1+json"]["data"]
+        assert "plotly-graph-div" in data["text/html"]

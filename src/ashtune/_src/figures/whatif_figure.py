@@ -44,10 +44,14 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
         # point. The reader looks at it first.
         color = CATEGORIES[number % len(CATEGORIES)]
         is_own = any(each.is_as_recorded for each in one)
-        size = 9 if is_own else 7
-        words = [*map(_words, one)]
         points = Series(
-            kind="points", x=x, y=y, color=color, name=who(one[0]), size=size, words=words
+            kind="points",
+            x=x,
+            y=y,
+            color=color,
+            name=who(one[0]),
+            size=9 if is_own else 7,
+            words=[*map(_words, one)],
         )
         # The range of the replays is a thin vertical line at each point. None ends the line.
         at = [place for place in x for _ in range(3)]
@@ -61,17 +65,22 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
         ]
     walls = [end for one in predictions for end in (one.wall_seconds.low, one.wall_seconds.high)]
     counts = [one.workers for one in predictions]
-    if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
+    if recorded and recorded.workers and recorded.wall_seconds > 0:
         place = recorded.workers
         wall = recorded.wall_seconds
-        name = f"recorded: {plural(place, 'worker')}, {seconds_text(wall)}"
         series.append(
             Series(
-                kind="points", x=[place], y=[wall], color=RED, size=14, symbol="diamond", name=name
+                kind="points",
+                x=[place],
+                y=[wall],
+                color=RED,
+                size=14,
+                symbol="diamond",
+                name=f"recorded: {plural(place, 'worker')}, {seconds_text(wall)}",
             )
         )
-        walls = [*walls, wall]
-        counts = [*counts, place]
+        walls.append(wall)
+        counts.append(place)
     # Both axes are logarithmic, so perfect scaling is a straight falling line. Where a curve
     # departs from this line, more workers save less time.
     low = max(1e-3, min(walls) / 1.5)

@@ -48,7 +48,6 @@ def go() -> Any:
     """
     try:
         import plotly.graph_objects
-        import plotly.io
     except ImportError:
         raise SettingsError(
             "figures need plotly, which is not installed: pip install 'ashtune[report]'"

@@ -128,8 +128,8 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
             "may be. They come from replays with slightly different times and with other plausible "
             "continuations of the curves."
         )
-    worst = max(predictions, key=lambda one: one.continued, default=None)
-    if worst is not None and worst.continued >= LITTLE:
+    worst = max(predictions, key=lambda one: one.continued)
+    if worst.continued >= LITTLE:
         sentences.append(
             f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never "
             "trained: those curves stay at their last value; in other replays, they continue like "
