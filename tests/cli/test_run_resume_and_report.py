@@ -284,7 +284,7 @@ def test_the_report_of_a_folder_lists_the_studies_in_the_folder(
     )
     assert re.fullmatch(f"runs/a  {facts}", first)
     assert re.fullmatch(f"runs/demo/b  {facts}", second)
-    assert re.match(r"runs/torn  .*runs/torn/journal.jsonl line 1: ", torn)
+    assert re.match(r"runs/torn  .*runs/torn/journal.jsonl is not a study's journal: ", torn)
     refused(ashtune(home, "report", "runs", "--json"), "runs/journal.jsonl")
 
 

@@ -128,18 +128,18 @@ def test_a_section_may_use_an_analysis_that_it_did_not_declare() -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (BadName, "a name is an anchor"),
+        (BadName, "a name may have only"),
         (Markup, "the markup in a user's text was not escaped"),
         (TerminalMarkup, "the markup in a user's text was not escaped"),
         (Invisible, "an invisible character"),
         (NeedsAResult, "'NoneType' object has no attribute 'loss'"),
         (NeedsOrders, "'NoneType' object has no attribute 'ladder'"),
         (NotLive, "a section with shows_live=True may use only study.tally, not Trials"),
-        (Epochs, "its resource counts trees, not epochs"),
+        (Epochs, "the study counts trees, not epochs"),
         (Changes, "a second call returns different lines"),
         (NoData, "Encoding objects of type Tally is unsupported"),
         (Writes, "a section must not write a file into the study"),
-        (Empty, "it shows nothing of any study"),
+        (Empty, "the section shows nothing of any study"),
     ],
 )
 def test_the_section_suite_detects_each_broken_section(kind: type[Section], message: str) -> None:

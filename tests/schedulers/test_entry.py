@@ -81,7 +81,7 @@ def test_no_trial_skips_lower_rungs_if_all_rungs_rank_trials_equally() -> None:
 def test_trials_skip_low_rungs_whose_rankings_are_misleading() -> None:
     machine = studied(misleading, 60)
     assert machine.notes() == (
-        "new trials are trained to 9 directly, because such trials were better there than "
+        "new trials are trained to 9 directly, because directly trained trials were better there than "
         "promoted trials"
     )
     entered = [machine.entry(TrialId(trial)) for trial in range(30)]

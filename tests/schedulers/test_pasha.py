@@ -157,7 +157,10 @@ def test_estimated_noise_keeps_pasha_below_the_top_rung() -> None:
 
 def test_the_notes_of_pasha_name_the_highest_open_rung() -> None:
     machine = PashaMachine(LADDER, epsilon=0.0)
-    assert machine.notes() == "trials are trained up to 3 of 81: no order of trials has changed yet"
+    assert (
+        machine.notes()
+        == "trials are trained up to 3 of 81: the order of trials has not changed yet"
+    )
     for rung, losses in enumerate([(1.0, 2.0), (2.0, 1.0)]):
         for trial, loss in enumerate(losses):
             machine.record(Result.of(Job(TrialId(trial), rung), loss))

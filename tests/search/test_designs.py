@@ -75,7 +75,7 @@ class Draws:
     [
         ("order", "depends on the order"),
         ("outside", "is out of range"),
-        ("shared", "is shared with"),
+        ("shared", "a caller that changes"),
     ],
 )
 def test_the_design_suite_detects_invalid_designs(fault: str, says: str) -> None:

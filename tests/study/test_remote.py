@@ -588,7 +588,7 @@ def test_a_message_counts_the_checkpoints_that_a_hanging_store_does_not_delete(
     checkpoints.wait_for_deletions()
     (line,) = told.lines
     assert line.startswith(hanging)
-    assert "1 checkpoint of 1 not deleted yet; the study's next session deletes them" in line
+    assert "1 checkpoint of 1 could not be deleted; the study's next session deletes them" in line
 
 
 def test_a_checkpoint_stays_on_the_local_disk_if_the_store_hangs(

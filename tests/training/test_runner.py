@@ -421,7 +421,7 @@ def test_a_note_mentions_a_returned_result_unlike_the_last_report(run: Any) -> N
         return 9.0
 
     _, released = run(train, RELEASE)
-    assert "returned score=9.0, but its last report has score=4.0" in released.problem
+    assert "returned score=9.0, but the trial's last report has score=4.0" in released.problem
     assert released.checkpoint > 0
 
 

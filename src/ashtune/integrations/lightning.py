@@ -134,7 +134,7 @@ def _check(trainer: Any, trial: Trial) -> None:
         (bool(trainer.min_steps), f"min_steps={trainer.min_steps}", how_far),
         (
             trainer.check_val_every_n_epoch is None, "check_val_every_n_epoch=None",
-            "it validates by batches, and the study compares epochs; give a number of epochs",
+            "it counts batches, but the study compares epochs; give a number of epochs",
         ),
         (
             bool(every), f"reload_dataloaders_every_n_epochs={every}",

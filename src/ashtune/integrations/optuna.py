@@ -188,8 +188,8 @@ def _refuse_others(file: Path, created: float) -> None:
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
     if lines and not (own in lines and all(mark in line for line in lines)):
         raise StudyError(
-            f"{file} holds another study, or another program (for example a dashboard that saves "
-            f"notes) has changed it; give another file, or delete {file}"
+            f"{file} belongs to another study, or it was changed by another program (for example a "
+            f"dashboard that saves notes); give another file, or delete {file}"
         )
 
 

@@ -83,7 +83,7 @@ class ExporterSuite:
         # If a tracker only appends, each point exists twice after a second export, and its curves
         # jump back to the start.
         first = exported.read(_told(exported, tmp_path / "a", steps))
-        assert first, "a study in which much happens leaves something"
+        assert first, "the export of a study with many events is empty"
         assert exported.read(_told(exported, tmp_path / "a", steps)) == first
 
     def test_a_live_export_equals_an_export_of_the_complete_study(

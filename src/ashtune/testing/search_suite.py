@@ -73,7 +73,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
                 value.append("changed by the caller")
         taken.clear()
         assert design.configuration(trial) == drawn[trial], (
-            f"trial {trial} is shared with the caller"
+            f"a caller that changes the configuration of trial {trial} changes the design"
         )
     if size is None:
         assert not drawn or design.find(drawn[0]) is None, (
@@ -84,7 +84,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
     assert len(texts) == len(drawn), "a finite design has a configuration twice"
     for trial in {numbers[0], numbers[-1], numbers[len(numbers) // 2]} if numbers else ():
         assert design.find(drawn[trial]) == trial, (
-            f"trial {trial} is not found by its configuration"
+            f"find() does not find trial {trial} by its configuration"
         )
     # In Python, -1 is the index of the last element of a list, so a design that keeps a list must
     # refuse -1.
@@ -93,7 +93,7 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
             design.configuration(outside)
         except IndexError:
             continue
-        raise AssertionError(f"trial {outside} of {size} must raise IndexError")
+        raise AssertionError(f"configuration({outside}) of {size} trials must raise IndexError")
 
 
 def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
@@ -102,7 +102,7 @@ def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
     for trial, configuration in enumerate(drawn):
         checked = space.check(configuration)
         assert repr(checked) == repr(configuration), (
-            f"trial {trial} is {configuration}, in plain values {checked}"
+            f"trial {trial} is {configuration}, but its plain values are {checked}"
         )
 
 
@@ -147,9 +147,9 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
         # earlier draws.
         state = random.getstate()
         first = _proposed(search, parsed, seed, trials)
-        assert random.getstate() == state, "it draws from the global generator of the module random"
+        assert random.getstate() == state, "the search draws from the module random"
         assert _proposed(search, parsed, seed, trials) == first, (
-            "it proposes other configurations after the same calls"
+            "the search proposes other configurations after the same calls"
         )
     _proposed(search, parsed, SEEDS[0], max(1, trials // 4), known=KNOWN)
 
@@ -174,7 +174,7 @@ def _proposed(
         )
         before = deepcopy(configuration)
         proposer.know(result, configuration)
-        assert repr(configuration) == repr(before), "it changes a configuration that it gets"
+        assert repr(configuration) == repr(before), "the proposer changes a given configuration"
     proposals: list[Proposal | None] = []
     for trial in range(trials if design.size is None else min(trials, design.size)):
         proposal = proposer.propose(trial)
@@ -182,7 +182,7 @@ def _proposed(
         configuration = design.configuration(trial) if proposal is None else proposal.configuration
         checked = space.check(configuration)
         assert repr(checked) == repr(configuration), (
-            f"trial {trial} is {configuration}, in plain values {checked}"
+            f"trial {trial} is {configuration}, but its plain values are {checked}"
         )
         for rung in range(3):
             before = deepcopy(checked)
@@ -191,7 +191,7 @@ def _proposed(
             # The other results never arrive, as if the driver had been killed.
             if chance.random() < 0.9:
                 proposer.observe(Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), checked)
-            assert repr(checked) == repr(before), "it changes a configuration that it gets"
+            assert repr(checked) == repr(before), "the proposer changes a given configuration"
             if loss > 0.4:
                 break
     return proposals

@@ -125,7 +125,7 @@ def check_section(kind: type[Section]) -> None:
             section is not caught.
     """
     assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), (
-        "a name is an anchor: small letters, digits and hyphens"
+        "a name may have only small letters, digits and hyphens"
     )
     assert kind.title, "a section has a title"
     shown = False
@@ -140,7 +140,7 @@ def check_section(kind: type[Section]) -> None:
             if kind.shows_live:
                 live = _ReadStudy(case, Path(directory), section.study.tally)
                 _check_lines(kind(live), case)
-    assert shown, "it shows nothing of any study"
+    assert shown, "the section shows nothing of any study"
 
 
 class _ReadStudy(StudyReader):
@@ -246,7 +246,7 @@ def _check_lines(section: Section, case: MadeUpStudy) -> str:
 
 def _check_unit(text: str, name: str) -> None:
     place = re.search(r".{,40}\bepochs?\b.{,20}", text)
-    assert place is None, f"{name}: its resource counts {UNIT}s, not epochs: {place and place[0]!r}"
+    assert place is None, f"{name}: the study counts {UNIT}s, not epochs: {place and place[0]!r}"
 
 
 def _events(history: History) -> list[Event]:

@@ -93,7 +93,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "by a number": (
         steps(lambda w, config: ({"w": w}, {} if config["rate"] > 1 else {"a": 1.0})),
-        "step needs a plain number where JAX gives a traced one",
+        "step needs a plain number, but JAX gives a traced one",
     ),
     "a metric of several": (
         evaluates(lambda w: {"loss": w}),
@@ -106,7 +106,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "not static": (
         {"static": []},
-        r"init needs a plain number where JAX gives a traced one .* to static=\[...\]",
+        r"init needs a plain number, but JAX gives a traced one .* to static=\[...\]",
     ),
 }
 

@@ -149,7 +149,8 @@ class AdaptiveMachine(AshMachine):
         if chosen < safe:
             part = float(prod(keeps[chosen:safe], start=Fraction(1)))
             self._why += (
-                f"; about {part:.0%} of the trials good at {rungs[safe]:,} are promoted there"
+                f"; about {part:.0%} of the trials that are good at {rungs[safe]:,} are "
+                "promoted that far"
             )
         return chosen
 

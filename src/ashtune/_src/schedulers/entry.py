@@ -171,8 +171,8 @@ class MisleadingRungs:
         top = self._rungs[-1]
         if self.every == 1:
             return (
-                f"new trials are trained to {top:,} directly, because such trials were better "
-                f"there than promoted trials"
+                f"new trials are trained to {top:,} directly, because directly trained trials "
+                f"were better there than promoted trials"
             )
         return (
             f"every fourth new trial is trained to {top:,} directly, because the order of the "

@@ -99,7 +99,7 @@ class PashaMachine(AshMachine):
         self._curves: dict[TrialId, dict[int, float]] = {}  # for each trial: resource -> loss
         # the trials of the open rung, sorted; None if they must be sorted again
         self._differences: list[float] | None = None
-        self._why = "no order of trials has changed yet"
+        self._why = "the order of trials has not changed yet"
 
     def record(self, result: Result) -> None:
         """Record a result, in O(log n) time. At the open rung, with ``m`` trials, it takes O(m log

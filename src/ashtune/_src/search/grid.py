@@ -79,8 +79,8 @@ class GridDesign:
         if self._lattice.is_constrained:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
-                    f"the grid has {self._lattice.volume:,} combinations before conditions apply; "
-                    f"at most {LARGEST_ENUMERATED:,} are allowed; give fewer points, or "
+                    f"the grid has {self._lattice.volume:,} combinations before conditions apply, "
+                    f"but at most {LARGEST_ENUMERATED:,} are allowed; give fewer points, or "
                     "search='random'"
                 )
             self._members = self._lattice.members()

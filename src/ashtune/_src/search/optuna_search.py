@@ -182,7 +182,7 @@ def _class(name: str) -> Any:
         for part in place.split("."):
             kind = getattr(kind, part)
         if not issubclass(kind, optuna.samplers.BaseSampler):
-            raise TypeError("it is not derived from BaseSampler")
+            raise TypeError("the class is not derived from BaseSampler")
     except Exception as error:  # noqa: BLE001 - any exception of a foreign module
         raise SettingsError(
             f"sampler={shown(name)} is not a sampler of Optuna ({error_line(error)}); give the "

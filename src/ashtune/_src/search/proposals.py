@@ -545,7 +545,7 @@ class Proposals(Observer):
     def _drop_the_stand_in(self, error: Exception) -> None:
         self._stand_in = None
         self._stand_in_news.clear()
-        assert self._options is not None, "it is asked after the start"
+        assert self._options is not None, "the stand-in is asked after the start"
         self._options.complain(
             f"search {type(self._search).__name__}: the simpler search, used while proposals are "
             f"late, has failed and proposes nothing more: {error_line(error)}"
@@ -574,7 +574,7 @@ class Proposals(Observer):
         this function.
         """
         options = self._options
-        assert options is not None, "it is started with them"
+        assert options is not None, "the options are set before the thread starts"
         try:
             self._proposer = proposer = options.open_proposer()
             if proposer is None:

@@ -183,7 +183,7 @@ def read_table(
         if not (clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()):
             raise SettingsError(
                 f"{path}: the times {times}, {_shape(clock)}, do not fit a metric of "
-                f"{_shape(losses)}; give the same number of seconds, each at least 0"
+                f"{_shape(losses)}; give one time of at least 0 s for each value of the metric"
             )
     if goal.mode == "max":
         losses = -losses

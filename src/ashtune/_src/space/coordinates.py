@@ -222,12 +222,12 @@ class Column:
         self._width = float(high) - float(low)
         if not (low < high and math.isfinite(high - low)):
             raise SpaceError(
-                f"{what} is empty, or wider than any float; give (low, high) with low < high"
+                f"{what} is empty, or too wide for a float; give (low, high) with low < high"
             )
         if self.is_log:
             if low <= 0:
                 raise SpaceError(
-                    f"{what} has no logarithm at its low end; give a low end above 0, or leave out "
+                    f"the low end of {what} has no logarithm; give a low end above 0, or leave out "
                     "'log'"
                 )
             self._log_bottom = math.log(self._bottom)

@@ -129,7 +129,7 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     conditions = list[dict[str, Any]]()
     for name, given in mapping.items():
         if not isinstance(name, str):
-            raise SpaceError(f"{shown(name)} is not a name of a hyperparameter; give a text")
+            raise SpaceError(f"{shown(name)} is not a name of a hyperparameter; give a string")
         values = _of_dict(name, given)
         prior = dict[str, Any]()
         own = list[dict[str, Any]]()
@@ -249,8 +249,8 @@ def _steps(name: str, *bounds: object) -> Ordered:
     if None in numbers or not fits:
         raise SpaceError(
             f"{name}: low={shown(bounds[0])}, high={shown(bounds[1])}, step={shown(bounds[2])} is "
-            f"not a range; give numbers with low < high, and a step above 0 for 2 to "
-            f"{MOST_STEPS:,} values"
+            f"not a range; give numbers with low < high, and a step above 0 that gives "
+            f"2 to {MOST_STEPS:,} values"
         )
     kind = int if all(isinstance(number, int) for number in numbers) else float
     return Ordered([kind(low + place * step) for place in range(int((high - low) / step) + 1)])

@@ -96,7 +96,7 @@ class Rules:
             self.parents_first = list(TopologicalSorter(parents).static_order())
         except CycleError as error:
             raise SpaceError(
-                f"conditions form a cycle: {', '.join(error.args[1])}; leave out one of them"
+                f"conditions form a cycle: {', '.join(error.args[1])}; leave out one condition"
             ) from None
         self._parents = {parent for every in parents.values() for parent in every}
         self._conditions = {

@@ -685,7 +685,7 @@ class Controller:
         if assigned is None or assigned.worker != worker or assigned.job.rung != rung:
             raise JournalError(
                 f"the journal says that trial {trial} was trained to rung {rung}, but the replay "
-                f"gives {self._assignments.orders_of(worker)}"
+                f"has the jobs: {self._assignments.orders_of(worker)}"
             )
         del running[trial]
         return assigned

@@ -58,7 +58,7 @@ _CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}\n')
 _events = msgspec.json.Decoder(Event)
 _settings = msgspec.json.Decoder(Settings)
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError)
-_ALTERED = "a line here was altered, lost, doubled or moved"
+_ALTERED = "a line here was altered, lost, repeated or moved"
 
 
 class _Written(msgspec.Struct):
@@ -254,7 +254,7 @@ class JournalReader:
 
     def _is_another(self, why: str) -> JournalError:
         return JournalError(
-            f"{self._path}: {why}; either this is another journal, or a power loss removed its "
+            f"{self._path}: {why}; either this is another journal, or a power loss removed the "
             "last lines; read the file again"
         )
 
@@ -313,8 +313,8 @@ def _settings_of(line: bytes, path: Path) -> Settings:
             return settings
     except (*_UNDECODABLE, SettingsError) as error:
         raise JournalError(
-            f"{path} line 1: not the first line of a study's journal ({_as_shown(error)}); give a "
-            f"study's directory"
+            f"{path} is not a study's journal: its line 1 is not what a journal starts with "
+            f"({_as_shown(error)}); give a study's directory"
         ) from None
     raise JournalError(
         f"{path} line 1: format={written.format}, but this ashtune reads format {FORMAT}; use "

@@ -392,8 +392,8 @@ class RemoteFolder:
         if left:
             names = plural(left, "checkpoint")
             self._patience.tell(
-                f"{without_userinfo(self.address)} does not answer: {names} of {before:,} not "
-                "deleted yet; the study's next session deletes them"
+                f"{without_userinfo(self.address)} does not answer: {names} of {before:,} could "
+                "not be deleted; the study's next session deletes them"
             )
 
     @property

@@ -187,7 +187,7 @@ class Replay:
             self._left_out += max(0, event.trial - started)
             if self._left_out > MOST_LEFT_OUT:
                 raise JournalError(
-                    f"trial {event.trial} starts, but the next new trial is {started}"
+                    f"trial {event.trial} starts, but the next new trial should be {started}"
                 )
             self._arrivals.start(event.trial)
         elif isinstance(event, _OF_A_JOB) and event.trial is not None:

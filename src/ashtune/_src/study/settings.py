@@ -102,7 +102,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
         raise JournalError(f"the rungs of a session are invalid: {error}") from None
     if not before.is_start_of(after):
         raise JournalError(
-            f"the rungs change from {before} to {after}, but rungs may only be added above"
+            f"the rungs change from {before} to {after}, but rungs may be added only above"
         )
     return after
 

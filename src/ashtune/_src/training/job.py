@@ -190,8 +190,8 @@ class RunningJob:
                 # A loop without a report may only have counted the epochs, so another may follow.
                 if is_second and (has_reports or self.has_gone_on):
                     self._refuse(
-                        "trial.epochs() was called a second time; use one loop; promoted trials "
-                        "continue in it"
+                        "trial.epochs() was called a second time; use one loop, in which "
+                        "promoted trials also continue"
                     )
                 if has_reports:
                     self._refuse(
@@ -548,7 +548,7 @@ class RunningJob:
     def _beside(self, metric: str, returned: Mapping[str, Any] | None) -> str:
         given = None if returned is None else returned[metric]
         return (
-            f"{metric}={shown(given)}, but its last report has "
+            f"{metric}={shown(given)}, but the trial's last report has "
             f"{metric}={self.reports.metrics[metric]!r}"
         )
 

@@ -204,8 +204,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise ObjectiveError(
-                    f"{name}={value!r} is not a number, but models trained together can differ "
-                    f"only in numbers; add it to static=[{name!r}]"
+                    f"{name}={value!r} is not a number, but models that are trained together "
+                    f"can differ only in numbers; add it to static=[{name!r}]"
                 )
             if not math.isfinite(value):
                 raise InvalidConfiguration(f"{name}={value!r} is not finite")

@@ -233,8 +233,8 @@ def _explain(function: str) -> Iterator[None]:
         ):
             raise
         raise ObjectiveError(
-            f"{function} needs a plain number where JAX gives a traced one ({first.rstrip('.')}); "
-            "add its hyperparameter to static=[...]"
+            f"{function} needs a plain number, but JAX gives a traced one ({first.rstrip('.')}); "
+            "add the hyperparameter to static=[...]"
         ) from error
 
 
