@@ -175,7 +175,7 @@ def test_no_example_on_the_page_about_the_number_of_nodes_fails(folder: Path) ->
     outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
     small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
     assert nothing == ""
-    assert "wall time                     2 h 00 min" in small
+    assert "wall time 2 h 00 min" in " ".join(small.split())
     rows = {
         line.split()[2]: line.split()[3:]
         for line in nodes.splitlines()
@@ -219,7 +219,7 @@ def test_no_example_on_the_page_about_notebooks_fails_in_a_notebook(folder: Path
     (study,) = cells["study\n"]
     assert "best  loss = " in study["data"]["text/plain"]
     for figure in ("study.plot_ladder()\n", 'study.plot_contour("rate", "noise")\n'):
-        (output,) = cells[figure]
+        output = cells[figure][-1]  # the first figure of a notebook loads plotly's script before it
         assert output["data"]["application/vnd.plotly.v1+json"]["data"]
     assert "best.html" in {path.name for path in folder.iterdir()}
 

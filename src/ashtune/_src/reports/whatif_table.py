@@ -57,7 +57,7 @@ def whatif_table(
         "workers": lambda one: f"{one.workers:,}",
         "wall time": lambda one: seconds_text(one.wall_seconds.likely),
         "or": lambda one: _off(one.wall_seconds),
-        **(cost if cores_per_worker is not None else gain),
+        **(cost if cores_per_worker else gain),
         f"{unit}s": lambda one: f"{one.epochs:,}",
         "guessed": lambda one: share_text(one.continued) if one.continued else "",
         f"best\n{shortened(metric, NAME_CHARACTERS)}": lambda one: (
