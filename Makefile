@@ -32,7 +32,7 @@ TWO_AT_ONCE := -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-all test-thorough test-fast test-faults test-integrations test-jupyter test-cluster environments check docs dist-check format hooks benchmarks-page \
+.PHONY: help demo test test-all test-thorough test-fast test-faults test-integrations test-jupyter test-cluster environments check weight docs dist-check format hooks benchmarks-page \
 	bench-peers bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
@@ -73,12 +73,12 @@ test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, 
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi/cluster/test_goes_on.py
 
-check: $(VENV)/.check $(if $(NPM),$(JAVASCRIPT)/node_modules/.installed) ## ruff, mypy --strict, import contracts, the page's scripts, what a reader has to read
+check: $(VENV)/.check $(if $(NPM),$(JAVASCRIPT)/node_modules/.installed) ## what must be right: ruff, mypy --strict, import contracts, the page's scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
-	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py tools/budget.py tools/walks.py
+	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py tools/weight.py tools/walks.py
 	$(BIN)/lint-imports
 ifdef NPM
 	$(JAVASCRIPT)/node_modules/.bin/eslint --config $(JAVASCRIPT)/eslint.config.js src tests/javascript $(JAVASCRIPT)
@@ -86,8 +86,9 @@ ifdef NPM
 else
 	@echo "no npm here: the page's scripts are not checked"
 endif
-	$(BIN)/python tools/budget.py
-	$(BIN)/python tools/walks.py --budget
+
+weight: $(VENV)/.test ## how much there is to read, by package, beside the last release; never fails
+	$(BIN)/python tools/weight.py
 
 # Those that CI needs, for make --jobs: pip uses one core. What .check has installed is all that .test wants.
 environments: $(VENV)/.check $(VENV_INTEGRATIONS)/.test $(VENV_OPENMPI)/.test $(VENV_JUPYTER)/.installed $(VENV_DOCS)/.docs ## make every environment that CI needs
@@ -102,11 +103,9 @@ docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide
 dist-check: $(VENV_DOCS)/.docs ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
 	$(VENV_DOCS)/bin/python packaging/dist_check.py
 
-format: $(VENV)/.check ## let ruff format and fix what it can; tighten the budget to today's numbers
+format: $(VENV)/.check ## let ruff format and fix what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/python tools/budget.py --tighten
-	$(BIN)/python tools/walks.py --tighten
 
 hooks: $(VENV)/.check ## let git run the checks before each commit
 	$(BIN)/pre-commit install

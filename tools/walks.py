@@ -2,23 +2,16 @@
 
 python tools/walks.py            # files and calls of each walk
 python tools/walks.py --files    # and which files, with the calls in each
-python tools/walks.py --budget   # fail if a walk is beyond its numbers in budget.toml
-python tools/walks.py --tighten  # write today's numbers where they are better
 
 A file that is imported counts only if one of its functions is called afterwards.
 """
 
-# A reader who wants to know how something works has to read these files. So the numbers stand in
-# budget.toml, beside the tokens, and only fall.
+# A reader who wants to know how something works has to read these files, so `make weight` prints
+# the numbers beside those of the last release.
 #
 # Each walk runs in a process of its own: what an earlier walk had computed and kept would not be
-# counted again. Two things may differ between two runs, so a few calls more are no failure
-# (SLACK):
-#
-#   - a thread that polls asks once more if the machine is slow;
-#   - a journal's line may be written together with the next one, or alone.
-#
-# tools/budget.py, which a fresh process runs in five seconds, does not run the walks: they train.
+# counted again. Two runs differ by a few calls: a thread that polls asks once more on a slow
+# machine, and a journal's line may be written together with the next one, or alone.
 
 import argparse
 import json
@@ -34,13 +27,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import budget
-
 import ashtune
 
 PACKAGE = Path(ashtune.__file__).parent
-SLACK = 1.03
-"""Calls may be this many times the budget before the check fails."""
 SPACE = {"x": (0.0, 1.0), "width": [16, 32]}
 COMMON: dict[str, Any] = {
     "metric": "loss",
@@ -160,46 +149,24 @@ def walked(name: str) -> Counter[str]:
     return Counter(calls)
 
 
-def within_slack(measured: dict[str, float]) -> dict[str, float]:
-    """Return the numbers, but the budget where calls are at most SLACK times the budget."""
-    most = budget.read((budget.ROOT / budget.BUDGET).read_text()).most
-    within = dict(measured)
-    for name, value in measured.items():
-        allowed = most.get(name, value)
-        if name.endswith("_calls") and allowed < value <= allowed * SLACK:
-            within[name] = allowed
-    return within
-
-
 def main() -> int:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", action="store_true", help="print the files and their calls too")
-    parser.add_argument("--budget", action="store_true", help="compare with budget.toml")
-    parser.add_argument("--tighten", action="store_true", help="write numbers that are better")
     parser.add_argument("--walk", choices=WALKS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.walk is not None:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(WALKS[options.walk](Path(folder) / "study").calls))
         return 0
-    measured: dict[str, float] = {}
     for name, walk in WALKS.items():
         calls = walked(name)
-        measured[f"{name}_files"] = len(calls)
-        measured[f"{name}_calls"] = calls.total()
         print(f"{len(calls):4} files {calls.total():6,} calls  {name}: {walk.__doc__}")
         if options.files:
             print(*(f"       {count:6,} {file}" for file, count in calls.most_common()), sep="\n")
-    if options.tighten:
-        budget.tighten(measured)
-    if not options.budget:
-        return 0
-    wrong = list(budget.complaints(within_slack(measured)))
-    print(*wrong, sep="\n", end="\n" if wrong else "")
-    return 1 if wrong else 0
+    return 0
 
 
 if __name__ == "__main__":
